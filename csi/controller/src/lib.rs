@@ -1,0 +1,1 @@
+//! eck-csi-controller
