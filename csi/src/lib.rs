@@ -1,1 +1,13 @@
-//! eck-csi
+//! What the two halves of `eck-csi` share: the words of the domain, parsed once, and the table of running operations.
+//!
+//! Imports point one way: `driver` ← `field` ← `volume` ← (`capability`, `context`) ← `identity`; `operations` stands alone.
+//! Neither the cloud client nor the block layer may appear here: this crate is linked into both programs.
+
+pub mod capability;
+pub mod code;
+pub mod context;
+pub mod driver;
+pub mod field;
+pub mod identity;
+pub mod operations;
+pub mod volume;

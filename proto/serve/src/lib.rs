@@ -1,1 +1,11 @@
-//! serve
+//! Everything a server of our protocols needs, whatever it serves: sockets, shutdown, logs, metrics, the layer around each
+//! RPC and the admin port. Nothing of CSI, GPUs or clouds is known here.
+
+pub mod admin;
+pub mod chain;
+pub mod grpc;
+pub mod layer;
+pub mod metrics;
+pub mod shutdown;
+pub mod telemetry;
+pub mod uds;

@@ -1,0 +1,55 @@
+use super::*;
+
+#[test]
+fn the_guides_disk_id_has_three_possible_serials() {
+    let disk = VolumeId::parse("cd-cfebko79upsq2iuo7lkg".into()).unwrap().disk().unwrap();
+    assert_eq!(disk.serials(), ["cfebko79upsq2iuo7lkg", "cd-cfebko79upsq2iuo7", "cd-cfebko79upsq2iuo7lkg"]);
+}
+
+#[test]
+fn text_of_another_form_is_a_volume_id_but_no_disk() {
+    for id in ["fake-vol-id-1", "cd-", "cd-../etc", "CD-ABC", "cd-盘", "cd-a b"] {
+        assert!(VolumeId::parse(id.into()).unwrap().disk().is_none(), "{id}");
+    }
+    assert!(VolumeId::parse(String::new()).is_err());
+    assert!(VolumeId::parse("v".repeat(129)).is_err());
+}
+
+#[test]
+fn node_ids_survive_the_wire() {
+    for (text, region) in [
+        ("zj-shaoxing-2/evm-0001", Some("zj-shaoxing-2")),
+        ("fj-xiamen-4.172.16.0.6", Some("fj-xiamen-4")),
+        ("worker2", None),
+        ("fake-node-id-77", None),
+        ("zj-shaoxing-2.not.an.ip", None),
+        ("a/b/c", None),
+    ] {
+        let id = NodeId::parse(text.into()).unwrap();
+        assert_eq!(id.to_string(), text);
+        assert_eq!(id.region().map(Region::as_str), region, "{text}");
+    }
+}
+
+#[test]
+fn sizes_are_rounded_up_and_bounded() {
+    let gib = |n: u64| i64::try_from(n * GIB).unwrap();
+    assert_eq!(SizeRange::parse(0, 0), Ok(SizeRange { min_gib: 20, max_gib: 32_768 }));
+    assert_eq!(SizeRange::parse(gib(20) + 1, 0).unwrap().min_gib, 21);
+    assert_eq!(SizeRange::parse(1, gib(20)), Ok(SizeRange { min_gib: 20, max_gib: 20 }));
+    assert!(matches!(SizeRange::parse(-1, 0), Err(BadSize::Field(_))));
+    assert!(matches!(SizeRange::parse(gib(30), gib(20)), Err(BadSize::Field(_))));
+    assert!(matches!(SizeRange::parse(0, gib(19)), Err(BadSize::OutOfRange(_))));
+    assert!(matches!(SizeRange::parse(gib(40_000), 0), Err(BadSize::OutOfRange(_))));
+    assert!(matches!(SizeRange::parse(gib(20) + 1, gib(20) + 2), Err(BadSize::OutOfRange(_))));
+}
+
+#[test]
+fn regions_of_the_guide_parse_and_paths_do_not() {
+    for good in ["zj-shaoxing-2", "fj-xiamen-4", "nm-huhehaote-6", "fuzhou-6", "beibei-hpc-xinan-3"] {
+        assert_eq!(Region::parse("region", good).unwrap().as_str(), good);
+    }
+    for bad in ["", "zj_shaoxing", "zj--2", "../x", "Zj-2", "-a", "a-"] {
+        assert!(Region::parse("region", bad).is_err(), "{bad}");
+    }
+}
