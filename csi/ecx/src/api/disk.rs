@@ -1,0 +1,305 @@
+//! Disks: requests, replies, states.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Body of CreateDisk, and (with a snapshot, without type and labels) of CreateDiskFromSnapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateDisk {
+    /// Idempotency key, a UUID.
+    pub client_token: String,
+    /// Region.
+    #[serde(rename = "regionID")]
+    pub region_id: String,
+    /// 2–63 of `[A-Za-z0-9-]`.
+    pub disk_name: String,
+    /// `VBD`: a plain virtual block device.
+    pub disk_mode: String,
+    /// E.g. `SAS`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_type: Option<String>,
+    /// Size in GiB.
+    pub disk_size: u64,
+    /// Pay per use.
+    pub on_demand: bool,
+    /// At most 32 characters each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Label>,
+    /// Source of the content; makes this CreateDiskFromSnapshot.
+    #[serde(default, rename = "snapshotID", skip_serializing_if = "Option::is_none")]
+    pub snapshot_id: Option<String>,
+}
+
+/// A label of a disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// Key.
+    pub key: String,
+    /// Value.
+    pub value: String,
+}
+
+/// Body of DeleteDisk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteDisk {
+    /// Idempotency key.
+    #[serde(rename = "clientToken")]
+    pub client_token: String,
+    /// Region.
+    #[serde(rename = "regionID")]
+    pub region_id: String,
+    /// Disk.
+    #[serde(rename = "diskID")]
+    pub disk_id: String,
+}
+
+/// Body of ResizeDisk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResizeDisk {
+    /// Idempotency key.
+    #[serde(rename = "clientToken")]
+    pub client_token: String,
+    /// Region.
+    #[serde(rename = "regionID")]
+    pub region_id: String,
+    /// Disk.
+    #[serde(rename = "diskID")]
+    pub disk_id: String,
+    /// The new total, in GiB.
+    #[serde(rename = "diskSize")]
+    pub disk_size: u64,
+}
+
+/// Query of GetDisk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetDisk {
+    /// Region.
+    #[serde(rename = "regionID")]
+    pub region_id: String,
+    /// Disk.
+    #[serde(rename = "diskID")]
+    pub disk_id: String,
+}
+
+/// Query of FindDiskByName.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindDiskByName {
+    /// Region.
+    #[serde(rename = "regionID")]
+    pub region_id: String,
+    /// Exact name.
+    #[serde(rename = "diskName")]
+    pub disk_name: String,
+}
+
+/// Query of ListDisks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListDisks {
+    /// Region.
+    #[serde(rename = "regionID")]
+    pub region_id: String,
+    /// At most 1000.
+    #[serde(rename = "maxResults")]
+    pub max_results: u32,
+    /// From the page before.
+    #[serde(default, rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+/// Reply of FindDiskByName and ListDisks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DiskList {
+    /// The disks of this page.
+    #[serde(rename = "diskList", deserialize_with = "super::null_is_default")]
+    pub disk_list: Vec<Disk>,
+    /// Disks in all.
+    #[serde(rename = "totalCount")]
+    pub total_count: Option<u64>,
+    /// Opaque; absent at the end.
+    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+/// Body of AttachDisk and DetachDisk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachDisk {
+    /// Region.
+    #[serde(rename = "regionID")]
+    pub region_id: String,
+    /// Disk.
+    #[serde(rename = "diskID")]
+    pub disk_id: String,
+    /// Machine; optional on detach.
+    #[serde(default, rename = "instanceID", skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<String>,
+}
+
+/// A disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Disk {
+    /// `cd-…`.
+    #[serde(rename = "diskID")]
+    pub disk_id: String,
+    /// Name; may repeat.
+    #[serde(rename = "diskName", deserialize_with = "super::null_is_default")]
+    pub disk_name: String,
+    /// Size in GiB.
+    #[serde(rename = "diskSize")]
+    pub disk_size: u64,
+    /// E.g. `SAS`.
+    #[serde(rename = "diskType", deserialize_with = "super::null_is_default")]
+    pub disk_type: String,
+    /// State.
+    #[serde(rename = "diskStatus")]
+    pub disk_status: DiskState,
+    /// Region.
+    #[serde(rename = "regionID", deserialize_with = "super::null_is_default")]
+    pub region_id: String,
+    /// True on the disk a machine boots from.
+    #[serde(rename = "isSystemVolume", skip_serializing_if = "Option::is_none")]
+    pub is_system_volume: Option<bool>,
+    /// Labels.
+    #[serde(deserialize_with = "super::null_is_default")]
+    pub labels: Vec<Label>,
+    /// Only while attached.
+    #[serde(deserialize_with = "super::null_is_default")]
+    pub attachments: Vec<Attachment>,
+    /// The attachment's instance once more; some replies have only this.
+    #[serde(rename = "instanceID", skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<String>,
+    /// Epoch milliseconds.
+    #[serde(rename = "createTime")]
+    pub create_time: Option<u64>,
+}
+
+impl Disk {
+    /// The machines that hold the disk.
+    pub fn holders(&self) -> Vec<&str> {
+        let mut holders: Vec<&str> = self.attachments.iter().map(|a| a.instance_id.as_str()).collect();
+        if holders.is_empty() {
+            holders.extend(self.instance_id.as_deref().filter(|i| !i.is_empty()));
+        }
+        holders
+    }
+}
+
+/// One attachment of a disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attachment {
+    /// Machine.
+    #[serde(rename = "instanceID")]
+    pub instance_id: String,
+    /// Id of the attachment.
+    #[serde(rename = "attachmentID", skip_serializing_if = "Option::is_none")]
+    pub attachment_id: Option<String>,
+    /// A hint that is often wrong (ECX-API §4): never used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+}
+
+/// The states of the two official lists, and whatever else may come.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(missing_docs)]
+pub enum DiskState {
+    Creating,
+    #[default]
+    Available,
+    Attaching,
+    DiskAttaching,
+    InUse,
+    Attached,
+    Detaching,
+    Detached,
+    Extending,
+    Resizing,
+    Deleting,
+    Backup,
+    BackupRestoring,
+    Error,
+    Expired,
+    Freezing,
+    /// A text nobody knows: busy until the deadline.
+    Unknown(String),
+}
+
+/// What a state means for the next step (ECX-API B.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Free to be attached or deleted.
+    Settled,
+    /// Held by a machine.
+    Attached,
+    /// Something goes on; wait.
+    Busy,
+    /// Will not come back by itself.
+    Dead,
+}
+
+const STATES: [(&str, DiskState); 16] = [
+    ("creating", DiskState::Creating),
+    ("available", DiskState::Available),
+    ("attaching", DiskState::Attaching),
+    ("diskAttaching", DiskState::DiskAttaching),
+    ("in-use", DiskState::InUse),
+    ("attached", DiskState::Attached),
+    ("detaching", DiskState::Detaching),
+    ("detached", DiskState::Detached),
+    ("extending", DiskState::Extending),
+    ("resizing", DiskState::Resizing),
+    ("deleting", DiskState::Deleting),
+    ("backup", DiskState::Backup),
+    ("backupRestoring", DiskState::BackupRestoring),
+    ("error", DiskState::Error),
+    ("expired", DiskState::Expired),
+    ("freezing", DiskState::Freezing),
+];
+
+impl DiskState {
+    /// The wire's word.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Unknown(text) => text,
+            known => STATES.iter().find(|(_, s)| s == known).map_or("", |(text, _)| text),
+        }
+    }
+
+    /// The state of a wire word, whatever its case.
+    pub fn parse(text: &str) -> Self {
+        let known = STATES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+        known.map_or_else(|| Self::Unknown(text.to_owned()), |(_, state)| state.clone())
+    }
+
+    /// What the state means.
+    pub fn group(&self) -> Group {
+        match self {
+            Self::Available | Self::Detached => Group::Settled,
+            Self::InUse | Self::Attached => Group::Attached,
+            Self::Error | Self::Expired | Self::Freezing => Group::Dead,
+            Self::Creating
+            | Self::Attaching
+            | Self::DiskAttaching
+            | Self::Detaching
+            | Self::Extending
+            | Self::Resizing
+            | Self::Deleting
+            | Self::Backup
+            | Self::BackupRestoring
+            | Self::Unknown(_) => Group::Busy,
+        }
+    }
+}
+
+impl Serialize for DiskState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for DiskState {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::parse(&text))
+    }
+}

@@ -1,0 +1,135 @@
+//! Instances, disk types and stock.
+
+use serde::{Deserialize, Serialize};
+
+/// Body of ListInstances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListInstances {
+    /// Region.
+    #[serde(rename = "regionID")]
+    pub region_id: String,
+    /// From 1.
+    pub page_no: u32,
+    /// At most 50.
+    pub page_size: u32,
+    /// Fuzzy over name, id and private address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyword: Option<String>,
+    /// Comma-separated ids.
+    #[serde(default, rename = "instanceIDList", skip_serializing_if = "Option::is_none")]
+    pub instance_id_list: Option<String>,
+}
+
+/// Reply of ListInstances.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct InstanceList {
+    /// This page.
+    pub results: Vec<Instance>,
+    /// Instances in all.
+    pub total_count: Option<u64>,
+    /// Pages in all.
+    pub total_page: Option<u64>,
+}
+
+/// A machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Instance {
+    /// Opaque id.
+    #[serde(rename = "instanceID")]
+    pub instance_id: String,
+    /// Name.
+    #[serde(rename = "instanceName")]
+    pub instance_name: String,
+    /// E.g. `running`.
+    #[serde(rename = "instanceStatus")]
+    pub instance_status: String,
+    /// Private IPv4 address.
+    #[serde(rename = "privateIP")]
+    pub private_ip: Option<String>,
+    /// Disk ids.
+    #[serde(rename = "attachedVolume", deserialize_with = "super::null_is_default")]
+    pub attached_volume: Vec<String>,
+}
+
+/// Query of ListDiskTypes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListDiskTypes {
+    /// Region.
+    #[serde(rename = "regionID")]
+    pub region_id: String,
+}
+
+/// Reply of ListDiskTypes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DiskTypes {
+    /// The types.
+    #[serde(rename = "diskTypeList")]
+    pub disk_type_list: Vec<DiskType>,
+}
+
+/// A disk type of a region.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DiskType {
+    /// E.g. `SAS`.
+    pub disk_type: String,
+    /// `Available` or not.
+    pub resource_status: Option<String>,
+    /// Smallest size in GiB.
+    pub min_disk_size: Option<u64>,
+    /// Largest size in GiB.
+    pub max_disk_size: Option<u64>,
+}
+
+/// Query of CheckStock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckStock {
+    /// Region.
+    #[serde(rename = "regionID")]
+    pub region_id: String,
+    /// `ebs`.
+    #[serde(rename = "productType")]
+    pub product_type: String,
+    /// Disk type.
+    #[serde(rename = "ebsType")]
+    pub ebs_type: String,
+    /// GiB.
+    #[serde(rename = "ebsSize")]
+    pub ebs_size: u64,
+}
+
+/// Reply of CheckStock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Stock {
+    /// The wish could be met.
+    pub satisfied: bool,
+    /// Sold out.
+    pub sellout: bool,
+    /// The account may still order.
+    pub has_quota: bool,
+    /// The account's limit.
+    pub quota_info: Option<QuotaInfo>,
+    /// What the account uses.
+    pub used_info: Option<UsedInfo>,
+}
+
+/// An account's limit in a region.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct QuotaInfo {
+    /// GiB.
+    pub ebs_size_quota: Option<u64>,
+}
+
+/// What an account uses in a region.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct UsedInfo {
+    /// GiB.
+    pub ebs_size: Option<u64>,
+}

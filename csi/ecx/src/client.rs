@@ -1,0 +1,279 @@
+//! The client: one method per operation, 1:1 with ECX-API B.3. It signs, paces, retries and decodes; what an answer means
+//! for a volume is the caller's business.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use rand::Rng as _;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::api::*;
+use crate::decode::{Reply, decode};
+use crate::error::{Error, Said};
+use crate::profile::Profile;
+use crate::sign::{self, Credentials, Signed};
+use crate::throttle::Budget;
+
+/// First pause between two attempts; doubled each time, with jitter.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// A client of one account.
+pub struct Client {
+    profile: Profile,
+    credentials: Credentials,
+    http: reqwest::Client,
+    budget: Budget,
+    calls: [AtomicU64; Op::ALL.len()],
+    throttled: AtomicU64,
+}
+
+/// Why no client can be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client cannot be made")]
+pub struct BadClient(#[from] reqwest::Error);
+
+/// One attempt, ready to be sent.
+struct Attempt {
+    url: String,
+    body: Option<Vec<u8>>,
+    request_id: String,
+    date: String,
+    authorization: String,
+}
+
+impl Client {
+    /// A client of the cloud that `profile` describes.
+    pub fn new(profile: Profile, credentials: Credentials) -> Result<Self, BadClient> {
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_millis(profile.http_timeout_ms))
+            .redirect(reqwest::redirect::Policy::none())
+            .http1_only()
+            .build()?;
+        let budget = Budget::new(profile.rate_per_second, profile.burst);
+        let calls = std::array::from_fn(|_| AtomicU64::new(0));
+        Ok(Self { profile, credentials, http, budget, calls, throttled: AtomicU64::new(0) })
+    }
+
+    /// The profile the client was made with.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Requests sent so far, by operation; retries count.
+    pub fn calls(&self) -> BTreeMap<Op, u64> {
+        Op::ALL.iter().map(|op| (*op, self.calls[*op as usize].load(Ordering::Relaxed))).collect()
+    }
+
+    /// Throttle replies so far, and the share of the configured rate that is used now.
+    pub fn throttling(&self) -> (u64, f64) {
+        (self.throttled.load(Ordering::Relaxed), self.budget.factor())
+    }
+
+    /// Op 1 (or 2, with a snapshot). [`Error::InProgress`] while the order runs: ask by name, or send the same again.
+    pub async fn create_disk(&self, body: &CreateDisk) -> Result<OrderReply, Error> {
+        let op = if body.snapshot_id.is_some() { Op::CreateDiskFromSnapshot } else { Op::CreateDisk };
+        self.call(op, body).await
+    }
+
+    /// Op 3.
+    pub async fn delete_disk(&self, body: &DeleteDisk) -> Result<OrderReply, Error> {
+        self.call(Op::DeleteDisk, body).await
+    }
+
+    /// Op 4.
+    pub async fn get_disk(&self, query: &GetDisk) -> Result<Disk, Error> {
+        self.call(Op::GetDisk, query).await
+    }
+
+    /// Op 5: every disk that has exactly this name.
+    pub async fn find_disk_by_name(&self, query: &FindDiskByName) -> Result<DiskList, Error> {
+        let mut list: DiskList = self.call(Op::FindDiskByName, query).await?;
+        // Whether the cloud's filter is exact is not known.
+        list.disk_list.retain(|disk| disk.disk_name == query.disk_name);
+        Ok(list)
+    }
+
+    /// Op 6: one page.
+    pub async fn list_disks(&self, query: &ListDisks) -> Result<DiskList, Error> {
+        self.call(Op::ListDisks, query).await
+    }
+
+    /// Op 7. Never sent twice by itself: after [`Error::outcome_unknown`] read the disk before anything else.
+    pub async fn attach_disk(&self, body: &AttachDisk) -> Result<JobReply, Error> {
+        self.call(Op::AttachDisk, body).await
+    }
+
+    /// Op 8; as [`Self::attach_disk`].
+    pub async fn detach_disk(&self, body: &AttachDisk) -> Result<JobReply, Error> {
+        self.call(Op::DetachDisk, body).await
+    }
+
+    /// Op 9.
+    pub async fn resize_disk(&self, body: &ResizeDisk) -> Result<OrderReply, Error> {
+        self.call(Op::ResizeDisk, body).await
+    }
+
+    /// Op 10.
+    pub async fn get_job(&self, query: &GetJob) -> Result<Job, Error> {
+        self.call(Op::GetJob, query).await
+    }
+
+    /// Op 11.
+    pub async fn get_order(&self, query: &GetOrder) -> Result<Order, Error> {
+        self.call(Op::GetOrder, query).await
+    }
+
+    /// Op 12.
+    pub async fn create_snapshot(&self, body: &CreateSnapshot) -> Result<SnapshotReply, Error> {
+        self.call(Op::CreateSnapshot, body).await
+    }
+
+    /// Op 13.
+    pub async fn delete_snapshot(&self, body: &DeleteSnapshot) -> Result<SnapshotReply, Error> {
+        self.call(Op::DeleteSnapshot, body).await
+    }
+
+    /// Op 14: one page.
+    pub async fn list_snapshots(&self, query: &ListSnapshots) -> Result<SnapshotList, Error> {
+        self.call(Op::ListSnapshots, query).await
+    }
+
+    /// Op 15.
+    pub async fn list_disk_types(&self, query: &ListDiskTypes) -> Result<DiskTypes, Error> {
+        self.call(Op::ListDiskTypes, query).await
+    }
+
+    /// Op 16.
+    pub async fn check_stock(&self, query: &CheckStock) -> Result<Stock, Error> {
+        self.call(Op::CheckStock, query).await
+    }
+
+    /// Op 17: one page.
+    pub async fn list_instances(&self, body: &ListInstances) -> Result<InstanceList, Error> {
+        self.call(Op::ListInstances, body).await
+    }
+
+    /// Sends until there is an answer worth giving up on: see [`again`].
+    async fn call<Q: Serialize, T: DeserializeOwned>(&self, op: Op, request: &Q) -> Result<T, Error> {
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1.. {
+            self.budget.turn().await;
+            let error = match self.attempt(op, request).await {
+                Ok(reply) => {
+                    self.budget.succeeded();
+                    return Ok(reply);
+                }
+                Err(error) => error,
+            };
+            if let Error::Throttled { retry_after, .. } = &error {
+                self.throttled.fetch_add(1, Ordering::Relaxed);
+                self.budget.throttled(*retry_after);
+            }
+            if attempt >= self.profile.attempts || !again(op, &error, attempt) {
+                return Err(error);
+            }
+            let jittered = pause.mul_f64(rand::rng().random_range(0.5..1.0));
+            tokio::time::sleep(jittered).await;
+            pause *= 2;
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    async fn attempt<Q: Serialize, T: DeserializeOwned>(&self, op: Op, request: &Q) -> Result<T, Error> {
+        let attempt = self.prepare(op, request)?;
+        let request_id = attempt.request_id.clone();
+        let failed = |e: &reqwest::Error| {
+            let code = if e.is_timeout() { "timeout" } else { "connection" };
+            // `without_url` is by value; the URL holds no secret, but the chain is what tells the cause.
+            Error::NoReply(Said { code: code.to_owned(), message: causes(e), request_id: request_id.clone() })
+        };
+        self.calls[op as usize].fetch_add(1, Ordering::Relaxed);
+        let response = self.request(attempt).send().await.map_err(|e| failed(&e))?;
+        let http = response.status().as_u16();
+        let header = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok());
+        let retry_after = header.and_then(|v| v.parse::<f64>().ok()).filter(|s| (0.0..3600.0).contains(s));
+        let body = response.bytes().await.map_err(|e| failed(&e))?;
+        let retry_after = retry_after.map(Duration::from_secs_f64);
+        decode(&Reply { http, body: &body, retry_after, request_id: &request_id }, &self.profile.ok_codes)
+    }
+
+    fn request(&self, attempt: Attempt) -> reqwest::RequestBuilder {
+        let request = match attempt.body {
+            Some(body) => self.http.post(attempt.url).body(body),
+            None => self.http.get(attempt.url),
+        };
+        let request = request
+            .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, &self.profile.user_agent)
+            .header(sign::REQUEST_ID, attempt.request_id)
+            .header(sign::DATE, attempt.date)
+            .header(sign::AUTHORIZATION, attempt.authorization);
+        if self.profile.send_external_id {
+            let digits: String = (0..10).map(|_| rand::rng().random_range('0'..='9')).collect();
+            return request.header("x-alogic-externalId", digits);
+        }
+        request
+    }
+
+    /// Builds and signs one attempt: a fresh request id and date each time.
+    fn prepare<Q: Serialize>(&self, op: Op, request: &Q) -> Result<Attempt, Error> {
+        let request_id = Uuid::new_v4().to_string();
+        let bad = |message: String| {
+            let code = "client.request".to_owned();
+            Error::Parameter(Said { code, message, request_id: request_id.clone() })
+        };
+        let fields = serde_json::to_value(request).map_err(|e| bad(e.to_string()))?;
+        let Value::Object(mut fields) = fields else { return Err(bad("a request is an object".to_owned())) };
+        if self.profile.region_key != "regionID"
+            && let Some(region) = fields.remove("regionID")
+        {
+            fields.insert(self.profile.region_key.clone(), region);
+        }
+        let (query, body) = if op.is_post() {
+            (String::new(), Some(serde_json::to_vec(&fields).map_err(|e| bad(e.to_string()))?))
+        } else {
+            let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let pairs: Vec<_> = fields.into_iter().map(|(key, value)| (key, text(value))).collect();
+            (sign::query(&pairs), None)
+        };
+        let date = sign::eop_date(SystemTime::now());
+        let headers = vec![(sign::REQUEST_ID, request_id.as_str()), (sign::DATE, date.as_str())];
+        let signed = Signed { headers, query: &query, body: body.as_deref().unwrap_or_default() };
+        let authorization = signed.authorization(&self.credentials, &date);
+        let mark = if query.is_empty() { "" } else { "?" };
+        let url =
+            format!("{}{}{mark}{query}", self.profile.base_url.trim_end_matches('/'), self.profile.path(op));
+        Ok(Attempt { url, body, request_id, date, authorization })
+    }
+}
+
+/// Whether the same request is sent once more.
+fn again(op: Op, error: &Error, attempt: u32) -> bool {
+    match error {
+        // An order in progress is an answer: who waits for it paces itself.
+        Error::InProgress(_) | Error::InstanceState(_) => false,
+        // Refused before anything happened, so even attach may be sent again.
+        Error::Throttled { .. } => true,
+        // The clock may just have jumped: once more with a fresh date.
+        Error::Auth(_) => attempt == 1,
+        error => error.retryable() && (op.repeatable() || !error.outcome_unknown()),
+    }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! The client against a few lines of raw HTTP on loopback; its behaviour against a whole cloud is `ecx-sim`'s to test.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// Answers each connection with the next reply of the script (`None`: closes without one) and keeps the requests.
+async fn cloud(script: Vec<Option<&'static str>>) -> (Client, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let requests = Arc::clone(&seen);
+    tokio::spawn(async move {
+        for reply in script {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 16_384];
+            let n = stream.read(&mut head).await.unwrap();
+            requests.lock().unwrap().push(String::from_utf8_lossy(&head[..n]).into_owned());
+            if let Some(reply) = reply {
+                stream.write_all(reply.as_bytes()).await.unwrap();
+            }
+        }
+    });
+    let profile = Profile { base_url, ..Profile::default() };
+    (Client::new(profile, Credentials::new("ak", "sk")).unwrap(), seen)
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 35\r\nconnection: close\r\n\r\n{\"statusCode\":800,\"returnObj\":null}\n";
+const FAULT: &str = "HTTP/1.1 500 Oops\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+const SLOW: &str = "HTTP/1.1 429 Slow\r\nretry-after: 0.3\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+fn attach() -> AttachDisk {
+    AttachDisk { region_id: "r-1".into(), disk_id: "cd-1".into(), instance_id: Some("evm-1".into()) }
+}
+
+#[tokio::test]
+async fn a_token_makes_a_lost_reply_safe_to_repeat() {
+    let (client, seen) = cloud(vec![None, Some(FAULT), Some(OK)]).await;
+    let body = DeleteDisk { client_token: "t".into(), region_id: "r-1".into(), disk_id: "cd-1".into() };
+    client.delete_disk(&body).await.unwrap();
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 3);
+    assert_eq!(client.calls()[&Op::DeleteDisk], 3);
+    let id = |text: &str| text.lines().find(|l| l.starts_with("ctyun-eop-request-id")).unwrap().to_owned();
+    assert_ne!(id(&seen[0]), id(&seen[1]), "a fresh request id for each attempt");
+    assert!(seen[0].contains("user-agent: eck-csi/"));
+}
+
+#[tokio::test]
+async fn an_attach_without_reply_is_never_sent_again() {
+    let (client, seen) = cloud(vec![None, Some(OK)]).await;
+    let error = client.attach_disk(&attach()).await.unwrap_err();
+    assert!(matches!(error, Error::NoReply(_)) && error.outcome_unknown(), "{error}");
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_throttled_attach_waits_as_long_as_it_is_told() {
+    let (client, seen) = cloud(vec![Some(SLOW), Some(OK)]).await;
+    let start = tokio::time::Instant::now();
+    client.attach_disk(&attach()).await.unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    assert_eq!((seen.lock().unwrap().len(), client.throttling().0), (2, 1));
+}
+
+#[tokio::test]
+async fn the_query_is_signed_as_it_is_sent() {
+    let (client, seen) = cloud(vec![Some(OK)]).await;
+    let query = GetDisk { region_id: "zj-shaoxing-2".into(), disk_id: "cd-1".into() };
+    let _ = client.get_disk(&query).await;
+    let seen = seen.lock().unwrap();
+    assert!(
+        seen[0].starts_with("GET /v4/ebs/info-ebs?diskID=cd-1&regionID=zj-shaoxing-2 HTTP/1.1"),
+        "{}",
+        seen[0]
+    );
+}

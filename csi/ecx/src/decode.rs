@@ -1,0 +1,102 @@
+//! Reads any of the envelopes seen on the platform (ECX-API §2.3).
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{Error, Said};
+
+/// What is known of a reply besides its body.
+#[derive(Debug, Clone)]
+pub struct Reply<'a> {
+    /// HTTP status.
+    pub http: u16,
+    /// The body's bytes.
+    pub body: &'a [u8],
+    /// `Retry-After`, if it came.
+    pub retry_after: Option<Duration>,
+    /// Our request id.
+    pub request_id: &'a str,
+}
+
+/// The payload of a success, or the error that the reply means. An order in progress is [`Error::InProgress`].
+pub fn decode<T: DeserializeOwned>(reply: &Reply<'_>, ok_codes: &[String]) -> Result<T, Error> {
+    let said =
+        |code: String, message: String| Said { code, message, request_id: reply.request_id.to_owned() };
+    let Ok(Value::Object(envelope)) = serde_json::from_slice::<Value>(reply.body) else {
+        let text: String = String::from_utf8_lossy(reply.body).chars().take(200).collect();
+        let said = said(format!("http {}", reply.http), text);
+        return Err(match reply.http {
+            200..=299 => Error::Unreadable(said),
+            _ => Error::from_reply(reply.http, said, reply.retry_after),
+        });
+    };
+    let text = |key: &str| match envelope.get(key) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    let first =
+        |keys: [&str; 3]| keys.iter().find_map(|key| text(key).filter(|t| !t.is_empty())).unwrap_or_default();
+    let status = text("statusCode").or_else(|| text("code")).unwrap_or_default();
+    let message = first(["description", "message", "reason"]);
+    if !(200..300).contains(&reply.http) || !ok_codes.contains(&status) {
+        let code = first(["errorCode", "error", "code"]);
+        return Err(Error::from_reply(reply.http, said(code, message), reply.retry_after));
+    }
+    let payload = envelope.get("returnObj").or_else(|| envelope.get("data")).cloned().unwrap_or(Value::Null);
+    // An absent payload reads as an empty object: every field of a reply is optional but those the type insists on.
+    let payload = if payload.is_null() { Value::Object(serde_json::Map::new()) } else { payload };
+    serde_json::from_value(payload).map_err(|e| Error::Unreadable(said(status, e.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Disk, DiskState, OrderReply};
+    use crate::profile::Profile;
+    use proptest::prelude::*;
+
+    fn read<T: DeserializeOwned>(http: u16, body: &str) -> Result<T, Error> {
+        let reply = Reply { http, body: body.as_bytes(), retry_after: None, request_id: "r-1" };
+        decode(&reply, &Profile::default().ok_codes)
+    }
+
+    #[test]
+    fn every_envelope_of_the_platform_is_read() {
+        let disk = r#"{"diskID":"cd-1","diskStatus":"in-use","attachments":null,"new":1}"#;
+        for envelope in [
+            format!(r#"{{"statusCode":800,"returnObj":{disk}}}"#),
+            format!(r#"{{"statusCode":"800","returnObj":{disk}}}"#),
+            format!(r#"{{"statusCode":"200","returnObj":{disk}}}"#),
+            format!(r#"{{"code":"core.ok","reason":"","data":{disk}}}"#),
+        ] {
+            let disk: Disk = read(200, &envelope).unwrap();
+            assert_eq!((disk.disk_id.as_str(), disk.disk_status), ("cd-1", DiskState::InUse));
+        }
+    }
+
+    #[test]
+    fn refusals_keep_the_clouds_words() {
+        let body =
+            r#"{"statusCode":900,"errorCode":"ebs.ebsInfo.dataDamaged","message":"m","description":"d"}"#;
+        let Err(Error::DiskNotFound(said)) = read::<Disk>(200, body) else { panic!() };
+        assert_eq!(said.to_string(), "d (ebs.ebsInfo.dataDamaged, request r-1)");
+        assert!(matches!(read::<OrderReply>(502, "<html>bad gateway"), Err(Error::Server(_))));
+        assert!(matches!(read::<OrderReply>(200, "<html>login"), Err(Error::Unreadable(_))));
+        assert!(matches!(read::<OrderReply>(500, r#"{"statusCode":800}"#), Err(Error::Server(_))));
+        assert!(matches!(
+            read::<OrderReply>(400, r#"{"statusCode":"400","error":"BC_0001"}"#),
+            Err(Error::Parameter(_))
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(http in 100u16..600, body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let reply = Reply { http, body: &body, retry_after: None, request_id: "r" };
+            let _ = decode::<Disk>(&reply, &Profile::default().ok_codes);
+        }
+    }
+}

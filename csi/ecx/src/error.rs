@@ -1,0 +1,230 @@
+//! What can go wrong with a call, as one enum, from one table.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::codes;
+
+/// What the cloud said: kept with every error, so that an event can show the cloud's own words.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Said {
+    /// `errorCode`, or what stood in its place.
+    pub code: String,
+    /// Message for people.
+    pub message: String,
+    /// Our request id, by which the cloud side can find the call.
+    pub request_id: String,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, request {})", self.message, self.code, self.request_id)
+    }
+}
+
+/// A call that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The disk does not exist.
+    #[error("no such disk: {0}")]
+    DiskNotFound(Said),
+    /// The machine does not exist.
+    #[error("no such instance: {0}")]
+    InstanceNotFound(Said),
+    /// The machine's state allows nothing now.
+    #[error("the instance is not ready: {0}")]
+    InstanceState(Said),
+    /// The disk's state allows nothing now.
+    #[error("the disk's state does not allow this: {0}")]
+    DiskState(Said),
+    /// Held by another machine.
+    #[error("the disk is attached elsewhere: {0}")]
+    AttachedElsewhere(Said),
+    /// No slot left.
+    #[error("the instance holds as many disks as it can: {0}")]
+    NoSlot(Said),
+    /// Disk and machine are in different regions.
+    #[error("disk and instance are in different regions: {0}")]
+    RegionMismatch(Said),
+    /// Disks never shrink.
+    #[error("a disk cannot shrink: {0}")]
+    Shrink(Said),
+    /// Quota.
+    #[error("quota exceeded: {0}")]
+    Quota(Said),
+    /// Sold out.
+    #[error("sold out: {0}")]
+    SoldOut(Said),
+    /// Billing refused.
+    #[error("billing refused the order: {0}")]
+    Billing(Said),
+    /// The client token was used for another request.
+    #[error("the client token belongs to another request: {0}")]
+    TokenConflict(Said),
+    /// An order with this token is still processed.
+    #[error("the order is in progress: {0}")]
+    InProgress(Said),
+    /// A parameter is wrong.
+    #[error("bad parameter: {0}")]
+    Parameter(Said),
+    /// Signature, date or key refused.
+    #[error("authentication refused: {0}")]
+    Auth(Said),
+    /// No right.
+    #[error("permission denied: {0}")]
+    Denied(Said),
+    /// Throttled.
+    #[error("throttled: {said}")]
+    Throttled {
+        /// What was said.
+        said: Said,
+        /// The pause the cloud asks for.
+        retry_after: Option<Duration>,
+    },
+    /// The server's own fault.
+    #[error("the cloud failed: {0}")]
+    Server(Said),
+    /// No reply: the request may or may not have been carried out.
+    #[error("no reply from the cloud: {0}")]
+    NoReply(Said),
+    /// A reply that cannot be read: the request may or may not have been carried out.
+    #[error("unreadable reply: {0}")]
+    Unreadable(Said),
+    /// A code nobody knows.
+    #[error("unknown error: {0}")]
+    Unknown(Said),
+}
+
+/// Makes an error of what was said.
+type Make = fn(Said) -> Error;
+
+/// Codes, lower case, and what they mean (ECX-API B.6). A code that ends in `.` or `_` stands for all that begin with it.
+const TABLE: [(&str, Make); 33] = [
+    (codes::ORDER_IN_PROGRESS, Error::InProgress),
+    ("Openapi.Order.Inprogress", Error::InProgress),
+    (codes::DISK_UNKNOWN, Error::DiskNotFound),
+    (codes::BILLING, Error::Billing),
+    (codes::QUOTA, Error::Quota),
+    (codes::SOLD_OUT, Error::SoldOut),
+    (codes::TOKEN_CONFLICT, Error::TokenConflict),
+    (codes::INSTANCE_UNKNOWN, Error::InstanceNotFound),
+    (codes::INSTANCE_STATE, Error::InstanceState),
+    ("Ecs.Instance.StatusNotStopped", Error::InstanceState),
+    (codes::STATE_INVALID, Error::DiskState),
+    (codes::ATTACHED, Error::AttachedElsewhere),
+    (codes::SLOTS, Error::NoSlot),
+    (codes::REGION_MISMATCH, Error::RegionMismatch),
+    (codes::SHRINK, Error::Shrink),
+    (codes::PARAMETER, Error::Parameter),
+    (codes::AUTH, Error::Auth),
+    (codes::FLOW, throttled),
+    (codes::DENIED, Error::Denied),
+    (codes::NO_PRIVILEGE, Error::Denied),
+    (codes::SERVER, Error::Server),
+    ("openapi.", Error::Server),
+    // The ESX vocabulary: numbered, and the gRPC names that the numbers stand for.
+    ("BC_0001", Error::Parameter),
+    ("BC_0002", Error::DiskState),
+    ("BC_0003", Error::Denied),
+    ("BC_0004", Error::DiskState),
+    ("BC_0005", Error::Auth),
+    ("BC_0006", Error::Server),
+    ("BC_0007", Error::Quota),
+    ("BC_0008", Error::DiskNotFound),
+    ("NotFound", Error::DiskNotFound),
+    ("ResourceExhausted", Error::Quota),
+    ("PermissionDenied", Error::Denied),
+];
+
+fn throttled(said: Said) -> Error {
+    Error::Throttled { said, retry_after: None }
+}
+
+impl Error {
+    /// From a refusal: the HTTP status, and what was said.
+    pub fn from_reply(http: u16, said: Said, retry_after: Option<Duration>) -> Self {
+        let matches = |code: &str| {
+            let code = code.to_ascii_lowercase();
+            let whole = said.code.to_ascii_lowercase();
+            if code.ends_with('.') { whole.starts_with(&code) } else { whole == code }
+        };
+        if http == 429 {
+            return Self::Throttled { said, retry_after };
+        }
+        match TABLE.iter().find(|(code, _)| matches(code)) {
+            Some((_, make)) => match make(said) {
+                Self::Throttled { said, .. } => Self::Throttled { said, retry_after },
+                other => other,
+            },
+            None if http == 401 => Self::Auth(said),
+            None if http == 403 => Self::Denied(said),
+            None if http == 400 => Self::Parameter(said),
+            None if http >= 500 => Self::Server(said),
+            None => Self::Unknown(said),
+        }
+    }
+
+    /// True if the same request may succeed later without anything else changing.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::InstanceState(_)
+            | Self::InProgress(_)
+            | Self::Throttled { .. }
+            | Self::Server(_)
+            | Self::NoReply(_)
+            | Self::Unreadable(_)
+            | Self::Unknown(_) => true,
+            Self::DiskNotFound(_)
+            | Self::InstanceNotFound(_)
+            | Self::DiskState(_)
+            | Self::AttachedElsewhere(_)
+            | Self::NoSlot(_)
+            | Self::RegionMismatch(_)
+            | Self::Shrink(_)
+            | Self::Quota(_)
+            | Self::SoldOut(_)
+            | Self::Billing(_)
+            | Self::TokenConflict(_)
+            | Self::Parameter(_)
+            | Self::Auth(_)
+            | Self::Denied(_) => false,
+        }
+    }
+
+    /// True if a write that ended so may have taken effect all the same.
+    pub fn outcome_unknown(&self) -> bool {
+        matches!(
+            self,
+            Self::NoReply(_) | Self::Unreadable(_) | Self::Server(_) | Self::Unknown(_) | Self::InProgress(_)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(http: u16, code: &str) -> Error {
+        Error::from_reply(http, Said { code: code.into(), ..Said::default() }, Some(Duration::from_secs(2)))
+    }
+
+    #[test]
+    fn codes_match_whatever_their_case() {
+        assert!(matches!(reply(200, "Ebs.EbsInfo.DataDamaged"), Error::DiskNotFound(_)));
+        assert!(matches!(reply(200, "ecs.instance.notfound"), Error::InstanceNotFound(_)));
+        assert!(matches!(reply(400, "openapi.parameter.diskSize"), Error::Parameter(_)));
+        assert!(matches!(reply(500, "openapi.ebs.accessFailed"), Error::Server(_)));
+        assert!(matches!(reply(401, "eop.auth.signature"), Error::Auth(_)));
+        assert!(matches!(reply(400, "BC_0008"), Error::DiskNotFound(_)));
+    }
+
+    #[test]
+    fn the_http_status_speaks_when_the_code_is_unknown() {
+        assert!(matches!(reply(403, ""), Error::Denied(_)));
+        assert!(matches!(reply(502, "<html>"), Error::Server(_)));
+        assert!(matches!(reply(200, "new.code"), Error::Unknown(_)));
+        let throttled = reply(429, "whatever");
+        assert!(matches!(throttled, Error::Throttled { retry_after: Some(d), .. } if d.as_secs() == 2));
+        assert!(throttled.retryable() && !throttled.outcome_unknown());
+    }
+}
