@@ -1,0 +1,231 @@
+//! The door: one handler for the seventeen operations, one for the simulator's own pages.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::Response;
+use ecx::api::{Envelope, Op};
+use ecx::codes;
+use serde_json::{Map, Value};
+
+use crate::fault::Effect;
+use crate::server::{LogEntry, Shared};
+use crate::world::{Refusal, Twist};
+
+mod auth;
+mod control;
+mod ops;
+
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    control::routes().fallback(operation).with_state(shared)
+}
+
+/// One request of the cloud's API: authenticate, meet its fault, carry it out, answer.
+async fn operation(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let query = uri.query().unwrap_or_default();
+    let found = Op::ALL
+        .into_iter()
+        .find(|op| shared.profile.path(*op) == uri.path() && op.is_post() == (method == Method::POST));
+    let Some(op) = found else {
+        return refused(&Refusal {
+            http: 404,
+            code: "openapi.path".to_owned(),
+            message: uri.path().to_owned(),
+        });
+    };
+    let text = if op.is_post() { String::from_utf8_lossy(&body).into_owned() } else { query.to_owned() };
+    let verdict = auth::check(&shared, &headers, query, &body);
+    let entry =
+        LogEntry { op, text: text.clone(), auth: verdict.clone().err(), http: 0, code: String::new() };
+    let number = shared.log_request(entry);
+    if let Err(step) = verdict {
+        let refusal = Refusal { http: 401, code: format!("{}refused", codes::AUTH), message: step };
+        return logged(&shared, number, refused(&refusal), &refusal.code);
+    }
+    let effect = shared.faults().hit(op, &text);
+    tokio::time::sleep(std::time::Duration::from_millis(shared.config.latency.reply)).await;
+    match before(&shared, effect.as_ref(), &text).await {
+        Some(response) => logged(&shared, number, response, "fault"),
+        None => {
+            let done = fields(op, query, &body, &shared.profile.region_key).and_then(|fields| {
+                shared.act(|world, now| ops::act(world, op, fields, now, &shared, &twist(&effect)))
+            });
+            let code = done.as_ref().err().map(|r| r.code.clone()).unwrap_or_default();
+            logged(
+                &shared,
+                number,
+                after(effect.as_ref(), reply(done, effect.as_ref(), shared.config.alias_states)),
+                &code,
+            )
+        }
+    }
+}
+
+/// What a fault does before anything is carried out; a response ends the request.
+async fn before(shared: &Shared, effect: Option<&Effect>, text: &str) -> Option<Response> {
+    match effect? {
+        Effect::Http { status } => Some(plain(*status, None)),
+        Effect::Throttle { retry_after_s } => Some(plain(429, Some(*retry_after_s))),
+        Effect::DropBefore => Some(broken()),
+        Effect::SoldOut => Some(refused(&Refusal::new(codes::SOLD_OUT, "sold out"))),
+        Effect::Quota => Some(refused(&Refusal::new(codes::QUOTA, "quota"))),
+        Effect::Delay { ms } => {
+            tokio::time::sleep(std::time::Duration::from_millis(*ms)).await;
+            None
+        }
+        Effect::Vanish => {
+            shared.vanish_named(text);
+            None
+        }
+        _ => None,
+    }
+}
+
+fn twist(effect: &Option<Effect>) -> Twist {
+    match effect {
+        Some(Effect::Stuck) => Twist { stuck: true, ..Twist::default() },
+        Some(Effect::JobFails) => Twist { fails: true, ..Twist::default() },
+        Some(Effect::EmptyOrder) => Twist { empty_order: true, ..Twist::default() },
+        Some(Effect::Serial { serial }) => Twist { serial: Some(serial.clone()), ..Twist::default() },
+        _ => Twist::default(),
+    }
+}
+
+/// What a fault does to a reply that is ready.
+fn after(effect: Option<&Effect>, response: Response) -> Response {
+    match effect {
+        Some(Effect::DropAfter) => broken(),
+        Some(Effect::HttpAfter { status }) => plain(*status, None),
+        _ => response,
+    }
+}
+
+/// The request's fields as one object, the region under its usual key.
+fn fields(op: Op, query: &str, body: &[u8], region_key: &str) -> Result<Value, Refusal> {
+    let mut fields = if op.is_post() {
+        serde_json::from_slice::<Map<String, Value>>(body)
+            .map_err(|e| Refusal::parameter("body", e.to_string()))?
+    } else {
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        // A query is text; numbers are recognised by the one field that has them.
+        let value = |key: &str, text: &str| match text.parse::<u64>() {
+            Ok(number) if ["maxResults", "ebsSize"].contains(&key) => Value::from(number),
+            _ => Value::from(text),
+        };
+        pairs.map(|(key, text)| (key.to_owned(), value(key, text))).collect()
+    };
+    if let Some(region) = fields.remove(region_key) {
+        fields.insert("regionID".to_owned(), region);
+    }
+    Ok(Value::Object(fields))
+}
+
+fn reply(done: Result<Value, Refusal>, effect: Option<&Effect>, alias: bool) -> Response {
+    let mut payload = match done {
+        Ok(payload) => payload,
+        // An order in progress is a refusal that carries a payload.
+        Err(r) if r.code == codes::ORDER_IN_PROGRESS => return in_progress(&r.message),
+        Err(refusal) => return refused(&refusal),
+    };
+    if alias {
+        rename_states(&mut payload);
+    }
+    let body = match effect {
+        Some(Effect::CoreOk) => serde_json::json!({"code": "core.ok", "reason": "", "data": payload}),
+        Some(Effect::StringCodes) => {
+            serde_json::json!({"statusCode": "800", "message": "SUCCESS", "returnObj": payload})
+        }
+        _ => {
+            serde_json::json!({"statusCode": 800, "message": "SUCCESS", "description": "成功", "returnObj": payload})
+        }
+    };
+    json(200, &body)
+}
+
+/// The other official names of the states.
+fn rename_states(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(rename_states),
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let other = match value.as_str().filter(|_| key == "diskStatus") {
+                    Some("attaching") => "diskAttaching",
+                    Some("in-use") => "attached",
+                    Some("available") => "detached",
+                    Some("extending") => "resizing",
+                    _ => {
+                        rename_states(value);
+                        continue;
+                    }
+                };
+                *value = Value::from(other);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn in_progress(order: &str) -> Response {
+    let payload = serde_json::json!({"masterOrderID": order});
+    error(200, codes::ORDER_IN_PROGRESS, "order in progress", Some(payload))
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    error(refusal.http, &refusal.code, &refusal.message, None)
+}
+
+fn error(http: u16, code: &str, message: &str, payload: Option<Value>) -> Response {
+    let upper = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|c| c.to_uppercase().chain(letters).collect::<String>()).unwrap_or_default()
+    };
+    let words: Vec<String> = code.split('.').map(upper).collect();
+    let envelope = Envelope {
+        status_code: 900,
+        error_code: Some(code.to_owned()),
+        error: Some(words.join(".")),
+        message: message.to_owned(),
+        description: message.to_owned(),
+        return_obj: payload,
+    };
+    json(http, &serde_json::to_value(envelope).unwrap_or_default())
+}
+
+fn json(http: u16, body: &Value) -> Response {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn plain(http: u16, retry_after: Option<f64>) -> Response {
+    let code = if http == 429 { codes::FLOW } else { codes::SERVER };
+    let mut response = error(http, code, "fault", None);
+    if let Some(value) = retry_after.and_then(|s| header::HeaderValue::from_str(&s.to_string()).ok()) {
+        response.headers_mut().insert(header::RETRY_AFTER, value);
+    }
+    response
+}
+
+/// A response that breaks off: the client sees a lost connection.
+fn broken() -> Response {
+    let fail =
+        futures::stream::once(async { Err::<Bytes, _>(std::io::Error::other("fault: connection dropped")) });
+    let mut response = Response::new(Body::from_stream(fail));
+    response.headers_mut().insert(header::CONTENT_LENGTH, header::HeaderValue::from_static("1000"));
+    response
+}
+
+fn logged(shared: &Shared, number: usize, response: Response, code: &str) -> Response {
+    shared.log_reply(number, response.status().as_u16(), code);
+    response
+}

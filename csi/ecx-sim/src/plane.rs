@@ -1,0 +1,147 @@
+//! The data plane: what makes a disk real. A disk is a sparse file, an attach a loop device on the "node" and an entry in
+//! that node's sysfs-like tree; a node finds it there by the same code as a virtio disk in `/sys`.
+
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+mod sysfs;
+
+/// `O_EXCL` of Linux on every architecture we run on (asm-generic/fcntl.h): on a block device it asks for exclusive use.
+const O_EXCL: i32 = 0o200;
+
+/// Why the data plane could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaneError {
+    /// The guest holds the disk: mounted or opened exclusively.
+    #[error("the disk is in use in the guest")]
+    Busy,
+    /// A system call failed.
+    #[error("{0}")]
+    Io(String, #[source] io::Error),
+    /// `losetup` failed.
+    #[error("losetup: {0}")]
+    Losetup(String),
+}
+
+/// A data plane over loop devices.
+#[derive(Debug)]
+pub struct Plane {
+    disks: PathBuf,
+    nodes: PathBuf,
+    unit: u64,
+}
+
+fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> PlaneError {
+    let what = what.into();
+    move |e| PlaneError::Io(what, e)
+}
+
+impl Plane {
+    /// Disks live in `disks`, the nodes' trees in `nodes`; `unit` bytes make a "GiB".
+    pub fn new(disks: PathBuf, nodes: PathBuf, unit: u64) -> Result<Self, PlaneError> {
+        std::fs::create_dir_all(&disks).map_err(io_error("disks folder"))?;
+        std::fs::create_dir_all(&nodes).map_err(io_error("nodes folder"))?;
+        let disks = disks.canonicalize().map_err(io_error("disks folder"))?;
+        Ok(Self { disks, nodes, unit })
+    }
+
+    /// Makes an instance's empty tree, so that a node can start before its first disk.
+    pub fn boot(&self, instance: &str) -> Result<(), PlaneError> {
+        sysfs::boot(&self.nodes.join(instance)).map_err(io_error("sysfs tree"))
+    }
+
+    /// Where a disk's bytes are.
+    pub fn file(&self, disk: &str) -> PathBuf {
+        self.disks.join(disk)
+    }
+
+    /// Makes the sparse file.
+    pub fn create(&self, disk: &str, gib: u64) -> Result<(), PlaneError> {
+        let path = self.file(disk);
+        let file = std::fs::File::create(&path).map_err(io_error("disk file"))?;
+        file.set_len(gib * self.unit).map_err(io_error("disk file"))
+    }
+
+    /// Removes the file.
+    pub fn delete(&self, disk: &str) -> Result<(), PlaneError> {
+        match std::fs::remove_file(self.file(disk)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(PlaneError::Io("disk file".to_owned(), e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Grows the file and tells the loop device, as a hypervisor tells the guest.
+    pub fn resize(&self, disk: &str, gib: u64) -> Result<(), PlaneError> {
+        let path = self.file(disk);
+        let file = std::fs::File::options().write(true).open(&path).map_err(io_error("disk file"))?;
+        file.set_len(gib * self.unit).map_err(io_error("disk file"))?;
+        match self.device(disk)? {
+            Some(device) => losetup(&["--set-capacity", &device]).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets up a loop device and shows it to `instance` with `serial`; an attach that happened already is success.
+    pub fn attach(&self, disk: &str, instance: &str, serial: &str) -> Result<(), PlaneError> {
+        let device = match self.device(disk)? {
+            Some(device) => device,
+            None => {
+                let path = self.file(disk);
+                losetup(&["--find", "--show", &path.to_string_lossy()])?.trim().to_owned()
+            }
+        };
+        let name = device.trim_start_matches("/dev/");
+        sysfs::plug(&self.nodes.join(instance), name, serial).map_err(io_error("sysfs entry"))
+    }
+
+    /// Takes the disk from `instance`; [`PlaneError::Busy`] while the guest uses it. Not attached is success.
+    pub fn detach(&self, disk: &str, instance: &str, force: bool) -> Result<(), PlaneError> {
+        let Some(device) = self.device(disk)? else { return Ok(()) };
+        if !force {
+            let exclusive = std::fs::File::options().read(true).custom_flags(O_EXCL).open(&device);
+            match exclusive {
+                Ok(file) => {
+                    // Also proves that the device still answers.
+                    let _ = file.read_at(&mut [0; 512], 0);
+                }
+                Err(e) if e.kind() == io::ErrorKind::ResourceBusy => return Err(PlaneError::Busy),
+                Err(e) => return Err(PlaneError::Io(device, e)),
+            }
+        }
+        let name = device.trim_start_matches("/dev/");
+        sysfs::unplug(&self.nodes.join(instance), name).map_err(io_error("sysfs entry"))?;
+        losetup(&["--detach", &device]).map(drop)
+    }
+
+    /// The loop device over a disk's file, if any.
+    pub fn device(&self, disk: &str) -> Result<Option<String>, PlaneError> {
+        let path = self.file(disk);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let listed = losetup(&["--noheadings", "--output", "NAME", "--associated", &path.to_string_lossy()])?;
+        Ok(listed.lines().next().map(|line| line.trim().to_owned()))
+    }
+
+    /// Detaches every loop device over our files, whoever set it up.
+    pub fn clean(&self) -> Result<(), PlaneError> {
+        let listed = losetup(&["--noheadings", "--raw", "--output", "NAME,BACK-FILE", "--list"])?;
+        for line in listed.lines() {
+            let Some((device, file)) = line.split_once(' ') else { continue };
+            if Path::new(file.trim_end_matches(" (deleted)")).starts_with(&self.disks) {
+                losetup(&["--detach", device])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn losetup(args: &[&str]) -> Result<String, PlaneError> {
+    let output = Command::new("losetup").args(args).output().map_err(io_error("losetup"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(PlaneError::Losetup(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+}

@@ -1,0 +1,319 @@
+//! The running simulator: state behind one lock, a timer that ends what is due, persistence, and the handle for tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ecx::api::Op;
+use ecx::{Credentials, Profile};
+use serde::Serialize;
+use tokio::sync::{Notify, oneshot};
+
+use crate::clock::Clock;
+use crate::config::{BadConfig, Config, PlaneKind};
+use crate::fault::{Fault, Faults};
+use crate::http;
+use crate::plane::{Plane, PlaneError};
+use crate::world::World;
+
+/// One request, as `/_sim/log` shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct LogEntry {
+    /// Operation.
+    pub op: Op,
+    /// Body or query.
+    pub text: String,
+    /// The authentication step that failed.
+    pub auth: Option<String>,
+    /// HTTP status of the reply; 0 while it runs.
+    pub http: u16,
+    /// Error code of the reply; empty for success.
+    pub code: String,
+}
+
+/// Why the simulator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] BadConfig),
+    /// The data plane.
+    #[error("data plane")]
+    Plane(#[from] PlaneError),
+    /// A file or socket.
+    #[error("{0}")]
+    Io(String, #[source] std::io::Error),
+    /// The kept state is damaged.
+    #[error("{0} is not the state of a simulator")]
+    State(PathBuf, #[source] serde_json::Error),
+}
+
+/// What handlers share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) profile: Profile,
+    pub(crate) clock: Clock,
+    plane: Option<Plane>,
+    world: Mutex<World>,
+    faults: Mutex<Faults>,
+    log: Mutex<Vec<LogEntry>>,
+    used_ids: Mutex<BTreeSet<String>>,
+    changed: Notify,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn new(config: Config) -> Result<Self, StartError> {
+        let io = |what: &str| {
+            let what = what.to_owned();
+            move |e| StartError::Io(what, e)
+        };
+        let plane = match (&config.data_plane, &config.state_dir, &config.nodes_dir) {
+            (PlaneKind::Loop, Some(state), Some(nodes)) => {
+                Some(Plane::new(state.join("disks"), nodes.clone(), config.unit_bytes)?)
+            }
+            _ => None,
+        };
+        let mut world = World::new(&config);
+        if let Some(dir) = &config.state_dir {
+            std::fs::create_dir_all(dir).map_err(io("state dir"))?;
+            let path = dir.join("state.json");
+            match std::fs::read(&path) {
+                Ok(bytes) => {
+                    world = serde_json::from_slice(&bytes).map_err(|e| StartError::State(path, e))?
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => return Err(io("state file")(e)),
+            }
+        }
+        if let Some(plane) = &plane {
+            for machine in world.machines.keys() {
+                plane.boot(machine)?;
+            }
+        }
+        Ok(Self {
+            clock: Clock::new(config.stepped, config.clock_skew_s),
+            faults: Mutex::new(Faults::new(config.fault_seed, config.fault_rate)),
+            profile: Profile::default(),
+            plane,
+            world: Mutex::new(world),
+            log: Mutex::default(),
+            used_ids: Mutex::default(),
+            changed: Notify::new(),
+            config,
+        })
+    }
+
+    /// Changes the world: what is due ends first, then `change`, then the state is kept.
+    pub(crate) fn act<T>(&self, change: impl FnOnce(&mut World, u64) -> T) -> T {
+        let mut world = lock(&self.world);
+        let now = self.clock.now_ms();
+        world.settle(now, self.plane.as_ref());
+        let result = change(&mut world, now);
+        self.keep(&world);
+        drop(world);
+        self.changed.notify_one();
+        result
+    }
+
+    /// Looks at the world as it is now.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        let mut world = lock(&self.world);
+        if world.settle(self.clock.now_ms(), self.plane.as_ref()) {
+            self.keep(&world);
+        }
+        look(&world)
+    }
+
+    pub(crate) fn vanish_named(&self, text: &str) {
+        self.act(|world, _| {
+            let named: Vec<String> =
+                world.disks.keys().filter(|id| text.contains(id.as_str())).cloned().collect();
+            named.iter().for_each(|id| world.vanish(id, self.plane.as_ref()));
+        });
+    }
+
+    pub(crate) fn release(&self) {
+        self.act(|world, _| {
+            let stuck = |d: &&String| world.disks[*d].pending.as_ref().is_some_and(|p| p.due == u64::MAX);
+            let ids: Vec<String> = world.disks.keys().filter(stuck).cloned().collect();
+            ids.iter().for_each(|id| world.end(id, self.plane.as_ref()));
+        });
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.act(|_, _| ());
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        lock(&self.faults)
+    }
+
+    pub(crate) fn log(&self) -> Vec<LogEntry> {
+        lock(&self.log).clone()
+    }
+
+    pub(crate) fn calls(&self) -> BTreeMap<Op, u64> {
+        lock(&self.log).iter().fold(BTreeMap::new(), |mut calls, entry| {
+            *calls.entry(entry.op).or_default() += 1;
+            calls
+        })
+    }
+
+    pub(crate) fn log_request(&self, entry: LogEntry) -> usize {
+        let mut log = lock(&self.log);
+        log.push(entry);
+        log.len() - 1
+    }
+
+    pub(crate) fn log_reply(&self, number: usize, http: u16, code: &str) {
+        if let Some(entry) = lock(&self.log).get_mut(number) {
+            entry.http = http;
+            code.clone_into(&mut entry.code);
+        }
+    }
+
+    pub(crate) fn first_use(&self, request_id: &str) -> bool {
+        lock(&self.used_ids).insert(request_id.to_owned())
+    }
+
+    /// Writes the state beside the old one and renames, so that a kill leaves one of the two whole.
+    fn keep(&self, world: &World) {
+        let Some(dir) = &self.config.state_dir else { return };
+        let write = || {
+            let new = dir.join("state.json.new");
+            std::fs::write(&new, serde_json::to_vec(world)?)?;
+            std::fs::rename(new, dir.join("state.json"))
+        };
+        if let Err(error) = write() {
+            tracing::error!(%error, "The state cannot be kept");
+        }
+    }
+
+    /// Ends what is due, when it is due, also while no request comes in.
+    async fn tick(&self) {
+        loop {
+            let wait = self.look(World::next_due).and_then(|due| self.clock.until(due));
+            let Some(wait) = wait else {
+                self.changed.notified().await;
+                continue;
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait.max(Duration::from_millis(1))) => {}
+                () = self.changed.notified() => {}
+            }
+        }
+    }
+}
+
+/// A running simulator. It has a thread of its own, so that a test's runtime, clock and end do not matter to it.
+pub struct Sim {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Sim {
+    /// Starts on the configured address.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let wanted = config.check()?;
+        let io = |e| StartError::Io(format!("cannot listen on {wanted}"), e);
+        let listener = std::net::TcpListener::bind(wanted).map_err(io)?;
+        listener.set_nonblocking(true).map_err(io)?;
+        let address = listener.local_addr().map_err(io)?;
+        let shared = Arc::new(Shared::new(config)?);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = Arc::clone(&shared);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io)?;
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async move {
+                let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+                let router = http::router(Arc::clone(&served));
+                tokio::select! {
+                    ended = axum::serve(listener, router) => tracing::error!(?ended, "The server ended"),
+                    () = served.tick() => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        Ok(Self { shared, address, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The first configured key pair.
+    pub fn credentials(&self) -> Credentials {
+        let pair = self.shared.config.keys.iter().next();
+        pair.map_or_else(|| Credentials::new("", ""), |(ak, sk)| Credentials::new(ak, sk))
+    }
+
+    /// A profile that points here, with short polls and a generous rate.
+    pub fn profile(&self) -> Profile {
+        let poll = ecx::profile::Poll { first_ms: 20, factor: 1.5, max_ms: 100, give_up_ms: 20_000 };
+        Profile { base_url: self.url(), poll, rate_per_second: 2000.0, burst: 2000.0, ..Profile::default() }
+    }
+
+    /// Looks at the world.
+    pub fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        self.shared.look(look)
+    }
+
+    /// Changes the world from outside.
+    pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        self.shared.act(|world, _| change(world))
+    }
+
+    /// Adds a fault.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.faults().add(fault);
+    }
+
+    /// No more faults.
+    pub fn clear_faults(&self) {
+        self.shared.faults().clear();
+    }
+
+    /// Ends every transition that is stuck.
+    pub fn release(&self) {
+        self.shared.release();
+    }
+
+    /// Moves a stepped clock.
+    pub fn advance(&self, by: Duration) {
+        self.shared.advance(by);
+    }
+
+    /// Every request so far.
+    pub fn log(&self) -> Vec<LogEntry> {
+        self.shared.log()
+    }
+
+    /// Requests so far, by operation.
+    pub fn calls(&self) -> BTreeMap<Op, u64> {
+        self.shared.calls()
+    }
+
+    /// Takes every disk of ours from this machine.
+    pub fn clean(&self) -> Result<(), PlaneError> {
+        self.shared.plane.as_ref().map_or(Ok(()), Plane::clean)
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

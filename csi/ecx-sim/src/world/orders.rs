@@ -1,0 +1,200 @@
+//! Orders: create, delete, resize; client tokens.
+
+use ecx::api::{CreateDisk, DeleteDisk, Disk, DiskState, Group, OrderReply, ResizeDisk, Resource};
+use ecx::codes;
+
+use super::{DiskRecord, Handle, Kind, Pending, Refusal, TOKEN_LIFE_MS, Token, Twist, World};
+
+/// Largest disk, GiB; the group of types that ECX shows (ECX-API §3).
+const MAX_GIB: u64 = 32_768;
+/// Smallest disk, GiB; the guide's floor.
+const MIN_GIB: u64 = 20;
+
+impl World {
+    /// Op 1 and 2. The disk exists at once, in state `creating`; the order is done when it is `available`.
+    pub fn create(
+        &mut self,
+        q: &CreateDisk,
+        now: u64,
+        latency: u64,
+        twist: &Twist,
+    ) -> Result<OrderReply, Refusal> {
+        let request = serde_json::to_string(q).unwrap_or_default();
+        if let Some(order) = self.token(&q.client_token, &request, now)? {
+            return self.created(&order);
+        }
+        let disk_type = self.checked(q)?;
+        let stock = self.regions.get_mut(&q.region_id).and_then(|r| r.stock.get_mut(&disk_type));
+        match stock {
+            Some(left) if *left >= q.disk_size => *left -= q.disk_size,
+            _ => {
+                return Err(Refusal::new(
+                    codes::SOLD_OUT,
+                    format!("{disk_type} is sold out in {}", q.region_id),
+                ));
+            }
+        }
+        let id = format!("cd-{}", self.xid());
+        let order = self.order_id();
+        let due = if twist.stuck { u64::MAX } else { now + latency };
+        let disk = Disk {
+            disk_id: id.clone(),
+            disk_name: q.disk_name.clone(),
+            disk_size: q.disk_size,
+            disk_type,
+            disk_status: DiskState::Creating,
+            region_id: q.region_id.clone(),
+            labels: q.labels.clone(),
+            create_time: Some(now),
+            ..Disk::default()
+        };
+        let pending = Some(Pending { kind: Kind::Create, due, handle: order.clone(), fails: twist.fails });
+        self.disks.insert(id.clone(), DiskRecord { disk, holder: None, pending, history: Vec::new() });
+        self.bought += 1;
+        self.handles.insert(order.clone(), Handle { disk: id, status: 0, empty: twist.empty_order });
+        self.tokens.insert(q.client_token.clone(), Token { request, order: order.clone(), at: now });
+        if latency == 0 && !twist.stuck {
+            return Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() });
+        }
+        Err(in_progress(&order))
+    }
+
+    /// Op 3.
+    pub fn delete(
+        &mut self,
+        q: &DeleteDisk,
+        now: u64,
+        latency: u64,
+        twist: &Twist,
+    ) -> Result<OrderReply, Refusal> {
+        let request = serde_json::to_string(q).unwrap_or_default();
+        if let Some(order) = self.token(&q.client_token, &request, now)? {
+            return Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() });
+        }
+        let order = self.order_id();
+        let live = self.snapshots.values().any(|(s, _)| s.disk_id == q.disk_id);
+        let record = self.disk(&q.region_id, &q.disk_id)?;
+        let allowed = matches!(record.state().group(), Group::Settled) || *record.state() == DiskState::Error;
+        if !allowed || live {
+            return Err(record.refuse("be refunded"));
+        }
+        let due = if twist.stuck { u64::MAX } else { now + latency };
+        record.disk.disk_status = DiskState::Deleting;
+        record.pending = Some(Pending { kind: Kind::Delete, due, handle: order.clone(), fails: twist.fails });
+        self.handles.insert(order.clone(), Handle { disk: q.disk_id.clone(), status: 0, empty: false });
+        self.tokens.insert(q.client_token.clone(), Token { request, order: order.clone(), at: now });
+        Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() })
+    }
+
+    /// Op 9.
+    pub fn resize(
+        &mut self,
+        q: &ResizeDisk,
+        now: u64,
+        latency: u64,
+        twist: &Twist,
+    ) -> Result<OrderReply, Refusal> {
+        let request = serde_json::to_string(q).unwrap_or_default();
+        if let Some(order) = self.token(&q.client_token, &request, now)? {
+            return Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() });
+        }
+        let order = self.order_id();
+        let record = self.disk(&q.region_id, &q.disk_id)?;
+        if !matches!(record.state().group(), Group::Settled | Group::Attached) {
+            return Err(record.refuse("grow"));
+        }
+        if q.disk_size <= record.disk.disk_size {
+            return Err(Refusal::new(
+                codes::SHRINK,
+                format!("the disk has {} GiB already", record.disk.disk_size),
+            ));
+        }
+        if q.disk_size > MAX_GIB {
+            return Err(Refusal::parameter("diskSize", format!("at most {MAX_GIB}")));
+        }
+        let due = if twist.stuck { u64::MAX } else { now + latency };
+        record.disk.disk_status = DiskState::Extending;
+        let kind = Kind::Resize { gib: q.disk_size };
+        record.pending = Some(Pending { kind, due, handle: order.clone(), fails: twist.fails });
+        self.handles.insert(order.clone(), Handle { disk: q.disk_id.clone(), status: 0, empty: false });
+        self.tokens.insert(q.client_token.clone(), Token { request, order: order.clone(), at: now });
+        Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() })
+    }
+
+    /// The order that a token made; a token that made another request's order is refused.
+    fn token(&mut self, token: &str, request: &str, now: u64) -> Result<Option<String>, Refusal> {
+        self.tokens.retain(|_, t| t.at + TOKEN_LIFE_MS > now);
+        if token.is_empty() || token.len() > 64 {
+            return Err(Refusal::parameter("clientToken", "1 to 64 characters"));
+        }
+        match self.tokens.get(token) {
+            None => Ok(None),
+            Some(t) if t.request == request => Ok(Some(t.order.clone())),
+            Some(_) => Err(Refusal::new(codes::TOKEN_CONFLICT, "the token was used for another request")),
+        }
+    }
+
+    fn created(&self, order: &str) -> Result<OrderReply, Refusal> {
+        let handle = self.handles.get(order).cloned().unwrap_or_default();
+        match handle.status {
+            0 => Err(in_progress(order)),
+            2 => Err(Refusal::new(codes::BILLING, "the order failed")),
+            _ => {
+                let name = self.disks.get(&handle.disk).map(|d| d.disk.disk_name.clone());
+                let resource = Resource {
+                    disk_id: Some(handle.disk),
+                    disk_name: name,
+                    resource_type: Some("EBS".to_owned()),
+                    ..Resource::default()
+                };
+                Ok(OrderReply {
+                    master_order_id: Some(order.to_owned()),
+                    resources: Some(vec![resource]),
+                    ..OrderReply::default()
+                })
+            }
+        }
+    }
+
+    /// Checks a create's parameters; gives the disk type.
+    fn checked(&self, q: &CreateDisk) -> Result<String, Refusal> {
+        let region = self.region(&q.region_id)?;
+        let plain = q.disk_name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if !(2..=63).contains(&q.disk_name.len()) || !plain || q.disk_name.starts_with('-') {
+            return Err(Refusal::parameter("diskName", "2 to 63 of letters, digits and '-'"));
+        }
+        if !(MIN_GIB..=MAX_GIB).contains(&q.disk_size) {
+            return Err(Refusal::parameter("diskSize", format!("{MIN_GIB} to {MAX_GIB}")));
+        }
+        if q.labels.iter().any(|l| l.key.len() > 32 || l.value.len() > 32) {
+            return Err(Refusal::parameter("labels", "at most 32 characters each"));
+        }
+        let source = match &q.snapshot_id {
+            None => None,
+            Some(id) => {
+                let found = self.snapshots.get(id).filter(|(s, _)| s.region_id == q.region_id);
+                let (snapshot, _) =
+                    found.ok_or_else(|| Refusal::parameter("snapshotID", "no such snapshot"))?;
+                if snapshot.volume_size > q.disk_size {
+                    return Err(Refusal::parameter("diskSize", "not less than the snapshot's"));
+                }
+                Some("SAS".to_owned())
+            }
+        };
+        let disk_type = source.or_else(|| q.disk_type.clone()).unwrap_or_default();
+        if !region.stock.contains_key(&disk_type) {
+            let known: Vec<&str> = region.stock.keys().map(String::as_str).collect();
+            return Err(Refusal::parameter("diskType", format!("one of {}", known.join(", "))));
+        }
+        let held = self.disks.values().filter(|d| d.disk.region_id == q.region_id);
+        let used: u64 = held.map(|d| d.disk.disk_size).sum();
+        if used + q.disk_size > region.quota_gib {
+            return Err(Refusal::new(codes::QUOTA, format!("{used} of {} GiB are used", region.quota_gib)));
+        }
+        Ok(disk_type)
+    }
+}
+
+fn in_progress(order: &str) -> Refusal {
+    Refusal::new(codes::ORDER_IN_PROGRESS, order)
+}

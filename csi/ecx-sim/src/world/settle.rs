@@ -1,0 +1,97 @@
+//! What happens when a transition is due. The data plane acts first; what it refuses fails the job.
+
+use ecx::api::DiskState;
+
+use super::{Kind, Pending, World};
+use crate::plane::{Plane, PlaneError};
+
+impl World {
+    /// Ends every transition that is due at `now`. True if anything changed.
+    pub fn settle(&mut self, now: u64, plane: Option<&Plane>) -> bool {
+        let due = |p: &Pending| p.due <= now;
+        let mut ready: Vec<(u64, String)> = Vec::new();
+        for (id, record) in &self.disks {
+            if let Some(pending) = record.pending.as_ref().filter(|p| due(p)) {
+                ready.push((pending.due, id.clone()));
+            }
+        }
+        ready.sort();
+        for (_, id) in &ready {
+            self.end(id, plane);
+        }
+        let mut changed = !ready.is_empty();
+        for (snapshot, at) in self.snapshots.values_mut() {
+            if *at <= now {
+                (*at, changed) = (u64::MAX, true);
+                snapshot.snapshot_status = "available".to_owned();
+            }
+        }
+        changed
+    }
+
+    /// Ends the transition of one disk, whether it is due or stuck.
+    pub fn end(&mut self, id: &str, plane: Option<&Plane>) {
+        let Some(mut record) = self.disks.remove(id) else { return };
+        let Some(pending) = record.pending.take() else {
+            self.disks.insert(id.to_owned(), record);
+            return;
+        };
+        let done = !pending.fails && act(plane, id, record.disk.disk_size, &pending.kind).is_ok();
+        if let Some(handle) = self.handles.get_mut(&pending.handle) {
+            handle.status = if done { 1 } else { 2 };
+        }
+        let settled = |held: bool| if held { DiskState::InUse } else { DiskState::Available };
+        match (pending.kind, done) {
+            (Kind::Create, true) => record.disk.disk_status = DiskState::Available,
+            (Kind::Create, false) => record.disk.disk_status = DiskState::Error,
+            (Kind::Attach { .. }, true) | (Kind::Detach { .. }, false) => {
+                record.disk.disk_status = DiskState::InUse
+            }
+            (Kind::Attach { .. }, false) | (Kind::Detach { .. }, true) => {
+                record.holder = None;
+                record.disk.disk_status = DiskState::Available;
+            }
+            (Kind::Delete, true) => {
+                let region = self.regions.get_mut(&record.disk.region_id);
+                if let Some(left) = region.and_then(|r| r.stock.get_mut(&record.disk.disk_type)) {
+                    *left += record.disk.disk_size;
+                }
+                return;
+            }
+            (Kind::Delete, false) => record.disk.disk_status = settled(record.holder.is_some()),
+            (Kind::Resize { gib }, done) => {
+                if done {
+                    record.disk.disk_size = gib;
+                }
+                record.disk.disk_status = settled(record.holder.is_some());
+            }
+        }
+        self.disks.insert(id.to_owned(), record);
+    }
+
+    /// A disk disappears behind everybody's back, out of the guest too.
+    pub fn vanish(&mut self, id: &str, plane: Option<&Plane>) {
+        let Some(record) = self.disks.remove(id) else { return };
+        if let Some(plane) = plane {
+            if let Some(holder) = &record.holder {
+                let _ = plane.detach(id, holder, true);
+            }
+            let _ = plane.delete(id);
+        }
+    }
+}
+
+fn act(plane: Option<&Plane>, id: &str, gib: u64, kind: &Kind) -> Result<(), PlaneError> {
+    let Some(plane) = plane else { return Ok(()) };
+    let done = match kind {
+        Kind::Create => plane.create(id, gib),
+        Kind::Attach { instance, serial } => plane.attach(id, instance, serial),
+        Kind::Detach { instance } => plane.detach(id, instance, false),
+        Kind::Delete => plane.delete(id),
+        Kind::Resize { gib } => plane.resize(id, *gib),
+    };
+    if let Err(error) = &done {
+        tracing::warn!(disk = id, ?kind, %error, "The data plane refuses");
+    }
+    done
+}
