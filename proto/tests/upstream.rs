@@ -1,5 +1,7 @@
 //! Our descriptions against the upstream Go modules' descriptors, number by number.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! The simulator through the real client: states, refusals, tokens, lost replies, restarts, and real loop devices.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::time::Duration;
 
 use ecx::api::*;
