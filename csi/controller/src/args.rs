@@ -1,0 +1,83 @@
+//! Flags of `eck-csi-controller`; each is an environment variable too.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+use eck_csi::volume::Region;
+use serve::telemetry::LogArgs;
+
+/// The controller half of eck-csi: orders, attaches, grows and refunds ECX disks. It talks to the ECX API and to CSI
+/// sidecars on a unix socket; it never touches a device. Keys come from CTYUN_AK and CTYUN_SK or from --credentials-dir.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Args {
+    /// Unix socket to serve CSI on
+    #[arg(long, env = "CSI_ENDPOINT", default_value = "unix:///csi/csi.sock")]
+    pub csi_endpoint: String,
+    /// All regions of the cluster, joined by commas, e.g. zj-shaoxing-2,fj-xiamen-4
+    #[arg(long, env = "ECX_REGIONS", value_delimiter = ',', required = true)]
+    pub regions: Vec<Region>,
+    /// Name of this cluster, unique in the cloud account: part of every client token and the label of every disk
+    #[arg(long, env = "ECK_CLUSTER_ID", value_parser = cluster_id)]
+    pub cluster_id: String,
+    /// Base URL of the ECX API, instead of the profile's
+    #[arg(long, env = "ECX_URL")]
+    pub ecx_url: Option<String>,
+    /// TOML file that overrides parts of the ECX profile: paths, region key, polls, rates
+    #[arg(long, env = "ECX_PROFILE")]
+    pub ecx_profile: Option<PathBuf>,
+    /// Folder of a mounted Secret with the files `ak` and `sk`, instead of CTYUN_AK and CTYUN_SK
+    #[arg(long, env = "ECX_CREDENTIALS_DIR")]
+    pub credentials_dir: Option<PathBuf>,
+    /// Access key of the cloud account
+    #[arg(long, env = "CTYUN_AK", hide_env_values = true)]
+    pub ak: Option<String>,
+    /// What `diskType: cloud` stands for, instead of the profile's
+    #[arg(long, env = "ECX_DEFAULT_DISK_TYPE")]
+    pub default_disk_type: Option<String>,
+    /// Address of /livez, /readyz and /metrics
+    #[arg(long, env = "ADMIN_ADDRESS", default_value = "127.0.0.1:9809")]
+    pub admin_address: SocketAddr,
+    /// Log flags
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// A cluster id becomes a label value: at most 32 characters there (ECX-API §3).
+fn cluster_id(text: &str) -> Result<String, String> {
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    if (1..=32).contains(&text.len()) && plain {
+        return Ok(text.to_owned());
+    }
+    Err("1 to 32 letters, digits, '-' or '.'".to_owned())
+}
+
+/// Where the keys are.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCredentials {
+    /// A file of the mounted Secret.
+    #[error("cannot read {0}")]
+    Read(PathBuf, #[source] std::io::Error),
+    /// Neither way was used.
+    #[error("no credentials: set CTYUN_AK and CTYUN_SK, or --credentials-dir with the files ak and sk")]
+    Missing,
+}
+
+impl Args {
+    /// The account's key pair.
+    pub fn credentials(&self) -> Result<ecx::Credentials, BadCredentials> {
+        if let Some(dir) = &self.credentials_dir {
+            let read = |name: &str| {
+                let path = dir.join(name);
+                std::fs::read_to_string(&path).map_err(|e| BadCredentials::Read(path, e))
+            };
+            return Ok(ecx::Credentials::new(&read("ak")?, &read("sk")?));
+        }
+        // The secret key comes from the environment only, so that no process list and no `Debug` shows it.
+        match (&self.ak, std::env::var("CTYUN_SK")) {
+            (Some(ak), Ok(sk)) => Ok(ecx::Credentials::new(ak, &sk)),
+            _ => Err(BadCredentials::Missing),
+        }
+    }
+}

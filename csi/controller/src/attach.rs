@@ -1,0 +1,164 @@
+//! ControllerPublishVolume: never attached twice, and a retry of a lost reply attaches nothing anew.
+//!
+//! There is no client token for an attach, so the disk is read before each write and again after every unknown outcome.
+
+use eck_csi::context::PublishContext;
+use eck_csi::driver::GIB;
+use eck_csi::volume::{NodeId, VolumeId};
+use ecx::api::{AttachDisk, Disk, GetJob, Group};
+
+use crate::driver::Driver;
+use crate::error::AttachError;
+use crate::nodes::Machine;
+use crate::slots::Change;
+
+/// What to do about a disk that is to be on `instance`.
+#[derive(Debug, PartialEq, Eq)]
+enum Plan {
+    /// It is there.
+    Done,
+    /// Something goes on: look again when it has ended.
+    Wait,
+    Attach,
+}
+
+/// An attach that the cloud refuses although the disk is free and at rest is sent so often.
+const ATTEMPTS: u32 = 3;
+
+pub(crate) async fn attach(
+    driver: &Driver,
+    volume: &VolumeId,
+    node: &NodeId,
+) -> Result<PublishContext, AttachError> {
+    let no_volume = || AttachError::NoVolume(volume.to_string());
+    let id = volume.disk().ok_or_else(no_volume)?;
+    let cloud = |source| AttachError::Cloud { disk: id.to_string(), source };
+    let found = driver.places.locate(&driver.reader, &id).await.map_err(cloud)?;
+    let (region, mut disk) = found.ok_or_else(no_volume)?;
+    let machine = driver.nodes.resolve(&driver.client, node).await.map_err(cloud)?;
+    let machine = machine.ok_or_else(|| AttachError::NoNode(node.to_string()))?;
+    if machine.region != region {
+        let (disk_region, node_region) = (region.to_string(), machine.region.to_string());
+        return Err(AttachError::OtherRegion {
+            disk: id.to_string(),
+            disk_region,
+            node: node.to_string(),
+            node_region,
+        });
+    }
+    let mut attempts = 0;
+    loop {
+        match decide(&disk, &machine.instance)? {
+            Plan::Done => return Ok(PublishContext::new(id, disk.disk_size * GIB)),
+            Plan::Wait => disk = settled(driver, &machine, &disk).await?,
+            Plan::Attach => {
+                let _turn = driver.slots.turn(&machine.instance, Change::Attach).await;
+                attempts += 1;
+                disk = act(driver, &machine, node, disk, attempts < ATTEMPTS).await?;
+            }
+        }
+    }
+}
+
+fn decide(disk: &Disk, instance: &str) -> Result<Plan, AttachError> {
+    let id = disk.disk_id.clone();
+    match disk.disk_status.group() {
+        Group::Settled => Ok(Plan::Attach),
+        Group::Busy => Ok(Plan::Wait),
+        Group::Attached if disk.holders() == [instance] => Ok(Plan::Done),
+        Group::Attached => Err(AttachError::Elsewhere { disk: id, holders: disk.holders().join(", ") }),
+        Group::Dead => Err(AttachError::Dead { disk: id, state: disk.disk_status.as_str().to_owned() }),
+    }
+}
+
+/// Sends the attach and waits for its end; gives the disk as it is then. `again`: whether a refusal may be met by another
+/// look.
+async fn act(
+    driver: &Driver,
+    machine: &Machine,
+    node: &NodeId,
+    disk: Disk,
+    again: bool,
+) -> Result<Disk, AttachError> {
+    let body = AttachDisk {
+        region_id: machine.region.to_string(),
+        disk_id: disk.disk_id.clone(),
+        instance_id: Some(machine.instance.clone()),
+    };
+    let job = match driver.client.attach_disk(&body).await {
+        Ok(reply) => reply.disk_request_id.or(reply.disk_job_id),
+        // The disk is not as it was when we looked: look again and decide anew.
+        Err(ecx::Error::DiskState(_) | ecx::Error::AttachedElsewhere(_)) if again => {
+            return read(driver, machine, &disk).await;
+        }
+        Err(ecx::Error::InstanceNotFound(_)) => {
+            driver.nodes.forget(&machine.instance);
+            return Err(AttachError::NoNode(node.to_string()));
+        }
+        Err(source) if source.outcome_unknown() => {
+            let now = read(driver, machine, &disk).await?;
+            // Still free: it did not happen, or has not begun. Sending again is for the retry, which reads first.
+            let free = now.disk_status.group() == Group::Settled;
+            return if free { Err(AttachError::Cloud { disk: disk.disk_id, source }) } else { Ok(now) };
+        }
+        Err(source) => return Err(AttachError::Cloud { disk: disk.disk_id, source }),
+    };
+    let now = settled(driver, machine, &disk).await?;
+    if now.disk_status.group() == Group::Settled && failed(driver, machine, job).await {
+        return Err(AttachError::JobFailed { disk: now.disk_id });
+    }
+    Ok(now)
+}
+
+/// The disk as it is now.
+async fn read(driver: &Driver, machine: &Machine, disk: &Disk) -> Result<Disk, AttachError> {
+    let now = driver.reader.disk(&machine.region, &disk.disk_id).await;
+    let now = now.map_err(|source| AttachError::Cloud { disk: disk.disk_id.clone(), source })?;
+    now.ok_or_else(|| AttachError::NoVolume(disk.disk_id.clone()))
+}
+
+/// The disk when nothing goes on with it any more.
+async fn settled(driver: &Driver, machine: &Machine, disk: &Disk) -> Result<Disk, AttachError> {
+    let waited = driver.reader.settled(&machine.region, &disk.disk_id).await;
+    let now = waited.map_err(|source| AttachError::Wait { disk: disk.disk_id.clone(), source })?;
+    now.ok_or_else(|| AttachError::NoVolume(disk.disk_id.clone()))
+}
+
+/// Whether the cloud says that the job failed; a job nobody knows did not.
+async fn failed(driver: &Driver, machine: &Machine, job: Option<String>) -> bool {
+    let Some(job_id) = job else { return false };
+    let query = GetJob { region_id: machine.region.to_string(), job_id };
+    driver.client.get_job(&query).await.is_ok_and(|job| job.status == 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ecx::api::{Attachment, DiskState};
+
+    fn disk(state: &str, holder: Option<&str>) -> Disk {
+        let attach = |i: &str| Attachment { instance_id: i.to_owned(), ..Attachment::default() };
+        Disk {
+            disk_id: "cd-1".into(),
+            disk_status: DiskState::parse(state),
+            attachments: holder.map(attach).into_iter().collect(),
+            ..Disk::default()
+        }
+    }
+
+    #[test]
+    fn an_attach_is_sent_only_for_a_free_disk() {
+        for state in ["available", "detached"] {
+            assert_eq!(decide(&disk(state, None), "evm-1").unwrap(), Plan::Attach);
+        }
+        for state in ["attaching", "diskAttaching", "detaching", "creating", "resizing", "some new state"] {
+            assert_eq!(decide(&disk(state, Some("evm-1")), "evm-1").unwrap(), Plan::Wait, "{state}");
+        }
+        assert_eq!(decide(&disk("in-use", Some("evm-1")), "evm-1").unwrap(), Plan::Done);
+        let elsewhere = decide(&disk("attached", Some("evm-2")), "evm-1").unwrap_err();
+        assert!(elsewhere.to_string().contains("evm-2"), "{elsewhere}");
+        // Attached, but the cloud does not say to whom: not ours to claim.
+        assert!(decide(&disk("in-use", None), "evm-1").is_err());
+        assert!(matches!(decide(&disk("expired", None), "evm-1"), Err(AttachError::Dead { .. })));
+    }
+}

@@ -1,0 +1,69 @@
+//! GetCapacity: what a region still sells, so that the scheduler never picks one that is sold out.
+
+use eck_csi::driver::{GIB, MAX_DISK_GIB, MIN_DISK_GIB, TOPOLOGY_REGION};
+use eck_csi::field::BadField;
+use eck_csi::volume::Region;
+use ecx::Error;
+use ecx::api::CheckStock;
+use futures::future::join_all;
+use proto::csi::v1 as pb;
+
+use crate::driver::Driver;
+use crate::error::ReadError;
+use crate::parameters::Parameters;
+
+/// Capacity of the regions that topology and parameters leave: the sum of what is available, the largest single disk.
+pub(crate) async fn capacity(
+    driver: &Driver,
+    q: pb::GetCapacityRequest,
+) -> Result<pb::GetCapacityResponse, ReadError> {
+    let parameters = Parameters::parse(&q.parameters)?;
+    let mut regions = driver.places.all().to_vec();
+    if let Some(value) = q.accessible_topology.as_ref().and_then(|t| t.segments.get(TOPOLOGY_REGION)) {
+        let wanted = Region::parse(&format!("accessible_topology.{TOPOLOGY_REGION}"), value)?;
+        // A region that is not the cluster's has nothing for it: an answer, not an error.
+        regions.retain(|region| *region == wanted);
+    } else if q.accessible_topology.is_some_and(|t| !t.segments.is_empty()) {
+        let allowed = format!("segments with the key {TOPOLOGY_REGION}");
+        return Err(BadField::new("accessible_topology.segments", "other keys", allowed).into());
+    }
+    regions.retain(|region| parameters.regions.is_empty() || parameters.regions.contains(region));
+    let wanted = driver.disk_type(parameters.disk_type.as_deref());
+    let asked = regions.iter().map(|region| available(driver, region, wanted));
+    let mut total = 0u64;
+    let mut largest = 0u64;
+    for gib in join_all(asked).await {
+        let gib = gib?;
+        total = total.saturating_add(gib);
+        largest = largest.max(gib.min(MAX_DISK_GIB));
+    }
+    let bytes = |gib: u64| i64::try_from(gib.saturating_mul(GIB)).unwrap_or(i64::MAX);
+    Ok(pb::GetCapacityResponse {
+        available_capacity: bytes(total),
+        maximum_volume_size: Some(bytes(largest)),
+        minimum_volume_size: Some(bytes(MIN_DISK_GIB)),
+    })
+}
+
+/// GiB that can be ordered in a region. The API says yes or no for a size (op 16) and tells the account's quota, not the
+/// stock: so it is the quota's rest if the smallest disk is to be had, and 0 if not.
+async fn available(driver: &Driver, region: &Region, disk_type: &str) -> Result<u64, Error> {
+    let query = CheckStock {
+        region_id: region.to_string(),
+        product_type: "ebs".to_owned(),
+        ebs_type: disk_type.to_owned(),
+        ebs_size: MIN_DISK_GIB,
+    };
+    let stock = match driver.client.check_stock(&query).await {
+        Ok(stock) => stock,
+        // A region that does not know the disk type sells none of it.
+        Err(Error::Parameter(_)) => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    if !stock.satisfied || stock.sellout {
+        return Ok(0);
+    }
+    let quota = stock.quota_info.and_then(|q| q.ebs_size_quota);
+    let used = stock.used_info.and_then(|u| u.ebs_size).unwrap_or(0);
+    Ok(quota.map_or(MAX_DISK_GIB, |quota| quota.saturating_sub(used)))
+}

@@ -1,0 +1,222 @@
+//! CreateVolume: exactly one disk, however often it is asked for.
+//!
+//! Look: the disks of this name in every region where an earlier attempt can have ordered one: those of the class, which
+//! never changes, or all, since a retry without a class's region may come with another one than the first attempt. Decide: one fits → it; one does not → ALREADY_EXISTS; none → order. Act: order with a client token made from the name, so
+//! that even a lost reply orders nothing twice; then wait by name. Nothing is ever deleted here.
+
+use eck_csi::driver::DISK_TYPE_DEFAULT;
+use eck_csi::field::BadField;
+use eck_csi::volume::Region;
+use ecx::api::{CreateDisk, Disk, DiskState, Group, Label};
+use ecx::token;
+
+use crate::driver::Driver;
+use crate::error::CreateError;
+use crate::name::disk_name;
+use crate::reads::{Query, Verdict};
+use crate::request::Create;
+
+/// Key of the label that marks this driver's disks; its value is the cluster id.
+const LABEL: &str = "eck-csi";
+
+/// What to do about the disks that were found.
+#[derive(Debug, PartialEq, Eq)]
+enum Plan {
+    /// This one is the volume.
+    Use(Region, String),
+    /// Order one, in the first of these regions that has stock.
+    Order(Vec<Region>),
+}
+
+/// The disk of the volume, and its region.
+pub(crate) async fn create(driver: &Driver, q: &Create) -> Result<(Region, Disk), CreateError> {
+    let name = disk_name(&q.name);
+    let class = &q.parameters.regions;
+    let allowed = allowed(q, driver.places.all())?;
+    let wanted = driver.disk_type(q.parameters.disk_type.as_deref());
+    let scope = if class.is_empty() { driver.places.all() } else { class };
+    let found = look(driver, q, scope, &name).await?;
+    let (region, query, seen) = match decide(q, wanted, &driver.cluster, allowed.clone(), &found)? {
+        Plan::Use(region, id) => (region, Query::Id(id), found),
+        Plan::Order(regions) => match order(driver, q, &name, wanted, &regions).await {
+            Ok(Ordered { region, done }) => {
+                // An order that is done at once shows its disk at once: no tick needs to be waited for.
+                let seen =
+                    if done { look(driver, q, std::slice::from_ref(&region), &name).await? } else { vec![] };
+                (region, Query::Name(name), seen)
+            }
+            // The name was ordered with other arguments: the disk is somewhere, and it decides.
+            Err(error @ CreateError::Cloud { source: ecx::Error::TokenConflict(_), .. }) => {
+                let found = look(driver, q, driver.places.all(), &name).await?;
+                match decide(q, wanted, &driver.cluster, allowed, &found)? {
+                    Plan::Use(region, id) => (region, Query::Id(id), found),
+                    Plan::Order(_) => return Err(error),
+                }
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    let (region, disk) = settle(driver, q, region, query, &seen).await?;
+    driver.places.learn(&disk.disk_id, &region);
+    Ok((region, disk))
+}
+
+/// The disks of this name in the regions.
+async fn look(
+    driver: &Driver,
+    q: &Create,
+    regions: &[Region],
+    name: &str,
+) -> Result<Vec<(Region, Disk)>, CreateError> {
+    let found = driver.places.among(regions, &driver.reader, &Query::Name(name.to_owned())).await;
+    found.map_err(|source| CreateError::Cloud { name: q.name.clone(), source })
+}
+
+/// The regions in which the volume may be, the best first.
+fn allowed(q: &Create, configured: &[Region]) -> Result<Vec<Region>, BadField> {
+    let class = &q.parameters.regions;
+    let list = |regions: &[Region]| regions.iter().map(Region::as_str).collect::<Vec<_>>().join(", ");
+    let wanted = [class, &q.requisite, &q.preferred];
+    if let Some(unknown) = wanted.into_iter().flatten().find(|r| !configured.contains(r)) {
+        return Err(BadField::new("region", unknown, format!("the cluster's regions: {}", list(configured))));
+    }
+    let base = if q.requisite.is_empty() { configured } else { &q.requisite };
+    let fits = |r: &&Region| class.is_empty() || class.contains(r);
+    let mut allowed: Vec<Region> =
+        q.preferred.iter().filter(|r| base.contains(r)).filter(fits).cloned().collect();
+    // Without a preference the class's own order counts.
+    let rest = if class.is_empty() { base } else { class };
+    for region in rest.iter().filter(|r| base.contains(r)).filter(fits) {
+        if !allowed.contains(region) {
+            allowed.push(region.clone());
+        }
+    }
+    if allowed.is_empty() {
+        let text = format!("a region of accessibility_requirements: {}", list(base));
+        return Err(BadField::new("parameters.region", list(class), text));
+    }
+    Ok(allowed)
+}
+
+fn decide(
+    q: &Create,
+    wanted: &str,
+    cluster: &str,
+    allowed: Vec<Region>,
+    found: &[(Region, Disk)],
+) -> Result<Plan, CreateError> {
+    let ours = |disk: &Disk| disk.labels.iter().any(|l| l.key == LABEL && l.value == cluster);
+    let (region, disk) = match found {
+        [] => return Ok(Plan::Order(allowed)),
+        [one] => one,
+        many => {
+            let mut labelled = many.iter().filter(|(_, disk)| ours(disk));
+            match (labelled.next(), labelled.next()) {
+                (Some(one), None) => one,
+                _ => {
+                    let disks: Vec<&str> = many.iter().map(|(_, disk)| disk.disk_id.as_str()).collect();
+                    let (name, disks) = (q.name.clone(), disks.join(", "));
+                    return Err(CreateError::Ambiguous { name, count: many.len(), disks });
+                }
+            }
+        }
+    };
+    let (name, id) = (q.name.clone(), disk.disk_id.clone());
+    if disk.disk_status == DiskState::Deleting {
+        return Err(CreateError::Deleting { name, disk: id });
+    }
+    let what = if !q.size.holds(disk.disk_size) {
+        format!("it has {} GiB and {} to {} are asked for", disk.disk_size, q.size.min_gib, q.size.max_gib)
+    } else if disk.disk_type != wanted {
+        format!("its type is {} and {wanted} is asked for", disk.disk_type)
+    } else if !allowed.contains(region) {
+        let regions: Vec<&str> = allowed.iter().map(Region::as_str).collect();
+        format!("it is in {region} and only {} will do", regions.join(", "))
+    } else {
+        return Ok(Plan::Use(region.clone(), id));
+    };
+    Err(CreateError::Incompatible { name, disk: id, what })
+}
+
+/// An order that the cloud took.
+struct Ordered {
+    region: Region,
+    /// It was carried out at once.
+    done: bool,
+}
+
+/// Orders the disk in the first region that has one.
+async fn order(
+    driver: &Driver,
+    q: &Create,
+    name: &str,
+    wanted: &str,
+    regions: &[Region],
+) -> Result<Ordered, CreateError> {
+    let mut tried = Vec::new();
+    for region in regions {
+        // The first choice's token is the name's alone: the same volume asked for in another region is then a conflict,
+        // not a second disk. A fallback within one attempt is another request and needs a token of its own.
+        let subject = if tried.is_empty() { q.name.clone() } else { format!("{}@{region}", q.name) };
+        let body = CreateDisk {
+            client_token: token::create(&driver.cluster, &subject),
+            region_id: region.to_string(),
+            disk_name: name.to_owned(),
+            disk_mode: driver.client.profile().disk_mode.clone(),
+            disk_type: Some(wanted.to_owned()),
+            disk_size: q.size.min_gib,
+            on_demand: true,
+            labels: vec![Label { key: LABEL.to_owned(), value: driver.cluster.clone() }],
+            snapshot_id: None,
+        };
+        match driver.client.create_disk(&body).await {
+            Ok(_) => return Ok(Ordered { region: region.clone(), done: true }),
+            Err(ecx::Error::InProgress(_)) => return Ok(Ordered { region: region.clone(), done: false }),
+            Err(error @ (ecx::Error::SoldOut(_) | ecx::Error::Quota(_))) => {
+                tried.push(format!("{region}: {error}"))
+            }
+            Err(source) => return Err(CreateError::Cloud { name: q.name.clone(), source }),
+        }
+    }
+    Err(CreateError::Exhausted { name: q.name.clone(), tried: tried.join("; ") })
+}
+
+/// Waits until the disk is there to be used; `seen` is what was read just now. An attached one is: the volume was created
+/// long ago.
+async fn settle(
+    driver: &Driver,
+    q: &Create,
+    region: Region,
+    query: Query,
+    seen: &[(Region, Disk)],
+) -> Result<(Region, Disk), CreateError> {
+    // Of several disks of one name only the chosen one counts.
+    let chosen = |disk: &&Disk| !matches!(&query, Query::Id(id) if disk.disk_id != *id);
+    let seen: Vec<Disk> = seen.iter().map(|(_, disk)| disk).filter(chosen).cloned().collect();
+    let judge = |disks: &[Disk]| {
+        let Some(disk) = disks.first() else { return Verdict::Wait("the order, no disk yet".to_owned()) };
+        match disk.disk_status.group() {
+            Group::Settled | Group::Attached => Verdict::Done(Ok(disk.clone())),
+            Group::Busy => Verdict::Wait(disk.disk_status.as_str().to_owned()),
+            Group::Dead => Verdict::Done(Err(disk.clone())),
+        }
+    };
+    let ended = match judge(&seen) {
+        Verdict::Done(ended) => Ok(ended),
+        Verdict::Wait(_) => driver.reader.wait(&region, query, judge).await,
+    };
+    match ended.map_err(|source| CreateError::Wait { name: q.name.clone(), source })? {
+        Ok(disk) => Ok((region, disk)),
+        Err(dead) => {
+            Err(CreateError::Dead { disk: dead.disk_id, state: dead.disk_status.as_str().to_owned() })
+        }
+    }
+}
+
+/// What `diskType` a volume context shows.
+pub(crate) fn shown_type(q: &Create) -> String {
+    q.parameters.disk_type.clone().unwrap_or_else(|| DISK_TYPE_DEFAULT.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+use super::*;
+use eck_csi::volume::SizeRange;
+use proptest::prelude::*;
+
+use crate::parameters::Parameters;
+
+fn region(code: &str) -> Region {
+    Region::parse("region", code).unwrap()
+}
+
+fn ask(requisite: &[&str], preferred: &[&str], class: &[&str]) -> Create {
+    let list = |codes: &[&str]| codes.iter().map(|c| region(c)).collect::<Vec<_>>();
+    Create {
+        name: "pvc-1".into(),
+        size: SizeRange { min_gib: 20, max_gib: 30 },
+        parameters: Parameters { regions: list(class), ..Parameters::default() },
+        fs: None,
+        requisite: list(requisite),
+        preferred: list(preferred),
+    }
+}
+
+fn disk(id: &str, gib: u64, labelled: bool) -> Disk {
+    let label = Label { key: LABEL.into(), value: "c1".into() };
+    Disk {
+        disk_id: id.into(),
+        disk_size: gib,
+        disk_type: "SAS".into(),
+        labels: if labelled { vec![label] } else { vec![] },
+        ..Disk::default()
+    }
+}
+
+fn plan(q: &Create, allowed: &[&str], found: &[(&str, Disk)]) -> Result<Plan, CreateError> {
+    let found: Vec<_> = found.iter().map(|(r, d)| (region(r), d.clone())).collect();
+    decide(q, "SAS", "c1", allowed.iter().map(|r| region(r)).collect(), &found)
+}
+
+#[test]
+fn one_fitting_disk_is_the_volume_whatever_region_was_tried_first() {
+    let q = ask(&[], &[], &[]);
+    assert_eq!(plan(&q, &["a-1", "b-1"], &[]).unwrap(), Plan::Order(vec![region("a-1"), region("b-1")]));
+    let there = plan(&q, &["a-1", "b-1"], &[("b-1", disk("cd-1", 20, true))]).unwrap();
+    assert_eq!(there, Plan::Use(region("b-1"), "cd-1".into()));
+}
+
+#[test]
+fn a_disk_that_does_not_fit_is_never_replaced_by_a_second_one() {
+    let q = ask(&[], &[], &[]);
+    for (allowed, found, word) in [
+        (["a-1"], disk("cd-1", 40, true), "GiB"),
+        (["a-1"], Disk { disk_type: "SSD".into(), ..disk("cd-1", 20, true) }, "type"),
+        (["b-1"], disk("cd-1", 20, true), "will do"),
+    ] {
+        let error = plan(&q, &allowed, &[("a-1", found)]).unwrap_err();
+        assert!(matches!(&error, CreateError::Incompatible { what, .. } if what.contains(word)), "{error}");
+    }
+    let deleting = Disk { disk_status: DiskState::Deleting, ..disk("cd-1", 20, true) };
+    assert!(matches!(plan(&q, &["a-1"], &[("a-1", deleting)]), Err(CreateError::Deleting { .. })));
+}
+
+#[test]
+fn of_two_disks_of_one_name_only_our_labelled_one_counts() {
+    let q = ask(&[], &[], &[]);
+    let two = [("a-1", disk("cd-1", 20, false)), ("a-1", disk("cd-2", 20, true))];
+    assert_eq!(plan(&q, &["a-1"], &two).unwrap(), Plan::Use(region("a-1"), "cd-2".into()));
+    let both = [("a-1", disk("cd-1", 20, true)), ("a-1", disk("cd-2", 20, true))];
+    assert!(matches!(plan(&q, &["a-1"], &both), Err(CreateError::Ambiguous { count: 2, .. })));
+}
+
+#[test]
+fn a_class_and_a_topology_that_contradict_are_refused_with_both() {
+    let all = [region("a-1"), region("b-1")];
+    let error = allowed(&ask(&["a-1"], &[], &["b-1"]), &all).unwrap_err();
+    assert!(error.to_string().contains("b-1") && error.allowed.contains("a-1"), "{error}");
+    assert!(allowed(&ask(&["c-1"], &[], &[]), &all).unwrap_err().allowed.contains("a-1, b-1"));
+}
+
+const CODES: [&str; 4] = ["a-1", "b-1", "c-1", "d-1"];
+
+fn some() -> impl Strategy<Value = Vec<&'static str>> {
+    proptest::sample::subsequence(CODES.to_vec(), 0..=4).prop_shuffle()
+}
+
+proptest! {
+    /// R8: whatever the topology says, an allowed region is one that requisite and class both admit, a preferred one
+    /// comes first, and none is named twice.
+    #[test]
+    fn allowed_regions_satisfy_every_side(requisite in some(), preferred in some(), class in some()) {
+        let q = ask(&requisite, &preferred, &class);
+        let admits = |r: &str| (requisite.is_empty() || requisite.contains(&r)) && (class.is_empty() || class.contains(&r));
+        let expected: Vec<&str> = CODES.into_iter().filter(|r| admits(r)).collect();
+        match allowed(&q, &CODES.map(region)) {
+            Err(_) => prop_assert!(expected.is_empty()),
+            Ok(found) => {
+                let mut names: Vec<&str> = found.iter().map(Region::as_str).collect();
+                let first = preferred.iter().find(|r| admits(r));
+                prop_assert!(first.is_none() || first == names.first());
+                names.sort_unstable();
+                prop_assert_eq!(names, expected);
+            }
+        }
+    }
+}

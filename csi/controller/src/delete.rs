@@ -1,0 +1,91 @@
+//! DeleteVolume: gone is success; attached is refused; nothing else is touched.
+
+use eck_csi::volume::VolumeId;
+use ecx::api::{DeleteDisk, Disk, DiskState, GetOrder, Group};
+use ecx::token;
+
+use crate::driver::Driver;
+use crate::error::DeleteError;
+use crate::reads::{Query, Verdict};
+
+/// A refund whose order fails is ordered anew, each time with a token of its own, so often.
+const ATTEMPTS: u32 = 3;
+
+/// What to do about the disk that was found.
+#[derive(Debug, PartialEq, Eq)]
+enum Plan {
+    Refund,
+    /// It is being deleted already.
+    Wait,
+}
+
+pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), DeleteError> {
+    // An id of another form never was a disk here.
+    let Some(id) = volume.disk() else { return Ok(()) };
+    let cloud = |source| DeleteError::Cloud { disk: id.to_string(), source };
+    let Some((region, disk)) = driver.places.locate(&driver.reader, &id).await.map_err(cloud)? else {
+        driver.places.forget(id.as_str());
+        return Ok(());
+    };
+    for attempt in 1..=ATTEMPTS {
+        let mut order = None;
+        if decide(&disk)? == Plan::Refund {
+            // The first attempt's token is the disk's alone; later ones count.
+            let subject = if attempt == 1 { id.to_string() } else { format!("{id}#{attempt}") };
+            let client_token = token::delete(&driver.cluster, &subject);
+            let body = DeleteDisk { client_token, region_id: region.to_string(), disk_id: id.to_string() };
+            order = match driver.client.delete_disk(&body).await {
+                Ok(reply) => reply.master_order_id,
+                Err(ecx::Error::DiskNotFound(_)) => return Ok(()),
+                Err(ecx::Error::InProgress(_)) => None,
+                Err(source) => return Err(cloud(source)),
+            };
+        }
+        if gone(driver, &region, id.as_str(), order).await? {
+            driver.places.forget(id.as_str());
+            return Ok(());
+        }
+    }
+    Err(DeleteError::OrderFailed { disk: id.to_string(), attempts: ATTEMPTS })
+}
+
+fn decide(disk: &Disk) -> Result<Plan, DeleteError> {
+    let state = disk.disk_status.as_str().to_owned();
+    match (disk.disk_status.group(), &disk.disk_status) {
+        (_, DiskState::Deleting) => Ok(Plan::Wait),
+        (Group::Settled, _) | (Group::Dead, DiskState::Error) => Ok(Plan::Refund),
+        (Group::Attached, _) => {
+            Err(DeleteError::Attached { disk: disk.disk_id.clone(), holders: disk.holders().join(", ") })
+        }
+        (Group::Busy | Group::Dead, _) => Err(DeleteError::Busy { disk: disk.disk_id.clone(), state }),
+    }
+}
+
+/// Waits until the disk is gone; `false` if the order failed and the disk is as before.
+async fn gone(
+    driver: &Driver,
+    region: &eck_csi::volume::Region,
+    id: &str,
+    order: Option<String>,
+) -> Result<bool, DeleteError> {
+    let wait = |source| DeleteError::Wait { disk: id.to_owned(), source };
+    let judge = |disks: &[Disk]| match disks.first() {
+        None => Verdict::Done(true),
+        Some(disk) if disk.disk_status == DiskState::Deleting => Verdict::Wait("deleting".to_owned()),
+        Some(_) => Verdict::Done(false),
+    };
+    loop {
+        if driver.reader.wait(region, Query::Id(id.to_owned()), judge).await.map_err(wait)? {
+            return Ok(true);
+        }
+        // The disk is still there and is not being deleted: either the order has not begun, or it has failed.
+        let Some(order) = &order else { return Ok(false) };
+        let query = GetOrder { master_order_id: order.clone() };
+        let order = driver.client.get_order(&query).await;
+        let order = order.map_err(|source| DeleteError::Cloud { disk: id.to_owned(), source })?;
+        // 3 done, 14 opening; everything else has ended without success (ECX-API §3).
+        if !matches!(order.order_status.as_str(), "3" | "14") {
+            return Ok(false);
+        }
+    }
+}

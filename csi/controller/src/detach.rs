@@ -1,0 +1,136 @@
+//! ControllerUnpublishVolume: success only when the disk is proven not to be on that machine.
+
+use eck_csi::volume::{DiskId, NodeId, Region, VolumeId};
+use ecx::api::{AttachDisk, Disk, GetJob, Group};
+
+use crate::driver::Driver;
+use crate::error::DetachError;
+use crate::slots::Change;
+
+/// What to do about a disk that is to leave a machine.
+#[derive(Debug, PartialEq, Eq)]
+enum Plan {
+    Done,
+    Wait,
+    /// From this machine.
+    Detach(String),
+}
+
+/// A detach that the cloud refuses although the disk is there, attached and at rest is sent so often.
+const ATTEMPTS: u32 = 3;
+
+pub(crate) async fn detach(
+    driver: &Driver,
+    volume: &VolumeId,
+    node: Option<&NodeId>,
+) -> Result<(), DetachError> {
+    // No disk, or none of ours: it is on no machine.
+    let Some(id) = volume.disk() else { return Ok(()) };
+    let cloud = |source| DetachError::Cloud { disk: id.to_string(), source };
+    let wait = |source| DetachError::Wait { disk: id.to_string(), source };
+    let instance = match node {
+        None => None,
+        Some(node) => match driver.nodes.resolve(&driver.client, node).await.map_err(cloud)? {
+            Some(machine) => Some(machine.instance),
+            // The machine does not exist: nothing is attached to it.
+            None => return Ok(()),
+        },
+    };
+    let (region, mut plan) = match (driver.places.known(&id), &instance) {
+        // A detach names the machine, so it cannot take the disk from another one: it needs no look before, the cloud's
+        // refusal is one.
+        (Some(region), Some(instance)) => (region, Plan::Detach(instance.clone())),
+        _ => match driver.places.locate(&driver.reader, &id).await.map_err(cloud)? {
+            Some((region, disk)) => (region, decide(&disk, instance.as_deref())),
+            None => return Ok(()),
+        },
+    };
+    let mut attempts = 0;
+    loop {
+        let now = match plan {
+            Plan::Done => return Ok(()),
+            Plan::Wait => driver.reader.settled(&region, id.as_str()).await.map_err(wait)?,
+            Plan::Detach(instance) => {
+                let _turn = driver.slots.turn(&instance, Change::Detach).await;
+                attempts += 1;
+                act(driver, &region, &instance, &id, attempts < ATTEMPTS).await?
+            }
+        };
+        let Some(disk) = now else { return Ok(()) };
+        plan = decide(&disk, instance.as_deref());
+    }
+}
+
+/// `instance`: from which machine; `None`: from any.
+fn decide(disk: &Disk, instance: Option<&str>) -> Plan {
+    match disk.disk_status.group() {
+        Group::Settled => Plan::Done,
+        Group::Busy => Plan::Wait,
+        Group::Attached | Group::Dead => {
+            let holders = disk.holders();
+            let mut wanted = holders.iter().filter(|holder| instance.is_none_or(|i| i == **holder));
+            wanted.next().map_or(Plan::Done, |holder| Plan::Detach((*holder).to_owned()))
+        }
+    }
+}
+
+/// Sends the detach and waits for its end; gives the disk as it is then, `None` if it is gone. `again`: whether a refusal may
+/// be met by another look.
+async fn act(
+    driver: &Driver,
+    region: &Region,
+    instance: &str,
+    disk: &DiskId,
+    again: bool,
+) -> Result<Option<Disk>, DetachError> {
+    let id = disk.to_string();
+    let cloud = |source| DetachError::Cloud { disk: id.clone(), source };
+    let body = AttachDisk {
+        region_id: region.to_string(),
+        disk_id: id.clone(),
+        instance_id: Some(instance.to_owned()),
+    };
+    let job = match driver.client.detach_disk(&body).await {
+        Ok(reply) => reply.disk_request_id.or(reply.disk_job_id),
+        Err(ecx::Error::DiskNotFound(_)) => return Ok(None),
+        // The disk is not there, or something goes on with it, or the machine is gone: the disk tells.
+        Err(ecx::Error::DiskState(_) | ecx::Error::InstanceNotFound(_)) if again => {
+            return driver.reader.disk(region, &id).await.map_err(cloud);
+        }
+        Err(source) if source.outcome_unknown() => {
+            let now = driver.reader.disk(region, &id).await.map_err(cloud)?;
+            // Still attached and nothing goes on: sending again is for the retry, which reads first.
+            let held = now.as_ref().is_some_and(|d| d.disk_status.group() == Group::Attached);
+            return if held { Err(cloud(source)) } else { Ok(now) };
+        }
+        Err(source) => return Err(cloud(source)),
+    };
+    let waited = driver.reader.settled(region, &id).await;
+    let now = waited.map_err(|source| DetachError::Wait { disk: id.clone(), source })?;
+    let held = now.as_ref().is_some_and(|d| d.holders().contains(&instance));
+    if let (true, Some(job_id)) = (held, job) {
+        let query = GetJob { region_id: region.to_string(), job_id };
+        if driver.client.get_job(&query).await.is_ok_and(|job| job.status == 2) {
+            return Err(DetachError::JobFailed { disk: id, instance: instance.to_owned() });
+        }
+    }
+    Ok(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ecx::api::{Attachment, DiskState};
+
+    #[test]
+    fn only_the_named_machine_loses_the_disk() {
+        let attachment = Attachment { instance_id: "evm-1".into(), ..Attachment::default() };
+        let held = Disk { disk_status: DiskState::InUse, attachments: vec![attachment], ..Disk::default() };
+        assert_eq!(decide(&held, Some("evm-1")), Plan::Detach("evm-1".into()));
+        assert_eq!(decide(&held, Some("evm-2")), Plan::Done);
+        assert_eq!(decide(&held, None), Plan::Detach("evm-1".into()));
+        let busy = Disk { disk_status: DiskState::Detaching, ..held.clone() };
+        assert_eq!(decide(&busy, Some("evm-1")), Plan::Wait);
+        assert_eq!(decide(&Disk::default(), Some("evm-1")), Plan::Done);
+    }
+}

@@ -1,0 +1,35 @@
+//! What the operations share.
+
+use std::sync::Arc;
+
+use eck_csi::volume::Region;
+use ecx::Client;
+
+use crate::nodes::Nodes;
+use crate::places::Places;
+use crate::reads::Reader;
+use crate::slots::Slots;
+
+/// The cloud account, the cluster's regions, and what was learnt of both.
+pub struct Driver {
+    pub(crate) client: Arc<Client>,
+    pub(crate) reader: Reader,
+    pub(crate) places: Places,
+    pub(crate) nodes: Nodes,
+    pub(crate) slots: Slots,
+    pub(crate) cluster: String,
+}
+
+impl Driver {
+    /// A driver for the cluster `cluster` (part of client tokens and disk labels) in `regions`.
+    pub fn new(client: Arc<Client>, cluster: String, regions: Vec<Region>) -> Self {
+        let reader = Reader::new(Arc::clone(&client));
+        let places = Places::new(regions);
+        Self { client, reader, places, nodes: Nodes::default(), slots: Slots::default(), cluster }
+    }
+
+    /// The disk type that a StorageClass's type means.
+    pub(crate) fn disk_type<'a>(&'a self, wanted: Option<&'a str>) -> &'a str {
+        wanted.unwrap_or(&self.client.profile().default_disk_type)
+    }
+}

@@ -1,0 +1,224 @@
+//! One error enum per operation, each with its gRPC codes chosen by what the sidecars do next.
+//!
+//! The provisioner keeps asking after `UNAVAILABLE`, `DEADLINE_EXCEEDED` and `ABORTED` and treats a CreateVolume's other
+//! codes as final: so an unknown outcome may only ever be one of these three.
+
+use eck_csi::code::GrpcCode;
+use eck_csi::field::BadField;
+use tonic::Code;
+
+use crate::reads::WaitError;
+
+/// The code of a cloud error that no rule of the operation has caught.
+fn cloud_code(error: &ecx::Error) -> Code {
+    use ecx::Error::*;
+    match error {
+        // Nobody has such a disk or machine: final.
+        DiskNotFound(_) | InstanceNotFound(_) => Code::NotFound,
+        // The machine is starting, or an order runs: ask again.
+        InstanceState(_) | InProgress(_) => Code::Unavailable,
+        // Something else goes on with the disk, or the token is of another request: the state must be read again first.
+        DiskState(_) | TokenConflict(_) => Code::Aborted,
+        // The other holder must let go first.
+        AttachedElsewhere(_) => Code::FailedPrecondition,
+        // The scheduler may choose another node or region.
+        NoSlot(_) | Quota(_) | SoldOut(_) => Code::ResourceExhausted,
+        // The request can never be carried out.
+        RegionMismatch(_) | Parameter(_) => Code::InvalidArgument,
+        Shrink(_) => Code::OutOfRange,
+        // An operator must act; the text says at what.
+        Billing(_) => Code::Internal,
+        Auth(_) => Code::Unauthenticated,
+        Denied(_) => Code::PermissionDenied,
+        // Unknown outcome, or a fault that passes: ask again.
+        Throttled { .. } | Server(_) | NoReply(_) | Unreadable(_) | Unknown(_) => Code::Unavailable,
+    }
+}
+
+fn wait_code(error: &WaitError) -> Code {
+    match error {
+        WaitError::Cloud(error) => cloud_code(error),
+        // The cloud still works on it; the retry looks again.
+        WaitError::TooLong { .. } => Code::DeadlineExceeded,
+    }
+}
+
+/// CreateVolume.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CreateError {
+    #[error(transparent)]
+    Field(#[from] BadField),
+    #[error("volume {name} exists as {disk}, but {what}")]
+    Incompatible { name: String, disk: String, what: String },
+    #[error("{count} disks are called {name}; none or several carry this cluster's label: {disks}")]
+    Ambiguous { name: String, count: usize, disks: String },
+    #[error("disk {disk} of an earlier volume {name} is being deleted")]
+    Deleting { name: String, disk: String },
+    #[error("no region has a disk for {name}: {tried}")]
+    Exhausted { name: String, tried: String },
+    #[error("disk {disk} is {state} in the cloud; it will not become usable by itself")]
+    Dead { disk: String, state: String },
+    #[error("creating {name}")]
+    Cloud { name: String, source: ecx::Error },
+    #[error("disk of {name}")]
+    Wait { name: String, source: WaitError },
+}
+
+impl GrpcCode for CreateError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Field(_) => Code::InvalidArgument,
+            // The spec's code for the same name with other content.
+            Self::Incompatible { .. } => Code::AlreadyExists,
+            // A person must look; nothing may be bought meanwhile.
+            Self::Ambiguous { .. } | Self::Dead { .. } => Code::Internal,
+            Self::Deleting { .. } => Code::Aborted,
+            // Lets the provisioner ask the scheduler for another region.
+            Self::Exhausted { .. } => Code::ResourceExhausted,
+            Self::Cloud { source, .. } => cloud_code(source),
+            Self::Wait { source, .. } => wait_code(source),
+        }
+    }
+}
+
+/// DeleteVolume.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeleteError {
+    #[error("disk {disk} is attached to {holders}")]
+    Attached { disk: String, holders: String },
+    #[error("disk {disk} is {state}: something else goes on with it")]
+    Busy { disk: String, state: String },
+    #[error("the cloud did not refund disk {disk}: its order failed {attempts} times")]
+    OrderFailed { disk: String, attempts: u32 },
+    #[error("deleting {disk}")]
+    Cloud { disk: String, source: ecx::Error },
+    #[error("deleting {disk}")]
+    Wait { disk: String, source: WaitError },
+}
+
+impl GrpcCode for DeleteError {
+    fn code(&self) -> Code {
+        match self {
+            // The spec's code for a volume in use.
+            Self::Attached { .. } => Code::FailedPrecondition,
+            Self::Busy { .. } => Code::Aborted,
+            Self::OrderFailed { .. } => Code::Internal,
+            Self::Cloud { source, .. } => cloud_code(source),
+            Self::Wait { source, .. } => wait_code(source),
+        }
+    }
+}
+
+/// ControllerPublishVolume.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttachError {
+    #[error("there is no volume {0}")]
+    NoVolume(String),
+    #[error("there is no node {0}")]
+    NoNode(String),
+    #[error("disk {disk} is attached to {holders}; it must be detached there first")]
+    Elsewhere { disk: String, holders: String },
+    #[error("disk {disk} is in region {disk_region}, node {node} in {node_region}")]
+    OtherRegion { disk: String, disk_region: String, node: String, node_region: String },
+    #[error("disk {disk} is {state} in the cloud; it will not become usable by itself")]
+    Dead { disk: String, state: String },
+    #[error("the cloud could not attach {disk}: its job failed")]
+    JobFailed { disk: String },
+    #[error("attaching {disk}")]
+    Cloud { disk: String, source: ecx::Error },
+    #[error("attaching {disk}")]
+    Wait { disk: String, source: WaitError },
+}
+
+impl GrpcCode for AttachError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NoVolume(_) | Self::NoNode(_) => Code::NotFound,
+            // The spec's code for a volume published at another node.
+            Self::Elsewhere { .. } => Code::FailedPrecondition,
+            // The pair can never work: no retry helps.
+            Self::OtherRegion { .. } => Code::InvalidArgument,
+            Self::Dead { .. } => Code::Internal,
+            // Nothing is attached; the next attempt may do better.
+            Self::JobFailed { .. } => Code::Unavailable,
+            Self::Cloud { source, .. } => cloud_code(source),
+            Self::Wait { source, .. } => wait_code(source),
+        }
+    }
+}
+
+/// ControllerUnpublishVolume.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DetachError {
+    #[error("the cloud could not take {disk} from {instance}: the machine still uses it")]
+    JobFailed { disk: String, instance: String },
+    #[error("detaching {disk}")]
+    Cloud { disk: String, source: ecx::Error },
+    #[error("detaching {disk}")]
+    Wait { disk: String, source: WaitError },
+}
+
+impl GrpcCode for DetachError {
+    fn code(&self) -> Code {
+        match self {
+            // The node may let go later.
+            Self::JobFailed { .. } => Code::Unavailable,
+            Self::Cloud { source, .. } => cloud_code(source),
+            Self::Wait { source, .. } => wait_code(source),
+        }
+    }
+}
+
+/// ControllerExpandVolume.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExpandError {
+    #[error("there is no volume {0}")]
+    NoVolume(String),
+    #[error(transparent)]
+    OutOfRange(BadField),
+    #[error("disk {disk} is {state} in the cloud; it will not become usable by itself")]
+    Dead { disk: String, state: String },
+    #[error("the cloud did not grow disk {disk}: its order failed {attempts} times")]
+    OrderFailed { disk: String, attempts: u32 },
+    #[error("growing {disk}")]
+    Cloud { disk: String, source: ecx::Error },
+    #[error("growing {disk}")]
+    Wait { disk: String, source: WaitError },
+}
+
+impl GrpcCode for ExpandError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NoVolume(_) => Code::NotFound,
+            Self::OutOfRange(_) => Code::OutOfRange,
+            Self::Dead { .. } | Self::OrderFailed { .. } => Code::Internal,
+            Self::Cloud { source, .. } => cloud_code(source),
+            Self::Wait { source, .. } => wait_code(source),
+        }
+    }
+}
+
+/// The reads: ListVolumes, ControllerGetVolume, ValidateVolumeCapabilities, GetCapacity.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error("there is no volume {0}")]
+    NoVolume(String),
+    #[error(transparent)]
+    Field(#[from] BadField),
+    #[error(transparent)]
+    Token(BadField),
+    #[error("reading the cloud")]
+    Cloud(#[from] ecx::Error),
+}
+
+impl GrpcCode for ReadError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NoVolume(_) => Code::NotFound,
+            Self::Field(_) => Code::InvalidArgument,
+            // The spec's code for a bad starting_token: begin again without one.
+            Self::Token(_) => Code::Aborted,
+            Self::Cloud(error) => cloud_code(error),
+        }
+    }
+}

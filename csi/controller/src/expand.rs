@@ -1,0 +1,99 @@
+//! ControllerExpandVolume: grow to the wanted size; as large already is success.
+
+use eck_csi::driver::GIB;
+use eck_csi::field::BadField;
+use eck_csi::volume::{SizeRange, VolumeId};
+use ecx::api::{Disk, Group, ResizeDisk};
+use ecx::token;
+
+use crate::driver::Driver;
+use crate::error::ExpandError;
+
+/// An order that fails is ordered anew, each time with a token of its own, so often.
+const ATTEMPTS: u32 = 3;
+
+/// What to do about a disk that is to grow.
+#[derive(Debug, PartialEq, Eq)]
+enum Plan {
+    Done,
+    Wait,
+    Grow,
+}
+
+/// The disk's size in bytes, at least the wanted one.
+pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange) -> Result<u64, ExpandError> {
+    let no_volume = || ExpandError::NoVolume(volume.to_string());
+    let id = volume.disk().ok_or_else(no_volume)?;
+    let cloud = |source| ExpandError::Cloud { disk: id.to_string(), source };
+    let found = driver.places.locate(&driver.reader, &id).await.map_err(cloud)?;
+    let (region, mut disk) = found.ok_or_else(no_volume)?;
+    let mut attempt = 0;
+    loop {
+        match decide(&disk, size)? {
+            Plan::Done => return Ok(disk.disk_size * GIB),
+            Plan::Wait => {}
+            Plan::Grow if attempt == ATTEMPTS => {
+                return Err(ExpandError::OrderFailed { disk: id.to_string(), attempts: ATTEMPTS });
+            }
+            Plan::Grow => {
+                attempt += 1;
+                // The first attempt's token is the size's alone; later ones count.
+                let subject = if attempt == 1 { id.to_string() } else { format!("{id}#{attempt}") };
+                let body = ResizeDisk {
+                    client_token: token::resize(&driver.cluster, &subject, size.min_gib),
+                    region_id: region.to_string(),
+                    disk_id: id.to_string(),
+                    disk_size: size.min_gib,
+                };
+                match driver.client.resize_disk(&body).await {
+                    // The state or the size is not what we saw: look again.
+                    Ok(_)
+                    | Err(ecx::Error::InProgress(_) | ecx::Error::DiskState(_) | ecx::Error::Shrink(_)) => {}
+                    Err(source) => return Err(cloud(source)),
+                }
+            }
+        }
+        let waited = driver.reader.settled(&region, id.as_str()).await;
+        let now = waited.map_err(|source| ExpandError::Wait { disk: id.to_string(), source })?;
+        disk = now.ok_or_else(no_volume)?;
+    }
+}
+
+fn decide(disk: &Disk, size: &SizeRange) -> Result<Plan, ExpandError> {
+    if disk.disk_status.group() == Group::Busy {
+        return Ok(Plan::Wait);
+    }
+    if disk.disk_size > size.max_gib {
+        let allowed = format!("at least the disk's size, {} bytes: disks never shrink", disk.disk_size * GIB);
+        let field = BadField::new("capacity_range.limit_bytes", size.max_gib * GIB, allowed);
+        return Err(ExpandError::OutOfRange(field));
+    }
+    match disk.disk_status.group() {
+        Group::Dead => {
+            Err(ExpandError::Dead { disk: disk.disk_id.clone(), state: disk.disk_status.as_str().to_owned() })
+        }
+        _ if disk.disk_size >= size.min_gib => Ok(Plan::Done),
+        _ => Ok(Plan::Grow),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ecx::api::DiskState;
+
+    #[test]
+    fn a_disk_only_ever_grows() {
+        let disk = |gib, state: &str| Disk {
+            disk_size: gib,
+            disk_status: DiskState::parse(state),
+            ..Disk::default()
+        };
+        let size = SizeRange { min_gib: 30, max_gib: 40 };
+        assert_eq!(decide(&disk(20, "in-use"), &size).unwrap(), Plan::Grow);
+        assert_eq!(decide(&disk(30, "available"), &size).unwrap(), Plan::Done);
+        assert_eq!(decide(&disk(35, "in-use"), &size).unwrap(), Plan::Done);
+        assert_eq!(decide(&disk(20, "resizing"), &size).unwrap(), Plan::Wait);
+        assert!(matches!(decide(&disk(50, "in-use"), &size), Err(ExpandError::OutOfRange(_))));
+    }
+}

@@ -1,0 +1,115 @@
+//! ListVolumes, ControllerGetVolume and ValidateVolumeCapabilities: what the cloud has, as CSI tells it.
+
+use std::collections::HashMap;
+
+use eck_csi::driver::{GIB, TOPOLOGY_REGION};
+use eck_csi::field::BadField;
+use eck_csi::volume::{DiskId, Region, VolumeId};
+use ecx::api::{Disk, Group};
+use proto::csi::v1 as pb;
+
+use crate::driver::Driver;
+use crate::error::ReadError;
+use crate::reads::Query;
+
+/// A page of volumes. Every data disk of the cluster's regions is listed, not only those that carry our label: an adopted
+/// disk is a volume too, and the attacher must see where it is attached.
+///
+/// The token is `<region>/<disk id>` of the last volume of the page before. Volumes are sorted by region and id, so a page
+/// that begins after a volume which is gone by then still begins at the right place.
+pub(crate) async fn list(
+    driver: &Driver,
+    max: usize,
+    token: &str,
+) -> Result<pb::ListVolumesResponse, ReadError> {
+    let after = parse_token(token)?;
+    let mut found = driver.places.everywhere(&driver.reader, &Query::All).await?;
+    found.retain(|(_, disk)| disk.is_system_volume != Some(true) && DiskId::parse(&disk.disk_id).is_some());
+    found.sort_by(|(ra, a), (rb, b)| (ra, &a.disk_id).cmp(&(rb, &b.disk_id)));
+    if let Some((region, id)) = after {
+        found.retain(|(r, disk)| (r.as_str(), disk.disk_id.as_str()) > (region.as_str(), id.as_str()));
+    }
+    let more = max != 0 && found.len() > max;
+    if more {
+        found.truncate(max);
+    }
+    let last = found.last().filter(|_| more);
+    let next_token = last.map(|(region, disk)| format!("{region}/{}", disk.disk_id)).unwrap_or_default();
+    let entry = |(region, disk): (Region, Disk)| pb::list_volumes_response::Entry {
+        status: Some(pb::list_volumes_response::VolumeStatus {
+            published_node_ids: holders(driver, &region, &disk),
+        }),
+        volume: Some(volume(&region, &disk, HashMap::new())),
+    };
+    Ok(pb::ListVolumesResponse { entries: found.into_iter().map(entry).collect(), next_token })
+}
+
+fn parse_token(token: &str) -> Result<Option<(Region, DiskId)>, ReadError> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let parts = token.split_once('/');
+    let parsed =
+        parts.and_then(|(r, id)| Some((Region::parse("starting_token", r).ok()?, DiskId::parse(id)?)));
+    let allowed = "empty, or a next_token of an earlier ListVolumes";
+    parsed.map(Some).ok_or_else(|| ReadError::Token(BadField::new("starting_token", token, allowed)))
+}
+
+/// One volume and where it is attached.
+pub(crate) async fn get(
+    driver: &Driver,
+    id: &VolumeId,
+) -> Result<pb::ControllerGetVolumeResponse, ReadError> {
+    let (region, disk) = find(driver, id).await?;
+    let status = pb::controller_get_volume_response::VolumeStatus {
+        published_node_ids: holders(driver, &region, &disk),
+    };
+    Ok(pb::ControllerGetVolumeResponse {
+        volume: Some(volume(&region, &disk, HashMap::new())),
+        status: Some(status),
+    })
+}
+
+/// The disk of a volume that must exist.
+pub(crate) async fn find(driver: &Driver, id: &VolumeId) -> Result<(Region, Disk), ReadError> {
+    let none = || ReadError::NoVolume(id.to_string());
+    let disk = id.disk().ok_or_else(none)?;
+    driver.places.locate(&driver.reader, &disk).await?.ok_or_else(none)
+}
+
+fn holders(driver: &Driver, region: &Region, disk: &Disk) -> Vec<String> {
+    if disk.disk_status.group() == Group::Settled {
+        return Vec::new();
+    }
+    disk.holders().into_iter().map(|instance| driver.nodes.name(region, instance).to_string()).collect()
+}
+
+/// A volume as CSI tells it.
+pub(crate) fn volume(region: &Region, disk: &Disk, context: HashMap<String, String>) -> pb::Volume {
+    pb::Volume {
+        capacity_bytes: i64::try_from(disk.disk_size * GIB).unwrap_or(i64::MAX),
+        volume_id: disk.disk_id.clone(),
+        volume_context: context,
+        accessible_topology: vec![topology(region)],
+        ..pb::Volume::default()
+    }
+}
+
+/// A region as a topology.
+pub(crate) fn topology(region: &Region) -> pb::Topology {
+    pb::Topology { segments: HashMap::from([(TOPOLOGY_REGION.to_owned(), region.to_string())]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_tokens_are_taken() {
+        let (region, id) = parse_token("zj-shaoxing-2/cd-1").unwrap().unwrap();
+        assert_eq!((region.as_str(), id.as_str()), ("zj-shaoxing-2", "cd-1"));
+        for bad in ["invalid-token", "zj-shaoxing-2", "zj-shaoxing-2/vol", "/cd-1", "5"] {
+            assert!(matches!(parse_token(bad), Err(ReadError::Token(_))), "{bad}");
+        }
+    }
+}

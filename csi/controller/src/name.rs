@@ -1,0 +1,32 @@
+//! From a CSI volume name to a disk name.
+
+use uuid::Uuid;
+
+/// Namespace of hashed names: a UUID v4 drawn once; changing it would lose the disks of volumes under way.
+const NAMESPACE: Uuid = Uuid::from_u128(0x2b61_7e0c_9d5e_4f0a_8b3a_5f60_2c91_77d4);
+
+/// The disk name of a volume: the name itself where the cloud allows it (2–63 of `[A-Za-z0-9-]`, ECX-API B.5), else a
+/// UUID v5 of it. Deterministic, so that a retry finds the disk.
+pub(crate) fn disk_name(volume: &str) -> String {
+    let plain = volume.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if plain && (2..=63).contains(&volume.len()) && !volume.starts_with('-') {
+        volume.to_owned()
+    } else {
+        format!("eck-{}", Uuid::new_v5(&NAMESPACE, volume.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_the_cloud_refuses_are_hashed() {
+        assert_eq!(disk_name("pvc-0f3f1d9e"), "pvc-0f3f1d9e");
+        for other in ["x", "-a", "pvc.1", "盘", &"v".repeat(64), &"v".repeat(128)] {
+            let hashed = disk_name(other);
+            assert!(hashed.starts_with("eck-") && hashed.len() == 40, "{hashed}");
+            assert_eq!(hashed, disk_name(other));
+        }
+    }
+}

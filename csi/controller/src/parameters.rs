@@ -1,0 +1,97 @@
+//! StorageClass parameters.
+
+use std::collections::HashMap;
+
+use eck_csi::driver::DISK_TYPE_DEFAULT;
+use eck_csi::field::{BadField, map, nearest};
+use eck_csi::volume::{FsType, Region};
+
+/// Keys a StorageClass may use.
+const KNOWN: [&str; 3] = ["diskType", "fsType", "region"];
+
+/// Begins the keys that the provisioner adds by itself (`--extra-create-metadata`, `csi.storage.k8s.io/fstype`).
+const PROVISIONERS: &str = "csi.storage.k8s.io/";
+
+/// Parsed parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Parameters {
+    /// The type as written; `None` for the default.
+    pub(crate) disk_type: Option<String>,
+    /// File system for volumes whose capability names none.
+    pub(crate) fs: Option<FsType>,
+    /// Regions the class allows; empty for any.
+    pub(crate) regions: Vec<Region>,
+}
+
+impl Parameters {
+    /// Takes the field `parameters`. An unknown key is refused by name, with the nearest known one.
+    pub(crate) fn parse(values: &HashMap<String, String>) -> Result<Self, BadField> {
+        map("parameters", values)?;
+        let mut parsed = Self::default();
+        let mut sorted: Vec<_> = values.iter().collect();
+        sorted.sort();
+        for (key, value) in sorted {
+            match key.as_str() {
+                "diskType" => parsed.disk_type = disk_type(value)?,
+                "fsType" => parsed.fs = Some(FsType::parse("parameters.fsType", value)?),
+                "region" => parsed.regions = regions(value)?,
+                other if other.starts_with(PROVISIONERS) => {}
+                other => return Err(unknown(other, value)),
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+fn disk_type(value: &str) -> Result<Option<String>, BadField> {
+    if value.is_empty() || value == DISK_TYPE_DEFAULT {
+        return Ok(None);
+    }
+    let plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if plain && value.len() <= 32 && !value.starts_with('-') {
+        return Ok(Some(value.to_owned()));
+    }
+    let allowed = "cloud (the pool's default) or a type of the pool such as SAS or SSD: letters, digits, '-', at most 32";
+    Err(BadField::new("parameters.diskType", value, allowed))
+}
+
+fn regions(value: &str) -> Result<Vec<Region>, BadField> {
+    let words = value.split(',').map(str::trim).filter(|word| !word.is_empty());
+    words.map(|word| Region::parse("parameters.region", word)).collect()
+}
+
+fn unknown(key: &str, value: &str) -> BadField {
+    let near = nearest(key, &KNOWN).map(|k| format!("; did you mean {k}?")).unwrap_or_default();
+    BadField::new(format!("parameters.{key}"), value, format!("the parameters {}{near}", KNOWN.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<Parameters, BadField> {
+        Parameters::parse(&pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+        let e = parse(&[("disktype", "SSD")]).unwrap_err();
+        assert_eq!(e.field, "parameters.disktype");
+        assert!(e.allowed.ends_with("did you mean diskType?"), "{e}");
+    }
+
+    #[test]
+    fn the_guides_class_and_the_provisioners_own_keys_are_taken() {
+        let parsed = parse(&[
+            ("diskType", "cloud"),
+            ("fsType", "xfs"),
+            ("region", "zj-shaoxing-2, fj-xiamen-4"),
+            ("csi.storage.k8s.io/pvc/name", "data"),
+        ]);
+        let parsed = parsed.unwrap();
+        assert_eq!((parsed.disk_type, parsed.fs, parsed.regions.len()), (None, Some(FsType::Xfs), 2));
+        for bad in [("diskType", "a/b"), ("fsType", "ntfs"), ("region", "ZJ_1")] {
+            assert!(parse(&[bad]).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Reads of disk state, shared by everybody.
+//!
+//! One task a region answers all questions. Those that arrive together, or while a read is under way, are one batch: few are
+//! asked one by one, more by one ListDisks. A read only answers questions that were asked before it began, so nobody is
+//! ever told an older state than the one at the time of asking. Waiting is the same: all waiters of a region share the
+//! ticks of one poller.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use eck_csi::volume::Region;
+use ecx::api::{Disk, FindDiskByName, GetDisk, Group, ListDisks};
+use ecx::{Client, Error};
+use futures::future::join_all;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+mod poller;
+
+/// Up to so many questions are asked one by one; more are one ListDisks (ECX-API B.8).
+const SINGLE: usize = 5;
+
+/// Questions that arrive within this time share a batch. Far below any cloud call, long enough for fifty callers.
+const GATHER: Duration = Duration::from_millis(3);
+
+/// Disks of one page (ECX-API B.8: at most 1000).
+const PAGE: u32 = 1000;
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Query {
+    /// The disk with this id: none or one.
+    Id(String),
+    /// The disks with this name: any number.
+    Name(String),
+    /// All disks of the region.
+    All,
+}
+
+/// The answer: the disks that fit the query.
+pub(crate) type Answer = Result<Vec<Disk>, Error>;
+
+struct Question {
+    query: Query,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// Why a wait ended without a verdict.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WaitError {
+    /// The cloud could not be read, and not for a moment only.
+    #[error(transparent)]
+    Cloud(#[from] Error),
+    /// The wait was given up; the operation in the cloud may still end well.
+    #[error("not finished after {} s; last seen: {last}", after.as_secs())]
+    TooLong {
+        /// How long it was waited.
+        after: Duration,
+        /// The state last seen.
+        last: String,
+    },
+}
+
+/// What a look at the disks means for who waits.
+pub(crate) enum Verdict<T> {
+    /// Over, with this.
+    Done(T),
+    /// Not yet; what was seen.
+    Wait(String),
+}
+
+/// Reads for all regions. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    client: Arc<Client>,
+    regions: Arc<Mutex<HashMap<Region, RegionReader>>>,
+}
+
+#[derive(Clone)]
+struct RegionReader {
+    questions: mpsc::UnboundedSender<Question>,
+    waiters: mpsc::UnboundedSender<poller::Waiter>,
+}
+
+impl Reader {
+    pub(crate) fn new(client: Arc<Client>) -> Self {
+        Self { client, regions: Arc::default() }
+    }
+
+    /// Asks now; the answer is not older than this call.
+    pub(crate) async fn ask(&self, region: &Region, query: Query) -> Answer {
+        ask(&self.region(region).questions, query).await
+    }
+
+    /// The disk `id` as it is now.
+    pub(crate) async fn disk(&self, region: &Region, id: &str) -> Result<Option<Disk>, Error> {
+        Ok(self.ask(region, Query::Id(id.to_owned())).await?.pop())
+    }
+
+    /// Looks at every tick of the region's poller until `judge` has a verdict, or the profile's patience ends. A read that
+    /// fails for a moment is a tick without a look.
+    pub(crate) async fn wait<T>(
+        &self,
+        region: &Region,
+        query: Query,
+        mut judge: impl FnMut(&[Disk]) -> Verdict<T>,
+    ) -> Result<T, WaitError> {
+        let patience = self.client.profile().poll.give_up();
+        let started = Instant::now();
+        let mut last = "nothing".to_owned();
+        let (sender, mut looks) = mpsc::unbounded_channel();
+        // The reader lives as long as `self`, so a failed send can only be followed by a closed channel below.
+        let _ = self.region(region).waiters.send(poller::Waiter::new(query, sender));
+        loop {
+            let look = tokio::time::timeout_at(started + patience, looks.recv()).await;
+            match look {
+                Ok(Some(Ok(disks))) => match judge(&disks) {
+                    Verdict::Done(verdict) => return Ok(verdict),
+                    Verdict::Wait(seen) => last = seen,
+                },
+                Ok(Some(Err(error))) if error.retryable() => last = error.to_string(),
+                Ok(Some(Err(error))) => return Err(error.into()),
+                Ok(None) | Err(_) => return Err(WaitError::TooLong { after: started.elapsed(), last }),
+            }
+        }
+    }
+
+    /// Waits until nothing goes on with the disk; `None` if it is gone.
+    pub(crate) async fn settled(&self, region: &Region, id: &str) -> Result<Option<Disk>, WaitError> {
+        let judge = |disks: &[Disk]| match disks.first() {
+            None => Verdict::Done(None),
+            Some(disk) if disk.disk_status.group() == Group::Busy => {
+                Verdict::Wait(disk.disk_status.as_str().to_owned())
+            }
+            Some(disk) => Verdict::Done(Some(disk.clone())),
+        };
+        self.wait(region, Query::Id(id.to_owned()), judge).await
+    }
+
+    fn region(&self, region: &Region) -> RegionReader {
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = regions.entry(region.clone());
+        entry.or_insert_with(|| RegionReader::start(Arc::clone(&self.client), region.as_str())).clone()
+    }
+}
+
+impl RegionReader {
+    fn start(client: Arc<Client>, region: &str) -> Self {
+        let (questions, asked) = mpsc::unbounded_channel();
+        let (waiters, waiting) = mpsc::unbounded_channel();
+        let poll = client.profile().poll.clone();
+        tokio::spawn(answer_all(client, region.to_owned(), asked));
+        tokio::spawn(poller::run(poll, questions.clone(), waiting));
+        Self { questions, waiters }
+    }
+}
+
+async fn ask(questions: &mpsc::UnboundedSender<Question>, query: Query) -> Answer {
+    let lost = || {
+        let message = "the reader ended".to_owned();
+        Error::NoReply(ecx::error::Said { message, ..Default::default() })
+    };
+    let (reply, answer) = oneshot::channel();
+    questions.send(Question { query, reply }).map_err(|_| lost())?;
+    answer.await.map_err(|_| lost())?
+}
+
+/// The region's task: gathers a batch, reads, answers, and again.
+async fn answer_all(client: Arc<Client>, region: String, mut asked: mpsc::UnboundedReceiver<Question>) {
+    while let Some(first) = asked.recv().await {
+        tokio::time::sleep(GATHER).await;
+        let mut batch = vec![first];
+        while let Ok(next) = asked.try_recv() {
+            batch.push(next);
+        }
+        // Nobody waits for an answer whose caller is gone.
+        batch.retain(|question| !question.reply.is_closed());
+        let mut queries: Vec<&Query> = Vec::new();
+        for question in &batch {
+            if !queries.contains(&&question.query) {
+                queries.push(&question.query);
+            }
+        }
+        let answers = read(&client, &region, &queries).await;
+        let answers: HashMap<Query, Answer> = queries.into_iter().cloned().zip(answers).collect();
+        for question in batch {
+            if let Some(answer) = answers.get(&question.query) {
+                let _ = question.reply.send(answer.clone());
+            }
+        }
+    }
+}
+
+/// Answers in the order of `queries`.
+async fn read(client: &Client, region: &str, queries: &[&Query]) -> Vec<Answer> {
+    if queries.len() <= SINGLE && !queries.contains(&&Query::All) {
+        return join_all(queries.iter().map(|query| one(client, region, query))).await;
+    }
+    match list(client, region).await {
+        Ok(disks) => queries.iter().map(|query| Ok(fitting(&disks, query))).collect(),
+        Err(error) => queries.iter().map(|_| Err(error.clone())).collect(),
+    }
+}
+
+async fn one(client: &Client, region: &str, query: &Query) -> Answer {
+    let region_id = region.to_owned();
+    match query {
+        Query::All => list(client, region).await,
+        Query::Name(name) => {
+            let query = FindDiskByName { region_id, disk_name: name.clone() };
+            client.find_disk_by_name(&query).await.map(|found| found.disk_list)
+        }
+        Query::Id(id) => match client.get_disk(&GetDisk { region_id, disk_id: id.clone() }).await {
+            Ok(disk) => Ok(vec![disk]),
+            Err(Error::DiskNotFound(_)) => Ok(vec![]),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+fn fitting(disks: &[Disk], query: &Query) -> Vec<Disk> {
+    let fits = |disk: &&Disk| match query {
+        Query::All => true,
+        Query::Id(id) => disk.disk_id == *id,
+        Query::Name(name) => disk.disk_name == *name,
+    };
+    disks.iter().filter(fits).cloned().collect()
+}
+
+/// Every disk of the region, all pages.
+async fn list(client: &Client, region: &str) -> Answer {
+    let (mut disks, mut next_token) = (Vec::new(), None);
+    loop {
+        let query = ListDisks { region_id: region.to_owned(), max_results: PAGE, next_token };
+        let page = client.list_disks(&query).await?;
+        disks.extend(page.disk_list);
+        next_token = page.next_token.filter(|token| !token.is_empty());
+        if next_token.is_none() {
+            return Ok(disks);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Puts the controller together and serves until told to stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eck_csi::identity::Identity;
+use ecx::{Client, Profile};
+use proto::csi::v1::controller_server::ControllerServer;
+use proto::csi::v1::identity_server::IdentityServer;
+use serve::admin::{self, Ready};
+use serve::metrics::Metrics;
+use serve::{grpc, shutdown, uds};
+use tonic::service::Routes;
+
+use crate::args::{Args, BadCredentials};
+use crate::driver::Driver;
+use crate::reads::Query;
+use crate::service::Controller;
+
+/// How often a cloud that does not answer is asked again at start.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Why the controller cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Keys.
+    #[error(transparent)]
+    Credentials(#[from] BadCredentials),
+    /// The profile's file.
+    #[error("cannot read the profile {0}")]
+    Profile(PathBuf, #[source] std::io::Error),
+    /// The profile's content.
+    #[error("the profile {0} cannot be used")]
+    BadProfile(PathBuf, #[source] toml::de::Error),
+    /// HTTP.
+    #[error(transparent)]
+    Client(#[from] ecx::client::BadClient),
+    /// The endpoint's form.
+    #[error(transparent)]
+    Endpoint(#[from] uds::BadEndpoint),
+    /// The endpoint's socket.
+    #[error(transparent)]
+    Bind(#[from] uds::BindError),
+    /// The admin port, signals, or the runtime.
+    #[error("{0}")]
+    Io(&'static str, #[source] std::io::Error),
+    /// The server ended by itself.
+    #[error("serving")]
+    Serve(#[from] tonic::transport::Error),
+}
+
+/// Runs the controller until SIGTERM; what runs is finished first.
+pub fn run(args: Args) -> Result<(), RunError> {
+    // One thread: the controller waits for the cloud, it computes nothing; and its memory does not grow with the CPUs.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|e| RunError::Io("the runtime cannot start", e))?.block_on(serve(args))
+}
+
+async fn serve(args: Args) -> Result<(), RunError> {
+    let credentials = args.credentials()?;
+    let client = Arc::new(Client::new(profile(&args)?, credentials)?);
+    let token = shutdown::on_signal().map_err(|e| RunError::Io("signals cannot be handled", e))?;
+    let metrics = Metrics::default();
+    metrics.register(|registry| crate::metrics::register(registry, Arc::clone(&client)));
+    let ready = Ready::not_yet("the cloud has not answered yet");
+    let bound = admin::serve(args.admin_address, metrics.clone(), ready.clone(), token.clone()).await;
+    bound.map_err(|e| RunError::Io("the admin port cannot be served", e))?;
+
+    let driver = Arc::new(Driver::new(client, args.cluster_id, args.regions));
+    tokio::spawn(watch_cloud(Arc::clone(&driver), ready.clone()));
+    let controller = Controller::new(driver);
+    let identity = Identity::new(ready, env!("CARGO_PKG_VERSION"));
+    let routes =
+        Routes::new(IdentityServer::new(identity)).add_service(ControllerServer::new(controller.clone()));
+    let socket = uds::bind(&uds::path_of(&args.csi_endpoint)?).await?;
+    grpc::serve(routes, socket, metrics, token, async move { controller.idle().await }).await?;
+    Ok(())
+}
+
+fn profile(args: &Args) -> Result<Profile, RunError> {
+    let mut profile = match &args.ecx_profile {
+        None => Profile::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|e| RunError::Profile(path.clone(), e))?;
+            toml::from_str(&text).map_err(|e| RunError::BadProfile(path.clone(), e))?
+        }
+    };
+    if let Some(url) = &args.ecx_url {
+        profile.base_url.clone_from(url);
+    }
+    if let Some(disk_type) = &args.default_disk_type {
+        profile.default_disk_type.clone_from(disk_type);
+    }
+    Ok(profile)
+}
+
+/// Ready once the cloud has answered in every region: keys and clock are right then. Afterwards the cloud's moods are
+/// each request's own affair; taking the controller out of service would help nobody.
+async fn watch_cloud(driver: Arc<Driver>, ready: Ready) {
+    let probe = Query::Name("eck-csi-readiness".to_owned());
+    loop {
+        match driver.places.everywhere(&driver.reader, &probe).await {
+            Ok(_) => return ready.set(Ok(())),
+            Err(error) => {
+                tracing::warn!(%error, "The cloud does not answer yet");
+                ready.set(Err(error.to_string()));
+            }
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}

@@ -1,0 +1,275 @@
+//! The Controller service: each RPC is parse, lock, operate, reply.
+
+use std::sync::Arc;
+
+use eck_csi::capability::Capability;
+use eck_csi::code::GrpcCode as _;
+use eck_csi::context::{PublishContext, VolumeContext};
+use eck_csi::field::{BadField, map};
+use eck_csi::operations::Operations;
+use eck_csi::volume::{BadSize, Region, VolumeId};
+use ecx::api::Disk;
+use proto::csi::v1 as pb;
+use tonic::{Request, Response, Status};
+
+use crate::driver::Driver;
+use crate::request::{self, Ask};
+use crate::{attach, capacity, create, delete, detach, expand, list};
+
+/// What an operation ended with.
+#[derive(Clone)]
+enum Done {
+    Created(Region, Box<Disk>),
+    Attached(Box<PublishContext>),
+    Grown(u64),
+    Nothing,
+}
+
+/// The service. Clones share the driver and the table of operations.
+#[derive(Clone)]
+pub struct Controller {
+    driver: Arc<Driver>,
+    operations: Operations<Ask, Result<Done, Status>>,
+}
+
+impl Controller {
+    /// A service over `driver`.
+    pub fn new(driver: Arc<Driver>) -> Self {
+        Self { driver, operations: Operations::default() }
+    }
+
+    /// Returns when no operation runs any more.
+    pub async fn idle(&self) {
+        self.operations.idle().await;
+    }
+
+    async fn run(&self, key: &str, ask: Ask) -> Result<Done, Status> {
+        let driver = Arc::clone(&self.driver);
+        let ended = self.operations.run(key, ask, |ask| async move { operate(&driver, &ask).await });
+        ended.await.map_err(|interrupted| interrupted.status())?
+    }
+}
+
+async fn operate(driver: &Driver, ask: &Ask) -> Result<Done, Status> {
+    match ask {
+        Ask::Create(q) => {
+            let created = create::create(driver, q).await.map_err(|e| e.status())?;
+            Ok(Done::Created(created.0, Box::new(created.1)))
+        }
+        Ask::Delete(volume) => {
+            delete::delete(driver, volume).await.map(|()| Done::Nothing).map_err(|e| e.status())
+        }
+        Ask::Publish(volume, node) => {
+            let context = attach::attach(driver, volume, node).await.map_err(|e| e.status())?;
+            Ok(Done::Attached(Box::new(context)))
+        }
+        Ask::Unpublish(volume, node) => {
+            let done = detach::detach(driver, volume, node.as_ref()).await;
+            done.map(|()| Done::Nothing).map_err(|e| e.status())
+        }
+        Ask::Expand(volume, size) => {
+            expand::expand(driver, volume, size).await.map(Done::Grown).map_err(|e| e.status())
+        }
+    }
+}
+
+fn bad_field(error: BadField) -> Status {
+    error.status()
+}
+
+fn bad_size(error: BadSize) -> Status {
+    match error {
+        BadSize::Field(field) => field.status(),
+        // No disk has such a size: the spec's code for an unsupported capacity_range.
+        BadSize::OutOfRange(field) => Status::out_of_range(field.to_string()),
+    }
+}
+
+/// An operation gave another kind of end than its request: a bug, said as one.
+fn mismatch() -> Status {
+    Status::internal("the operation ended with the result of another kind")
+}
+
+#[tonic::async_trait]
+impl pb::controller_server::Controller for Controller {
+    async fn create_volume(
+        &self,
+        request: Request<pb::CreateVolumeRequest>,
+    ) -> Result<Response<pb::CreateVolumeResponse>, Status> {
+        let q = request::create(request.into_inner()).map_err(bad_size)?;
+        let (disk_type, fs, name) = (create::shown_type(&q), q.fs, q.name.clone());
+        let Done::Created(region, disk) = self.run(&name, Ask::Create(q)).await? else {
+            return Err(mismatch());
+        };
+        let context = VolumeContext { disk_type, fs, provisioned: true };
+        let volume = Some(list::volume(&region, &disk, context.to_map()));
+        Ok(Response::new(pb::CreateVolumeResponse { volume }))
+    }
+
+    async fn delete_volume(
+        &self,
+        request: Request<pb::DeleteVolumeRequest>,
+    ) -> Result<Response<pb::DeleteVolumeResponse>, Status> {
+        let volume = VolumeId::parse(request.into_inner().volume_id).map_err(bad_field)?;
+        self.run(&volume.to_string(), Ask::Delete(volume)).await?;
+        Ok(Response::new(pb::DeleteVolumeResponse {}))
+    }
+
+    async fn controller_publish_volume(
+        &self,
+        request: Request<pb::ControllerPublishVolumeRequest>,
+    ) -> Result<Response<pb::ControllerPublishVolumeResponse>, Status> {
+        let (volume, node) = request::publish(request.into_inner()).map_err(bad_field)?;
+        let done = self.run(&volume.to_string(), Ask::Publish(volume, node)).await?;
+        let Done::Attached(context) = done else { return Err(mismatch()) };
+        Ok(Response::new(pb::ControllerPublishVolumeResponse { publish_context: context.to_map() }))
+    }
+
+    async fn controller_unpublish_volume(
+        &self,
+        request: Request<pb::ControllerUnpublishVolumeRequest>,
+    ) -> Result<Response<pb::ControllerUnpublishVolumeResponse>, Status> {
+        let (volume, node) = request::unpublish(request.into_inner()).map_err(bad_field)?;
+        self.run(&volume.to_string(), Ask::Unpublish(volume, node)).await?;
+        Ok(Response::new(pb::ControllerUnpublishVolumeResponse {}))
+    }
+
+    async fn controller_expand_volume(
+        &self,
+        request: Request<pb::ControllerExpandVolumeRequest>,
+    ) -> Result<Response<pb::ControllerExpandVolumeResponse>, Status> {
+        let (volume, size) = request::expand(request.into_inner()).map_err(bad_size)?;
+        let done = self.run(&volume.to_string(), Ask::Expand(volume, size)).await?;
+        let Done::Grown(bytes) = done else { return Err(mismatch()) };
+        Ok(Response::new(pb::ControllerExpandVolumeResponse {
+            capacity_bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+            // Also for block volumes: the node waits until the kernel shows the new size.
+            node_expansion_required: true,
+        }))
+    }
+
+    async fn validate_volume_capabilities(
+        &self,
+        request: Request<pb::ValidateVolumeCapabilitiesRequest>,
+    ) -> Result<Response<pb::ValidateVolumeCapabilitiesResponse>, Status> {
+        let q = request.into_inner();
+        let volume = VolumeId::parse(q.volume_id).map_err(bad_field)?;
+        map("volume_context", &q.volume_context).map_err(bad_field)?;
+        if q.volume_capabilities.is_empty() {
+            return Err(bad_field(BadField::missing("volume_capabilities")));
+        }
+        list::find(&self.driver, &volume).await.map_err(|e| e.status())?;
+        let parsed = Capability::parse_all("volume_capabilities", q.volume_capabilities.clone());
+        let confirmed = pb::validate_volume_capabilities_response::Confirmed {
+            volume_context: q.volume_context,
+            volume_capabilities: q.volume_capabilities,
+            parameters: q.parameters,
+            mutable_parameters: q.mutable_parameters,
+        };
+        let (confirmed, message) = match parsed {
+            Ok(_) => (Some(confirmed), String::new()),
+            // The spec: not supported is an empty `confirmed` with the reason, not an error.
+            Err(field) => (None, field.to_string()),
+        };
+        Ok(Response::new(pb::ValidateVolumeCapabilitiesResponse { confirmed, message }))
+    }
+
+    async fn list_volumes(
+        &self,
+        request: Request<pb::ListVolumesRequest>,
+    ) -> Result<Response<pb::ListVolumesResponse>, Status> {
+        let q = request.into_inner();
+        let max = usize::try_from(q.max_entries).map_err(|_| {
+            bad_field(BadField::new("max_entries", q.max_entries, "0 (all) or a positive number"))
+        })?;
+        let page = list::list(&self.driver, max, &q.starting_token).await.map_err(|e| e.status())?;
+        Ok(Response::new(page))
+    }
+
+    async fn controller_get_volume(
+        &self,
+        request: Request<pb::ControllerGetVolumeRequest>,
+    ) -> Result<Response<pb::ControllerGetVolumeResponse>, Status> {
+        let volume = VolumeId::parse(request.into_inner().volume_id).map_err(bad_field)?;
+        Ok(Response::new(list::get(&self.driver, &volume).await.map_err(|e| e.status())?))
+    }
+
+    async fn get_capacity(
+        &self,
+        request: Request<pb::GetCapacityRequest>,
+    ) -> Result<Response<pb::GetCapacityResponse>, Status> {
+        let reply = capacity::capacity(&self.driver, request.into_inner()).await.map_err(|e| e.status())?;
+        Ok(Response::new(reply))
+    }
+
+    async fn controller_get_capabilities(
+        &self,
+        _: Request<pb::ControllerGetCapabilitiesRequest>,
+    ) -> Result<Response<pb::ControllerGetCapabilitiesResponse>, Status> {
+        use pb::controller_service_capability::{Rpc, Type, rpc};
+        let kinds = [
+            rpc::Type::CreateDeleteVolume,
+            rpc::Type::PublishUnpublishVolume,
+            rpc::Type::ListVolumes,
+            rpc::Type::ListVolumesPublishedNodes,
+            rpc::Type::GetCapacity,
+            rpc::Type::ExpandVolume,
+            rpc::Type::GetVolume,
+            rpc::Type::SingleNodeMultiWriter,
+        ];
+        let capability = |kind: rpc::Type| pb::ControllerServiceCapability {
+            r#type: Some(Type::Rpc(Rpc { r#type: kind.into() })),
+        };
+        let capabilities = kinds.map(capability).into();
+        Ok(Response::new(pb::ControllerGetCapabilitiesResponse { capabilities }))
+    }
+
+    async fn controller_list_volume_health(
+        &self,
+        _: Request<pb::ControllerListVolumeHealthRequest>,
+    ) -> Result<Response<pb::ControllerListVolumeHealthResponse>, Status> {
+        Err(Status::unimplemented("ControllerListVolumeHealth is not advertised"))
+    }
+
+    async fn controller_get_volume_health(
+        &self,
+        _: Request<pb::ControllerGetVolumeHealthRequest>,
+    ) -> Result<Response<pb::ControllerGetVolumeHealthResponse>, Status> {
+        Err(Status::unimplemented("ControllerGetVolumeHealth is not advertised"))
+    }
+
+    async fn create_snapshot(
+        &self,
+        _: Request<pb::CreateSnapshotRequest>,
+    ) -> Result<Response<pb::CreateSnapshotResponse>, Status> {
+        Err(Status::unimplemented("CreateSnapshot is not advertised"))
+    }
+
+    async fn delete_snapshot(
+        &self,
+        _: Request<pb::DeleteSnapshotRequest>,
+    ) -> Result<Response<pb::DeleteSnapshotResponse>, Status> {
+        Err(Status::unimplemented("DeleteSnapshot is not advertised"))
+    }
+
+    async fn list_snapshots(
+        &self,
+        _: Request<pb::ListSnapshotsRequest>,
+    ) -> Result<Response<pb::ListSnapshotsResponse>, Status> {
+        Err(Status::unimplemented("ListSnapshots is not advertised"))
+    }
+
+    async fn get_snapshot(
+        &self,
+        _: Request<pb::GetSnapshotRequest>,
+    ) -> Result<Response<pb::GetSnapshotResponse>, Status> {
+        Err(Status::unimplemented("GetSnapshot is not advertised"))
+    }
+
+    async fn controller_modify_volume(
+        &self,
+        _: Request<pb::ControllerModifyVolumeRequest>,
+    ) -> Result<Response<pb::ControllerModifyVolumeResponse>, Status> {
+        Err(Status::unimplemented("ControllerModifyVolume is not advertised"))
+    }
+}
