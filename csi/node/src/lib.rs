@@ -1,1 +1,22 @@
-//! eck-csi-node
+//! The node half: from CSI's Node service to devices, file systems and mounts. It never talks to the cloud.
+//!
+//! ```text
+//! service ─▶ request ─▶ stage, publish, expand, stats        one operation a file: look, decide, act; plain blocking code
+//!                          └─▶ host (trait) ─▶ host/linux ─▶ sysfs, events, device, content, filesystem, mount
+//! registration: the kubelet learns of the CSI socket
+//! ```
+
+pub mod args;
+pub mod error;
+mod expand;
+pub mod fsid;
+pub mod host;
+pub mod metrics;
+mod options;
+mod publish;
+pub mod registration;
+pub mod request;
+pub mod run;
+pub mod service;
+mod stage;
+mod stats;

@@ -62,7 +62,8 @@ pub async fn bind(path: &Path) -> Result<UnixListenerStream, BindError> {
         }
         Err(e) => return Err(failed(e)),
     }
-    let hidden = path.with_extension(format!("{}~", std::process::id()));
+    // Hidden also from the kubelet, which asks every socket that appears in its folders unless its name begins with a dot.
+    let hidden = path.with_file_name(format!(".{}~", std::process::id()));
     match std::fs::remove_file(&hidden) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
         _ => {}

@@ -1,0 +1,95 @@
+//! Flags of `eck-csi-node`; each is an environment variable too.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+use eck_csi::field::BadField;
+use eck_csi::volume::{NodeId, Region};
+use serve::telemetry::LogArgs;
+
+/// The node half of eck-csi: finds ECX disks by serial, formats blank ones, mounts and grows them. It talks to the kubelet
+/// and to the block layer; it never talks to the cloud and holds no credentials.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Args {
+    /// Unix socket to serve CSI on
+    #[arg(long, env = "CSI_ENDPOINT", default_value = "unix:///csi/csi.sock")]
+    pub csi_endpoint: String,
+    /// Kubernetes name of this node, <region>.<private IPv4>, e.g. fj-xiamen-4.172.16.0.6 (from the Downward API:
+    /// spec.nodeName); the region is taken from it, and the controller finds the machine by it
+    #[arg(long, env = "NODE_NAME", required_unless_present = "region")]
+    pub node_name: Option<String>,
+    /// Region of this node, for nodes whose name does not tell it
+    #[arg(long, env = "ECX_REGION", requires = "instance_id")]
+    pub region: Option<Region>,
+    /// Id of this machine in the cloud, if it is known here; saves the controller a look-up
+    #[arg(long, env = "ECX_INSTANCE_ID")]
+    pub instance_id: Option<String>,
+    /// Path of the CSI socket as the kubelet sees it, e.g. /var/lib/kubelet/plugins/eck.csi.k8s.io/csi.sock. With it the
+    /// program registers itself with the kubelet; without it the upstream registrar must run beside it
+    #[arg(long, env = "KUBELET_REGISTRATION_PATH")]
+    pub kubelet_registration_path: Option<String>,
+    /// The kubelet's plugins_registry folder as this program sees it
+    #[arg(long, env = "KUBELET_REGISTRATION_DIR", default_value = "/registration")]
+    pub kubelet_registration_dir: PathBuf,
+    /// Folder that holds `sys`, in which disks show their serials
+    #[arg(long, env = "SYSFS_ROOT", default_value = "/")]
+    pub sysfs_root: PathBuf,
+    /// How long a disk may take to appear after the cloud said that it is attached, in seconds
+    #[arg(long, env = "DEVICE_TIMEOUT_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub device_timeout_seconds: u64,
+    /// Disk slots of this machine that the cluster must leave alone
+    #[arg(long, env = "RESERVED_DISKS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=99))]
+    pub reserved_disks: u32,
+    /// Address of /livez, /readyz and /metrics
+    #[arg(long, env = "ADMIN_ADDRESS", default_value = "127.0.0.1:9810")]
+    pub admin_address: SocketAddr,
+    /// Log flags
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+impl Args {
+    /// How the controller will know this node.
+    pub fn node_id(&self) -> Result<NodeId, BadField> {
+        let name = self.node_name.as_deref().unwrap_or_default();
+        let allowed =
+            "<region>.<private IPv4> such as fj-xiamen-4.172.16.0.6, or --region and --instance-id beside it";
+        let text = match (&self.region, &self.instance_id) {
+            (Some(region), Some(instance)) => format!("{region}/{instance}"),
+            (None, Some(instance)) => match NodeId::parse(name.to_owned())?.region() {
+                Some(region) => format!("{region}/{instance}"),
+                None => return Err(BadField::new("--node-name", name, allowed)),
+            },
+            _ => name.to_owned(),
+        };
+        match NodeId::parse(text)? {
+            // A node in no region would never get a volume: better not to start.
+            NodeId::Unknown(text) => Err(BadField::new("--node-name", text, allowed)),
+            id => Ok(id),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(args: &[&str]) -> Result<String, String> {
+        let args = Args::try_parse_from([&["eck-csi-node"], args].concat()).map_err(|e| e.to_string())?;
+        args.node_id().map(|id| id.to_string()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_node_is_its_instance_or_its_address_and_never_nowhere() {
+        assert_eq!(id(&["--node-name=fj-xiamen-4.172.16.0.6"]).unwrap(), "fj-xiamen-4.172.16.0.6");
+        let known = ["--node-name=fj-xiamen-4.172.16.0.6", "--instance-id=evm-1"];
+        assert_eq!(id(&known).unwrap(), "fj-xiamen-4/evm-1");
+        let odd = ["--node-name=worker2", "--region=fj-xiamen-4", "--instance-id=evm-1"];
+        assert_eq!(id(&odd).unwrap(), "fj-xiamen-4/evm-1");
+        assert!(id(&["--node-name=worker2"]).unwrap_err().contains("--node-name: \"worker2\""));
+        assert!(id(&[]).is_err());
+        assert!(id(&["--region=fj-xiamen-4"]).is_err());
+    }
+}

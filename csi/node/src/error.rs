@@ -1,0 +1,318 @@
+//! One error enum per operation, each with its gRPC codes chosen by what the kubelet does next.
+//!
+//! The kubelet repeats every failed call; what it needs to know is whether something may still be going on. After
+//! `DEADLINE_EXCEEDED`, `UNAVAILABLE`, `ABORTED`, `RESOURCE_EXHAUSTED` and `CANCELLED` it keeps the volume as "perhaps
+//! there" and cleans up after it; the other codes say that nothing was done.
+
+use std::path::PathBuf;
+
+use eck_csi::code::GrpcCode;
+use eck_csi::volume::FsType;
+use tonic::Code;
+
+use crate::host::{DeviceError, FsError, MountError};
+use crate::request::Refused;
+
+impl GrpcCode for Refused {
+    fn code(&self) -> Code {
+        match self {
+            Self::Field(field) => field.code(),
+            Self::NoVolume(_) => Code::NotFound,
+            // The spec's code for a missing staging path.
+            Self::NotStaged => Code::FailedPrecondition,
+        }
+    }
+}
+
+fn device_code(error: &DeviceError) -> Code {
+    match error {
+        // The machine has not shown the disk, or not the whole of it, yet; or it failed for a moment: ask again.
+        DeviceError::NotThere { .. } | DeviceError::TooSmall { .. } => Code::Unavailable,
+        DeviceError::Unreadable { .. } | DeviceError::Changed { .. } => Code::Unavailable,
+        // No retry tells the two apart; a person must.
+        DeviceError::Ambiguous { .. } => Code::FailedPrecondition,
+        DeviceError::Io { .. } => Code::Internal,
+    }
+}
+
+fn fs_code(error: &FsError) -> Code {
+    match error {
+        FsError::Device(error) => device_code(error),
+        // There is data; nothing of ours may go on.
+        FsError::NotBlank { .. } | FsError::InUse { .. } | FsError::Damaged { .. } => {
+            Code::FailedPrecondition
+        }
+        FsError::CannotGrow { .. } => Code::FailedPrecondition,
+        FsError::Tool { .. } | FsError::NoTool { .. } | FsError::Unproven { .. } => Code::Internal,
+    }
+}
+
+fn mount_code(error: &MountError) -> Code {
+    match error {
+        // The request named a path that is never followed, or options that the file system does not have.
+        MountError::Path { .. } | MountError::Options { .. } => Code::InvalidArgument,
+        // This node cannot, another one may.
+        MountError::NoFileSystem { .. } | MountError::Occupied { .. } => Code::FailedPrecondition,
+        // Whoever uses it may end.
+        MountError::Busy { .. } => Code::Unavailable,
+        MountError::Io { .. } => Code::Internal,
+    }
+}
+
+/// NodeStageVolume.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// Something else is mounted at the staging path.
+    #[error("{path} is taken: {what} is mounted there")]
+    Taken {
+        /// Staging path.
+        path: PathBuf,
+        /// What is mounted.
+        what: String,
+    },
+    /// The volume is staged there in another way.
+    #[error("the volume is staged at {path} {how}; it must be unstaged first")]
+    Differently {
+        /// Staging path.
+        path: PathBuf,
+        /// How it is staged.
+        how: String,
+    },
+    /// The disk carries another volume's file system.
+    #[error(
+        "{device} stands under this volume's serial, but its file system was made for another volume: it is not touched"
+    )]
+    AnotherVolumes {
+        /// Kernel name.
+        device: String,
+    },
+    /// The disk has a file system, but not the one that was asked for.
+    #[error("{device} has a {has} file system and {wants} was asked for: it is not touched")]
+    OtherFileSystem {
+        /// Kernel name.
+        device: String,
+        /// What it has.
+        has: FsType,
+        /// What was asked for.
+        wants: FsType,
+    },
+    /// The disk holds something that this driver does not make.
+    #[error("{device} is not blank: it holds {what} at byte {at}. It is neither formatted nor mounted")]
+    Foreign {
+        /// Kernel name.
+        device: String,
+        /// In words.
+        what: String,
+        /// Where.
+        at: u64,
+    },
+    /// A blank disk cannot be mounted read-only, and is not formatted for it.
+    #[error("{device} is blank and only to be read: there is nothing to mount")]
+    BlankReadOnly {
+        /// Kernel name.
+        device: String,
+    },
+    /// The kernel lets nobody write, and the volume is to be written to.
+    #[error("{device} is read-only in the kernel")]
+    ReadOnlyDevice {
+        /// Kernel name.
+        device: String,
+    },
+    /// Device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// File system.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// Mount.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+}
+
+impl GrpcCode for StageError {
+    fn code(&self) -> Code {
+        match self {
+            // The spec's code for a volume that is staged incompatibly.
+            Self::Differently { .. } => Code::AlreadyExists,
+            // Nothing was done and nothing will be, until a person has looked at the disk or the request has changed.
+            Self::Taken { .. }
+            | Self::AnotherVolumes { .. }
+            | Self::OtherFileSystem { .. }
+            | Self::Foreign { .. }
+            | Self::BlankReadOnly { .. }
+            | Self::ReadOnlyDevice { .. } => Code::FailedPrecondition,
+            Self::Device(error) => device_code(error),
+            Self::Fs(error) => fs_code(error),
+            Self::Mount(error) => mount_code(error),
+        }
+    }
+}
+
+/// NodeUnstageVolume and NodeUnpublishVolume.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaveError {
+    /// The disk is still held after its mount is gone.
+    #[error(
+        "{device} is still in use on this node: mounted at {mounts}, or held by another mount namespace or device mapper"
+    )]
+    Held {
+        /// Kernel name.
+        device: String,
+        /// Targets in this mount namespace.
+        mounts: String,
+    },
+    /// Device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Mount.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+}
+
+impl GrpcCode for LeaveError {
+    fn code(&self) -> Code {
+        match self {
+            // Not proven gone: never success, and whoever holds it may let go.
+            Self::Held { .. } => Code::Unavailable,
+            Self::Device(error) => device_code(error),
+            Self::Mount(error) => mount_code(error),
+        }
+    }
+}
+
+/// NodePublishVolume.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The volume's file system is not mounted at the staging path.
+    #[error("the volume is not staged at {staging}")]
+    NotStaged {
+        /// Staging path.
+        staging: PathBuf,
+    },
+    /// Something else is mounted at the target.
+    #[error("{path} is taken: {what} is mounted there")]
+    Taken {
+        /// Target path.
+        path: PathBuf,
+        /// What is mounted.
+        what: String,
+    },
+    /// The volume is published at the target in another way.
+    #[error("the volume is published at {path} {how}; it must be unpublished first")]
+    Differently {
+        /// Target path.
+        path: PathBuf,
+        /// How.
+        how: &'static str,
+    },
+    /// The volume may have one target only and has one.
+    #[error("the volume is published at {other} and may be at one path only (SINGLE_NODE_SINGLE_WRITER)")]
+    NotAlone {
+        /// The other target.
+        other: PathBuf,
+    },
+    /// After the bind the target does not show the volume.
+    #[error("{path} does not show the volume after it was bound there")]
+    Unproven {
+        /// Target path.
+        path: PathBuf,
+    },
+    /// Device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Mount.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+}
+
+impl GrpcCode for PublishError {
+    fn code(&self) -> Code {
+        match self {
+            // The spec's code for a volume published incompatibly at the target.
+            Self::Differently { .. } => Code::AlreadyExists,
+            // The spec's codes for a missing stage and for SINGLE_NODE_SINGLE_WRITER.
+            Self::NotStaged { .. } | Self::NotAlone { .. } | Self::Taken { .. } => Code::FailedPrecondition,
+            Self::Unproven { .. } => Code::Internal,
+            Self::Device(error) => device_code(error),
+            Self::Mount(error) => mount_code(error),
+        }
+    }
+}
+
+/// NodeExpandVolume.
+#[derive(Debug, thiserror::Error)]
+pub enum ExpandError {
+    /// The volume is not at the path.
+    #[error("there is no volume {volume} at {path}")]
+    NotThere {
+        /// Volume.
+        volume: String,
+        /// Path.
+        path: PathBuf,
+    },
+    /// The mounted file system is none that the driver makes.
+    #[error("{path} has a {fs} file system, which this driver does not grow")]
+    UnknownFs {
+        /// Path.
+        path: PathBuf,
+        /// The kernel's name.
+        fs: String,
+    },
+    /// Device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// File system.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// Mount.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+}
+
+impl GrpcCode for ExpandError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NotThere { .. } => Code::NotFound,
+            Self::UnknownFs { .. } => Code::FailedPrecondition,
+            Self::Device(error) => device_code(error),
+            Self::Fs(error) => fs_code(error),
+            Self::Mount(error) => mount_code(error),
+        }
+    }
+}
+
+/// NodeGetVolumeStats.
+#[derive(Debug, thiserror::Error)]
+pub enum StatsError {
+    /// The volume is not at the path.
+    #[error("there is no volume at {path}")]
+    NotThere {
+        /// Path.
+        path: PathBuf,
+    },
+    /// The file system did not answer.
+    #[error("{path} does not answer: its disk or its file system hangs")]
+    Hangs {
+        /// Path.
+        path: PathBuf,
+    },
+    /// Device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Mount.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+}
+
+impl GrpcCode for StatsError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NotThere { .. } => Code::NotFound,
+            Self::Hangs { .. } => Code::DeadlineExceeded,
+            // A disk that is not here has no statistics here.
+            Self::Device(DeviceError::NotThere { .. }) => Code::NotFound,
+            Self::Device(error) => device_code(error),
+            Self::Mount(error) => mount_code(error),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! NodeExpandVolume: waits until the kernel shows the new size, then grows the file system and proves it.
+
+use std::time::Instant;
+
+use eck_csi::context::PublishContext;
+use eck_csi::volume::{FsType, VolumeId};
+
+use crate::error::ExpandError;
+use crate::host::Host;
+use crate::request::Expand;
+
+/// The volume's size in bytes afterwards.
+pub(crate) fn expand(
+    host: &impl Host,
+    volume: &VolumeId,
+    q: &Expand,
+    deadline: Instant,
+) -> Result<u64, ExpandError> {
+    let not_there = || ExpandError::NotThere { volume: volume.to_string(), path: q.path.clone() };
+    let known = PublishContext::new(q.disk.clone(), 1);
+    if host.devices(&known.serials)?.is_empty() {
+        return Err(not_there());
+    }
+    let node = host.node_at(&q.path)?;
+    let mount = host.mounts()?.at(&q.path).cloned();
+    if node.is_none() && mount.is_none() {
+        return Err(not_there());
+    }
+    let want = PublishContext { size_bytes: q.bytes.max(1), ..known };
+    let device = host.wait_for_device(&want, deadline)?;
+    let number = (device.major, device.minor);
+    match (node, mount) {
+        // A block volume has grown when the kernel shows it.
+        (Some(node), _) if node == number => Ok(device.size_bytes),
+        (None, Some(mount)) if mount.device == number => {
+            let fs = FsType::ALL.into_iter().find(|fs| fs.as_str() == mount.fs);
+            let unknown = || ExpandError::UnknownFs { path: q.path.clone(), fs: mount.fs.clone() };
+            host.grow(&device, fs.ok_or_else(unknown)?, &q.path)?;
+            Ok(device.size_bytes)
+        }
+        _ => Err(not_there()),
+    }
+}

@@ -1,0 +1,80 @@
+//! The UUID that a volume's file system gets at mkfs: made from the volume id, and recognisable as made by this driver.
+//!
+//! So a disk that stands under our serial but carries another volume's file system is caught before it is mounted, while an
+//! adopted disk, whose UUID somebody else made, is not mistaken for one.
+
+use eck_csi::volume::VolumeId;
+use uuid::Uuid;
+
+/// Namespace of the first half: a UUID v4 drawn once. Changing it would make the driver refuse its own disks.
+const VOLUME: Uuid = Uuid::from_u128(0x93d1_0c1b_7f0e_4b0a_9a4e_21c6_8e55_7d02);
+/// Namespace of the second half, which marks a UUID as ours; as [`VOLUME`].
+const MARK: Uuid = Uuid::from_u128(0x5c0a_7a9e_1d47_4e6f_8b7c_f2de_0b93_46a1);
+
+/// Who made a file system's UUID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// This driver, for this volume.
+    Ours,
+    /// This driver, for another volume.
+    AnotherVolumes,
+    /// Somebody else.
+    Nobodys,
+}
+
+/// The UUID for a volume: version 8, the first half from the volume id, the second from the first.
+pub fn of(volume: &VolumeId) -> Uuid {
+    let hash = Uuid::new_v5(&VOLUME, volume.as_str().as_bytes()).into_bytes();
+    let mut half = [0; 8];
+    half.copy_from_slice(&hash[..8]);
+    marked(half)
+}
+
+/// Who made `uuid`, asked for `volume`.
+pub fn whose(uuid: Uuid, volume: &VolumeId) -> Whose {
+    let mut half = [0; 8];
+    half.copy_from_slice(&uuid.into_bytes()[..8]);
+    if uuid == of(volume) {
+        Whose::Ours
+    } else if uuid == marked(half) {
+        Whose::AnotherVolumes
+    } else {
+        Whose::Nobodys
+    }
+}
+
+/// The serial number for a volume's FAT file system, which has no room for a UUID.
+pub fn fat(volume: &VolumeId) -> u32 {
+    let bytes = of(volume).into_bytes();
+    u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+/// `half`, as a version 8 UUID keeps it, and its mark.
+fn marked(mut half: [u8; 8]) -> Uuid {
+    half[6] = 0x80 | (half[6] & 0x0f);
+    let mark = Uuid::new_v5(&MARK, &half).into_bytes();
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&half);
+    bytes[8..].copy_from_slice(&mark[..8]);
+    Uuid::new_v8(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn volume(id: &str) -> VolumeId {
+        VolumeId::parse(id.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_uuid_tells_its_volume_and_its_maker() {
+        let (a, b) = (volume("cd-cfebko79upsq2iuo7lkg"), volume("cd-cl8fu00cho6gvo4defs0"));
+        assert_eq!(whose(of(&a), &a), Whose::Ours);
+        assert_eq!(whose(of(&a), &b), Whose::AnotherVolumes);
+        assert_eq!(whose(Uuid::new_v4(), &a), Whose::Nobodys);
+        assert_eq!(whose(Uuid::new_v8(*b"0123456789abcdef"), &a), Whose::Nobodys);
+        // Known value: it must never change, or an upgrade would refuse every disk that an older version formatted.
+        assert_eq!(of(&a).to_string(), "beae35d6-b83d-8856-a20d-29afa4e35c5c");
+    }
+}

@@ -1,0 +1,95 @@
+//! A device, opened: read with O_DIRECT, and known by its number.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::sync::Mutex;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+
+use super::Device;
+use super::content::{BLOCK, Content, Depth, ReadAt, read};
+use super::error::DeviceError;
+
+/// Bytes of the aligned buffer through which everything is read: the largest piece a probe asks for at once.
+const PIECE: usize = 1 << 20;
+
+/// An open device. While this lives, the kernel gives its number and name to no other disk.
+pub(super) struct Opened {
+    file: File,
+    /// `Some` for O_DIRECT, which wants an aligned buffer; room for one alignment more than a piece.
+    buffer: Option<Mutex<Vec<u8>>>,
+}
+
+fn failed(device: &Device, what: &str) -> impl FnOnce(io::Error) -> DeviceError {
+    let what = format!("{what} {}", device.path.display());
+    move |source| DeviceError::Io { what, source }
+}
+
+impl Opened {
+    /// Opens for reading past the page cache.
+    pub(super) fn direct(device: &Device) -> Result<Self, DeviceError> {
+        let file = open(device, OFlag::O_DIRECT)?;
+        let buffer = Vec::with_capacity(0);
+        Ok(Self { file, buffer: Some(Mutex::new(buffer)) })
+    }
+
+    /// Opens for reading through the page cache, in which a mounted ext file system keeps its newest superblock.
+    pub(super) fn cached(device: &Device) -> Result<Self, DeviceError> {
+        Ok(Self { file: open(device, OFlag::empty())?, buffer: None })
+    }
+
+    /// What the device holds.
+    pub(super) fn probe(&self, device: &Device, depth: Depth) -> Result<Content, DeviceError> {
+        read(self, device.size_bytes, depth).map_err(|e| DeviceError::Unreadable {
+            device: device.name.clone(),
+            at: e.at,
+            errno: Errno::from_raw(e.source.raw_os_error().unwrap_or(Errno::EIO as i32)),
+        })
+    }
+}
+
+/// Opens the node and makes sure that it is the device with the number that was identified.
+fn open(device: &Device, flags: OFlag) -> Result<File, DeviceError> {
+    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&device.path);
+    let file = file.map_err(failed(device, "open"))?;
+    let meta = file.metadata().map_err(failed(device, "look at"))?;
+    let number = (nix::sys::stat::major(meta.rdev()), nix::sys::stat::minor(meta.rdev()));
+    if !meta.file_type().is_block_device() || number != (device.major, device.minor) {
+        let what = format!("{} has the number {}:{}", device.path.display(), number.0, number.1);
+        return Err(DeviceError::Changed { device: device.name.clone(), what });
+    }
+    Ok(file)
+}
+
+/// True while anybody holds the device exclusively.
+pub(super) fn in_use(device: &Device) -> Result<bool, DeviceError> {
+    match open(device, OFlag::O_EXCL) {
+        Ok(_) => Ok(false),
+        Err(DeviceError::Io { source, .. }) if source.kind() == io::ErrorKind::ResourceBusy => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+impl ReadAt for Opened {
+    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        let Some(aligned) = &self.buffer else { return FileExt::read_exact_at(&self.file, buffer, at) };
+        let mut room = aligned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let block = usize::try_from(BLOCK).unwrap_or(PIECE);
+        let mut done = 0;
+        for piece in buffer.chunks_mut(PIECE) {
+            if room.len() < piece.len() + block {
+                // Grown to what is asked for, not to the largest piece: most probes read a few blocks.
+                room.resize(piece.len() + block, 0);
+            }
+            let start = room.as_ptr().align_offset(block);
+            let window = &mut room[start..start + piece.len()];
+            FileExt::read_exact_at(&self.file, window, at + done)?;
+            piece.copy_from_slice(window);
+            done += piece.len() as u64;
+        }
+        Ok(())
+    }
+}

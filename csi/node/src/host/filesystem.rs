@@ -1,0 +1,186 @@
+//! Making, checking and growing file systems: command lines, exit codes, and the proof that it happened.
+
+use std::path::Path;
+
+use eck_csi::volume::FsType;
+
+use super::command::{self, Ended};
+use super::content::{BLOCK, Content, Depth, Formatted, FsId, ReadAt as _};
+use super::device::{self, Opened};
+use super::error::{DeviceError, FsError};
+use super::sysfs::Sysfs;
+use super::{Device, Format};
+
+/// A file system counts as filling its device if it lacks no more than this many bytes: mkfs and resize2fs leave out a last
+/// block group that would be too small to be of use (e2fsprogs, at most 8 MiB here), xfs_growfs a last group of 64 blocks.
+pub const SLACK: u64 = 16 << 20;
+
+fn tool(program: &'static str, device: &Device, args: &[&str]) -> Result<Ended, FsError> {
+    let path = device.path.to_string_lossy();
+    let args = [args, &[path.as_ref()]].concat();
+    command::run(program, &args).map_err(|source| FsError::NoTool { program, source })
+}
+
+fn failure(program: &'static str, device: &Device, ended: Ended) -> FsError {
+    FsError::Tool { program, device: device.name.clone(), status: ended.status, stderr: ended.words }
+}
+
+/// The device as sysfs shows it now, if it is still the same disk.
+pub(super) fn recheck(sysfs: &Sysfs, device: &Device) -> Result<Device, DeviceError> {
+    let changed = |what: String| DeviceError::Changed { device: device.name.clone(), what };
+    let now = sysfs.by_number((device.major, device.minor))?;
+    let now = now.ok_or_else(|| changed("it is gone".to_owned()))?;
+    if now.serial != device.serial {
+        return Err(changed(format!("its serial was {} and is {}", device.serial, now.serial)));
+    }
+    if now.diskseq != device.diskseq {
+        let text = |seq: Option<u64>| seq.map_or_else(|| "unknown".to_owned(), |n| n.to_string());
+        return Err(changed(format!(
+            "its diskseq was {} and is {}",
+            text(device.diskseq),
+            text(now.diskseq)
+        )));
+    }
+    Ok(now)
+}
+
+/// See [`super::Host::format`].
+pub(super) fn format(sysfs: &Sysfs, device: &Device, format: &Format) -> Result<(), FsError> {
+    // Open until the end: so long no other disk can get this one's number or name.
+    let opened = Opened::direct(device)?;
+    let now = recheck(sysfs, device)?;
+    if device::in_use(&now)? {
+        return Err(FsError::InUse { device: device.name.clone() });
+    }
+    match opened.probe(&now, format.depth)? {
+        Content::Blank => {}
+        Content::Formatted(found) => {
+            return Err(FsError::NotBlank {
+                device: device.name.clone(),
+                found: format!("{} file system", found.fs),
+            });
+        }
+        Content::Foreign(found) => {
+            return Err(FsError::NotBlank { device: device.name.clone(), found: found.what });
+        }
+    }
+    recheck(sysfs, device)?;
+    let program = make(&now, format)?;
+    recheck(sysfs, device)?;
+    let unproven = |what: String| FsError::Unproven { program, device: device.name.clone(), what };
+    match opened.probe(&now, Depth::Sampled)? {
+        Content::Formatted(Formatted { fs, id, .. }) if fs == format.fs && id == wanted_id(format) => Ok(()),
+        Content::Formatted(other) => Err(unproven(format!("shows {other:?}"))),
+        Content::Foreign(found) => Err(unproven(format!("shows {}", found.what))),
+        Content::Blank => Err(unproven("is still blank".to_owned())),
+    }
+}
+
+fn wanted_id(format: &Format) -> FsId {
+    match format.fs {
+        FsType::Vfat => FsId::Fat(format.fat),
+        FsType::Ext4 | FsType::Ext3 | FsType::Xfs => FsId::Uuid(format.uuid),
+    }
+}
+
+/// mkfs, without a force flag: what it refuses, stays. The device is known to be blank, so nothing is discarded first.
+fn make(device: &Device, format: &Format) -> Result<&'static str, FsError> {
+    let uuid = format.uuid.to_string();
+    let (program, ended) = match format.fs {
+        FsType::Ext4 => {
+            let args = ["-q", "-E", "nodiscard", "-m", "0", "-U", &uuid];
+            ("mkfs.ext4", tool("mkfs.ext4", device, &args)?)
+        }
+        FsType::Ext3 => {
+            let args = ["-q", "-E", "nodiscard", "-m", "0", "-U", &uuid];
+            ("mkfs.ext3", tool("mkfs.ext3", device, &args)?)
+        }
+        FsType::Xfs => {
+            let option = format!("uuid={uuid}");
+            ("mkfs.xfs", tool("mkfs.xfs", device, &["-q", "-K", "-m", &option])?)
+        }
+        FsType::Vfat => {
+            let serial = format!("{:08x}", format.fat);
+            ("mkfs.vfat", tool("mkfs.vfat", device, &["-i", &serial])?)
+        }
+    };
+    if ended.code == Some(0) { Ok(program) } else { Err(failure(program, device, ended)) }
+}
+
+/// See [`super::Host::check`].
+pub(super) fn check(device: &Device, fs: FsType) -> Result<(), FsError> {
+    let (program, args): (&'static str, &[&str]) = match fs {
+        // Preen: repairs what is safe to repair, gives up on the rest.
+        FsType::Ext4 | FsType::Ext3 => ("e2fsck", &["-p"]),
+        FsType::Vfat => ("fsck.vfat", &["-a"]),
+        // The kernel replays the log at mount; xfs_repair is a decision for a person.
+        FsType::Xfs => return Ok(()),
+    };
+    let ended = tool(program, device, args)?;
+    match ended.code {
+        // 0 clean, 1 repaired, 2 repaired and a reboot asked for, which is about a mounted root (fsck(8)).
+        Some(0..=2) => Ok(()),
+        // 4: errors left uncorrected.
+        Some(code) if code & 4 != 0 && code < 8 => {
+            Err(FsError::Damaged { device: device.name.clone(), fs, report: ended.words })
+        }
+        _ => Err(failure(program, device, ended)),
+    }
+}
+
+/// See [`super::Host::grow`].
+pub(super) fn grow(device: &Device, fs: FsType, mounted_at: &Path) -> Result<(), FsError> {
+    let program: &'static str = match fs {
+        FsType::Ext4 | FsType::Ext3 => "resize2fs",
+        FsType::Xfs => "xfs_growfs",
+        FsType::Vfat => return Err(FsError::CannotGrow { device: device.name.clone(), fs }),
+    };
+    if spans(device, fs, mounted_at)? + SLACK >= device.size_bytes {
+        return Ok(());
+    }
+    let ended = match fs {
+        FsType::Xfs => command::run(program, &[&mounted_at.to_string_lossy()])
+            .map_err(|source| FsError::NoTool { program, source })?,
+        _ => tool(program, device, &[])?,
+    };
+    if ended.code != Some(0) {
+        return Err(failure(program, device, ended));
+    }
+    let spans = spans(device, fs, mounted_at)?;
+    if spans + SLACK >= device.size_bytes {
+        return Ok(());
+    }
+    let what = format!("has {} bytes and its file system spans {spans}", device.size_bytes);
+    Err(FsError::Unproven { program, device: device.name.clone(), what })
+}
+
+/// Bytes that a mounted file system spans.
+fn spans(device: &Device, fs: FsType, mounted_at: &Path) -> Result<u64, FsError> {
+    if fs == FsType::Xfs {
+        // XFS keeps its superblock in memory; the kernel tells its data blocks, which lack the log.
+        let stats = nix::sys::statvfs::statvfs(mounted_at).map_err(|errno| {
+            let what = format!("statvfs {}", mounted_at.display());
+            DeviceError::Io { what, source: errno.into() }
+        })?;
+        return Ok(stats.blocks() * stats.fragment_size() + xfs_log(device)?);
+    }
+    match Opened::cached(device)?.probe(device, Depth::Sampled)? {
+        Content::Formatted(found) => Ok(found.size_bytes),
+        other => {
+            let what = format!("{other:?} where a mounted {fs} should be");
+            Err(DeviceError::Changed { device: device.name.clone(), what }.into())
+        }
+    }
+}
+
+/// Bytes of an XFS's internal log. Its place in the superblock never changes, so an old copy on the disk will do.
+fn xfs_log(device: &Device) -> Result<u64, DeviceError> {
+    let mut block = [0; BLOCK as usize];
+    let read = Opened::cached(device)?.read_exact_at(&mut block, 0);
+    read.map_err(|source| DeviceError::Io { what: format!("read {}", device.path.display()), source })?;
+    let number =
+        |at: usize| u64::from(u32::from_be_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]));
+    // xfs_dsb (fs/xfs/libxfs/xfs_format.h): sb_blocksize at 4, sb_logstart at 48, 0 for an external log, sb_logblocks at 96.
+    let internal = number(48) != 0 || number(52) != 0;
+    Ok(if internal { number(4) * number(96) } else { 0 })
+}

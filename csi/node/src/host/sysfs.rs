@@ -1,0 +1,168 @@
+//! Which disk belongs to this volume: serials, numbers, sizes and sequence numbers, read from sysfs. udev is not needed.
+//!
+//! The root folder is configuration: tests and the simulator show a loop device with a serial in a tree of their own, and
+//! nothing else differs from a virtio disk in `/sys`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Device;
+use super::error::DeviceError;
+
+/// Files below a disk's folder that may hold its serial: virtio-blk; NVMe and some SCSI drivers; SCSI's unit serial number page.
+const SERIAL_FILES: [&str; 3] = ["serial", "device/serial", "device/vpd_pg80"];
+
+/// Bytes of a SCSI vital product data page before its text (SPC-4, 7.8.1).
+const VPD_HEADER: usize = 4;
+
+/// Bytes of one unit of sysfs's `size`, whatever the disk's own blocks are (Documentation/ABI/stable/sysfs-block).
+const SECTOR: u64 = 512;
+
+/// A sysfs.
+#[derive(Debug, Clone)]
+pub(super) struct Sysfs {
+    block: PathBuf,
+    numbers: PathBuf,
+    dev: PathBuf,
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> DeviceError + '_ {
+    move |source| DeviceError::Io { what: format!("read {}", path.display()), source }
+}
+
+impl Sysfs {
+    /// `root` holds `sys`; device nodes are in `/dev`, since devtmpfs makes them without udev.
+    pub(super) fn new(root: &Path) -> Self {
+        let sys = root.join("sys");
+        Self { block: sys.join("block"), numbers: sys.join("dev/block"), dev: PathBuf::from("/dev") }
+    }
+
+    /// The folder in which disks appear.
+    pub(super) fn block(&self) -> &Path {
+        &self.block
+    }
+
+    /// Every disk that shows one of the serials.
+    pub(super) fn devices(&self, serials: &[String]) -> Result<Vec<Device>, DeviceError> {
+        let all = self.disks()?.into_iter();
+        Ok(all.filter(|disk| serials.contains(&disk.serial)).collect())
+    }
+
+    /// Every disk that shows a serial. One that goes away while it is looked at is not there.
+    pub(super) fn disks(&self) -> Result<Vec<Device>, DeviceError> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.block).map_err(failed(&self.block))? {
+            let entry = entry.map_err(failed(&self.block))?;
+            let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+            // The serial first: most of a machine's block devices have none.
+            if serial(&entry.path()).is_some()
+                && let Some(disk) = self.disk(&entry.path(), name)?
+            {
+                found.push(disk);
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    /// The disk with this number, `None` if there is none or it shows no serial.
+    pub(super) fn by_number(&self, number: (u64, u64)) -> Result<Option<Device>, DeviceError> {
+        let link = self.numbers.join(format!("{}:{}", number.0, number.1));
+        let folder = match fs::canonicalize(&link) {
+            Ok(folder) => folder,
+            Err(e) if gone(&e) => return Ok(None),
+            Err(e) => return Err(failed(&link)(e)),
+        };
+        let Some(name) = folder.file_name().and_then(|n| n.to_str()).map(str::to_owned) else {
+            return Ok(None);
+        };
+        let disk = self.disk(&folder, name)?;
+        Ok(disk.filter(|disk| (disk.major, disk.minor) == number))
+    }
+
+    /// True if the disk is cut into partitions.
+    pub(super) fn partitioned(&self, name: &str) -> bool {
+        let entries = fs::read_dir(self.block.join(name)).into_iter().flatten().flatten();
+        entries.into_iter().any(|entry| entry.path().join("partition").exists())
+    }
+
+    fn disk(&self, folder: &Path, name: String) -> Result<Option<Device>, DeviceError> {
+        let Some(serial) = serial(folder) else { return Ok(None) };
+        let read = |file: &str| -> Result<Option<String>, DeviceError> {
+            let path = folder.join(file);
+            match fs::read_to_string(&path) {
+                Ok(text) => Ok(Some(text.trim().to_owned())),
+                Err(e) if gone(&e) => Ok(None),
+                Err(e) => Err(failed(&path)(e)),
+            }
+        };
+        let number = read("dev")?;
+        let number = number.as_deref().and_then(|n| n.split_once(':'));
+        let number = number.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        let sectors = read("size")?.and_then(|text| text.parse::<u64>().ok());
+        let (Some((major, minor)), Some(sectors)) = (number, sectors) else { return Ok(None) };
+        Ok(Some(Device {
+            path: self.dev.join(&name),
+            major,
+            minor,
+            diskseq: read("diskseq")?.and_then(|text| text.parse().ok()),
+            serial,
+            size_bytes: sectors * SECTOR,
+            read_only: read("ro")?.as_deref() == Some("1"),
+            name,
+        }))
+    }
+}
+
+fn gone(error: &io::Error) -> bool {
+    // ENODEV and ENXIO: the file is still open-able while the device under it is being removed.
+    matches!(error.kind(), io::ErrorKind::NotFound)
+        || matches!(error.raw_os_error(), Some(n) if n == nix::libc::ENODEV || n == nix::libc::ENXIO)
+}
+
+/// The serial of the disk in `folder`, if it shows one.
+fn serial(folder: &Path) -> Option<String> {
+    SERIAL_FILES.iter().find_map(|file| {
+        let bytes = fs::read(folder.join(file)).ok()?;
+        let text = if file.ends_with("pg80") { bytes.get(VPD_HEADER..)? } else { &bytes };
+        let text = String::from_utf8_lossy(text).trim_matches(['\0', ' ', '\n', '\t']).to_owned();
+        (!text.is_empty()).then_some(text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(root: &Path, name: &str, number: &str, serial_file: &str, serial: &[u8]) {
+        let folder = root.join("sys/block").join(name);
+        fs::create_dir_all(folder.join("device")).unwrap();
+        fs::create_dir_all(root.join("sys/dev/block")).unwrap();
+        let files = [("dev", number), ("size", "41943040"), ("diskseq", "7"), ("ro", "0")];
+        files.iter().for_each(|(file, text)| fs::write(folder.join(file), format!("{text}\n")).unwrap());
+        fs::write(folder.join(serial_file), serial).unwrap();
+        let link = root.join("sys/dev/block").join(number);
+        std::os::unix::fs::symlink(Path::new("../../block").join(name), link).unwrap();
+    }
+
+    #[test]
+    fn virtio_nvme_and_scsi_serials_are_found() {
+        let root = tempfile::tempdir().unwrap();
+        disk(root.path(), "vdb", "253:16", "serial", b"cfebko79upsq2iuo7lkg");
+        disk(root.path(), "nvme0n1", "259:0", "device/serial", b"cd-abc              \n");
+        disk(root.path(), "sdb", "8:16", "device/vpd_pg80", b"\0\x80\0\x06cd-xyz");
+        disk(root.path(), "sr0", "11:0", "dev", b"11:0");
+        let sysfs = Sysfs::new(root.path());
+        let names = |serials: &[&str]| {
+            let serials: Vec<String> = serials.iter().map(|s| (*s).to_owned()).collect();
+            sysfs.devices(&serials).unwrap().into_iter().map(|d| d.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&["cfebko79upsq2iuo7lkg"]), ["vdb"]);
+        assert_eq!(names(&["cd-abc", "cd-xyz"]), ["nvme0n1", "sdb"]);
+        assert!(names(&["cfebko79upsq2iuo7lk"]).is_empty(), "no part of a serial is a serial");
+        let found = sysfs.by_number((253, 16)).unwrap().unwrap();
+        assert_eq!((found.size_bytes, found.diskseq, found.read_only), (20 << 30, Some(7), false));
+        assert!(sysfs.by_number((1, 1)).unwrap().is_none());
+    }
+}

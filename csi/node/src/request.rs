@@ -1,0 +1,249 @@
+//! CSI requests, parsed once into what the operations work on.
+
+use std::path::{Component, PathBuf};
+
+use eck_csi::capability::{Access, Capability, Mode};
+use eck_csi::context::{PublishContext, VolumeContext};
+use eck_csi::driver::MAX_PATH_BYTES;
+use eck_csi::field::{BadField, text};
+use eck_csi::operations::{Request, Rule};
+use eck_csi::volume::{DiskId, FsType, VolumeId};
+use proto::csi::v1 as pb;
+
+use crate::options;
+
+/// How the volume is to be staged or published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Want {
+    /// As a block device.
+    Block,
+    /// As a file system.
+    Mount {
+        /// Which; `None` if nobody said: then a blank disk gets the default and an adopted one keeps what it has.
+        fs: Option<FsType>,
+        /// Options as `mount -o` takes them.
+        options: Vec<String>,
+    },
+}
+
+/// NodeStageVolume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// The volume.
+    pub volume: VolumeId,
+    /// Which disk to look for.
+    pub publish: PublishContext,
+    /// Where it is staged.
+    pub staging: PathBuf,
+    /// How.
+    pub want: Want,
+    /// The workload may only read.
+    pub read_only: bool,
+    /// This driver ordered the disk itself, empty.
+    pub provisioned: bool,
+}
+
+/// NodePublishVolume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publish {
+    /// The volume.
+    pub volume: VolumeId,
+    /// Which disk it is.
+    pub publish: PublishContext,
+    /// Where it was staged.
+    pub staging: PathBuf,
+    /// Where the workload sees it.
+    pub target: PathBuf,
+    /// How.
+    pub want: Want,
+    /// The workload may only read.
+    pub read_only: bool,
+    /// No second target may have it at the same time (ReadWriteOncePod).
+    pub alone: bool,
+}
+
+/// NodeExpandVolume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expand {
+    /// The disk.
+    pub disk: DiskId,
+    /// Bytes that the device must have; 0 if not said.
+    pub bytes: u64,
+    /// Where the volume is mounted, or its device file stands.
+    pub path: PathBuf,
+}
+
+/// Any operation that changes something, as the table of running operations compares them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Stage(Box<Stage>),
+    Unstage(VolumeId, PathBuf),
+    Publish(Box<Publish>),
+    Unpublish(VolumeId, PathBuf),
+    Expand(VolumeId, Expand),
+}
+
+impl Request for Ask {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Stage(_) => "NodeStageVolume",
+            Self::Unstage(..) => "NodeUnstageVolume",
+            Self::Publish(_) => "NodePublishVolume",
+            Self::Unpublish(..) => "NodeUnpublishVolume",
+            Self::Expand(..) => "NodeExpandVolume",
+        }
+    }
+
+    fn rule(&self, running: &Self) -> Rule {
+        match (self, running) {
+            // To be staged in two ways at once is the caller's contradiction.
+            (Self::Stage(_), Self::Stage(_)) => Rule::Abort,
+            // Several pods of one node share a volume; what they ask for follows each other.
+            _ => Rule::Wait,
+        }
+    }
+}
+
+/// A field that cannot be taken, or something the spec has an own code for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error(transparent)]
+    Field(#[from] BadField),
+    #[error("there is no volume {0} on this node")]
+    NoVolume(String),
+    #[error("staging_target_path is missing: the volume must be staged before it is published")]
+    NotStaged,
+}
+
+/// Takes an absolute path without `..`; what stands there is looked at later, without following symlinks.
+pub(crate) fn path(field: &str, value: String) -> Result<PathBuf, BadField> {
+    let value = text(field, value, MAX_PATH_BYTES)?;
+    let path = PathBuf::from(&value);
+    let plain = path.is_absolute() && path.components().all(|c| !matches!(c, Component::ParentDir));
+    // Joined anew, so that `//` and a `/` at the end mean what the mount table shows.
+    let joined: PathBuf = path.components().collect();
+    if plain && joined.parent().is_some() {
+        return Ok(joined);
+    }
+    Err(BadField::new(field, value, "an absolute path below '/' without '..'"))
+}
+
+/// Access, file system, options and read-only, as capability and volume context say together.
+fn want(capability: Capability, context: &VolumeContext) -> Result<(Want, bool), BadField> {
+    let read_only = capability.read_only();
+    match capability.access {
+        Access::Block => Ok((Want::Block, read_only)),
+        Access::Mount { fs, flags } => {
+            let options = options::parse("volume_capability.mount.mount_flags", flags)?;
+            let read_only = read_only || options::read_only(&options);
+            // The provisioner writes its own default into the PV; what the class says is more than a default.
+            Ok((Want::Mount { fs: context.fs.or(fs), options }, read_only))
+        }
+    }
+}
+
+pub(crate) fn stage(q: pb::NodeStageVolumeRequest) -> Result<Stage, Refused> {
+    let volume = VolumeId::parse(q.volume_id)?;
+    let staging = path("staging_target_path", q.staging_target_path)?;
+    let capability = Capability::parse("volume_capability", q.volume_capability)?;
+    let context = VolumeContext::parse(&q.volume_context)?;
+    let (want, read_only) = want(capability, &context)?;
+    let publish = contexts(&volume, &q.publish_context)?;
+    Ok(Stage { volume, publish, staging, want, read_only, provisioned: context.provisioned })
+}
+
+pub(crate) fn publish(q: pb::NodePublishVolumeRequest) -> Result<Publish, Refused> {
+    let volume = VolumeId::parse(q.volume_id)?;
+    let target = path("target_path", q.target_path)?;
+    let capability = Capability::parse("volume_capability", q.volume_capability)?;
+    let alone = capability.mode == Mode::SingleWriter;
+    let context = VolumeContext::parse(&q.volume_context)?;
+    let (want, read_only) = want(capability, &context)?;
+    if q.staging_target_path.is_empty() {
+        return Err(Refused::NotStaged);
+    }
+    let staging = path("staging_target_path", q.staging_target_path)?;
+    let publish = contexts(&volume, &q.publish_context)?;
+    Ok(Publish { volume, publish, staging, target, want, read_only: read_only || q.readonly, alone })
+}
+
+/// The publish context, which must be about this volume.
+fn contexts(
+    volume: &VolumeId,
+    publish: &std::collections::HashMap<String, String>,
+) -> Result<PublishContext, Refused> {
+    let disk = volume.disk().ok_or_else(|| Refused::NoVolume(volume.to_string()))?;
+    let publish = PublishContext::parse(publish)?;
+    if publish.disk != disk {
+        let allowed = format!("the disk of volume_id, {volume}");
+        return Err(BadField::new("publish_context", &publish.disk, allowed).into());
+    }
+    Ok(publish)
+}
+
+/// A volume and the path at which it is to be no more.
+pub(crate) fn leave(volume: String, field: &str, target: String) -> Result<(VolumeId, PathBuf), BadField> {
+    Ok((VolumeId::parse(volume)?, path(field, target)?))
+}
+
+/// A volume that must be at a path here: an id or a path of a form that nothing can have is "not found", as the spec has it.
+pub(crate) fn at(volume: String, value: String) -> Result<(VolumeId, DiskId, PathBuf), Refused> {
+    let volume = VolumeId::parse(volume)?;
+    if value.is_empty() {
+        return Err(BadField::missing("volume_path").into());
+    }
+    let unknown = || Refused::NoVolume(volume.to_string());
+    let disk = volume.disk().ok_or_else(unknown)?;
+    if !value.starts_with('/') {
+        return Err(unknown());
+    }
+    let path = path("volume_path", value)?;
+    Ok((volume, disk, path))
+}
+
+pub(crate) fn expand(q: pb::NodeExpandVolumeRequest) -> Result<(VolumeId, Expand), Refused> {
+    let range = q.capacity_range.unwrap_or_default();
+    for (field, bytes) in [("required_bytes", range.required_bytes), ("limit_bytes", range.limit_bytes)] {
+        if bytes < 0 {
+            let field = format!("capacity_range.{field}");
+            return Err(BadField::new(field, bytes, "0 (not given) or a positive number of bytes").into());
+        }
+    }
+    let bytes = range.required_bytes.unsigned_abs();
+    if range.limit_bytes != 0 && bytes > range.limit_bytes.unsigned_abs() {
+        let allowed = format!("at most limit_bytes, {}", range.limit_bytes);
+        return Err(BadField::new("capacity_range.required_bytes", bytes, allowed).into());
+    }
+    if let Some(capability) = q.volume_capability {
+        Capability::parse("volume_capability", Some(capability))?;
+    }
+    let (volume, disk, path) = at(q.volume_id, q.volume_path)?;
+    Ok((volume, Expand { disk, bytes, path }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_absolute_and_plain() {
+        let taken = path("target_path", "/var//lib/盘 1/x/".into()).unwrap();
+        assert_eq!(taken, PathBuf::from("/var/lib/盘 1/x"));
+        for bad in ["", "some/path", "/", "/a/../b", "/a\nb"] {
+            assert_eq!(path("target_path", bad.into()).unwrap_err().field, "target_path", "{bad:?}");
+        }
+        assert!(path("target_path", format!("/{}", "x".repeat(MAX_PATH_BYTES))).is_err());
+    }
+
+    #[test]
+    fn a_publish_context_of_another_disk_is_refused() {
+        let disk = |id: &str| DiskId::parse(id).unwrap();
+        let volume = VolumeId::parse("cd-a".into()).unwrap();
+        let other = PublishContext::new(disk("cd-b"), 1 << 30).to_map();
+        assert!(matches!(contexts(&volume, &other), Err(Refused::Field(f)) if f.allowed.contains("cd-a")));
+        let unknown = VolumeId::parse("fake-vol".into()).unwrap();
+        assert!(matches!(contexts(&unknown, &other), Err(Refused::NoVolume(_))));
+        assert!(matches!(at("cd-a".into(), "some/path".into()), Err(Refused::NoVolume(_))));
+        assert!(matches!(at("cd-a".into(), String::new()), Err(Refused::Field(_))));
+    }
+}

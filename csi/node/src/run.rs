@@ -1,0 +1,84 @@
+//! Puts the node together and serves until told to stop.
+
+use std::time::Duration;
+
+use eck_csi::field::BadField;
+use eck_csi::identity::Identity;
+use proto::csi::v1::identity_server::IdentityServer;
+use proto::csi::v1::node_server::NodeServer;
+use serve::admin::{self, Ready};
+use serve::metrics::Metrics;
+use serve::{grpc, shutdown, uds};
+use tonic::service::Routes;
+
+use crate::args::Args;
+use crate::host::linux::Linux;
+use crate::metrics::Decisions;
+use crate::registration;
+use crate::service::{Node, Settings};
+
+/// Threads for blocking work: mounts and tools of as many volumes at once. Fixed, so that memory does not grow with CPUs.
+const THREADS: usize = 16;
+
+/// Stack of such a thread in bytes: the deepest call is a probe, whose buffers are on the heap.
+const STACK: usize = 256 << 10;
+
+/// Why the node cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Who this node is.
+    #[error(transparent)]
+    NodeId(#[from] BadField),
+    /// The endpoint's form.
+    #[error(transparent)]
+    Endpoint(#[from] uds::BadEndpoint),
+    /// The endpoint's socket.
+    #[error(transparent)]
+    Bind(#[from] uds::BindError),
+    /// The admin port, signals, or the runtime.
+    #[error("{0}")]
+    Io(&'static str, #[source] std::io::Error),
+    /// The server ended by itself.
+    #[error("serving")]
+    Serve(#[from] tonic::transport::Error),
+}
+
+/// Runs the node until SIGTERM; what runs is finished first.
+pub fn run(args: Args) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(THREADS)
+        .thread_stack_size(STACK)
+        .build();
+    runtime.map_err(|e| RunError::Io("the runtime cannot start", e))?.block_on(serve(args))
+}
+
+async fn serve(args: Args) -> Result<(), RunError> {
+    let settings = Settings {
+        node_id: args.node_id()?,
+        device_patience: Duration::from_secs(args.device_timeout_seconds),
+        reserved_disks: args.reserved_disks,
+    };
+    let token = shutdown::on_signal().map_err(|e| RunError::Io("signals cannot be handled", e))?;
+    let (metrics, decisions) = (Metrics::default(), Decisions::default());
+    metrics.register(|registry| decisions.register(registry));
+    let ready = Ready::not_yet("the CSI socket is not served yet");
+    let bound = admin::serve(args.admin_address, metrics.clone(), ready.clone(), token.clone()).await;
+    bound.map_err(|e| RunError::Io("the admin port cannot be served", e))?;
+
+    let node = Node::new(Linux::new(&args.sysfs_root), settings, decisions);
+    let identity = Identity::new(ready.clone(), env!("CARGO_PKG_VERSION"));
+    let routes = Routes::new(IdentityServer::new(identity)).add_service(NodeServer::new(node.clone()));
+    let socket = uds::bind(&uds::path_of(&args.csi_endpoint)?).await?;
+    ready.set(Ok(()));
+    // Registered only now: the kubelet calls back on the CSI socket at once.
+    let registrar = args.kubelet_registration_path.map(|endpoint| {
+        tokio::spawn(registration::serve(args.kubelet_registration_dir, endpoint, token.clone()))
+    });
+    grpc::serve(routes, socket, metrics, token, async move { node.idle().await }).await?;
+    if let Some(registrar) = registrar {
+        // It ends with the token; a panic of it has been logged.
+        let _ = registrar.await;
+    }
+    Ok(())
+}

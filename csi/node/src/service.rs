@@ -1,0 +1,295 @@
+//! The Node service: each RPC is parse, lock, operate, reply. What blocks runs on threads for blocking work.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use eck_csi::code::GrpcCode as _;
+use eck_csi::driver::{MAX_DISKS_PER_NODE, TOPOLOGY_REGION};
+use eck_csi::field::BadField;
+use eck_csi::operations::{Operations, Request as _, Rule};
+use eck_csi::volume::{DiskId, NodeId};
+use proto::csi::v1 as pb;
+use tonic::{Request, Response, Status};
+
+use crate::error::StatsError;
+use crate::host::Host;
+use crate::metrics::Decisions;
+use crate::request::{self, Ask};
+use crate::stats::Stats;
+use crate::{expand, publish, stage, stats};
+
+/// How long a file system may take to tell its statistics; the kubelet asks every minute and for every volume.
+const STATS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who this node is, and how it works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// As the controller will get it.
+    pub node_id: NodeId,
+    /// How long a disk may take to appear after the cloud said that it is attached.
+    pub device_patience: Duration,
+    /// Slots that the cluster must leave alone, beside the disks in use that are seen not to be the cluster's.
+    pub reserved_disks: u32,
+}
+
+/// What an operation ended with.
+#[derive(Clone)]
+enum Done {
+    Grown(u64),
+    Nothing,
+}
+
+/// The look at one path's statistics, as the table of running looks compares them.
+#[derive(Debug, PartialEq, Eq)]
+struct Look(DiskId, PathBuf);
+
+impl eck_csi::operations::Request for Look {
+    fn name(&self) -> &'static str {
+        "NodeGetVolumeStats"
+    }
+
+    fn rule(&self, _: &Self) -> Rule {
+        Rule::Wait
+    }
+}
+
+/// The service. Clones share the host and the tables.
+pub struct Node<H> {
+    host: Arc<H>,
+    settings: Arc<Settings>,
+    operations: Operations<Ask, Result<Done, Status>>,
+    looks: Operations<Look, Result<Stats, Status>>,
+    decisions: Decisions,
+}
+
+impl<H> Clone for Node<H> {
+    fn clone(&self) -> Self {
+        Self {
+            host: Arc::clone(&self.host),
+            settings: Arc::clone(&self.settings),
+            operations: self.operations.clone(),
+            looks: self.looks.clone(),
+            decisions: self.decisions.clone(),
+        }
+    }
+}
+
+impl<H: Host> Node<H> {
+    /// A service over `host`; what staging decides is counted in `decisions`.
+    pub fn new(host: H, settings: Settings, decisions: Decisions) -> Self {
+        Self {
+            host: Arc::new(host),
+            settings: Arc::new(settings),
+            operations: Operations::default(),
+            looks: Operations::default(),
+            decisions,
+        }
+    }
+
+    /// Returns when no operation runs any more.
+    pub async fn idle(&self) {
+        self.operations.idle().await;
+    }
+
+    async fn run(&self, key: &str, ask: Ask) -> Result<Done, Status> {
+        let node = self.clone();
+        let work = |ask: Arc<Ask>| async move {
+            let name = ask.name();
+            let done = tokio::task::spawn_blocking(move || node.operate(&ask)).await;
+            done.unwrap_or_else(|_| Err(Status::unavailable(format!("{name} ended without a result"))))
+        };
+        self.operations.run(key, ask, work).await.map_err(|interrupted| interrupted.status())?
+    }
+
+    fn operate(&self, ask: &Ask) -> Result<Done, Status> {
+        let host = &*self.host;
+        let deadline = Instant::now() + self.settings.device_patience;
+        match ask {
+            Ask::Stage(q) => {
+                let staged = stage::stage(host, q, deadline);
+                self.decisions.count(&staged);
+                staged.map(|_| Done::Nothing).map_err(|e| e.status())
+            }
+            Ask::Unstage(volume, path) => {
+                stage::unstage(host, volume, path).map(|()| Done::Nothing).map_err(|e| e.status())
+            }
+            Ask::Publish(q) => publish::publish(host, q).map(|()| Done::Nothing).map_err(|e| e.status()),
+            Ask::Unpublish(_, path) => {
+                publish::unpublish(host, path).map(|()| Done::Nothing).map_err(|e| e.status())
+            }
+            Ask::Expand(volume, q) => {
+                expand::expand(host, volume, q, deadline).map(Done::Grown).map_err(|e| e.status())
+            }
+        }
+    }
+
+    /// Statistics, on a thread of their own: one hung file system holds one thread, however often it is asked for, and
+    /// never one that another volume needs.
+    async fn look(&self, disk: DiskId, path: PathBuf) -> Result<Stats, Status> {
+        let host = Arc::clone(&self.host);
+        let key = path.to_string_lossy().into_owned();
+        let hangs = StatsError::Hangs { path: path.clone() };
+        let work = |look: Arc<Look>| async move {
+            let (reply, answer) = tokio::sync::oneshot::channel();
+            let asked = std::thread::Builder::new().name("stats".to_owned()).spawn(move || {
+                let stats = stats::stats(&*host, &look.0, &look.1);
+                let _ = reply.send(stats.map_err(|e| e.status()));
+            });
+            if let Err(error) = asked {
+                return Err(Status::unavailable(format!("no thread for statistics: {error}")));
+            }
+            answer.await.unwrap_or_else(|_| Err(Status::unavailable("the look ended without a result")))
+        };
+        let looked = tokio::time::timeout(STATS_PATIENCE, self.looks.run(&key, Look(disk, path), work)).await;
+        looked.map_err(|_| hangs.status())?.map_err(|interrupted| interrupted.status())?
+    }
+
+    /// Disks that the cluster may attach to this node: at least 1, since the scheduler takes 0 for "no limit".
+    fn slots(&self) -> Result<u32, Status> {
+        let foreign = self.host.foreign_disks();
+        let foreign = foreign.map_err(|e| Status::unavailable(serve::chain::chain(&e)))?;
+        let taken = foreign.saturating_add(self.settings.reserved_disks);
+        Ok(MAX_DISKS_PER_NODE.saturating_sub(taken).max(1))
+    }
+}
+
+fn bad_field(error: BadField) -> Status {
+    error.status()
+}
+
+fn refused(error: request::Refused) -> Status {
+    error.status()
+}
+
+/// A number of bytes or inodes as CSI wants it.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn usage(unit: pb::volume_usage::Unit, (total, available, used): (u64, u64, u64)) -> pb::VolumeUsage {
+    pb::VolumeUsage {
+        total: signed(total),
+        available: signed(available),
+        used: signed(used),
+        unit: unit.into(),
+    }
+}
+
+#[tonic::async_trait]
+impl<H: Host> pb::node_server::Node for Node<H> {
+    async fn node_stage_volume(
+        &self,
+        request: Request<pb::NodeStageVolumeRequest>,
+    ) -> Result<Response<pb::NodeStageVolumeResponse>, Status> {
+        let q = request::stage(request.into_inner()).map_err(refused)?;
+        self.run(&q.volume.to_string(), Ask::Stage(Box::new(q))).await?;
+        Ok(Response::new(pb::NodeStageVolumeResponse {}))
+    }
+
+    async fn node_unstage_volume(
+        &self,
+        request: Request<pb::NodeUnstageVolumeRequest>,
+    ) -> Result<Response<pb::NodeUnstageVolumeResponse>, Status> {
+        let q = request.into_inner();
+        let (volume, path) =
+            request::leave(q.volume_id, "staging_target_path", q.staging_target_path).map_err(bad_field)?;
+        self.run(&volume.to_string(), Ask::Unstage(volume, path)).await?;
+        Ok(Response::new(pb::NodeUnstageVolumeResponse {}))
+    }
+
+    async fn node_publish_volume(
+        &self,
+        request: Request<pb::NodePublishVolumeRequest>,
+    ) -> Result<Response<pb::NodePublishVolumeResponse>, Status> {
+        let q = request::publish(request.into_inner()).map_err(refused)?;
+        self.run(&q.volume.to_string(), Ask::Publish(Box::new(q))).await?;
+        Ok(Response::new(pb::NodePublishVolumeResponse {}))
+    }
+
+    async fn node_unpublish_volume(
+        &self,
+        request: Request<pb::NodeUnpublishVolumeRequest>,
+    ) -> Result<Response<pb::NodeUnpublishVolumeResponse>, Status> {
+        let q = request.into_inner();
+        let (volume, path) = request::leave(q.volume_id, "target_path", q.target_path).map_err(bad_field)?;
+        self.run(&volume.to_string(), Ask::Unpublish(volume, path)).await?;
+        Ok(Response::new(pb::NodeUnpublishVolumeResponse {}))
+    }
+
+    async fn node_get_volume_stats(
+        &self,
+        request: Request<pb::NodeGetVolumeStatsRequest>,
+    ) -> Result<Response<pb::NodeGetVolumeStatsResponse>, Status> {
+        use pb::volume_usage::Unit;
+        let q = request.into_inner();
+        let (_, disk, path) = request::at(q.volume_id, q.volume_path).map_err(refused)?;
+        let usage = match self.look(disk, path).await? {
+            Stats::Fs(stats) => vec![usage(Unit::Bytes, stats.bytes), usage(Unit::Inodes, stats.inodes)],
+            Stats::Block(bytes) => vec![usage(Unit::Bytes, (bytes, 0, 0))],
+        };
+        Ok(Response::new(pb::NodeGetVolumeStatsResponse { usage }))
+    }
+
+    async fn node_expand_volume(
+        &self,
+        request: Request<pb::NodeExpandVolumeRequest>,
+    ) -> Result<Response<pb::NodeExpandVolumeResponse>, Status> {
+        let (volume, q) = request::expand(request.into_inner()).map_err(refused)?;
+        match self.run(&volume.to_string(), Ask::Expand(volume, q)).await? {
+            Done::Grown(bytes) => {
+                Ok(Response::new(pb::NodeExpandVolumeResponse { capacity_bytes: signed(bytes) }))
+            }
+            Done::Nothing => Err(Status::internal("the operation ended with the result of another kind")),
+        }
+    }
+
+    async fn node_get_capabilities(
+        &self,
+        _: Request<pb::NodeGetCapabilitiesRequest>,
+    ) -> Result<Response<pb::NodeGetCapabilitiesResponse>, Status> {
+        use pb::node_service_capability::{Rpc, Type, rpc};
+        let kinds = [
+            rpc::Type::StageUnstageVolume,
+            rpc::Type::GetVolumeStats,
+            rpc::Type::ExpandVolume,
+            rpc::Type::SingleNodeMultiWriter,
+        ];
+        let capability = |kind: rpc::Type| pb::NodeServiceCapability {
+            r#type: Some(Type::Rpc(Rpc { r#type: kind.into() })),
+        };
+        Ok(Response::new(pb::NodeGetCapabilitiesResponse { capabilities: kinds.map(capability).into() }))
+    }
+
+    async fn node_get_info(
+        &self,
+        _: Request<pb::NodeGetInfoRequest>,
+    ) -> Result<Response<pb::NodeGetInfoResponse>, Status> {
+        let node = self.clone();
+        let slots = tokio::task::spawn_blocking(move || node.slots()).await;
+        let slots = slots.map_err(|_| Status::unavailable("the look ended without a result"))??;
+        let id = &self.settings.node_id;
+        let segment = |region: &eck_csi::volume::Region| (TOPOLOGY_REGION.to_owned(), region.to_string());
+        Ok(Response::new(pb::NodeGetInfoResponse {
+            node_id: id.to_string(),
+            max_volumes_per_node: i64::from(slots),
+            accessible_topology: id
+                .region()
+                .map(|region| pb::Topology { segments: [segment(region)].into() }),
+        }))
+    }
+
+    async fn node_get_volume_health(
+        &self,
+        _: Request<pb::NodeGetVolumeHealthRequest>,
+    ) -> Result<Response<pb::NodeGetVolumeHealthResponse>, Status> {
+        Err(Status::unimplemented("NodeGetVolumeHealth is not advertised"))
+    }
+
+    async fn node_get_storage_health(
+        &self,
+        _: Request<pb::NodeGetStorageHealthRequest>,
+    ) -> Result<Response<pb::NodeGetStorageHealthResponse>, Status> {
+        Err(Status::unimplemented("NodeGetStorageHealth is not advertised"))
+    }
+}

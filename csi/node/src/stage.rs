@@ -1,0 +1,168 @@
+//! NodeStageVolume and NodeUnstageVolume.
+//!
+//! ```text
+//! find the disk by serial, wait for it ─▶ what is mounted at the staging path?
+//!    this disk, as asked   → done
+//!    anything else         → refused
+//!    nothing               → probe ─▶ our file system → (check) → mount ─▶ grow if the disk is larger ─▶ proven
+//!                                     blank           → format → mount
+//!                                     anything else   → refused, untouched
+//! ```
+//!
+//! Between every look and the act that follows from it the disk is made sure of again: serial, number, `diskseq`.
+
+use std::time::Instant;
+
+use eck_csi::context::PublishContext;
+use eck_csi::driver::MIN_DISK_GIB;
+use eck_csi::volume::{FsType, VolumeId};
+use std::path::Path;
+
+use crate::error::{LeaveError, StageError};
+use crate::fsid::{self, Whose};
+use crate::host::{Content, Depth, Device, Format, FsId, Host, MountError, MountTable, SLACK};
+use crate::request::{Stage, Want};
+
+/// What staging did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Staged {
+    /// Nothing: it was staged as asked.
+    Already,
+    /// A block volume: the disk was found and not touched.
+    Block,
+    /// Its file system was mounted.
+    Mounted,
+    /// It was blank, got a file system and was mounted.
+    Formatted,
+}
+
+/// What to do with a disk that is to be mounted and is not yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Plan {
+    fs: FsType,
+    format: bool,
+    check: bool,
+    grow: bool,
+}
+
+/// See the module's text. `deadline`: until then the disk may take to appear.
+pub(crate) fn stage(host: &impl Host, q: &Stage, deadline: Instant) -> Result<Staged, StageError> {
+    let device = host.wait_for_device(&q.publish, deadline)?;
+    if device.read_only && !q.read_only {
+        return Err(StageError::ReadOnlyDevice { device: device.name });
+    }
+    let Want::Mount { fs, options } = &q.want else { return Ok(Staged::Block) };
+    if staged(&host.mounts()?, &device, q, *fs)? {
+        return Ok(Staged::Already);
+    }
+    // An adopted disk may hold anything anywhere, so all of it is read before it counts as blank.
+    let depth = if q.provisioned { Depth::Sampled } else { Depth::Whole };
+    let content = host.probe(&device, depth)?;
+    let plan = decide(&content, &device, q, *fs)?;
+    if plan.format && !host.supports(plan.fs) {
+        return Err(MountError::NoFileSystem { fs: plan.fs }.into());
+    }
+    host.make_target(&q.staging, false)?;
+    if plan.format {
+        let (uuid, fat) = (fsid::of(&q.volume), fsid::fat(&q.volume));
+        host.format(&device, &Format { fs: plan.fs, uuid, fat, depth })?;
+    } else if plan.check && !host.in_use(&device)? {
+        // In use means mounted elsewhere on this machine: the kernel has it in hand and a check would do harm.
+        host.check(&device, plan.fs)?;
+    }
+    mount(host, &device, q, plan, options)?;
+    Ok(if plan.format { Staged::Formatted } else { Staged::Mounted })
+}
+
+/// Mounts, and proves that what is mounted is the disk that was probed.
+fn mount(
+    host: &impl Host,
+    device: &Device,
+    q: &Stage,
+    plan: Plan,
+    options: &[String],
+) -> Result<(), StageError> {
+    let device = &host.recheck(device)?;
+    let mut options = options.to_vec();
+    if plan.fs == FsType::Xfs && !options.iter().any(|o| o == "nouuid") {
+        // A clone on the same node has the same UUID; which disk this is was proven by other means.
+        options.push("nouuid".to_owned());
+    }
+    host.mount(device, plan.fs, &q.staging, &options, q.read_only)?;
+    let proven = host.recheck(device).map_err(StageError::from).and_then(|now| {
+        if !staged(&host.mounts()?, &now, q, Some(plan.fs))? {
+            let what = "nothing of this volume".to_owned();
+            return Err(StageError::Taken { path: q.staging.clone(), what });
+        }
+        if plan.grow && !q.read_only {
+            host.grow(&now, plan.fs, &q.staging)?;
+        }
+        Ok(())
+    });
+    // What is not proven does not stay mounted; if that fails too, the first reason is the one that matters.
+    proven.inspect_err(|_| drop(host.unmount(&q.staging)))
+}
+
+/// Whether the volume is mounted at its staging path just as asked; an error if something else is.
+fn staged(table: &MountTable, device: &Device, q: &Stage, fs: Option<FsType>) -> Result<bool, StageError> {
+    let Some(mount) = table.at(&q.staging) else { return Ok(false) };
+    let path = q.staging.clone();
+    if mount.device != (device.major, device.minor) {
+        let what = format!("{} of device {}:{}", mount.fs, mount.device.0, mount.device.1);
+        return Err(StageError::Taken { path, what });
+    }
+    if fs.is_some_and(|fs| fs.as_str() != mount.fs) {
+        return Err(StageError::Differently { path, how: format!("as {}", mount.fs) });
+    }
+    if mount.read_only && !q.read_only {
+        // Also what the kernel does to a file system after an I/O error: not what was asked for.
+        return Err(StageError::Differently { path, how: "read-only".to_owned() });
+    }
+    Ok(true)
+}
+
+fn decide(content: &Content, device: &Device, q: &Stage, fs: Option<FsType>) -> Result<Plan, StageError> {
+    let name = || device.name.clone();
+    let found = match content {
+        Content::Formatted(found) => found,
+        Content::Foreign(found) => {
+            return Err(StageError::Foreign { device: name(), what: found.what.clone(), at: found.at });
+        }
+        Content::Blank if q.read_only => return Err(StageError::BlankReadOnly { device: name() }),
+        Content::Blank => {
+            let fs = fs.unwrap_or_default();
+            return Ok(Plan { fs, format: true, check: false, grow: false });
+        }
+    };
+    if let Some(wants) = fs.filter(|wants| *wants != found.fs) {
+        return Err(StageError::OtherFileSystem { device: name(), has: found.fs, wants });
+    }
+    if let FsId::Uuid(uuid) = found.id
+        && fsid::whose(uuid, &q.volume) == Whose::AnotherVolumes
+    {
+        return Err(StageError::AnotherVolumes { device: name() });
+    }
+    let grow = found.fs != FsType::Vfat && found.size_bytes + SLACK < device.size_bytes;
+    Ok(Plan { fs: found.fs, format: false, check: !found.clean && !q.read_only, grow })
+}
+
+/// NodeUnstageVolume: success only when nothing is mounted at the path and nobody on this machine holds the disk.
+pub(crate) fn unstage(host: &impl Host, volume: &VolumeId, staging: &Path) -> Result<(), LeaveError> {
+    host.unmount(staging)?;
+    // A volume whose disk is not here (any more) is held by nobody here.
+    let Some(disk) = volume.disk() else { return Ok(()) };
+    let serials = PublishContext::new(disk, MIN_DISK_GIB).serials;
+    for device in host.devices(&serials)? {
+        if host.in_use(&device)? {
+            let table = host.mounts()?;
+            let mounts = table.of((device.major, device.minor)).map(|m| m.target.display().to_string());
+            let mounts: Vec<String> = mounts.collect();
+            let mounts = if mounts.is_empty() { "no path seen here".to_owned() } else { mounts.join(", ") };
+            return Err(LeaveError::Held { device: device.name, mounts });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

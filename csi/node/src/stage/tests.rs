@@ -1,0 +1,86 @@
+use super::*;
+use eck_csi::volume::DiskId;
+use uuid::Uuid;
+
+use crate::host::{Foreign, Formatted};
+
+const VOLUME: &str = "cd-cfebko79upsq2iuo7lkg";
+
+fn volume(id: &str) -> VolumeId {
+    VolumeId::parse(id.to_owned()).unwrap()
+}
+
+fn ask() -> Stage {
+    Stage {
+        volume: volume(VOLUME),
+        publish: PublishContext::new(DiskId::parse(VOLUME).unwrap(), 20 << 30),
+        staging: "/staging".into(),
+        want: Want::Mount { fs: None, options: vec![] },
+        read_only: false,
+        provisioned: true,
+    }
+}
+
+fn device() -> Device {
+    Device {
+        name: "vdb".into(),
+        path: "/dev/vdb".into(),
+        major: 253,
+        minor: 16,
+        diskseq: Some(7),
+        serial: "cfebko79upsq2iuo7lkg".into(),
+        size_bytes: 20 << 30,
+        read_only: false,
+    }
+}
+
+fn formatted(fs: FsType, uuid: Uuid, size_bytes: u64) -> Content {
+    Content::Formatted(Formatted { fs, id: FsId::Uuid(uuid), size_bytes, clean: true })
+}
+
+fn plan(content: &Content, fs: Option<FsType>) -> Result<Plan, StageError> {
+    decide(content, &device(), &ask(), fs)
+}
+
+#[test]
+fn only_a_blank_disk_that_may_be_written_to_is_formatted() {
+    let blank = plan(&Content::Blank, Some(FsType::Xfs)).unwrap();
+    assert_eq!(blank, Plan { fs: FsType::Xfs, format: true, check: false, grow: false });
+    assert_eq!(plan(&Content::Blank, None).unwrap().fs, FsType::Ext4);
+    let reader = Stage { read_only: true, ..ask() };
+    let refused = decide(&Content::Blank, &device(), &reader, None);
+    assert!(matches!(refused, Err(StageError::BlankReadOnly { .. })));
+    let foreign = Content::Foreign(Foreign { what: "a LUKS 2 header".into(), at: 0 });
+    let error = plan(&foreign, None).unwrap_err();
+    assert!(error.to_string().contains("a LUKS 2 header at byte 0"), "{error}");
+}
+
+#[test]
+fn a_file_system_is_mounted_if_it_is_the_asked_one_and_no_other_volumes() {
+    let ours = formatted(FsType::Ext4, fsid::of(&volume(VOLUME)), 20 << 30);
+    assert_eq!(
+        plan(&ours, Some(FsType::Ext4)).unwrap(),
+        Plan { fs: FsType::Ext4, format: false, check: false, grow: false }
+    );
+    assert!(matches!(plan(&ours, Some(FsType::Xfs)), Err(StageError::OtherFileSystem { .. })));
+    let others = formatted(FsType::Ext4, fsid::of(&volume("cd-b")), 20 << 30);
+    assert!(matches!(plan(&others, None), Err(StageError::AnotherVolumes { .. })));
+    // Adopted: somebody else made it, and nobody said which it should be.
+    let adopted = formatted(FsType::Xfs, Uuid::from_u128(5), 10 << 30);
+    let plan = plan(&adopted, None).unwrap();
+    assert!(plan.fs == FsType::Xfs && !plan.format && plan.grow);
+}
+
+#[test]
+fn what_is_mounted_at_the_staging_path_decides() {
+    let table = |line: &str| MountTable::parse(line.as_bytes());
+    let ours = table("40 22 253:16 / /staging rw - ext4 /dev/vdb rw");
+    assert!(staged(&ours, &device(), &ask(), Some(FsType::Ext4)).unwrap());
+    assert!(!staged(&table(""), &device(), &ask(), None).unwrap());
+    let differently = staged(&ours, &device(), &ask(), Some(FsType::Xfs));
+    assert!(matches!(differently, Err(StageError::Differently { .. })));
+    let read_only = table("40 22 253:16 / /staging ro - ext4 /dev/vdb ro");
+    assert!(matches!(staged(&read_only, &device(), &ask(), None), Err(StageError::Differently { .. })));
+    let other = table("40 22 253:32 / /staging rw - ext4 /dev/vdc rw");
+    assert!(matches!(staged(&other, &device(), &ask(), None), Err(StageError::Taken { .. })));
+}
