@@ -1,0 +1,320 @@
+//! `hack/demo`: one volume's whole life on real block devices, a line per step with its time and what it proved.
+//!
+//! Proofs come from elsewhere than the driver: the kernel's files, `blkid`, `sha256sum`, the simulator's own state.
+
+// Its output is what it is for.
+#![allow(clippy::print_stdout)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use eck_csi::driver::GIB;
+use sanity_tests::kubelet::{Use, Volume};
+use sanity_tests::process::ProcessError;
+use sanity_tests::sidecar::{Ask, Claim, Patience, Told};
+use sanity_tests::stack::{Plan, Stack};
+use tonic::Status;
+
+/// Bytes that are written into the volume.
+const PAYLOAD: &str = "64M";
+
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error("{0}")]
+    Io(String, #[source] std::io::Error),
+    #[error("{step}: {code:?}: {message}")]
+    Rpc { step: &'static str, code: tonic::Code, message: String },
+    #[error("{0}")]
+    Unproven(String),
+}
+
+/// `CAP_SYS_RESOURCE` (include/uapi/linux/capability.h): the kernel wants it of who grows a mounted ext file system.
+const CAP_SYS_RESOURCE: u32 = 24;
+
+/// The default file system where it can be grown while mounted; some sandboxes' root lacks the capability.
+fn file_system() -> &'static str {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    if bits >> CAP_SYS_RESOURCE & 1 == 1 { "ext4" } else { "xfs" }
+}
+
+/// Runs a step, and prints its line.
+struct Steps {
+    number: usize,
+}
+
+impl Steps {
+    fn done(&mut self, started: Instant, what: &str, proof: &str) {
+        self.number += 1;
+        println!("{:>2}  {:>7.0} ms  {what:<34} {proof}", self.number, started.elapsed().as_secs_f64() * 1e3);
+    }
+}
+
+fn rpc(step: &'static str) -> impl Fn(Status) -> Failed {
+    move |s| Failed::Rpc { step, code: s.code(), message: s.message().to_owned() }
+}
+
+fn sh(program: &str, args: &[&str]) -> Result<String, Failed> {
+    let output = Command::new(program).args(args).output();
+    let output = output.map_err(|e| Failed::Io(program.to_owned(), e))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    }
+    Err(Failed::Unproven(format!("{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr).trim())))
+}
+
+fn demand(holds: bool, what: impl FnOnce() -> String) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(Failed::Unproven(what())) }
+}
+
+fn checksum(file: &Path) -> Result<String, Failed> {
+    Ok(sh("sha256sum", &[&file.to_string_lossy()])?.split(' ').next().unwrap_or_default().to_owned())
+}
+
+/// The loop device that the machine shows with the serial.
+fn device(root: &Path, serial: &str) -> Result<String, Failed> {
+    let block = root.join("sys/block");
+    let entries = std::fs::read_dir(&block).map_err(|e| Failed::Io(block.display().to_string(), e))?;
+    let shows = |path: &Path| std::fs::read_to_string(path.join("serial")).is_ok_and(|s| s.trim() == serial);
+    let found = entries.flatten().find(|entry| shows(&entry.path()));
+    let found =
+        found.ok_or_else(|| Failed::Unproven(format!("no disk with serial {serial} in {}", block.display())));
+    Ok(format!("/dev/{}", found?.file_name().to_string_lossy()))
+}
+
+/// What travels through the steps.
+struct Life {
+    stack: Stack,
+    folder: PathBuf,
+    steps: Steps,
+    volume: Volume,
+    fs: &'static str,
+    serial: String,
+    uuid: String,
+    sum: String,
+}
+
+impl Life {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join("kubelet").join(name)
+    }
+
+    async fn create(&mut self) -> Result<(), Failed> {
+        let claim =
+            Claim { name: "pvc-0f3f1d9e-0acf-4a0e-a5d4-8fb1f43e62e5".into(), gib: 20, ..Claim::default() };
+        let started = Instant::now();
+        let made = self.stack.sidecar().create(&claim, 0).await.map_err(rpc("CreateVolume"))?;
+        self.volume =
+            Volume { id: made.volume_id.clone(), context: made.volume_context, ..Volume::default() };
+        made.volume_id.trim_start_matches("cd-").clone_into(&mut self.serial);
+        let proof = format!("disk {} of {} GiB", made.volume_id, made.capacity_bytes as u64 / GIB);
+        self.steps.done(started, "create: ordered from the cloud", &proof);
+        let started = Instant::now();
+        let again = self.stack.sidecar().create(&claim, 0).await.map_err(rpc("CreateVolume"))?;
+        demand(again.volume_id == self.volume.id, || format!("a retry made {}", again.volume_id))?;
+        self.steps.done(started, "create again: the same request", "the same disk");
+        Ok(())
+    }
+
+    async fn attach(&mut self, node: usize) -> Result<(), Failed> {
+        let started = Instant::now();
+        let (volume, node_id) = (self.volume.id.clone(), self.stack.nodes[node].id.clone());
+        let ask = Ask::Publish { volume, node: node_id.clone() };
+        let told = self.stack.sidecar().persist(&ask, &Patience::default(), |_| ()).await;
+        let Told::Published(context) = told.map_err(rpc("ControllerPublishVolume"))? else {
+            return Err(Failed::Unproven("no publish context".to_owned()));
+        };
+        self.volume.publish = context;
+        let device = device(&self.stack.nodes[node].root, &self.serial)?;
+        let proof = format!("serial {} is {device} on {node_id}", self.serial);
+        self.steps.done(started, &format!("attach to node {}", node + 1), &proof);
+        Ok(())
+    }
+
+    async fn stage(&mut self, node: usize) -> Result<(), Failed> {
+        let (started, staging) = (Instant::now(), self.path("globalmount"));
+        let kubelet = self.stack.nodes[node].kubelet.clone();
+        let staged = kubelet.stage(&self.volume, &staging, &Use::mount(self.fs)).await;
+        staged.map_err(rpc("NodeStageVolume"))?;
+        let device = device(&self.stack.nodes[node].root, &self.serial)?;
+        let uuid = sh("blkid", &["-p", "-s", "UUID", "-o", "value", &device])?;
+        let what = if self.uuid.is_empty() {
+            "stage: blank, so formatted, mounted"
+        } else {
+            demand(uuid == self.uuid, || format!("the file system is another one, {uuid}"))?;
+            "stage: its file system mounted"
+        };
+        self.steps.done(started, what, &format!("{} {uuid}", self.fs));
+        self.uuid = uuid;
+        Ok(())
+    }
+
+    async fn publish(&mut self, node: usize, pod: &str) -> Result<PathBuf, Failed> {
+        let (started, target) = (Instant::now(), self.path(pod));
+        let kubelet = self.stack.nodes[node].kubelet.clone();
+        let staging = self.path("globalmount");
+        let published = kubelet.publish(&self.volume, &staging, &target, &Use::mount(self.fs)).await;
+        published.map_err(rpc("NodePublishVolume"))?;
+        let source = sh("findmnt", &["-n", "-o", "SOURCE,FSTYPE,OPTIONS", &target.to_string_lossy()])?;
+        self.steps.done(started, &format!("publish to {pod}"), &source);
+        Ok(target)
+    }
+
+    fn write(&mut self, pod: &Path) -> Result<(), Failed> {
+        let (started, file) = (Instant::now(), pod.join("database"));
+        let text = file.to_string_lossy();
+        sh(
+            "dd",
+            &[
+                "if=/dev/urandom",
+                &format!("of={text}"),
+                "bs=1M",
+                &format!("count={}", &PAYLOAD[..2]),
+                "conv=fsync",
+            ],
+        )?;
+        self.sum = checksum(&file)?;
+        self.steps.done(started, &format!("write {PAYLOAD}iB"), &format!("sha256 {}", &self.sum[..16]));
+        Ok(())
+    }
+
+    fn read(&mut self, pod: &Path, who: &str) -> Result<(), Failed> {
+        let started = Instant::now();
+        let sum = checksum(&pod.join("database"))?;
+        demand(sum == self.sum, || format!("the data is another, sha256 {sum}"))?;
+        self.steps.done(started, &format!("read in {who}"), &format!("sha256 {}: unchanged", &sum[..16]));
+        Ok(())
+    }
+
+    async fn grow(&mut self, node: usize, pod: &Path) -> Result<(), Failed> {
+        let started = Instant::now();
+        let ask = Ask::Expand { volume: self.volume.id.clone(), gib: 30 };
+        let told = self.stack.sidecar().persist(&ask, &Patience::default(), |_| ()).await;
+        let Told::Expanded { bytes } = told.map_err(rpc("ControllerExpandVolume"))? else {
+            return Err(Failed::Unproven("no size".to_owned()));
+        };
+        let grown = self.stack.nodes[node].kubelet.expand(&self.volume, pod, bytes).await;
+        grown.map_err(rpc("NodeExpandVolume"))?;
+        let size = sh("df", &["--output=size", "-h", &pod.to_string_lossy()])?;
+        let size = size.lines().last().unwrap_or_default().trim().to_owned();
+        self.steps.done(started, "grow to 30 GiB, mounted", &format!("df shows {size}"));
+        Ok(())
+    }
+
+    /// What must be refused while the disk is in use here.
+    async fn refusals(&mut self, other: usize) -> Result<(), Failed> {
+        let started = Instant::now();
+        let (volume, node) = (self.volume.id.clone(), self.stack.nodes[other].id.clone());
+        let patience = Patience { calls: 1, ..Patience::default() };
+        let ask = Ask::Publish { volume: volume.clone(), node };
+        let refused = self.stack.sidecar().persist(&ask, &patience, |_| ()).await;
+        let refused = refused.err().filter(|s| s.code() == tonic::Code::FailedPrecondition);
+        demand(refused.is_some(), || "the disk was attached twice".to_owned())?;
+        let deleted = self.stack.sidecar().persist(&Ask::Delete { volume }, &patience, |_| ()).await;
+        let deleted = deleted.err().filter(|s| s.code() == tonic::Code::FailedPrecondition);
+        demand(deleted.is_some(), || "an attached disk was deleted".to_owned())?;
+        self.steps.done(started, "attach elsewhere, delete: refused", "FAILED_PRECONDITION, twice");
+        Ok(())
+    }
+
+    async fn leave(&mut self, node: usize, pods: &[&Path]) -> Result<(), Failed> {
+        let (started, staging) = (Instant::now(), self.path("globalmount"));
+        let kubelet = self.stack.nodes[node].kubelet.clone();
+        for pod in pods {
+            kubelet.unpublish(&self.volume, pod).await.map_err(rpc("NodeUnpublishVolume"))?;
+        }
+        kubelet.unstage(&self.volume, &staging).await.map_err(rpc("NodeUnstageVolume"))?;
+        let text = self.folder.to_string_lossy().into_owned();
+        let mounts =
+            std::fs::read_to_string("/proc/self/mounts").map_err(|e| Failed::Io("mounts".into(), e))?;
+        demand(!mounts.contains(&text), || "something is still mounted".to_owned())?;
+        self.steps.done(started, "unpublish, unstage", "no mount is left, nobody holds the disk");
+        let started = Instant::now();
+        let (volume, id) = (self.volume.id.clone(), self.stack.nodes[node].id.clone());
+        let ask = Ask::Unpublish { volume, node: id };
+        let told = self.stack.sidecar().persist(&ask, &Patience::default(), |_| ()).await;
+        told.map_err(rpc("ControllerUnpublishVolume"))?;
+        let gone = device(&self.stack.nodes[node].root, &self.serial).is_err();
+        demand(gone, || "the machine still shows the disk".to_owned())?;
+        self.steps.done(
+            started,
+            &format!("detach from node {}", node + 1),
+            "the machine shows no such serial",
+        );
+        Ok(())
+    }
+
+    async fn delete(&mut self) -> Result<(), Failed> {
+        let started = Instant::now();
+        let ask = Ask::Delete { volume: self.volume.id.clone() };
+        let told = self.stack.sidecar().persist(&ask, &Patience::default(), |_| ()).await;
+        told.map_err(rpc("DeleteVolume"))?;
+        let disks =
+            std::fs::read_dir(self.folder.join("cloud/disks")).map_err(|e| Failed::Io("disks".into(), e))?;
+        let left = disks.count();
+        demand(left == 0, || format!("{left} disks are left in the cloud"))?;
+        self.steps.done(started, "delete", "no disk is left in the cloud");
+        Ok(())
+    }
+}
+
+async fn live(folder: PathBuf) -> Result<(), Failed> {
+    let started = Instant::now();
+    let stack = Stack::start(&Plan::one_region(2), &folder).await?;
+    let mut steps = Steps { number: 0 };
+    let names: Vec<&str> = stack.nodes.iter().map(|n| n.id.as_str()).collect();
+    steps.done(started, "start cloud, controller, two nodes", &names.join(", "));
+    std::fs::create_dir_all(folder.join("kubelet")).map_err(|e| Failed::Io("kubelet folder".into(), e))?;
+    let (volume, empty) = (Volume::default(), String::new);
+    let fs = file_system();
+    if fs != "ext4" {
+        println!("    (root here lacks CAP_SYS_RESOURCE, without which no mounted ext4 grows: {fs} is shown)");
+    }
+    let mut life = Life { stack, folder, steps, volume, fs, serial: empty(), uuid: empty(), sum: empty() };
+    life.create().await?;
+    life.attach(0).await?;
+    life.stage(0).await?;
+    let one = life.publish(0, "pod-1").await?;
+    life.write(&one)?;
+    let two = life.publish(0, "pod-2").await?;
+    life.read(&two, "the second pod of this node")?;
+    life.grow(0, &one).await?;
+    life.refusals(1).await?;
+    life.leave(0, &[&one, &two]).await?;
+    life.attach(1).await?;
+    life.stage(1).await?;
+    let three = life.publish(1, "pod-3").await?;
+    life.read(&three, "a pod of the other node")?;
+    life.leave(1, &[&three]).await?;
+    life.delete().await?;
+    let started = Instant::now();
+    life.stack.stop().await?;
+    life.steps.done(started, "stop on SIGTERM", "every program ended by itself");
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let folder = std::env::args_os().nth(1).map(PathBuf::from);
+    let Some(folder) = folder else {
+        println!("usage: demo FOLDER; see hack/demo");
+        return ExitCode::from(2);
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            println!("the runtime cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(live(folder)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("FAILED: {}", serve::chain::chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}

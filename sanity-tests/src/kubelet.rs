@@ -1,0 +1,159 @@
+//! Calls the node as the kubelet does.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use proto::csi::v1 as pb;
+use proto::csi::v1::node_client::NodeClient;
+use tonic::Status;
+use tonic::transport::Channel;
+
+/// How a pod uses a volume.
+#[derive(Debug, Clone)]
+pub struct Use {
+    /// `None` for a block volume, else the file system; empty for "nobody said".
+    pub fs: Option<String>,
+    /// Mount options.
+    pub flags: Vec<String>,
+    /// Access mode by number; SINGLE_NODE_WRITER unless said.
+    pub mode: i32,
+    /// The pod mounts it read-only.
+    pub read_only: bool,
+}
+
+impl Use {
+    /// A file system, writable.
+    pub fn mount(fs: &str) -> Self {
+        let mode = pb::volume_capability::access_mode::Mode::SingleNodeWriter.into();
+        Self { fs: Some(fs.to_owned()), flags: Vec::new(), mode, read_only: false }
+    }
+
+    /// A block device.
+    pub fn block() -> Self {
+        Self { fs: None, ..Self::mount("") }
+    }
+
+    /// The capability, as a request has it.
+    pub fn capability(&self) -> pb::VolumeCapability {
+        use pb::volume_capability::{AccessMode, AccessType, BlockVolume, MountVolume};
+        let access_type = match &self.fs {
+            None => AccessType::Block(BlockVolume {}),
+            Some(fs) => AccessType::Mount(MountVolume {
+                fs_type: fs.clone(),
+                mount_flags: self.flags.clone(),
+                ..MountVolume::default()
+            }),
+        };
+        pb::VolumeCapability {
+            access_mode: Some(AccessMode { mode: self.mode }),
+            access_type: Some(access_type),
+        }
+    }
+}
+
+/// A volume as the kubelet knows it.
+#[derive(Debug, Clone, Default)]
+pub struct Volume {
+    /// Volume id.
+    pub id: String,
+    /// From the PV.
+    pub context: HashMap<String, String>,
+    /// From the VolumeAttachment.
+    pub publish: HashMap<String, String>,
+}
+
+/// A client of one node. Clones share the connection.
+#[derive(Clone)]
+pub struct Kubelet {
+    client: NodeClient<Channel>,
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+impl Kubelet {
+    /// Calls through `channel`.
+    pub fn new(channel: Channel) -> Self {
+        Self { client: NodeClient::new(channel) }
+    }
+
+    /// The generated client, for what is not here.
+    pub fn raw(&self) -> NodeClient<Channel> {
+        self.client.clone()
+    }
+
+    /// NodeGetInfo.
+    pub async fn info(&self) -> Result<pb::NodeGetInfoResponse, Status> {
+        Ok(self.raw().node_get_info(pb::NodeGetInfoRequest {}).await?.into_inner())
+    }
+
+    /// NodeStageVolume.
+    pub async fn stage(&self, volume: &Volume, staging: &Path, wanted: &Use) -> Result<(), Status> {
+        let request = pb::NodeStageVolumeRequest {
+            volume_id: volume.id.clone(),
+            publish_context: volume.publish.clone(),
+            volume_context: volume.context.clone(),
+            staging_target_path: text(staging),
+            volume_capability: Some(wanted.capability()),
+            ..Default::default()
+        };
+        self.raw().node_stage_volume(request).await.map(drop)
+    }
+
+    /// NodeUnstageVolume.
+    pub async fn unstage(&self, volume: &Volume, staging: &Path) -> Result<(), Status> {
+        let request =
+            pb::NodeUnstageVolumeRequest { volume_id: volume.id.clone(), staging_target_path: text(staging) };
+        self.raw().node_unstage_volume(request).await.map(drop)
+    }
+
+    /// NodePublishVolume.
+    pub async fn publish(
+        &self,
+        volume: &Volume,
+        staging: &Path,
+        target: &Path,
+        wanted: &Use,
+    ) -> Result<(), Status> {
+        let request = pb::NodePublishVolumeRequest {
+            volume_id: volume.id.clone(),
+            publish_context: volume.publish.clone(),
+            volume_context: volume.context.clone(),
+            staging_target_path: text(staging),
+            target_path: text(target),
+            volume_capability: Some(wanted.capability()),
+            readonly: wanted.read_only,
+            ..Default::default()
+        };
+        self.raw().node_publish_volume(request).await.map(drop)
+    }
+
+    /// NodeUnpublishVolume.
+    pub async fn unpublish(&self, volume: &Volume, target: &Path) -> Result<(), Status> {
+        let request =
+            pb::NodeUnpublishVolumeRequest { volume_id: volume.id.clone(), target_path: text(target) };
+        self.raw().node_unpublish_volume(request).await.map(drop)
+    }
+
+    /// NodeExpandVolume; the volume's bytes afterwards.
+    pub async fn expand(&self, volume: &Volume, path: &Path, bytes: i64) -> Result<i64, Status> {
+        let request = pb::NodeExpandVolumeRequest {
+            volume_id: volume.id.clone(),
+            volume_path: text(path),
+            capacity_range: Some(pb::CapacityRange { required_bytes: bytes, limit_bytes: 0 }),
+            ..Default::default()
+        };
+        Ok(self.raw().node_expand_volume(request).await?.into_inner().capacity_bytes)
+    }
+
+    /// NodeGetVolumeStats.
+    pub async fn stats(&self, volume: &Volume, path: &Path) -> Result<Vec<pb::VolumeUsage>, Status> {
+        let request = pb::NodeGetVolumeStatsRequest {
+            volume_id: volume.id.clone(),
+            volume_path: text(path),
+            ..Default::default()
+        };
+        Ok(self.raw().node_get_volume_stats(request).await?.into_inner().usage)
+    }
+}

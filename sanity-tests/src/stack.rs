@@ -1,0 +1,128 @@
+//! The whole driver as its three kinds of programs: the simulated cloud, one controller, a node for each machine. Each node
+//! sees its machine's disks through a sysfs-like tree of its own, so that one test machine is many.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use ecx_sim::Config;
+use tonic::transport::Channel;
+
+use crate::kubelet::Kubelet;
+use crate::process::{Process, ProcessError, shipped};
+use crate::sidecar::Sidecar;
+
+/// How long a program may take to start.
+const START: Duration = Duration::from_secs(20);
+
+/// What is started.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Regions of the cluster.
+    pub regions: Vec<String>,
+    /// Machines that run a node, by the simulator's instance ids.
+    pub machines: Vec<(String, String)>,
+    /// More flags of the simulator.
+    pub sim: Vec<String>,
+    /// More flags of the controller.
+    pub controller: Vec<String>,
+}
+
+impl Plan {
+    /// The first region of the simulator's own configuration and its first `machines` machines.
+    pub fn one_region(machines: usize) -> Self {
+        let config = Config::default();
+        let region = "zj-shaoxing-2";
+        let instances = config.regions.get(region).map(|r| r.instances.clone()).unwrap_or_default();
+        let machines = instances.into_iter().take(machines).map(|i| (region.to_owned(), i.id)).collect();
+        Self { regions: vec![region.to_owned()], machines, sim: Vec::new(), controller: Vec::new() }
+    }
+}
+
+/// A node's program and its machine.
+pub struct Node {
+    /// Region and instance, joined by `/`: the node id.
+    pub id: String,
+    /// Folder that stands for the machine's `/`.
+    pub root: PathBuf,
+    /// The program.
+    pub process: Process,
+    /// A connection to it.
+    pub kubelet: Kubelet,
+}
+
+/// Everything, running. Dropping it kills the programs; mounts and devices are the caller's to take down before.
+pub struct Stack {
+    /// URL of the simulator.
+    pub url: String,
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// The controller's program.
+    pub controller: Process,
+    channel: Channel,
+    sim: Process,
+}
+
+impl Stack {
+    /// Starts all of it; sockets, logs, disks and trees are in `folder`.
+    pub async fn start(plan: &Plan, folder: &Path) -> Result<Self, ProcessError> {
+        let io = |what: &'static str| move |e| ProcessError::Io(what.to_owned(), e);
+        std::fs::create_dir_all(folder).map_err(io("folder"))?;
+        let folder = folder.canonicalize().map_err(io("folder"))?;
+        let nodes_dir = folder.join("machines");
+        let mut command = Command::new(shipped("ecx-sim", "ecx-sim")?);
+        command.args(["--data-plane", "loop", "--state-dir"]).arg(folder.join("cloud"));
+        command.arg("--nodes-dir").arg(&nodes_dir).args(&plan.sim);
+        let log = folder.join("ecx-sim.log");
+        let mut sim = Process::start(command, &log)?;
+        let url = sim.until("URL", START, async || url(&log)).await?;
+
+        let keys = Config::default().keys;
+        let (ak, sk) = keys.iter().next().map(|(a, s)| (a.clone(), s.clone())).unwrap_or_default();
+        let socket = folder.join("controller.sock");
+        let mut command = Command::new(shipped("eck-csi-controller", "eck-csi-controller")?);
+        command.env("CTYUN_AK", ak).env("CTYUN_SK", sk).arg("--csi-endpoint").arg(&socket);
+        command.args(["--ecx-url", &url, "--regions", &plan.regions.join(","), "--cluster-id", "demo"]);
+        command.args(["--admin-address", "127.0.0.1:0"]).args(&plan.controller);
+        let mut controller = Process::start(command, &folder.join("controller.log"))?;
+        let channel = controller.serves(&socket, START).await?;
+
+        let mut nodes = Vec::new();
+        for (region, instance) in &plan.machines {
+            nodes.push(node(region, instance, &folder, &nodes_dir).await?);
+        }
+        Ok(Self { url, nodes, controller, channel, sim })
+    }
+
+    /// Calls the controller as the sidecars do.
+    pub fn sidecar(&self) -> Sidecar {
+        Sidecar::new(self.channel.clone())
+    }
+
+    /// Ends the programs as Kubernetes does, the cloud last: it takes its disks from this machine.
+    pub async fn stop(mut self) -> Result<(), ProcessError> {
+        for node in &mut self.nodes {
+            node.process.stop(START).await?;
+        }
+        self.controller.stop(START).await?;
+        self.sim.stop(START).await.map(drop)
+    }
+}
+
+async fn node(region: &str, instance: &str, folder: &Path, nodes: &Path) -> Result<Node, ProcessError> {
+    let socket = folder.join(format!("{instance}.sock"));
+    let root = nodes.join(instance);
+    let mut command = Command::new(shipped("eck-csi-node", "eck-csi-node")?);
+    command.arg("--csi-endpoint").arg(&socket).arg("--sysfs-root").arg(&root);
+    command.args(["--region", region, "--instance-id", instance, "--admin-address", "127.0.0.1:0"]);
+    let mut process = Process::start(command, &folder.join(format!("{instance}.log")))?;
+    let kubelet = Kubelet::new(process.serves(&socket, START).await?);
+    Ok(Node { id: format!("{region}/{instance}"), root, process, kubelet })
+}
+
+/// The URL that the simulator prints as a line of JSON.
+fn url(log: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(log).ok()?;
+    let line = text.lines().find(|line| line.starts_with("{\"url\""))?;
+    serde_json::from_str::<serde_json::Value>(line).ok()?["url"].as_str().map(str::to_owned)
+}
