@@ -61,6 +61,7 @@ pub struct Stack {
     pub controller: Process,
     channel: Channel,
     sim: Process,
+    folder: PathBuf,
 }
 
 impl Stack {
@@ -91,7 +92,7 @@ impl Stack {
         for (region, instance) in &plan.machines {
             nodes.push(node(region, instance, &folder, &nodes_dir).await?);
         }
-        Ok(Self { url, nodes, controller, channel, sim })
+        Ok(Self { url, nodes, controller, channel, sim, folder })
     }
 
     /// Calls the controller as the sidecars do.
@@ -99,8 +100,17 @@ impl Stack {
         Sidecar::new(self.channel.clone())
     }
 
+    /// Starts a node anew whose program has ended.
+    pub async fn restart_node(&mut self, number: usize) -> Result<(), ProcessError> {
+        let Some(old) = self.nodes.get_mut(number) else { return Ok(()) };
+        let (region, instance) = old.id.split_once('/').unwrap_or_default();
+        let (region, instance) = (region.to_owned(), instance.to_owned());
+        *old = node(&region, &instance, &self.folder, &self.folder.join("machines")).await?;
+        Ok(())
+    }
+
     /// Ends the programs as Kubernetes does, the cloud last: it takes its disks from this machine.
-    pub async fn stop(mut self) -> Result<(), ProcessError> {
+    pub async fn stop(&mut self) -> Result<(), ProcessError> {
         for node in &mut self.nodes {
             node.process.stop(START).await?;
         }

@@ -272,7 +272,9 @@ async fn live(folder: PathBuf) -> Result<(), Failed> {
     let (volume, empty) = (Volume::default(), String::new);
     let fs = file_system();
     if fs != "ext4" {
-        println!("    (root here lacks CAP_SYS_RESOURCE, without which no mounted ext4 grows: {fs} is shown)");
+        println!(
+            "    (root here lacks CAP_SYS_RESOURCE, without which no mounted ext4 grows: {fs} is shown)"
+        );
     }
     let mut life = Life { stack, folder, steps, volume, fs, serial: empty(), uuid: empty(), sum: empty() };
     life.create().await?;

@@ -1,0 +1,118 @@
+//! A cloud without waiting times, a controller, and one or two nodes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sanity_tests::kubelet::{Kubelet, Volume};
+use sanity_tests::sidecar::{Ask, Claim, Patience, Told};
+use sanity_tests::stack::{Plan, Stack};
+use tonic::{Code, Status};
+
+/// Quick: the product's own pace is for clouds.
+const PROFILE: &str = "rate_per_second = 1000.0\nburst = 1000.0\n[poll]\nfirst_ms = 10\nfactor = 1.5\nmax_ms = 50\ngive_up_ms = 20000\n";
+
+/// The simulator's own first region, without its latencies.
+const CLOUD: &str =
+    "[latency]\nreply = 0\ncreate = 1\nattach = 1\ndetach = 1\ndelete = 1\nresize = 1\nsnapshot = 1\n";
+
+pub(crate) struct Rig {
+    pub(crate) stack: Stack,
+    folder: tempfile::TempDir,
+}
+
+pub(crate) fn run(program: &str, args: &[&str]) -> String {
+    let out = Command::new(program).args(args).output().unwrap();
+    assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).trim().to_owned()
+}
+
+/// Code and text must be these; gives the text.
+#[track_caller]
+pub(crate) fn refused<T: std::fmt::Debug>(outcome: Result<T, Status>, code: Code, words: &str) -> String {
+    let status = outcome.unwrap_err();
+    assert_eq!(status.code(), code, "{}", status.message());
+    assert!(status.message().contains(words), "{:?} lacks {words:?}", status.message());
+    status.message().to_owned()
+}
+
+impl Rig {
+    pub(crate) async fn start(machines: usize) -> Self {
+        let folder = tempfile::Builder::new().prefix("eck-node-test.").tempdir().unwrap();
+        let (profile, cloud) = (folder.path().join("profile.toml"), folder.path().join("cloud.toml"));
+        std::fs::write(&profile, PROFILE).unwrap();
+        std::fs::write(&cloud, CLOUD).unwrap();
+        let mut plan = Plan::one_region(machines);
+        plan.sim = vec!["--config".into(), cloud.to_str().unwrap().into()];
+        plan.controller = vec!["--ecx-profile".into(), profile.to_str().unwrap().into()];
+        let stack = Stack::start(&plan, folder.path()).await.unwrap();
+        std::fs::create_dir(folder.path().canonicalize().unwrap().join("kubelet")).unwrap();
+        Self { stack, folder }
+    }
+
+    pub(crate) fn kubelet(&self, node: usize) -> Kubelet {
+        self.stack.nodes[node].kubelet.clone()
+    }
+
+    /// A path in the kubelet's folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().canonicalize().unwrap().join("kubelet").join(name)
+    }
+
+    pub(crate) fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
+    pub(crate) async fn ask(&self, ask: Ask) -> Result<Told, Status> {
+        self.stack.sidecar().persist(&ask, &Patience::default(), |_| ()).await
+    }
+
+    /// A new volume of 20 GiB, attached to the node.
+    pub(crate) async fn volume(&self, name: &str, node: usize) -> Volume {
+        let claim = Claim { name: name.to_owned(), gib: 20, ..Claim::default() };
+        let made = self.stack.sidecar().create(&claim, 0).await.unwrap();
+        let mut volume = Volume { id: made.volume_id, context: made.volume_context, ..Volume::default() };
+        self.attach(&mut volume, node).await;
+        volume
+    }
+
+    pub(crate) async fn attach(&self, volume: &mut Volume, node: usize) {
+        let ask = Ask::Publish { volume: volume.id.clone(), node: self.stack.nodes[node].id.clone() };
+        let Told::Published(context) = self.ask(ask).await.unwrap() else { panic!("not published") };
+        volume.publish = context;
+    }
+
+    pub(crate) async fn detach(&self, volume: &Volume, node: usize) {
+        let (volume, node) = (volume.id.clone(), self.stack.nodes[node].id.clone());
+        self.ask(Ask::Unpublish { volume, node }).await.unwrap();
+    }
+
+    /// The loop device of the volume on the node.
+    pub(crate) fn device(&self, volume: &Volume, node: usize) -> String {
+        let serial = volume.id.trim_start_matches("cd-");
+        let block = self.stack.nodes[node].root.join("sys/block");
+        let shows =
+            |path: &Path| std::fs::read_to_string(path.join("serial")).is_ok_and(|s| s.trim() == serial);
+        let found = std::fs::read_dir(block).unwrap().flatten().find(|entry| shows(&entry.path()));
+        format!("/dev/{}", found.expect("the disk is attached").file_name().to_string_lossy())
+    }
+
+    /// Asserts that nothing is left, and ends.
+    pub(crate) async fn end(mut self) {
+        let below = self.folder.path().canonicalize().unwrap();
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        assert!(!mounts.contains(below.to_str().unwrap()), "something is still mounted");
+        self.stack.stop().await.unwrap();
+        let loops = run("losetup", &["--list", "--noheadings", "--output", "BACK-FILE"]);
+        assert!(!loops.contains(below.to_str().unwrap()), "{loops}");
+    }
+}
+
+impl Drop for Rig {
+    /// A test that failed must not leave its mounts and devices to the next one; after [`Rig::end`] there are none.
+    fn drop(&mut self) {
+        let Ok(below) = self.folder.path().canonicalize() else { return };
+        let script = "awk -v d=\"$1/\" 'index($2, d) == 1 {print $2}' /proc/self/mounts | sort -r | xargs -r -n1 umount; \
+            losetup -l -n -O NAME,BACK-FILE | awk -v d=\"$1/\" 'index($2, d) == 1 {print $1}' | xargs -r -n1 losetup -d";
+        let _ = Command::new("sh").args(["-c", script, "sh"]).arg(below).status();
+    }
+}
