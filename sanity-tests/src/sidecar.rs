@@ -4,6 +4,7 @@
 //! them, and the three here are the ones after which all of them do (anchors/csi.md §4, `error.rs` of the controller).
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::time::Duration;
 
 use eck_csi::driver::{GIB, TOPOLOGY_REGION};
@@ -77,8 +78,7 @@ pub struct Sidecar {
 
 /// Whether a sidecar asks again: the outcome is open.
 pub fn open(code: Code) -> bool {
-    // CANCELLED is what our own deadline looks like.
-    matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Aborted | Code::Cancelled)
+    matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Aborted)
 }
 
 impl Sidecar {
@@ -90,7 +90,12 @@ impl Sidecar {
     /// One call, the `turn`-th (from 0) for the same.
     pub async fn once(&self, ask: &Ask, turn: u32, deadline: Duration) -> Result<Told, Status> {
         let late = |_| Status::deadline_exceeded("the caller gave up");
-        tokio::time::timeout(deadline, self.call(ask, turn)).await.map_err(late)?
+        let ended = tokio::time::timeout(deadline, self.call(ask, turn)).await.map_err(late)?;
+        ended.map_err(|status| match status.source() {
+            // Made on this side: the connection broke. The sidecars' gRPC library calls it UNAVAILABLE, tonic UNKNOWN.
+            Some(broken) => Status::unavailable(serve::chain::chain(broken)),
+            None => status,
+        })
     }
 
     /// Asks until there is an answer that ends it; `between` is told each code that does not.

@@ -20,6 +20,8 @@ enum Plan {
     /// Something goes on: look again when it has ended.
     Wait,
     Attach,
+    /// Another machine holds it.
+    Refuse,
 }
 
 /// An attach that the cloud refuses although the disk is free and at rest is sent so often.
@@ -51,6 +53,12 @@ pub(crate) async fn attach(
         match decide(&disk, &machine.instance)? {
             Plan::Done => return Ok(PublishContext::new(id, disk.disk_size * GIB)),
             Plan::Wait => disk = settled(driver, &machine, &disk).await?,
+            Plan::Refuse => {
+                // The spec: the message names the node by its node id.
+                let name = |instance: &&str| driver.nodes.name(&region, instance).to_string();
+                let holders = disk.holders().iter().map(name).collect::<Vec<_>>().join(", ");
+                return Err(AttachError::Elsewhere { disk: id.to_string(), holders });
+            }
             Plan::Attach => {
                 let _turn = driver.slots.turn(&machine.instance, Change::Attach).await;
                 attempts += 1;
@@ -61,13 +69,15 @@ pub(crate) async fn attach(
 }
 
 fn decide(disk: &Disk, instance: &str) -> Result<Plan, AttachError> {
-    let id = disk.disk_id.clone();
     match disk.disk_status.group() {
         Group::Settled => Ok(Plan::Attach),
         Group::Busy => Ok(Plan::Wait),
         Group::Attached if disk.holders() == [instance] => Ok(Plan::Done),
-        Group::Attached => Err(AttachError::Elsewhere { disk: id, holders: disk.holders().join(", ") }),
-        Group::Dead => Err(AttachError::Dead { disk: id, state: disk.disk_status.as_str().to_owned() }),
+        Group::Attached => Ok(Plan::Refuse),
+        Group::Dead => {
+            let (disk, state) = (disk.disk_id.clone(), disk.disk_status.as_str().to_owned());
+            Err(AttachError::Dead { disk, state })
+        }
     }
 }
 
@@ -155,10 +165,9 @@ mod tests {
             assert_eq!(decide(&disk(state, Some("evm-1")), "evm-1").unwrap(), Plan::Wait, "{state}");
         }
         assert_eq!(decide(&disk("in-use", Some("evm-1")), "evm-1").unwrap(), Plan::Done);
-        let elsewhere = decide(&disk("attached", Some("evm-2")), "evm-1").unwrap_err();
-        assert!(elsewhere.to_string().contains("evm-2"), "{elsewhere}");
+        assert_eq!(decide(&disk("attached", Some("evm-2")), "evm-1").unwrap(), Plan::Refuse);
         // Attached, but the cloud does not say to whom: not ours to claim.
-        assert!(decide(&disk("in-use", None), "evm-1").is_err());
+        assert_eq!(decide(&disk("in-use", None), "evm-1").unwrap(), Plan::Refuse);
         assert!(matches!(decide(&disk("expired", None), "evm-1"), Err(AttachError::Dead { .. })));
     }
 }

@@ -155,11 +155,11 @@ async fn order(
 ) -> Result<Ordered, CreateError> {
     let mut tried = Vec::new();
     for region in regions {
-        // The first choice's token is the name's alone: the same volume asked for in another region is then a conflict,
-        // not a second disk. A fallback within one attempt is another request and needs a token of its own.
-        let subject = if tried.is_empty() { q.name.clone() } else { format!("{}@{region}", q.name) };
         let body = CreateDisk {
-            client_token: token::create(&driver.cluster, &subject),
+            // The name's alone, whatever the region: an order that an earlier attempt sent elsewhere and that the cloud
+            // carries out only now meets this one's token and is a conflict, not a second disk. A region that refuses
+            // for want of stock has made no order, so it leaves the token free for the next.
+            client_token: token::create(&driver.cluster, &q.name),
             region_id: region.to_string(),
             disk_name: name.to_owned(),
             disk_mode: driver.client.profile().disk_mode.clone(),

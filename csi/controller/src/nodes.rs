@@ -1,15 +1,14 @@
 //! Which machine a node id means.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
 
 use eck_csi::volume::{NodeId, Region};
-use ecx::api::ListInstances;
 use ecx::{Client, Error};
 
-/// Instances of one page (ECX-API B.8: 50 is safe in every pool).
-const PAGE: u32 = 50;
+mod addresses;
+
+use addresses::Addresses;
 
 /// A machine in the cloud.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,7 +20,7 @@ pub(crate) struct Machine {
 /// Node ids and machines, learnt as we go.
 #[derive(Default)]
 pub(crate) struct Nodes {
-    by_address: Mutex<HashMap<(Region, Ipv4Addr), String>>,
+    by_address: Addresses,
     /// How a machine's node calls itself: what ListVolumes must answer.
     names: Mutex<HashMap<String, NodeId>>,
 }
@@ -36,17 +35,9 @@ impl Nodes {
                 Machine { region: region.clone(), instance: instance.clone() }
             }
             NodeId::Address { region, ip } => {
-                let key = (region.clone(), *ip);
-                let known = self.by_address.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-                let instance = match known {
-                    Some(instance) => instance,
-                    None => match find(client, region, *ip).await? {
-                        Some(instance) => instance,
-                        None => return Ok(None),
-                    },
+                let Some(instance) = self.by_address.find(client, region, *ip).await? else {
+                    return Ok(None);
                 };
-                let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-                by_address.insert(key, instance.clone());
                 Machine { region: region.clone(), instance }
             }
         };
@@ -57,7 +48,7 @@ impl Nodes {
 
     /// Forgets a machine that the cloud does not know (any more).
     pub(crate) fn forget(&self, instance: &str) {
-        self.by_address.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, i| i != instance);
+        self.by_address.forget(instance);
         self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(instance);
     }
 
@@ -68,25 +59,4 @@ impl Nodes {
         let unseen = || NodeId::Instance { region: region.clone(), instance: instance.to_owned() };
         names.get(instance).cloned().unwrap_or_else(unseen)
     }
-}
-
-/// The instance with exactly this private address: the cloud's filter is fuzzy, so 10.0.0.3 also brings 10.0.0.33.
-async fn find(client: &Client, region: &Region, ip: Ipv4Addr) -> Result<Option<String>, Error> {
-    let wanted = ip.to_string();
-    for page_no in 1.. {
-        let query = ListInstances {
-            region_id: region.to_string(),
-            page_no,
-            page_size: PAGE,
-            keyword: Some(wanted.clone()),
-            instance_id_list: None,
-        };
-        let page = client.list_instances(&query).await?;
-        let full = page.results.len() >= PAGE as usize;
-        let found = page.results.into_iter().find(|i| i.private_ip.as_deref() == Some(wanted.as_str()));
-        if found.is_some() || !full {
-            return Ok(found.map(|i| i.instance_id));
-        }
-    }
-    Ok(None)
 }

@@ -57,6 +57,10 @@ pub enum Effect {
         /// Milliseconds.
         ms: u64,
     },
+    /// Carried out only after `POST /_sim/release`: late, when the client has long given up.
+    HoldBefore,
+    /// Carried out at once, answered only after `POST /_sim/release`.
+    HoldAfter,
     /// The transition that the request starts never ends by itself.
     Stuck,
     /// The job that the request starts fails.

@@ -23,9 +23,22 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     control::routes().fallback(operation).with_state(shared)
 }
 
-/// One request of the cloud's API: authenticate, meet its fault, carry it out, answer.
+/// One request of the cloud's API, in a task of its own: what has arrived is carried out even if the client is gone, as in
+/// any cloud.
 async fn operation(
     State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let work = tokio::spawn(carry_out(shared, method, uri, headers, body));
+    work.await.unwrap_or_else(|_| plain(500, None))
+}
+
+/// Authenticate, meet the fault, act, answer.
+async fn carry_out(
+    shared: Arc<Shared>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -60,6 +73,9 @@ async fn operation(
                 shared.act(|world, now| ops::act(world, op, fields, now, &shared, &twist(&effect)))
             });
             let code = done.as_ref().err().map(|r| r.code.clone()).unwrap_or_default();
+            if effect == Some(Effect::HoldAfter) {
+                shared.hold().await;
+            }
             logged(
                 &shared,
                 number,
@@ -80,6 +96,10 @@ async fn before(shared: &Shared, effect: Option<&Effect>, text: &str) -> Option<
         Effect::Quota => Some(refused(&Refusal::new(codes::QUOTA, "quota"))),
         Effect::Delay { ms } => {
             tokio::time::sleep(std::time::Duration::from_millis(*ms)).await;
+            None
+        }
+        Effect::HoldBefore => {
+            shared.hold().await;
             None
         }
         Effect::Vanish => {

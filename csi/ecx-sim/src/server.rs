@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ecx::api::Op;
 use ecx::{Credentials, Profile};
 use serde::Serialize;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::config::{BadConfig, Config, PlaneKind};
@@ -61,6 +62,9 @@ pub(crate) struct Shared {
     log: Mutex<Vec<LogEntry>>,
     used_ids: Mutex<BTreeSet<String>>,
     changed: Notify,
+    /// Changes when held requests may go on.
+    gate: watch::Sender<()>,
+    held: AtomicUsize,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -105,6 +109,8 @@ impl Shared {
             log: Mutex::default(),
             used_ids: Mutex::default(),
             changed: Notify::new(),
+            gate: watch::Sender::new(()),
+            held: AtomicUsize::new(0),
             config,
         })
     }
@@ -138,7 +144,17 @@ impl Shared {
         });
     }
 
+    /// Holds a request until [`Self::release`].
+    pub(crate) async fn hold(&self) {
+        // Listens before it is counted: who sees the count may release at once.
+        let mut released = self.gate.subscribe();
+        self.held.fetch_add(1, Ordering::SeqCst);
+        let _ = released.changed().await;
+        self.held.fetch_sub(1, Ordering::SeqCst);
+    }
+
     pub(crate) fn release(&self) {
+        self.gate.send_replace(());
         self.act(|world, _| {
             let stuck = |d: &&String| world.disks[*d].pending.as_ref().is_some_and(|p| p.due == u64::MAX);
             let ids: Vec<String> = world.disks.keys().filter(stuck).cloned().collect();
@@ -278,14 +294,24 @@ impl Sim {
         self.shared.faults().add(fault);
     }
 
+    /// The scripted faults that have not been used up.
+    pub fn faults_left(&self) -> Vec<Fault> {
+        self.shared.faults().list().to_vec()
+    }
+
     /// No more faults.
     pub fn clear_faults(&self) {
         self.shared.faults().clear();
     }
 
-    /// Ends every transition that is stuck.
+    /// Ends every transition that is stuck, and lets every request go on that is held.
     pub fn release(&self) {
         self.shared.release();
+    }
+
+    /// Requests that are held now.
+    pub fn held(&self) -> usize {
+        self.shared.held.load(Ordering::SeqCst)
     }
 
     /// Moves a stepped clock.

@@ -15,6 +15,7 @@ mod orders;
 mod reads;
 mod settle;
 mod snapshots;
+mod stock;
 
 /// How long a client token is remembered: 24 h, in milliseconds (ECX-API B.5).
 const TOKEN_LIFE_MS: u64 = 24 * 3600 * 1000;

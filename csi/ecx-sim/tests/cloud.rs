@@ -143,6 +143,30 @@ async fn the_state_survives_a_restart_with_what_was_going_on() {
 }
 
 #[tokio::test]
+async fn growth_comes_from_the_stock_and_a_refund_gives_all_of_it_back() {
+    let mut scarce = stepped();
+    scarce.regions.get_mut(REGION).unwrap().stock.insert("SAS".into(), 30);
+    let sim = Sim::start(scarce).unwrap();
+    let client = client(&sim);
+    let id = disk(&sim, &client, "pvc-1").await;
+    let grow = |token: &str, disk_size| ResizeDisk {
+        client_token: token.into(),
+        region_id: REGION.into(),
+        disk_id: id.clone(),
+        disk_size,
+    };
+    assert!(matches!(client.resize_disk(&grow("g1", 31)).await, Err(Error::SoldOut(_))));
+    client.resize_disk(&grow("g2", 30)).await.unwrap();
+    sim.advance(Duration::from_secs(1));
+    let left = || sim.look(|world| world.regions[REGION].stock["SAS"]);
+    assert_eq!(left(), 0);
+    let refund = DeleteDisk { client_token: "del".into(), region_id: REGION.into(), disk_id: id.clone() };
+    client.delete_disk(&refund).await.unwrap();
+    sim.advance(Duration::from_secs(1));
+    assert_eq!(left(), 30);
+}
+
+#[tokio::test]
 async fn pages_join_to_the_whole_list() {
     let sim = Sim::start(stepped()).unwrap();
     let client = client(&sim);

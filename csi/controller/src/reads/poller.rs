@@ -1,9 +1,12 @@
 //! One poller a region: all who wait share its ticks. The pace is the youngest waiter's, so a disk that was just ordered
 //! is looked at soon, and those that wait long ride along for nothing.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use ecx::profile::Poll;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -14,6 +17,7 @@ pub(super) struct Waiter {
     query: Query,
     looks: mpsc::UnboundedSender<Answer>,
     pause: Option<Duration>,
+    /// When it is looked for again; `None` while a look is under way, so that one that hangs holds up no other.
     next: Option<Instant>,
 }
 
@@ -34,33 +38,40 @@ pub(super) async fn run(
     questions: mpsc::UnboundedSender<Question>,
     mut waiting: mpsc::UnboundedReceiver<Waiter>,
 ) {
-    let mut waiters: Vec<Waiter> = Vec::new();
+    let mut waiters: HashMap<u64, Waiter> = HashMap::new();
+    let mut looks = FuturesUnordered::new();
+    let mut number = 0;
     loop {
-        let tick = waiters.iter().filter_map(|w| w.next).min();
-        let arrived = match tick {
-            None => waiting.recv().await,
-            Some(tick) => tokio::select! {
-                arrived = waiting.recv() => arrived,
-                () = sleep_until(tick) => {
-                    look(&poll, &questions, &mut waiters).await;
+        let tick = waiters.values().filter_map(|waiter| waiter.next).min();
+        tokio::select! {
+            arrived = waiting.recv() => {
+                // The reader is gone: nobody can wait any more.
+                let Some(mut waiter) = arrived else { return };
+                waiter.plan(&poll);
+                number += 1;
+                waiters.insert(number, waiter);
+            }
+            () = sleep_until(tick.unwrap_or_else(Instant::now)), if tick.is_some() => {
+                waiters.retain(|_, waiter| !waiter.looks.is_closed());
+                let now = Instant::now();
+                // Whose tick it was may have got its answer long ago; the others' time has not come then.
+                if !waiters.values().any(|waiter| waiter.next.is_some_and(|next| next <= now)) {
                     continue;
                 }
-            },
-        };
-        // The reader is gone: nobody can wait any more.
-        let Some(mut waiter) = arrived else { return };
-        waiter.plan(&poll);
-        waiters.push(waiter);
-    }
-}
-
-/// One tick: everybody who waits is asked for, in one batch.
-async fn look(poll: &Poll, questions: &mpsc::UnboundedSender<Question>, waiters: &mut Vec<Waiter>) {
-    waiters.retain(|waiter| !waiter.looks.is_closed());
-    let asked = waiters.iter().map(|waiter| ask(questions, waiter.query.clone()));
-    let answers = futures::future::join_all(asked).await;
-    for (waiter, answer) in waiters.iter_mut().zip(answers) {
-        let _ = waiter.looks.send(answer);
-        waiter.plan(poll);
+                // Everybody who waits is asked for, in one batch.
+                for (number, waiter) in &mut waiters {
+                    if waiter.next.take().is_some() {
+                        let (number, query, questions) = (*number, waiter.query.clone(), questions.clone());
+                        looks.push(async move { (number, ask(&questions, query).await) });
+                    }
+                }
+            }
+            Some((number, answer)) = looks.next(), if !looks.is_empty() => {
+                if let Some(waiter) = waiters.get_mut(&number) {
+                    let _ = waiter.looks.send(answer);
+                    waiter.plan(&poll);
+                }
+            }
+        }
     }
 }

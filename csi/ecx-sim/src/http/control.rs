@@ -61,7 +61,7 @@ async fn advance(State(shared): State<Arc<Shared>>, Json(by): Json<Advance>) -> 
     StatusCode::NO_CONTENT
 }
 
-/// Ends every transition that is stuck.
+/// Ends every transition that is stuck, and lets every held request go on.
 async fn release(State(shared): State<Arc<Shared>>) -> StatusCode {
     shared.release();
     StatusCode::NO_CONTENT

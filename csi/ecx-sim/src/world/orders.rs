@@ -24,16 +24,7 @@ impl World {
             return self.created(&order);
         }
         let disk_type = self.checked(q)?;
-        let stock = self.regions.get_mut(&q.region_id).and_then(|r| r.stock.get_mut(&disk_type));
-        match stock {
-            Some(left) if *left >= q.disk_size => *left -= q.disk_size,
-            _ => {
-                return Err(Refusal::new(
-                    codes::SOLD_OUT,
-                    format!("{disk_type} is sold out in {}", q.region_id),
-                ));
-            }
-        }
+        self.take(&q.region_id, &disk_type, q.disk_size)?;
         let id = format!("cd-{}", self.xid());
         let order = self.order_id();
         let due = if twist.stuck { u64::MAX } else { now + latency };
@@ -112,7 +103,11 @@ impl World {
         if q.disk_size > MAX_GIB {
             return Err(Refusal::parameter("diskSize", format!("at most {MAX_GIB}")));
         }
+        let (disk_type, growth) = (record.disk.disk_type.clone(), q.disk_size - record.disk.disk_size);
+        self.within_quota(&q.region_id, growth)?;
+        self.take(&q.region_id, &disk_type, growth)?;
         let due = if twist.stuck { u64::MAX } else { now + latency };
+        let record = self.disk(&q.region_id, &q.disk_id)?;
         record.disk.disk_status = DiskState::Extending;
         let kind = Kind::Resize { gib: q.disk_size };
         record.pending = Some(Pending { kind, due, handle: order.clone(), fails: twist.fails });
@@ -186,11 +181,7 @@ impl World {
             let known: Vec<&str> = region.stock.keys().map(String::as_str).collect();
             return Err(Refusal::parameter("diskType", format!("one of {}", known.join(", "))));
         }
-        let held = self.disks.values().filter(|d| d.disk.region_id == q.region_id);
-        let used: u64 = held.map(|d| d.disk.disk_size).sum();
-        if used + q.disk_size > region.quota_gib {
-            return Err(Refusal::new(codes::QUOTA, format!("{used} of {} GiB are used", region.quota_gib)));
-        }
+        self.within_quota(&q.region_id, q.disk_size)?;
         Ok(disk_type)
     }
 }

@@ -52,16 +52,16 @@ impl World {
                 record.disk.disk_status = DiskState::Available;
             }
             (Kind::Delete, true) => {
-                let region = self.regions.get_mut(&record.disk.region_id);
-                if let Some(left) = region.and_then(|r| r.stock.get_mut(&record.disk.disk_type)) {
-                    *left += record.disk.disk_size;
-                }
-                return;
+                let disk = &record.disk;
+                return self.put_back(&disk.region_id, &disk.disk_type, disk.disk_size);
             }
             (Kind::Delete, false) => record.disk.disk_status = settled(record.holder.is_some()),
             (Kind::Resize { gib }, done) => {
+                let disk = &mut record.disk;
                 if done {
-                    record.disk.disk_size = gib;
+                    disk.disk_size = gib;
+                } else {
+                    self.put_back(&disk.region_id, &disk.disk_type, gib - disk.disk_size);
                 }
                 record.disk.disk_status = settled(record.holder.is_some());
             }

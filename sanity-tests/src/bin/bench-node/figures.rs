@@ -62,8 +62,8 @@ impl Goals {
 
 impl fmt::Display for Goals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} goals met, {} missed", self.met, self.missed.len())?;
-        self.missed.iter().try_for_each(|what| write!(f, "\n  missed: {what}"))
+        self.missed.iter().try_for_each(|what| writeln!(f, "missed: {what}"))?;
+        write!(f, "{} goals met, {} missed", self.met, self.missed.len())
     }
 }
 

@@ -5,16 +5,20 @@
 // Its output is what it is for.
 #![allow(clippy::print_stdout)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Output};
 
 use figures::Goals;
 use sanity_tests::process::{ProcessError, shipped};
+use scratch::Scratch;
+use serve::chain::chain;
+use serve::shutdown;
 use tonic::Status;
 
 mod calls;
 mod figures;
 mod memory;
+mod scratch;
 mod size;
 mod stage;
 mod start;
@@ -59,28 +63,52 @@ fn cores() -> Result<String, Failed> {
     Ok(list.unwrap_or_default().trim().to_owned())
 }
 
+/// Programs that ran or wanted to, on average over the last minute.
+fn load() -> Result<String, Failed> {
+    let text = std::fs::read_to_string("/proc/loadavg").map_err(io("/proc/loadavg"))?;
+    Ok(text.split(' ').next().unwrap_or_default().to_owned())
+}
+
 async fn measure(folder: &Path) -> Result<(), Failed> {
     let node = shipped("eck-csi-node", "eck-csi-node")?;
     let controller = shipped("eck-csi-controller", "eck-csi-controller")?;
+    // Built before anything is timed.
+    shipped("ecx-sim", "ecx-sim")?;
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").map_err(io("kernel"))?;
     let profile = if cfg!(debug_assertions) { "DEBUG (no figure counts)" } else { "release" };
     println!("eck-csi node: {profile} programs, cores {}, Linux {}", cores()?, kernel.trim());
+    // Each wait for a core counts as the driver's time, so a busy machine makes every figure worse.
+    println!("load average before the run: {} (below 1, or the figures are too high)", load()?);
     let mut goals = Goals::default();
     stage::report(&folder.join("stage"), &mut goals).await?;
     calls::report(&node, &folder.join("calls"), &mut goals).await?;
     memory::report(&folder.join("memory"), &mut goals).await?;
     size::report(&[&node, &controller], &mut goals)?;
     start::report(&node, &folder.join("start"), &mut goals).await?;
-    println!("\n{goals}");
+    println!("\n{goals} (times by the median; load average now {})", load()?);
     Ok(())
 }
 
-fn main() -> ExitCode {
-    let folder = std::env::args_os().nth(1).map(PathBuf::from);
-    let Some(folder) = folder else {
-        println!("usage: bench-node FOLDER; see hack/bench");
-        return ExitCode::from(2);
+/// Measures until done or told to stop; either way nothing is left behind. False: told to stop.
+async fn work() -> Result<bool, Failed> {
+    let stop = shutdown::on_signal().map_err(io("signals"))?;
+    let scratch = Scratch::make()?;
+    // A measurement that is dropped, or failed, has killed its programs.
+    let ended = tokio::select! {
+        ended = measure(scratch.folder()) => ended.map(|()| true),
+        () = stop.cancelled() => Ok(false),
     };
+    match (ended, scratch.clear()) {
+        (Ok(_), Err(left)) => Err(left),
+        (Err(error), Err(left)) => {
+            println!("LEFT BEHIND: {}", chain(&left));
+            Err(error)
+        }
+        (ended, Ok(())) => ended,
+    }
+}
+
+fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -88,10 +116,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(measure(&folder)) {
-        Ok(()) => ExitCode::SUCCESS,
+    match runtime.block_on(work()) {
+        Ok(true) => ExitCode::SUCCESS,
+        // As a shell says it of a program that SIGINT ended.
+        Ok(false) => ExitCode::from(130),
         Err(error) => {
-            println!("FAILED: {}", serve::chain::chain(&error));
+            println!("FAILED: {}", chain(&error));
             ExitCode::FAILURE
         }
     }

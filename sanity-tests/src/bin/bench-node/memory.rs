@@ -138,7 +138,7 @@ fn plan(folder: &Path) -> Result<Plan, Failed> {
 }
 
 pub(crate) async fn report(folder: &Path, goals: &mut Goals) -> Result<(), Failed> {
-    let stack = Stack::start(&plan(folder)?, folder).await?;
+    let mut stack = Stack::start(&plan(folder)?, folder).await?;
     println!("\n3. Memory in MiB: resident (VmRSS), its share (Pss), the most ever (VmHWM); threads");
     println!("   {:<34} {:<10} {:>7} {:>7} {:>7} {:>7}", "", "", "VmRSS", "Pss", "VmHWM", "threads");
     look("idle after the start", &stack, (Some(12.0), 25.0), goals)?;

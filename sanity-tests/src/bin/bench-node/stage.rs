@@ -216,7 +216,7 @@ pub(crate) async fn report(folder: &Path, goals: &mut Goals) -> Result<(), Faile
         "   {:<24} {:<11} {:>4} {:>15}  {:>15}  {:>15}",
         "driver (RPC)", "bare", "n", "bare p50/p95", "driver p50/p95", "added p50/p95"
     );
-    let stack = Stack::start(&Plan::one_region(1), folder).await?;
+    let mut stack = Stack::start(&Plan::one_region(1), folder).await?;
     let bench = Bench::attach(&stack, folder).await?;
     for fs in ["ext4", "xfs"] {
         compare(&bench, fs, goals).await?;

@@ -91,7 +91,8 @@ fn kind(sb: &Fields<'_>) -> Result<FsType, &'static str> {
     }
 }
 
-/// False if there is a checksum and it is wrong, as after a torn write: the kernel refuses, e2fsck takes a copy.
+/// False if there is a checksum and it is wrong, as after a torn write: the kernel does not mount it, and `e2fsck -p` leaves
+/// it to a person. While the file system is mounted the kernel may be just about to write both.
 fn checksum_holds(sb: &Fields<'_>) -> bool {
     let summed = features(sb).2 & RO_COMPAT_METADATA_CSUM != 0;
     !summed || sb.0.get(..CHECKSUM).is_some_and(|bytes| crc32c(!0, bytes) == sb.le32(CHECKSUM))

@@ -1,0 +1,190 @@
+//! Which instance has an address. Looked up once and then remembered; those that are wanted together are looked up
+//! together, so that fifty nodes of a region cost a call or two and not fifty.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use eck_csi::volume::Region;
+use ecx::api::ListInstances;
+use ecx::{Client, Error};
+
+/// Instances of one page (ECX-API B.8: 50 is safe in every pool).
+const PAGE: u32 = 50;
+
+/// The addresses of all regions.
+#[derive(Default)]
+pub(super) struct Addresses(Mutex<HashMap<Region, Arc<Line>>>);
+
+/// A region's addresses, and the line of those who want to know one.
+#[derive(Default)]
+struct Line {
+    known: Mutex<Known>,
+    /// Who asks the cloud holds this, and asks for all that are wanted by then.
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Known {
+    instances: HashMap<Ipv4Addr, String>,
+    wanted: BTreeSet<Ipv4Addr>,
+}
+
+impl Addresses {
+    /// The instance with this private address; `None` if there is none.
+    pub(super) async fn find(
+        &self,
+        client: &Client,
+        region: &Region,
+        ip: Ipv4Addr,
+    ) -> Result<Option<String>, Error> {
+        let line = self.line(region);
+        if let Some(instance) = line.want(ip) {
+            return Ok(Some(instance));
+        }
+        let _turn = line.turn.lock().await;
+        let asked = {
+            let mut known = line.lock();
+            // Whoever had the turn before may have asked for us too: then we are not wanted any more, found or not.
+            if !known.wanted.contains(&ip) {
+                return Ok(known.instances.get(&ip).cloned());
+            }
+            std::mem::take(&mut known.wanted)
+        };
+        let found = ask(client, region, &asked).await;
+        let mut known = line.lock();
+        match found {
+            Ok(found) => {
+                known.instances.extend(found);
+                Ok(known.instances.get(&ip).cloned())
+            }
+            Err(error) => {
+                // The others ask for themselves.
+                known.wanted.extend(asked.into_iter().filter(|other| *other != ip));
+                Err(error)
+            }
+        }
+    }
+
+    /// Forgets an instance that the cloud does not know (any more).
+    pub(super) fn forget(&self, instance: &str) {
+        for line in self.lock().values() {
+            line.lock().instances.retain(|_, known| known != instance);
+        }
+    }
+
+    fn line(&self, region: &Region) -> Arc<Line> {
+        Arc::clone(self.lock().entry(region.clone()).or_default())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Region, Arc<Line>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    /// The instance, if it is known; else the address is wanted from now on.
+    fn want(&self, ip: Ipv4Addr) -> Option<String> {
+        let mut known = self.lock();
+        let instance = known.instances.get(&ip).cloned();
+        if instance.is_none() {
+            known.wanted.insert(ip);
+        }
+        instance
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The instances with exactly these addresses: one is asked for by the cloud's filter, which is fuzzy, so 10.0.0.3 also
+/// brings 10.0.0.33; for more the region's instances are read until all are found.
+async fn ask(
+    client: &Client,
+    region: &Region,
+    wanted: &BTreeSet<Ipv4Addr>,
+) -> Result<HashMap<Ipv4Addr, String>, Error> {
+    let keyword = wanted.first().filter(|_| wanted.len() == 1).map(Ipv4Addr::to_string);
+    let mut found = HashMap::new();
+    for page_no in 1.. {
+        let query = ListInstances {
+            region_id: region.to_string(),
+            page_no,
+            page_size: PAGE,
+            keyword: keyword.clone(),
+            instance_id_list: None,
+        };
+        let page = client.list_instances(&query).await?;
+        let full = page.results.len() >= PAGE as usize;
+        for instance in page.results {
+            let ip = instance.private_ip.and_then(|ip| ip.parse().ok());
+            if let Some(ip) = ip.filter(|ip| wanted.contains(ip)) {
+                found.insert(ip, instance.instance_id);
+            }
+        }
+        if found.len() == wanted.len() || !full {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ecx::api::Op;
+    use ecx_sim::config::InstanceConfig;
+    use ecx_sim::{Config, Effect, Fault, Sim};
+
+    const REGION: &str = "zj-shaoxing-2";
+
+    /// A region with 120 machines, 10.0.0.1 and on.
+    fn cloud() -> (Sim, Client, Region) {
+        let machine =
+            |n: u32| InstanceConfig { id: format!("evm-{n}"), ip: format!("10.0.0.{n}"), max_disks: 1 };
+        let mut config = Config::default();
+        config.regions.get_mut(REGION).unwrap().instances = (1..=120).map(machine).collect();
+        let sim = Sim::start(config).unwrap();
+        let client = Client::new(sim.profile(), sim.credentials()).unwrap();
+        (sim, client, Region::parse("region", REGION).unwrap())
+    }
+
+    fn ip(n: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 0, n)
+    }
+
+    #[tokio::test]
+    async fn many_wanted_at_once_are_few_calls_and_each_gets_its_own() {
+        let (sim, client, region) = cloud();
+        let addresses = Addresses::default();
+        // Each twice; 10.0.0.200 does not exist.
+        let wanted: Vec<u8> = (1..=100).chain(1..=100).chain([200, 200]).collect();
+        let finds = wanted.iter().map(|n| addresses.find(&client, &region, ip(*n)));
+        let found = futures::future::join_all(finds).await;
+        for (n, found) in wanted.iter().zip(found) {
+            assert_eq!(found.unwrap(), (*n != 200).then(|| format!("evm-{n}")));
+        }
+        // The first for itself, in up to three pages since 10.0.0.1 is a part of many; the others in three pages together.
+        assert!(sim.calls()[&Op::ListInstances] <= 6, "{:?}", sim.calls());
+        let before = sim.calls();
+        assert_eq!(addresses.find(&client, &region, ip(7)).await.unwrap().as_deref(), Some("evm-7"));
+        assert_eq!(sim.calls(), before);
+        addresses.forget("evm-7");
+        assert_eq!(addresses.find(&client, &region, ip(7)).await.unwrap().as_deref(), Some("evm-7"));
+    }
+
+    #[tokio::test]
+    async fn a_failed_lookup_fails_one_and_the_others_ask_for_themselves() {
+        let (sim, client, region) = cloud();
+        let addresses = Addresses::default();
+        let attempts = client.profile().attempts;
+        let effect = Effect::Http { status: 500 };
+        sim.fault(Fault { op: Some(Op::ListInstances), contains: None, skip: 0, count: attempts, effect });
+        let finds = (1..=3).map(|n| addresses.find(&client, &region, ip(n)));
+        let found = futures::future::join_all(finds).await;
+        assert!(found[0].is_err());
+        assert_eq!(found[1].as_ref().unwrap().as_deref(), Some("evm-2"));
+        assert_eq!(found[2].as_ref().unwrap().as_deref(), Some("evm-3"));
+    }
+}

@@ -1,0 +1,56 @@
+use super::*;
+use ecx::api::{DiskState, Op};
+use ecx_sim::world::DiskRecord;
+use ecx_sim::{Config, Sim};
+
+const REGION: &str = "zj-shaoxing-2";
+
+/// A region with so many disks, `cd-0` and on.
+fn cloud(disks: usize) -> (Sim, Reader, Region) {
+    let sim = Sim::start(Config::default()).unwrap();
+    sim.change(|world| {
+        for n in 0..disks {
+            let disk = Disk {
+                disk_id: format!("cd-{n}"),
+                disk_name: format!("pvc-{n}"),
+                disk_status: DiskState::Available,
+                region_id: REGION.into(),
+                ..Disk::default()
+            };
+            let record = DiskRecord { disk, holder: None, pending: None, history: Vec::new() };
+            world.disks.insert(record.disk.disk_id.clone(), record);
+        }
+    });
+    let client = Client::new(sim.profile(), sim.credentials()).unwrap();
+    (sim, Reader::new(Arc::new(client)), Region::parse("region", REGION).unwrap())
+}
+
+/// Asks for `cd-0`, … at once; gives the calls that it took.
+async fn ask_for(sim: &Sim, reader: &Reader, region: &Region, disks: usize) -> Vec<Op> {
+    let before = sim.log().len();
+    let ids: Vec<String> = (0..disks).map(|n| format!("cd-{n}")).collect();
+    let found = join_all(ids.iter().map(|id| reader.disk(region, id))).await;
+    for (id, found) in ids.iter().zip(found) {
+        assert_eq!(found.unwrap().unwrap().disk_id, *id);
+    }
+    sim.log()[before..].iter().map(|entry| entry.op).collect()
+}
+
+#[tokio::test]
+async fn one_question_is_one_read_and_any_number_at_once_is_one_list() {
+    let (sim, reader, region) = cloud(60);
+    assert_eq!(ask_for(&sim, &reader, &region, 1).await, [Op::GetDisk]);
+    for questions in [2, 60] {
+        assert_eq!(ask_for(&sim, &reader, &region, questions).await, [Op::ListDisks]);
+    }
+    assert!(reader.disk(&region, "cd-60").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_list_of_many_pages_is_only_taken_for_more_questions_than_it_has_pages() {
+    let (sim, reader, region) = cloud(2500);
+    // That it has three pages is learnt from the first list.
+    assert_eq!(ask_for(&sim, &reader, &region, 4).await, [Op::ListDisks; 3]);
+    assert_eq!(ask_for(&sim, &reader, &region, 3).await, [Op::GetDisk; 3]);
+    assert_eq!(ask_for(&sim, &reader, &region, 4).await, [Op::ListDisks; 3]);
+}

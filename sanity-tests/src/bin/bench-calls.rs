@@ -1,0 +1,248 @@
+//! `bench-calls`: what a volume's life costs in calls of the cloud's API.
+//!
+//! The controller runs in this process behind its real socket, with the profile it is shipped with (10 requests a second,
+//! 20 at once, looks at 1 s and then slower); the cloud is the simulator with its default latencies. Counted is what the
+//! simulator has logged. All lives run side by side, each with a controller and a cloud of its own.
+
+// The numbers are what this program is for.
+#![allow(clippy::print_stdout)]
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use ecx::Profile;
+use ecx::api::Op;
+use ecx_sim::config::{InstanceConfig, RegionConfig};
+use ecx_sim::server::LogEntry;
+use ecx_sim::{Config, Sim};
+use futures::future::{join, join_all, try_join_all};
+use sanity_tests::in_process::InProcess;
+use sanity_tests::sidecar::{Ask, Claim, Patience, Sidecar, Told};
+
+type Failure = Box<dyn std::error::Error>;
+
+const REGIONS: [&str; 3] = ["zj-shaoxing-2", "fj-xiamen-4", "hi-haikou-6"];
+
+/// "At once", as the issue of this bench has it.
+const MANY: usize = 50;
+
+/// A kind of life.
+#[derive(Clone, Copy)]
+struct Life {
+    volumes: usize,
+    /// Instances in each region; the volumes are spread over them.
+    instances: usize,
+    /// The StorageClass names one region, as in the guide; else the provisioner prefers a random one.
+    class: bool,
+    /// Node ids are addresses, `<region>.<ip>`; else instances, `<region>/<instance>`.
+    address: bool,
+}
+
+/// The four phases of a life that reach the cloud.
+const PHASES: [&str; 4] = ["create", "attach", "detach", "delete"];
+
+/// What a life has cost.
+struct Cost {
+    life: Life,
+    phases: Vec<BTreeMap<Op, usize>>,
+    seconds: Vec<f64>,
+}
+
+fn write(op: Op) -> bool {
+    matches!(op, Op::CreateDisk | Op::AttachDisk | Op::DetachDisk | Op::DeleteDisk)
+}
+
+fn count(log: &[LogEntry]) -> BTreeMap<Op, usize> {
+    let mut calls = BTreeMap::new();
+    for entry in log {
+        *calls.entry(entry.op).or_default() += 1;
+    }
+    calls
+}
+
+fn machine(region: usize, index: usize) -> (String, String) {
+    (format!("evm-{region}-{index}"), format!("10.{region}.0.{}", index + 1))
+}
+
+fn cloud(instances: usize) -> Result<Sim, Failure> {
+    let machines = |region: usize| {
+        let one = |index| {
+            let (id, ip) = machine(region, index);
+            InstanceConfig { id, ip, max_disks: 100 }
+        };
+        (0..instances).map(one).collect::<Vec<_>>()
+    };
+    let mut config = Config::default();
+    for (region, code) in REGIONS.into_iter().enumerate() {
+        let RegionConfig { stock, quota_gib, .. } = config.regions[code].clone();
+        config
+            .regions
+            .insert(code.to_owned(), RegionConfig { stock, quota_gib, instances: machines(region) });
+    }
+    Ok(Sim::start(config)?)
+}
+
+async fn controller(sim: &Sim) -> Result<InProcess, Failure> {
+    let profile = Profile { base_url: sim.url(), ..Profile::default() };
+    Ok(InProcess::start(profile, sim.credentials(), REGIONS).await?)
+}
+
+impl Life {
+    fn claim(&self, index: usize) -> Claim {
+        let regions = REGIONS.map(str::to_owned).to_vec();
+        let mut preferred = regions.clone();
+        preferred.rotate_left(index % regions.len());
+        let class = HashMap::from([("region".to_owned(), REGIONS[0].to_owned())]);
+        Claim {
+            name: format!("pvc-{index}"),
+            gib: 20,
+            parameters: if self.class { class } else { HashMap::new() },
+            requisite: regions,
+            preferred,
+        }
+    }
+
+    fn node(&self, index: usize, region: &str) -> String {
+        let number = REGIONS.iter().position(|code| *code == region).unwrap_or_default();
+        let (id, ip) = machine(number, index % self.instances);
+        if self.address { format!("{region}.{ip}") } else { format!("{region}/{id}") }
+    }
+
+    async fn live(self) -> Result<Cost, Failure> {
+        let sim = cloud(self.instances)?;
+        let controller = controller(&sim).await?;
+        let sidecar = Sidecar::new(controller.channel());
+        let mut cost = Cost { life: self, phases: Vec::new(), seconds: Vec::new() };
+        let creates = (0..self.volumes).map(|index| Ask::Create(self.claim(index))).collect();
+        let mut volumes = Vec::new();
+        for told in cost.phase(&sim, &sidecar, creates).await? {
+            let Told::Created { volume, region, .. } = told else { return Err("no volume".into()) };
+            let node = self.node(volumes.len(), &region);
+            volumes.push((volume, node));
+        }
+        let each = |ask: fn(String, String) -> Ask| {
+            volumes.iter().map(|(volume, node)| ask(volume.clone(), node.clone())).collect::<Vec<_>>()
+        };
+        cost.phase(&sim, &sidecar, each(|volume, node| Ask::Publish { volume, node })).await?;
+        cost.phase(&sim, &sidecar, each(|volume, node| Ask::Unpublish { volume, node })).await?;
+        cost.phase(&sim, &sidecar, each(|volume, _| Ask::Delete { volume })).await?;
+        if sim.look(|world| world.disks.len()) != 0 {
+            return Err("a disk is left".into());
+        }
+        Ok(cost)
+    }
+}
+
+impl Cost {
+    /// Asks all at once, and counts.
+    async fn phase(&mut self, sim: &Sim, sidecar: &Sidecar, asks: Vec<Ask>) -> Result<Vec<Told>, Failure> {
+        let long = Duration::from_secs(300);
+        let patience = Patience { first: long, later: long, calls: 1, ..Patience::default() };
+        let (before, started) = (sim.log().len(), Instant::now());
+        let told = try_join_all(asks.iter().map(|ask| sidecar.persist(ask, &patience, |_| ()))).await?;
+        self.seconds.push(started.elapsed().as_secs_f64());
+        self.phases.push(count(&sim.log()[before..]));
+        Ok(told)
+    }
+
+    fn calls(&self, counted: impl Fn(Op) -> bool) -> usize {
+        self.phases.iter().flatten().filter(|(op, _)| counted(**op)).map(|(_, n)| n).sum()
+    }
+
+    fn print(&self) {
+        let Life { volumes, instances, class, address } = self.life;
+        let region = if class { "class's region" } else { "random region" };
+        let node = if address { "<region>.<ip>" } else { "<region>/<instance>" };
+        let per = |calls: usize| calls as f64 / volumes as f64;
+        let (writes, reads) = (self.calls(write), self.calls(|op| !write(op)));
+        println!(
+            "{volumes:>3} on {:<3} {region:<15} {node:<20} {:>5} {writes:>6} {reads:>5}   {:>5.2} = {:.2} + {:.2}   {:>5.1} s",
+            instances.min(volumes),
+            writes + reads,
+            per(writes + reads),
+            per(writes),
+            per(reads),
+            self.seconds.iter().sum::<f64>()
+        );
+    }
+
+    fn print_phases(&self) {
+        for ((phase, calls), seconds) in PHASES.iter().zip(&self.phases).zip(&self.seconds) {
+            let calls: Vec<String> = calls.iter().map(|(op, n)| format!("{op:?} {n}")).collect();
+            println!("    {phase}: {} ({seconds:.1} s)", calls.join(", "));
+        }
+    }
+}
+
+/// What a hundred retries of a running attach add to its calls.
+async fn retries() -> Result<(usize, usize), Failure> {
+    let life = Life { volumes: 1, instances: 1, class: true, address: false };
+    let sim = cloud(1)?;
+    let controller = controller(&sim).await?;
+    let sidecar = Sidecar::new(controller.channel());
+    let long = Duration::from_secs(60);
+    let Told::Created { volume, region, .. } = sidecar.once(&Ask::Create(life.claim(0)), 0, long).await?
+    else {
+        return Err("no volume".into());
+    };
+    let publish = Ask::Publish { volume, node: life.node(0, &region) };
+    let before = sim.log().len();
+    let asked = |log: &[LogEntry]| log.iter().any(|entry| entry.op == Op::AttachDisk);
+    let again = async {
+        while !asked(&sim.log()[before..]) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        join_all((1..=100).map(|turn| sidecar.once(&publish, turn, long))).await
+    };
+    let (first, rest) = join(sidecar.once(&publish, 0, long), again).await;
+    first?;
+    let joined = rest.iter().filter(|ended| ended.is_ok()).count();
+    Ok((joined, sim.log().len() - before))
+}
+
+/// Peers' published figures, from anchors/csi.md.
+const PEERS: &str = "\
+Peers, as published (shared/anchors/csi.md):
+  EBS, 5,000 pods (§3d)         22,632 mutating calls / 5,000 volumes = 4.53 each, 11-13 % of them throttled; reads come on top
+  EBS, status reads (§3d)       900 volumes modified in 60 s: 5,500 reads unbatched = 6.1 each; batched 114-231 = 0.13-0.26 each
+  Alibaba (§3d)                 2 API writes for each attach
+  Hetzner (§2 R9)               6 volumes used up 3,600 calls an hour
+  (none has published the calls of a volume's whole life)";
+
+async fn bench() -> Result<(), Failure> {
+    let mut lives = Vec::new();
+    for (volumes, instances) in [(1, 1), (MANY, MANY), (MANY, 2)] {
+        for (class, address) in [(true, false), (true, true), (false, false), (false, true)] {
+            lives.push(Life { volumes, instances, class, address });
+        }
+    }
+    let (costs, retried) = join(try_join_all(lives.into_iter().map(Life::live)), retries()).await;
+    let (costs, (joined, calls)) = (costs?, retried?);
+    println!(
+        "Calls of the ECX API for a volume's life: create, attach, detach, delete. Stage, publish, unpublish and unstage"
+    );
+    println!(
+        "on the node cost none: the node program cannot reach the cloud. Writes have a floor of 4 a volume.\n"
+    );
+    println!(
+        "volumes    StorageClass    node id              calls writes reads   each  = writes + reads   time"
+    );
+    println!("on instances of a region");
+    costs.iter().for_each(Cost::print);
+    println!("\nBy phase, the guide's ordinary class and node ids with the instance:");
+    for cost in costs.iter().filter(|cost| cost.life.class && !cost.life.address) {
+        println!("  {} on {}", cost.life.volumes, cost.life.instances);
+        cost.print_phases();
+    }
+    println!(
+        "\n{joined} retries of one running attach: {calls} calls in all, so {} more than without\n",
+        calls - 3
+    );
+    println!("{PEERS}");
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    bench().await
+}

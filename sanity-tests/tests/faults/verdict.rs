@@ -1,0 +1,82 @@
+//! What must hold in the cloud when an operation has ended, whatever happened to it.
+
+use std::time::Duration;
+
+use ecx::api::{DiskState, Group};
+use ecx_sim::Sim;
+use ecx_sim::world::World;
+use sanity_tests::sidecar::Told;
+use tokio::time::Instant;
+use tonic::{Code, Status};
+
+use crate::scene::{Act, GIB, GROWN, Scene};
+
+/// What the whole cloud may hold after `scene`. `failed_once`: a job or order of it failed on the way.
+pub(crate) fn judge(
+    world: &World,
+    scene: &Scene,
+    ended: &Result<Told, Status>,
+    failed_once: bool,
+) -> Result<(), String> {
+    if world.bought != 1 {
+        return Err(format!("{} disks were bought", world.bought));
+    }
+    let disks: Vec<_> = world.disks.values().collect();
+    if scene.act == Act::Delete {
+        return match (&disks[..], ended) {
+            ([], Ok(Told::Done)) => Ok(()),
+            _ => Err(format!("{ended:?}, and left are {disks:?}")),
+        };
+    }
+    let [record] = disks[..] else { return Err(format!("not one disk: {disks:?}")) };
+    if scene.act == Act::Create && failed_once {
+        // The order failed in the cloud: a person must look, and until then nothing else may be bought.
+        let told = ended.as_ref().err().filter(|status| status.code() == Code::Internal);
+        let named = told.is_some_and(|status| status.message().contains(&record.disk.disk_id));
+        let dead = record.disk.disk_status == DiskState::Error;
+        return if named && dead { Ok(()) } else { Err(format!("{ended:?}, and left is {record:?}")) };
+    }
+    let told = ended.as_ref().map_err(|status| format!("ended with {status:?}"))?;
+    let attached =
+        scene.act == Act::Publish || (scene.act == Act::Expand && scene.before.contains(&Act::Publish));
+    let group = if attached { Group::Attached } else { Group::Settled };
+    if record.disk.disk_status.group() != group || record.pending.is_some() {
+        return Err(format!("the disk should be {group:?}: {record:?}"));
+    }
+    let attaches = scene.before.iter().chain([&scene.act]).filter(|act| **act == Act::Publish).count();
+    let wanted = attaches + usize::from(failed_once && scene.act == Act::Publish);
+    if record.history.len() != wanted || record.holder.is_some() != attached {
+        return Err(format!("{wanted} attaches are right, not: {record:?}"));
+    }
+    let (gib, id) = (record.disk.disk_size, &record.disk.disk_id);
+    let bytes = i64::try_from(gib << 30).unwrap();
+    let right = match told {
+        Told::Created { volume, region, bytes: b } => {
+            volume == id && *region == record.disk.region_id && *b == bytes && gib == GIB
+        }
+        Told::Published(context) => context.values().any(|value| value == id),
+        Told::Expanded { bytes: b } => *b == bytes && gib == GROWN,
+        Told::Done => true,
+    };
+    if right { Ok(()) } else { Err(format!("told {told:?} about {record:?}")) }
+}
+
+/// Waits until nothing goes on in the cloud any more.
+pub(crate) async fn quiet(sim: &Sim) -> Result<(), String> {
+    let busy = || sim.held() > 0 || sim.look(|world| world.disks.values().any(|disk| disk.pending.is_some()));
+    until(Duration::from_secs(10), || !busy())
+        .await
+        .map_err(|()| "the cloud does not come to rest".to_owned())
+}
+
+/// Waits for a condition, in a bound.
+pub(crate) async fn until(bound: Duration, holds: impl Fn() -> bool) -> Result<(), ()> {
+    let end = Instant::now() + bound;
+    while !holds() {
+        if Instant::now() > end {
+            return Err(());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
+}
