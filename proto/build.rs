@@ -9,7 +9,7 @@ use prost_types::FileDescriptorSet;
 const CSI_SECRET: u64 = 1059;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["csi.proto", "pluginregistration.proto"];
+    let files = ["csi.proto", "pluginregistration.proto", "deviceplugin.proto", "podresources.proto"];
     for file in files {
         println!("cargo:rerun-if-changed={file}");
     }

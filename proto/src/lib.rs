@@ -1,4 +1,5 @@
-//! What is spoken on our sockets: CSI 1.13 and the kubelet's plugin registration v1, generated from our own `.proto` files.
+//! What is spoken on our sockets: CSI 1.13 and the kubelet's plugin registration v1, device plugin v1beta1 and pod resources
+//! v1, generated from our own `.proto` files.
 //!
 //! A message that holds a secret has no `Debug`:
 //!
@@ -20,6 +21,22 @@ pub mod csi {
 /// The kubelet's plugin registration API, v1.
 pub mod pluginregistration {
     tonic::include_proto!("pluginregistration");
+}
+
+/// The kubelet's device plugin API.
+pub mod deviceplugin {
+    /// Version v1beta1, the only one.
+    pub mod v1beta1 {
+        tonic::include_proto!("v1beta1");
+    }
+}
+
+/// The kubelet's pod resources API.
+pub mod podresources {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("v1");
+    }
 }
 
 /// Our descriptors, serialized: a `FileDescriptorSet` with imports.

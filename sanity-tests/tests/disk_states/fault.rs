@@ -1,5 +1,7 @@
 //! What may go wrong while a disk is staged, and what must come of it.
 
+use serde::{Deserialize, Serialize};
+
 use super::real::Truth;
 
 /// One thing that goes wrong, or one way to ask.
@@ -60,7 +62,7 @@ pub(crate) const ALL: [Fault; 16] = [
 ];
 
 /// What NodeStageVolume did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Outcome {
     /// Made a file system and mounted it.
     Formatted,
@@ -124,22 +126,24 @@ impl Fault {
         }
     }
 
-    /// Words of the refusal of a disk that would have been formatted or mounted but for the fault: it was refused for the
-    /// right reason.
-    pub(crate) fn reason(self) -> &'static str {
+    /// Words of the refusal of a disk that would have been formatted or mounted but for the fault, any of them: so it was
+    /// refused for the right reason.
+    pub(crate) fn reasons(self) -> &'static [&'static str] {
         match self {
-            Self::None | Self::Provisioned | Self::Block | Self::GivesUp => "",
-            Self::Vanishes => "it is gone",
-            Self::Replaced => "its diskseq was",
-            Self::UnreadableStart | Self::UnreadableLater | Self::UnreadableEnd => "cannot be read at byte",
-            Self::ReadOnly => "is read-only in the kernel",
-            Self::Twin => "shown by several block devices",
-            Self::Smaller => "and the volume needs",
+            Self::None | Self::Provisioned | Self::Block | Self::GivesUp => &[],
+            Self::Vanishes => &["it is gone"],
+            Self::Replaced => &["its diskseq was"],
+            Self::UnreadableStart | Self::UnreadableLater | Self::UnreadableEnd => {
+                &["cannot be read at byte"]
+            }
+            Self::ReadOnly => &["is read-only in the kernel"],
+            Self::Twin => &["shown by several block devices"],
+            Self::Smaller => &["and the volume needs"],
             // Found out before mkfs, or by the kernel's mount.
-            Self::Held => "use: it is not formatted|esource busy",
-            Self::MkfsFails => "failed (exit status",
-            Self::DataAppears => "was blank a moment ago and now holds",
-            Self::MountFails => "mount loop",
+            Self::Held => &["in use: it is not formatted", "esource busy"],
+            Self::MkfsFails => &["failed (exit status"],
+            Self::DataAppears => &["was blank a moment ago and now holds"],
+            Self::MountFails => &["mount loop"],
         }
     }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Whence, lseek};
 
 /// Runs a program; its text is in the panic when it fails.
@@ -41,17 +42,32 @@ pub(crate) fn path(path: &Path) -> &str {
 }
 
 /// The first number that is used. Whoever asks the kernel for a free device gets the lowest, so nobody else gets one of
-/// ours while it is between two images.
+/// these while it is between two images.
 const FIRST: u32 = 300;
-/// Numbers given back, and how many were used so far.
-static NUMBERS: Mutex<(Vec<u32>, u32)> = Mutex::new((Vec::new(), 0));
 
-fn next_number() -> u32 {
-    let mut numbers = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner);
-    numbers.0.pop().unwrap_or_else(|| {
-        numbers.1 += 1;
-        FIRST + numbers.1
-    })
+/// A loop device's number. A lock keeps it from the other parts of this test, and from another run of it.
+#[derive(Debug)]
+struct Number {
+    number: u32,
+    // Held for its life.
+    _lock: Flock<File>,
+}
+
+/// Numbers that this process has and does not use right now.
+static NUMBERS: Mutex<Vec<Number>> = Mutex::new(Vec::new());
+
+impl Number {
+    fn take() -> Self {
+        let kept = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let free = |number: u32| {
+            let file = File::create(std::env::temp_dir().join(format!("disk_states.loop{number}"))).unwrap();
+            let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
+            // One that a killed run has left behind.
+            let taken = Path::new(&format!("/sys/block/loop{number}/loop")).exists();
+            (!taken).then_some(Self { number, _lock: lock })
+        };
+        kept.or_else(|| (FIRST..FIRST + 100).find_map(free)).unwrap()
+    }
 }
 
 /// A loop device over an image.
@@ -59,29 +75,19 @@ fn next_number() -> u32 {
 pub(crate) struct Loop {
     /// The kernel's name.
     pub(crate) name: String,
-    number: u32,
+    number: Option<Number>,
     attached: bool,
 }
 
 impl Loop {
     /// Attaches a device that nobody uses.
     pub(crate) fn attach(image: &Path, read_only: bool) -> Self {
-        for _ in 0..100 {
-            let number = next_number();
-            let device = Self { name: format!("loop{number}"), number, attached: true };
-            let mut args = vec!["--nooverlap"];
-            args.extend(read_only.then_some("--read-only"));
-            let dev = device.dev();
-            let done = Command::new("losetup").args(args).args([dev.as_str(), path(image)]).output().unwrap();
-            if done.status.success() {
-                return device;
-            }
-            let words = String::from_utf8_lossy(&done.stderr);
-            assert!(words.contains("busy"), "losetup {dev}: {words}");
-            // Another run of these tests has it: not ours to detach, nor to give back.
-            std::mem::forget(device);
-        }
-        panic!("no loop device is free");
+        let number = Number::take();
+        let device = Self { name: format!("loop{}", number.number), number: Some(number), attached: true };
+        let mut args = vec!["--nooverlap"];
+        args.extend(read_only.then_some("--read-only"));
+        run("losetup", &[&args[..], &[&device.dev(), path(image)]].concat());
+        device
     }
 
     /// Puts another image under the same name: the kernel counts a new `diskseq`.
@@ -106,13 +112,10 @@ impl Loop {
 
 impl Drop for Loop {
     fn drop(&mut self) {
-        let gone = !self.attached || {
-            let done = Command::new("losetup").args(["--detach", &self.dev()]).status();
-            done.is_ok_and(|status| status.success())
-        };
-        if gone {
-            NUMBERS.lock().unwrap_or_else(PoisonError::into_inner).0.push(self.number);
+        if self.attached {
+            let _ = Command::new("losetup").args(["--detach", &self.dev()]).status();
         }
+        NUMBERS.lock().unwrap_or_else(PoisonError::into_inner).extend(self.number.take());
     }
 }
 

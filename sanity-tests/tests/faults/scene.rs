@@ -112,10 +112,10 @@ pub(crate) const SCENES: [Scene; 14] = [
 ];
 
 impl Scene {
-    /// The cloud: quick, and always done with a transition before the first look at it, so that each undisturbed run is
-    /// the same conversation.
+    /// The cloud: always done with a transition before the first look at it, so that each undisturbed run is the same
+    /// conversation; and slow enough for a look right after an unknown outcome to meet the transition.
     pub(crate) fn cloud(&self) -> Config {
-        let ms = if self.instant { 0 } else { 10 };
+        let ms = if self.instant { 0 } else { 40 };
         let latency =
             Latency { reply: 0, create: ms, attach: ms, detach: ms, delete: ms, resize: ms, snapshot: ms };
         let mut config = Config { latency, ..Config::default() };
@@ -128,7 +128,7 @@ impl Scene {
 
 /// How the controller of a test reads the cloud.
 pub(crate) fn profile(sim: &Sim) -> Profile {
-    let poll = Poll { first_ms: 25, factor: 1.2, max_ms: 40, give_up_ms: 5000 };
+    let poll = Poll { first_ms: 60, factor: 1.2, max_ms: 80, give_up_ms: 5000 };
     Profile { poll, ..sim.profile() }
 }
 

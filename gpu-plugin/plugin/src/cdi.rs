@@ -1,0 +1,131 @@
+//! CDI specs: what the container runtime does for each device name. They follow from the cards alone and not from who holds
+//! them, so a runtime that has not read the newest file yet does nothing wrong.
+
+use std::path::{Path, PathBuf};
+
+use ideal_gpu::card::CardId;
+use serde_json::{Value, json};
+
+use crate::file::{self, WriteError};
+use crate::limits;
+use crate::resource::Resource;
+
+/// The oldest version of CDI that has all that is used here; containerd 1.7 and CRI-O 1.24 read it.
+const VERSION: &str = "0.5.0";
+
+/// Device files that every container with a card needs, beside the card's own. Those that are missing on a machine are left out.
+const COMMON: [&str; 4] = ["nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset"];
+
+/// Where things are on this machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    pub(crate) state: PathBuf,
+    pub(crate) cdi: PathBuf,
+    pub(crate) driver_root: PathBuf,
+}
+
+impl Places {
+    /// The device files of a card: path in the container and on the host.
+    pub(crate) fn nodes(&self, minor: u32) -> Vec<(String, PathBuf)> {
+        let own = format!("nvidia{minor}");
+        let names = std::iter::once(own.as_str()).chain(COMMON);
+        let both = names.map(|name| (format!("/dev/{name}"), self.driver_root.join("dev").join(name)));
+        both.filter(|(_, host)| host.exists()).collect()
+    }
+
+    fn file(&self, resource: Resource) -> PathBuf {
+        self.cdi.join(format!("{}.json", resource.cdi_kind().replace('/', "-")))
+    }
+
+    /// Writes both specs, if they are not what stands there.
+    pub(crate) fn write_specs(&self, cards: &[(CardId, u32)]) -> Result<(), WriteError> {
+        if cards.is_empty() {
+            // A spec without devices is refused as a whole, with an error at every container of the node.
+            return Ok(());
+        }
+        file::folder(&self.cdi)?;
+        for resource in Resource::ALL {
+            let spec = spec(resource, cards, &self.state, |minor| self.nodes(minor));
+            file::put(&self.file(resource), spec.to_string().as_bytes(), 0o644)?;
+        }
+        Ok(())
+    }
+}
+
+/// The name that Allocate answers for a device.
+pub(crate) fn name(resource: Resource, id: &str) -> String {
+    format!("{}={id}", resource.cdi_kind())
+}
+
+fn spec(
+    resource: Resource,
+    cards: &[(CardId, u32)],
+    state: &Path,
+    nodes: impl Fn(u32) -> Vec<(String, PathBuf)>,
+) -> Value {
+    let device = |id: String, minor: u32| {
+        let node = |(path, host): (String, PathBuf)| json!({ "path": path, "hostPath": host });
+        let mut edits = json!({
+            // The devices come from here: a runtime of NVIDIA's that looks at this variable must add nothing.
+            "env": ["NVIDIA_VISIBLE_DEVICES=void"],
+            "deviceNodes": nodes(minor).into_iter().map(node).collect::<Vec<_>>(),
+        });
+        if resource == Resource::Slices {
+            // Of a container's slots each shows the same file, and the runtime replaces a mount of the same place.
+            edits["mounts"] = json!([{
+                "hostPath": limits::slot_file(state, &id),
+                "containerPath": limits::FILE,
+                "options": ["ro", "nosuid", "nodev", "noexec", "bind"],
+            }]);
+        }
+        json!({ "name": id, "containerEdits": edits })
+    };
+    let ids = |(card, minor): &(CardId, u32)| {
+        let minor = *minor;
+        resource.ids(card).into_iter().map(move |id| device(id, minor)).collect::<Vec<_>>()
+    };
+    let devices: Vec<Value> = cards.iter().flat_map(ids).collect();
+    json!({ "cdiVersion": VERSION, "kind": resource.cdi_kind(), "devices": devices })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cards() -> Vec<(CardId, u32)> {
+        vec![(CardId::parse("GPU-a").unwrap(), 0), (CardId::parse("GPU-b").unwrap(), 7)]
+    }
+
+    #[test]
+    fn each_slot_is_a_device_with_its_cards_node_and_the_limits() {
+        let nodes =
+            |minor| vec![(format!("/dev/nvidia{minor}"), PathBuf::from(format!("/dev/nvidia{minor}")))];
+        let spec = spec(Resource::Slices, &cards(), Path::new("/state"), nodes);
+        assert_eq!(spec["kind"], "ideal.com/gpu");
+        assert_eq!(spec["devices"].as_array().unwrap().len(), 10);
+        let device = &spec["devices"][5];
+        assert_eq!(device["name"], "0-GPU-b");
+        assert_eq!(device["containerEdits"]["deviceNodes"][0]["path"], "/dev/nvidia7");
+        let mount = &device["containerEdits"]["mounts"][0];
+        assert_eq!(mount["hostPath"], "/state/slots/0-GPU-b/limits.json");
+        assert_eq!(mount["containerPath"], limits::FILE);
+        assert_eq!(name(Resource::Slices, "0-GPU-b"), "ideal.com/gpu=0-GPU-b");
+    }
+
+    #[test]
+    fn a_whole_card_has_no_limits_and_missing_device_files_are_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("dev")).unwrap();
+        std::fs::write(dir.path().join("dev/nvidia7"), "").unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let places = Places { state: at("state"), cdi: at("cdi"), driver_root: at("") };
+        places.write_specs(&cards()).unwrap();
+        let text = std::fs::read_to_string(at("cdi/ideal.com-card.json")).unwrap();
+        let spec: Value = serde_json::from_str(&text).unwrap();
+        assert!(spec["devices"][0]["containerEdits"]["mounts"].is_null());
+        assert_eq!(spec["devices"][0]["containerEdits"]["deviceNodes"].as_array().unwrap().len(), 0);
+        assert_eq!(spec["devices"][1]["name"], "GPU-b");
+        assert_eq!(spec["devices"][1]["containerEdits"]["deviceNodes"].as_array().unwrap().len(), 1);
+        assert_eq!(std::fs::read_dir(at("cdi")).unwrap().count(), 2);
+    }
+}

@@ -1,0 +1,183 @@
+//! The cards, seen from a thread of their own: NVML blocks, and may block for long when a card is ill.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cards::{CardUsage, Driver, Overcommit, Roster};
+use ideal_gpu::card::{Card, CardId, Inventory};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// How often all cards are listed anew, beside when something happened.
+const LIST: Duration = Duration::from_secs(60);
+
+/// How often usage is read: as often as Prometheus scrapes by default, about.
+const USAGE: Duration = Duration::from_secs(15);
+
+/// The first and the longest pause between looks for a driver that is not there.
+const ABSENT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// The cards as they are now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Picture {
+    /// In NVML's order.
+    pub(crate) cards: Vec<Card>,
+    /// N of `/dev/nvidiaN`.
+    pub(crate) minors: BTreeMap<CardId, u32>,
+    /// Why cards are not healthy.
+    pub(crate) ailing: BTreeMap<CardId, String>,
+    /// Why there are no cards.
+    pub(crate) absent: Option<String>,
+    /// The driver has answered, or is known to be absent. Before, nothing must be told to anybody: the node would lose its
+    /// devices for a moment whenever the plugin starts.
+    pub(crate) asked: bool,
+}
+
+impl Picture {
+    /// As the scheduler hears of it.
+    pub(crate) fn inventory(&self) -> Inventory {
+        Inventory { cards: self.cards.clone() }
+    }
+
+    /// Cards with their minors, for CDI.
+    pub(crate) fn with_minors(&self) -> Vec<(CardId, u32)> {
+        self.minors.iter().map(|(id, minor)| (id.clone(), *minor)).collect()
+    }
+}
+
+/// What the thread tells.
+#[derive(Debug, Clone)]
+pub(crate) struct Eyes {
+    pub(crate) picture: watch::Receiver<Arc<Picture>>,
+    pub(crate) usage: watch::Receiver<Arc<Vec<CardUsage>>>,
+}
+
+impl Eyes {
+    /// Resolves once there is something to tell.
+    pub(crate) async fn opened(&self) {
+        // An error means that the thread has ended: then there is nothing to wait for.
+        let _ = self.picture.clone().wait_for(|picture| picture.asked).await;
+    }
+}
+
+/// Starts the thread. It ends when nobody looks any more, or with the process.
+pub(crate) fn start(driver: Box<dyn Driver>, overcommit: Overcommit) -> std::io::Result<Eyes> {
+    let nothing =
+        Picture { absent: Some("the driver has not been asked yet".to_owned()), ..Picture::default() };
+    let (pictures, picture) = watch::channel(Arc::new(nothing));
+    let (usages, usage) = watch::channel(Arc::default());
+    let watcher = Watcher {
+        driver,
+        overcommit,
+        roster: Roster::new(),
+        pictures,
+        usages,
+        started: Instant::now(),
+        absent: None,
+        asked: false,
+        pause: ABSENT.0,
+    };
+    std::thread::Builder::new().name("cards".to_owned()).spawn(move || watcher.run())?;
+    Ok(Eyes { picture, usage })
+}
+
+struct Watcher {
+    driver: Box<dyn Driver>,
+    overcommit: Overcommit,
+    roster: Roster,
+    pictures: watch::Sender<Arc<Picture>>,
+    usages: watch::Sender<Arc<Vec<CardUsage>>>,
+    started: Instant,
+    absent: Option<String>,
+    asked: bool,
+    pause: Duration,
+}
+
+impl Watcher {
+    fn run(mut self) {
+        let (mut list, mut usage) = (Duration::ZERO, Duration::ZERO);
+        while !self.pictures.is_closed() {
+            let now = self.started.elapsed();
+            if now >= list {
+                list = now + self.list(now);
+            }
+            self.roster.probe(&mut *self.driver, now);
+            if now >= usage && self.absent.is_none() {
+                let read = self.driver.usage().unwrap_or_default();
+                self.usages.send_replace(Arc::new(read));
+                usage = now + USAGE;
+            }
+            self.publish();
+            let due = [Some(list), self.roster.next_probe(), self.absent.is_none().then_some(usage)];
+            let due = due.into_iter().flatten().min().unwrap_or(list);
+            if self.wait(due.saturating_sub(self.started.elapsed())) {
+                list = Duration::ZERO;
+            }
+        }
+    }
+
+    /// Lists the cards; gives the time until the next listing.
+    fn list(&mut self, now: Duration) -> Duration {
+        let answer = self.driver.cards();
+        let absent = answer.as_ref().err().filter(|error| error.is_absent()).map(ToString::to_string);
+        if self.absent != absent {
+            match &absent {
+                Some(reason) => warn!(reason, "No NVIDIA driver: looking again until there is one"),
+                None => info!("The NVIDIA driver answers"),
+            }
+            self.pause = ABSENT.0;
+        }
+        let failed = answer.is_err();
+        self.asked |= !failed || absent.is_some();
+        self.absent = absent;
+        self.roster.listed(answer, now);
+        if !failed {
+            self.pause = ABSENT.0;
+            return LIST;
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(ABSENT.1);
+        pause
+    }
+
+    /// Waits for something to happen; true if the cards must be listed anew.
+    fn wait(&mut self, patience: Duration) -> bool {
+        if self.absent.is_some() {
+            std::thread::park_timeout(patience);
+            return false;
+        }
+        match self.driver.next_event(patience) {
+            Ok(None) => false,
+            Ok(Some(event)) => {
+                warn!(?event, "A card reported something");
+                self.roster.happened(&event, self.started.elapsed());
+                // Whatever it was, the list may be another one.
+                true
+            }
+            Err(error) => {
+                warn!(%error, "The driver does not tell events");
+                std::thread::park_timeout(patience.min(ABSENT.0));
+                error.is_absent()
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let members = self.roster.members().iter();
+        let picture = Picture {
+            cards: self.roster.cards(self.overcommit),
+            minors: members.map(|member| (member.found.id.clone(), member.found.minor)).collect(),
+            ailing: self.roster.ailing().map(|(card, reason)| (card.clone(), reason.to_string())).collect(),
+            absent: self.absent.clone(),
+            asked: self.asked,
+        };
+        self.pictures.send_if_modified(|there| {
+            let changed = **there != picture;
+            if changed {
+                *there = Arc::new(picture);
+            }
+            changed
+        });
+    }
+}

@@ -1,0 +1,239 @@
+//! What the node tells about cards and containers, beside its RPCs.
+
+use std::fmt;
+
+use ideal_gpu::ask::Share;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::book::{self, Book};
+use crate::driver::Eyes;
+use crate::resource::Resource;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BySource {
+    source: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByReason {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByResource {
+    resource: &'static str,
+}
+
+/// Where an answer to GetPreferredAllocation came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source {
+    /// The scheduler's decision.
+    Decision,
+    /// The node's own.
+    Own,
+    /// None: no pod was found.
+    None,
+}
+
+/// Counters. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct Counts {
+    preferred: Family<BySource, Counter>,
+    refused: Family<ByReason, Counter>,
+    registrations: Family<ByResource, Counter>,
+    lists: Family<ByResource, Counter>,
+}
+
+impl Counts {
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let help = "Answers to GetPreferredAllocation, by whose decision they followed";
+        registry.register("ideal_gpu_preferred_answers", help, self.preferred.clone());
+        let help = "Container starts that were refused, by reason";
+        registry.register("ideal_gpu_start_refusals", help, self.refused.clone());
+        registry.register(
+            "ideal_gpu_registrations",
+            "Registrations with the kubelet",
+            self.registrations.clone(),
+        );
+        registry.register("ideal_gpu_lists_sent", "Device lists sent to the kubelet", self.lists.clone());
+    }
+
+    pub(crate) fn preferred(&self, source: Source) {
+        let source = match source {
+            Source::Decision => "decision",
+            Source::Own => "own",
+            Source::None => "none",
+        };
+        self.preferred.get_or_create(&BySource { source }).inc();
+    }
+
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&ByReason { reason }).inc();
+    }
+
+    pub(crate) fn registered(&self, resource: Resource) {
+        self.registrations.get_or_create(&ByResource { resource: resource.name() }).inc();
+    }
+
+    pub(crate) fn listed(&self, resource: Resource) {
+        self.lists.get_or_create(&ByResource { resource: resource.name() }).inc();
+    }
+}
+
+#[derive(Debug, Clone, EncodeLabelSet)]
+struct OfCard {
+    card: String,
+    index: u32,
+    model: String,
+}
+
+#[derive(Debug, Clone, EncodeLabelSet)]
+struct OfContainer {
+    namespace: String,
+    pod: String,
+    container: String,
+    card: String,
+}
+
+/// Cards and containers, read when somebody scrapes.
+pub(crate) struct Scrape {
+    pub(crate) eyes: Eyes,
+    pub(crate) book: Book,
+}
+
+impl fmt::Debug for Scrape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scrape")
+    }
+}
+
+/// One gauge's values.
+type Values<L> = Vec<(L, u64)>;
+
+fn gauge<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: Values<L>,
+) -> fmt::Result {
+    if values.is_empty() {
+        return Ok(());
+    }
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in values {
+        ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+const MIB: u64 = 1 << 20;
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.cards(&mut encoder)?;
+        self.usage(&mut encoder)?;
+        self.containers(&mut encoder)
+    }
+}
+
+impl Scrape {
+    fn labels(&self, id: &str) -> OfCard {
+        let picture = self.eyes.picture.borrow();
+        let card = picture.cards.iter().find(|card| card.id.as_str() == id);
+        let (index, model) = card.map(|card| (card.index, card.model.clone())).unwrap_or_default();
+        OfCard { card: id.to_owned(), index, model }
+    }
+
+    fn cards(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let picture = self.eyes.picture.borrow().clone();
+        let node = self.book.read(|pods| book::ledger(pods, picture.inventory(), ""));
+        let all = || {
+            node.cards()
+                .iter()
+                .zip(node.used())
+                .map(|(card, used)| (self.labels(card.id.as_str()), card, used))
+        };
+        let offered = all().map(|(labels, card, _)| (labels, card.memory_mib * MIB)).collect();
+        gauge(
+            encoder,
+            "ideal_gpu_card_memory_offered_bytes",
+            "Memory that slices may have together",
+            offered,
+        )?;
+        let decided = all().map(|(labels, _, used)| (labels, used.memory_mib * MIB)).collect();
+        gauge(encoder, "ideal_gpu_card_memory_decided_bytes", "Memory that was given to slices", decided)?;
+        let core = all().map(|(labels, _, used)| (labels, u64::from(used.core))).collect();
+        gauge(encoder, "ideal_gpu_card_core_decided_percent", "Compute that was given to slices", core)?;
+        let slots = all().map(|(labels, _, used)| (labels, u64::from(used.slots))).collect();
+        gauge(encoder, "ideal_gpu_card_slots_decided", "Slots that were given out", slots)?;
+        let whole = all().map(|(labels, _, used)| (labels, u64::from(used.whole))).collect();
+        gauge(encoder, "ideal_gpu_card_whole", "1 if the card was given out whole", whole)?;
+        let healthy = all().map(|(labels, card, _)| (labels, u64::from(card.usable()))).collect();
+        gauge(encoder, "ideal_gpu_card_healthy", "1 if new work may go there", healthy)
+    }
+
+    fn usage(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let usage = self.eyes.usage.borrow().clone();
+        let all = || usage.iter().map(|usage| (self.labels(usage.card.as_str()), usage));
+        let total = all().map(|(labels, usage)| (labels, usage.total_bytes)).collect();
+        gauge(encoder, "ideal_gpu_card_memory_total_bytes", "Memory of the card", total)?;
+        let used = all().map(|(labels, usage)| (labels, usage.used_bytes)).collect();
+        gauge(encoder, "ideal_gpu_card_memory_used_bytes", "Memory that programs hold", used)?;
+        let busy =
+            all().filter_map(|(labels, usage)| Some((labels, u64::from(usage.busy_percent?)))).collect();
+        gauge(encoder, "ideal_gpu_card_busy_percent", "Time in which something ran", busy)?;
+        let heat =
+            all().filter_map(|(labels, usage)| Some((labels, u64::from(usage.temperature?)))).collect();
+        gauge(encoder, "ideal_gpu_card_temperature_celsius", "Temperature", heat)
+    }
+
+    fn containers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let shares: Vec<(OfContainer, Share)> = self.book.read(|pods| {
+            let running =
+                pods.values().filter(|entry| !entry.pod.finished).filter_map(|entry| entry.record.as_ref());
+            let each = running.flat_map(|record| record.started.iter().map(move |started| (record, started)));
+            let shares = each.flat_map(|(record, (container, cards))| {
+                let share = record.decision.part(container).map(|(_, share, _)| share);
+                cards.iter().filter_map(move |card| {
+                    let labels = OfContainer {
+                        namespace: record.namespace.clone(),
+                        pod: record.name.clone(),
+                        container: container.clone(),
+                        card: card.to_string(),
+                    };
+                    Some((labels, share?))
+                })
+            });
+            shares.collect()
+        });
+        let of = |value: fn(Share) -> Option<u64>| -> Values<OfContainer> {
+            shares.iter().filter_map(|(labels, share)| Some((labels.clone(), value(*share)?))).collect()
+        };
+        let memory = of(|share| match share {
+            Share::Slice { memory_mib, .. } => Some(memory_mib * MIB),
+            Share::Whole => None,
+        });
+        gauge(
+            encoder,
+            "ideal_gpu_container_memory_limit_bytes",
+            "Memory that a container may have of a card",
+            memory,
+        )?;
+        let core = of(|share| match share {
+            Share::Slice { core, .. } => Some(u64::from(core)),
+            Share::Whole => Some(100),
+        });
+        gauge(
+            encoder,
+            "ideal_gpu_container_core_limit_percent",
+            "Compute that a container may have of a card",
+            core,
+        )
+    }
+}

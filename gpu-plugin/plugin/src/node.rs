@@ -1,0 +1,251 @@
+//! The node object: capacity, cards and labels, put right whenever they are not what they should be.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ideal_gpu::card::Card;
+use ideal_gpu::names::{
+    CARDS, CORE, CORE_PER_CARD, LABEL_ENABLE, LABEL_MODEL, LABEL_NODE_TYPE, MEMORY, NODE_TYPE_GPU,
+};
+use kube::Client;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::api::{self, Event};
+use crate::driver::{Eyes, Picture};
+use crate::quantity;
+
+/// Pause after a write that failed or did not help: another writer is not fought faster than this.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What of the node object matters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Node {
+    metadata: Metadata,
+    status: Status,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    resource_version: String,
+    labels: Labels,
+    annotations: Annotations,
+}
+
+/// The names are those of `ideal_gpu::names`; a test compares them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Labels {
+    #[serde(rename = "gpu-model")]
+    model: Option<String>,
+    #[serde(rename = "node-type")]
+    node_type: Option<String>,
+    #[serde(rename = "nvidia-device-enable")]
+    enable: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Annotations {
+    #[serde(rename = "ideal.com/cards")]
+    cards: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Status {
+    capacity: Amounts,
+    allocatable: Amounts,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Amounts {
+    #[serde(rename = "ideal.com/vcuda-core")]
+    core: Option<String>,
+    #[serde(rename = "ideal.com/vcuda-memory")]
+    memory: Option<String>,
+}
+
+/// What the node should say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    core: u64,
+    memory: u64,
+    cards: String,
+    /// `None`: left as it is, since nothing is known of any card.
+    model: Option<String>,
+    enable: &'static str,
+}
+
+impl Wanted {
+    fn of(picture: &Picture) -> Self {
+        // Ill cards too: pods that are on them are still counted against these sums, and a sum that shrank under them would
+        // turn pods away from cards with room. Which card may get work is the extender's business.
+        let counted: Vec<&Card> = picture.cards.iter().filter(|card| !card.mig).collect();
+        Self {
+            core: counted.iter().map(|_| u64::from(CORE_PER_CARD)).sum(),
+            memory: counted.iter().map(|card| card.memory_mib).sum(),
+            cards: picture.inventory().to_text(),
+            model: model(&picture.cards),
+            enable: if picture.absent.is_none() && !picture.cards.is_empty() { "enable" } else { "disable" },
+        }
+    }
+
+    /// The patch of labels and annotation, if one is needed.
+    fn metadata(&self, node: &Node) -> Option<Value> {
+        let (there, labels) = (&node.metadata, &node.metadata.labels);
+        let mut set = BTreeMap::new();
+        if let Some(model) = self.model.as_ref().filter(|model| labels.model.as_ref() != Some(model)) {
+            set.insert(LABEL_MODEL, model.as_str());
+        }
+        if self.model.is_some() && labels.node_type.as_deref() != Some(NODE_TYPE_GPU) {
+            set.insert(LABEL_NODE_TYPE, NODE_TYPE_GPU);
+        }
+        if labels.enable.as_deref() != Some(self.enable) {
+            set.insert(LABEL_ENABLE, self.enable);
+        }
+        let mut metadata = json!({});
+        if !set.is_empty() {
+            metadata["labels"] = json!(set);
+        }
+        if there.annotations.cards.as_ref() != Some(&self.cards) {
+            metadata["annotations"] = json!({ CARDS: self.cards });
+        }
+        metadata.as_object().is_some_and(|fields| !fields.is_empty()).then(|| json!({ "metadata": metadata }))
+    }
+
+    /// The patch of the status, if one is needed. The kubelet copies capacity to allocatable, some time later; the
+    /// scheduler counts by allocatable.
+    fn status(&self, node: &Node) -> Option<Value> {
+        let same = |amounts: &Amounts| {
+            let is =
+                |text: &Option<String>, amount| text.as_deref().and_then(quantity::whole) == Some(amount);
+            is(&amounts.core, self.core) && is(&amounts.memory, self.memory)
+        };
+        if same(&node.status.capacity) && same(&node.status.allocatable) {
+            return None;
+        }
+        let amounts = json!({ CORE: self.core.to_string(), MEMORY: self.memory.to_string() });
+        Some(json!({ "status": { "capacity": amounts, "allocatable": amounts } }))
+    }
+}
+
+/// The label's value: the model of most cards, the first of those that are as many.
+fn model(cards: &[Card]) -> Option<String> {
+    let count = |card: &Card| cards.iter().filter(|other| other.model == card.model).count();
+    let most = cards.iter().rev().max_by_key(|card| count(card))?;
+    Some(cards::label_value(&most.model)).filter(|label| !label.is_empty())
+}
+
+/// Keeps the node object right, for ever.
+pub(crate) async fn keep(client: Client, name: String, eyes: Eyes) {
+    let (seen, node) = watch::channel(None);
+    let selector = format!("metadata.name={name}");
+    let tell = |event: Event<Node>| match event {
+        Event::Is(node) => drop(seen.send_replace(Some(node))),
+        Event::Gone(_) => drop(seen.send_replace(None)),
+        Event::Listing | Event::Complete => {}
+    };
+    let follow =
+        api::follow(&client, "/api/v1/nodes", &selector, |node| &node.metadata.resource_version, tell);
+    tokio::join!(follow, repair(&client, &name, eyes.picture, node));
+}
+
+async fn repair(
+    client: &Client,
+    name: &str,
+    mut pictures: watch::Receiver<std::sync::Arc<Picture>>,
+    mut nodes: watch::Receiver<Option<Node>>,
+) {
+    let mut last = None;
+    loop {
+        let wanted = Wanted::of(&pictures.borrow_and_update());
+        let node = nodes.borrow_and_update().clone();
+        if let Some(node) = node {
+            let patches = (wanted.metadata(&node), wanted.status(&node));
+            // The same patch again means that somebody undoes it, or that it failed.
+            if patches != (None, None) && last.take().as_ref() == Some(&patches) {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            if write(client, name, &patches).await.is_err() {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            last = Some(patches).filter(|patches| *patches != (None, None));
+        }
+        tokio::select! {
+            changed = pictures.changed() => if changed.is_err() { return },
+            changed = nodes.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn write(client: &Client, name: &str, patches: &(Option<Value>, Option<Value>)) -> Result<(), ()> {
+    for (patch, status) in [(&patches.0, false), (&patches.1, true)] {
+        let Some(patch) = patch else { continue };
+        match api::merge(client, "/api/v1/nodes", name, status, patch).await {
+            Ok(()) => info!(status, %patch, "The node object is put right"),
+            Err(error) => {
+                warn!(status, error = serve::chain::chain(&error), "The node object cannot be written yet");
+                return Err(());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ideal_gpu::card::CardId;
+
+    use super::*;
+
+    fn picture() -> Picture {
+        let card = |n: u32, healthy| Card {
+            id: CardId::parse(&format!("GPU-{n}")).unwrap(),
+            model: "NVIDIA GeForce RTX 3060".into(),
+            memory_mib: 12_000,
+            index: n,
+            numa: None,
+            healthy,
+            mig: false,
+        };
+        Picture { cards: vec![card(0, true), card(1, true), card(2, false)], ..Picture::default() }
+    }
+
+    #[test]
+    fn a_bare_node_gets_everything_and_then_nothing_more() {
+        let wanted = Wanted::of(&picture());
+        let metadata = wanted.metadata(&Node::default()).unwrap();
+        let labels =
+            json!({LABEL_MODEL: "NVIDIA-GeForce-RTX-3060", LABEL_NODE_TYPE: "gpu", LABEL_ENABLE: "enable"});
+        assert_eq!(metadata["metadata"]["labels"], labels);
+        let status = wanted.status(&Node::default()).unwrap();
+        assert_eq!(status["status"]["capacity"], json!({CORE: "300", MEMORY: "36000"}));
+        let mut node = json!({"metadata": metadata["metadata"], "status": status["status"]});
+        // The API server writes quantities its own way.
+        node["status"]["capacity"][MEMORY] = json!("36k");
+        let node: Node = serde_json::from_value(node).unwrap();
+        assert_eq!((wanted.metadata(&node), wanted.status(&node)), (None, None));
+        let overwritten = Node { status: Status::default(), ..node };
+        assert!(wanted.metadata(&overwritten).is_none());
+        assert!(wanted.status(&overwritten).is_some(), "the kubelet made its node anew");
+    }
+
+    #[test]
+    fn without_a_driver_the_node_is_disabled_and_offers_nothing() {
+        let wanted = Wanted::of(&Picture { absent: Some("no driver".into()), ..Picture::default() });
+        let metadata = wanted.metadata(&Node::default()).unwrap();
+        assert_eq!(metadata["metadata"]["labels"], json!({LABEL_ENABLE: "disable"}));
+        assert_eq!(
+            wanted.status(&Node::default()).unwrap()["status"]["capacity"],
+            json!({CORE: "0", MEMORY: "0"})
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! The node's own pods: into the book, and the node's own decisions back into their annotations.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use ideal_gpu::names::DECISION;
+use kube::Client;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::api::{self, Event};
+use crate::book::Book;
+use crate::lister::Lister;
+use crate::pod::Wire;
+
+/// How often it is looked whether the kubelet has let go of a pod that the API server has no more.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// How long a decision that could not be written back waits for the next try.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Fills the book from the API server, for ever.
+pub(crate) async fn follow(client: Client, node: String, book: Book) {
+    let mut listed = HashSet::new();
+    let selector = format!("spec.nodeName={node}");
+    let tell = |event: Event<Wire>| match event {
+        Event::Listing => listed.clear(),
+        Event::Is(wire) => {
+            listed.insert(wire.metadata.uid.clone());
+            is(&book, wire);
+        }
+        Event::Gone(wire) => {
+            listed.remove(&wire.metadata.uid);
+            book.delete(&wire.metadata.uid);
+        }
+        Event::Complete => book.keep(&std::mem::take(&mut listed)),
+    };
+    api::follow(&client, "/api/v1/pods", &selector, |wire| &wire.metadata.resource_version, tell).await;
+}
+
+fn is(book: &Book, wire: Wire) {
+    let (uid, namespace, name) =
+        (wire.metadata.uid.clone(), wire.metadata.namespace.clone(), wire.metadata.name.clone());
+    match wire.read() {
+        Ok(Some(pod)) => book.apply(pod),
+        Ok(None) => book.other(uid, namespace, name),
+        Err(reason) => {
+            warn!(uid, %reason, "The pod asks for what no node gives");
+            book.other(uid, namespace, name);
+        }
+    }
+}
+
+/// Forgets pods that are gone everywhere, until `token` fires.
+pub(crate) async fn sweep(book: Book, lister: Lister, token: CancellationToken) {
+    let mut changes = book.changes();
+    while !token.is_cancelled() {
+        if book.has_gone() {
+            match lister.list().await {
+                Ok(listed) => book.sweep(&listed),
+                Err(error) => {
+                    warn!(error = serve::chain::chain(&error), "Pods that are gone cannot be forgotten yet")
+                }
+            }
+        }
+        if book.has_gone() {
+            let _ = tokio::time::timeout(SWEEP, token.cancelled()).await;
+        } else {
+            tokio::select! {
+                () = token.cancelled() => {}
+                _ = changes.changed() => {}
+            }
+        }
+    }
+}
+
+/// Writes the node's own decisions into the pods' annotations, so that a scheduler that comes later counts them.
+pub(crate) async fn publish(client: Client, book: Book) {
+    let mut changes = book.changes();
+    loop {
+        changes.mark_unchanged();
+        let mut again = false;
+        for (uid, namespace, name, text) in unpublished(&book) {
+            let path = format!("/api/v1/namespaces/{namespace}/pods");
+            // With the uid, so that a successor of the same name is never meant.
+            let patch = json!({ "metadata": { "uid": uid, "annotations": { DECISION: text } } });
+            match api::merge(&client, &path, &name, false, &patch).await {
+                Ok(()) => info!(uid, "The node's decision is in the pod's annotation"),
+                Err(error) if api::lost(&error) => {}
+                Err(error) => {
+                    again = true;
+                    warn!(
+                        uid,
+                        error = serve::chain::chain(&error),
+                        "The node's decision cannot be written back yet"
+                    );
+                }
+            }
+        }
+        if again {
+            let _ = tokio::time::sleep(AGAIN).await;
+        } else if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn unpublished(book: &Book) -> Vec<(String, String, String, String)> {
+    book.read(|pods| {
+        let own = pods.values().filter(|entry| !entry.gone && !entry.pod.finished).filter_map(|entry| {
+            let record = entry.record.as_ref().filter(|record| record.own)?;
+            let text = record.decision.to_text();
+            // Another text there is a forgery, or came too late: the devices are handed out.
+            let missing = entry.pod.decision.as_ref() != Some(&text);
+            missing.then(|| (record.uid.clone(), record.namespace.clone(), record.name.clone(), text))
+        });
+        own.collect()
+    })
+}

@@ -1,0 +1,159 @@
+//! GetPreferredAllocation: the ids of the cards that were decided for the container that is next.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ideal_gpu::card::CardId;
+use tokio::time::{Instant, timeout_at};
+use tracing::info;
+
+use crate::book::{self, Book};
+use crate::error::{BadIds, PreferError};
+use crate::identity::{self, Container};
+use crate::lister::Listed;
+use crate::metrics::Source;
+use crate::own;
+use crate::resource::Resource;
+use crate::service::Desk;
+
+/// How long a pod that the kubelet knows may stay unknown here. The kubelet's watch and ours bring it within milliseconds of each
+/// other; the kubelet itself waits without a deadline, and admits no other pod meanwhile.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the kubelet asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) available: Vec<String>,
+    pub(crate) must: Vec<String>,
+    pub(crate) size: usize,
+}
+
+/// The ids for the container that is next.
+pub(crate) async fn prefer(desk: &Desk, resource: Resource, ask: &Ask) -> Result<Vec<String>, PreferError> {
+    let cards = |id: &String| {
+        resource.card(id).ok_or_else(|| BadIds::Unknown { resource: resource.name(), id: id.clone() })
+    };
+    let must = ask.must.iter().map(cards).collect::<Result<Vec<_>, _>>()?;
+    let deadline = Instant::now() + PATIENCE;
+    let mut changes = desk.book.changes();
+    loop {
+        changes.mark_unchanged();
+        let listed = desk.lister.list().await?;
+        let found = desk.book.read(|pods| identity::next(pods, &listed, resource, ask.size, &must));
+        let late = Instant::now() >= deadline;
+        // A pod that is not known yet may be the one that asks.
+        if !desk.book.behind(&listed) || late {
+            return match found.first() {
+                Some(container) => answer(desk, resource, ask, container, &listed),
+                None => {
+                    desk.counts.preferred(Source::None);
+                    Err(PreferError::Nobody { resource: resource.name(), size: ask.size })
+                }
+            };
+        }
+        // Either way it is looked again: then with the deadline behind it.
+        let _ = timeout_at(deadline, changes.changed()).await;
+    }
+}
+
+fn answer(
+    desk: &Desk,
+    resource: Resource,
+    ask: &Ask,
+    container: &Container,
+    listed: &[Listed],
+) -> Result<Vec<String>, PreferError> {
+    let Container { uid, name } = container;
+    let decided = desk.book.read(|pods| pods.get(uid).is_some_and(|entry| entry.record.is_some()));
+    if !decided {
+        decide(desk, uid, listed)?;
+    }
+    let ids = desk.book.read(|pods| {
+        let record = pods.get(uid).and_then(|entry| entry.record.as_ref());
+        let part = record.and_then(|record| record.decision.part(name));
+        let (_, _, from) = part.ok_or(PreferError::Nobody { resource: resource.name(), size: ask.size })?;
+        let taken = |card| PreferError::Taken { uid: uid.clone(), container: name.clone(), card };
+        pick(resource, &from, ask).map_err(taken)
+    })?;
+    desk.book.steered(uid, name, ids.iter().cloned().collect());
+    let own = desk.book.read(|pods| pods.get(uid).and_then(|e| e.record.as_ref()).is_some_and(|r| r.own));
+    desk.counts.preferred(if own { Source::Own } else { Source::Decision });
+    info!(uid, container = name, ?ids, own, "Devices for a container");
+    Ok(ids)
+}
+
+/// Nobody has decided about this pod: the node does.
+fn decide(desk: &Desk, uid: &str, listed: &[Listed]) -> Result<(), PreferError> {
+    adopt_all(&desk.book, desk, listed);
+    let inventory = desk.eyes.picture.borrow().inventory();
+    let decision = desk.book.read(|pods| {
+        let entry = pods.get(uid)?;
+        Some(own::decide(&book::ledger(pods, inventory, uid), entry, desk.settings.policy))
+    });
+    match decision {
+        Some(Ok(decision)) => {
+            desk.book.decide(uid, decision);
+            Ok(())
+        }
+        Some(Err(why)) => Err(PreferError::NoRoom { uid: uid.to_owned(), why: why.to_string() }),
+        None => Ok(()),
+    }
+}
+
+/// Pods that got their devices before there was a decision: what they have is what was decided.
+pub(crate) fn adopt_all(book: &Book, desk: &Desk, listed: &[Listed]) {
+    for pod in listed {
+        let inventory = desk.eyes.picture.borrow().inventory();
+        let adopted = book.read(|pods| {
+            let same = |entry: &&book::Entry| {
+                entry.pod.namespace == pod.namespace && entry.pod.name == pod.name && !entry.gone
+            };
+            let entry =
+                pods.values().find(same).filter(|entry| entry.record.is_none() && !entry.pod.finished)?;
+            let decision = own::adopt(&book::ledger(pods, inventory, &entry.pod.uid), entry, pod)?;
+            Some((entry.pod.uid.clone(), decision))
+        });
+        if let Some((uid, decision)) = adopted {
+            info!(uid, "The pod has its devices already: they are taken as decided");
+            book.decide(&uid, decision);
+        }
+    }
+}
+
+/// Ids of the container's cards: those it must have, and free ones of the cards that are its own; the card without a free one
+/// if that fails. The cards of a part begin with what earlier containers may leave and end with what this one gets anew.
+fn pick(resource: Resource, from: &[&CardId], ask: &Ask) -> Result<Vec<String>, CardId> {
+    let mut ids = ask.must.clone();
+    let mut free: BTreeSet<&String> = ask.available.iter().filter(|id| !ask.must.contains(id)).collect();
+    let fresh = ask.size.saturating_sub(ids.len()).min(from.len());
+    for card in &from[from.len() - fresh..] {
+        let id = free.iter().find(|id| resource.card(id).as_ref() == Some(*card)).copied();
+        let id = id.ok_or_else(|| (*card).clone())?;
+        free.remove(id);
+        ids.push(id.clone());
+    }
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_of_the_decided_cards_and_what_must_be_there_is() {
+        let cards = ["GPU-a", "GPU-b", "GPU-c"].map(|id| CardId::parse(id).unwrap());
+        let [a, b, c] = &cards;
+        let available = ["1-GPU-a", "4-GPU-b", "2-GPU-b", "0-GPU-c", "0-GPU-d"].map(String::from).to_vec();
+        let ask = |must: &[&str], size| Ask {
+            available: available.clone(),
+            must: must.iter().map(|id| (*id).to_owned()).collect(),
+            size,
+        };
+        let pick = |from: &[&CardId], ask: Ask| pick(Resource::Slices, from, &ask);
+        assert_eq!(pick(&[b, a], ask(&[], 2)).unwrap(), ["2-GPU-b", "1-GPU-a"]);
+        // An init container left a device of either `a` or `b`; the kubelet reuses it, and only `c` is new.
+        assert_eq!(pick(&[a, b, c], ask(&["4-GPU-b"], 2)).unwrap(), ["4-GPU-b", "0-GPU-c"]);
+        let gone = CardId::parse("GPU-z").unwrap();
+        assert_eq!(pick(&[a, &gone], ask(&[], 2)), Err(gone.clone()));
+    }
+}

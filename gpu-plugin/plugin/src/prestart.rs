@@ -1,0 +1,164 @@
+//! PreStartContainer: who is it, is it what was decided, and what is it created with. The last moment before the container.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ideal_gpu::ask::Share;
+use ideal_gpu::card::CardId;
+use ideal_gpu::decision::Decision;
+use tokio::time::{Instant, timeout_at};
+use tracing::info;
+
+use crate::book::Entry;
+use crate::error::{BadIds, StartError};
+use crate::identity::{self, Holder};
+use crate::limits::{self, Limits, Who};
+use crate::prefer;
+use crate::resource::Resource;
+use crate::service::Desk;
+
+/// How long it is waited for what is not known yet. The kubelet gives up after 30 s, and tries again by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long an init container's end may take to be told, where that decides between two shares.
+const INIT_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What a container gets.
+struct Grant {
+    entry: Entry,
+    container: String,
+    share: Share,
+}
+
+/// Prepares the start of the container that holds exactly these ids.
+pub(crate) async fn prepare(
+    desk: &Desk,
+    resource: Resource,
+    ids: BTreeSet<String>,
+) -> Result<(), StartError> {
+    let prepared = match known(desk, resource, &ids) {
+        Ok(()) => grant(desk, resource, &ids).await,
+        Err(unknown) => Err(unknown.into()),
+    };
+    let written = prepared.and_then(|grant| write(desk, resource, &ids, &grant));
+    if let Err(error) = &written {
+        desk.counts.refused(error.reason());
+    }
+    written
+}
+
+async fn grant(desk: &Desk, resource: Resource, ids: &BTreeSet<String>) -> Result<Grant, StartError> {
+    let started = Instant::now();
+    let mut changes = desk.book.changes();
+    loop {
+        changes.mark_unchanged();
+        let deadline = match look(desk, resource, ids, started).await {
+            Ok(Some(grant)) => return Ok(grant),
+            Ok(None) => started + INIT_PATIENCE,
+            Err(error) if Instant::now() >= started + PATIENCE => return Err(error),
+            Err(StartError::Stranger(_) | StartError::Undecided(_)) => started + PATIENCE,
+            Err(error) => return Err(error),
+        };
+        let _ = timeout_at(deadline, changes.changed()).await;
+    }
+}
+
+/// Looks once; `None` if an init container's end would tell more.
+async fn look(
+    desk: &Desk,
+    resource: Resource,
+    ids: &BTreeSet<String>,
+    started: Instant,
+) -> Result<Option<Grant>, StartError> {
+    let listed = desk.lister.list().await?;
+    let holder = desk.book.read(|pods| identity::holder(pods, &listed, resource, ids));
+    let (uid, containers) = match holder {
+        Holder::Pod { uid, containers } => (uid, containers),
+        Holder::Stranger { namespace, name } => {
+            return Err(StartError::Stranger(format!("{namespace}/{name}")));
+        }
+        Holder::Nobody => {
+            let ids = ids.iter().map(String::as_str).collect::<Vec<_>>();
+            return Err(StartError::Nobody(ids.join(", ")));
+        }
+    };
+    if desk.book.read(|pods| pods.get(&uid).is_some_and(|entry| entry.record.is_none())) {
+        prefer::adopt_all(&desk.book, desk, &listed);
+    }
+    let Some(entry) = desk.book.read(|pods| pods.get(&uid).cloned()) else {
+        return Err(StartError::Stranger(uid));
+    };
+    let Some(record) = &entry.record else { return Err(StartError::Undecided(uid)) };
+    if containers.is_empty() {
+        return Err(StartError::NoContainer(uid));
+    }
+    let cards: Vec<CardId> = ids.iter().filter_map(|id| resource.card(id)).collect();
+    let granted = match identity::starting(&entry, &containers) {
+        Ok(name) => Some((name.to_owned(), record.decision.grant(name, &cards)?)),
+        Err(several) => {
+            one_of(&record.decision, &several, &cards, Instant::now() >= started + INIT_PATIENCE)?
+        }
+    };
+    Ok(granted.map(|(container, share)| Grant { container, share, entry }))
+}
+
+/// A container and its share out of several that hold the same devices in turn. Where their shares differ and time is up, the
+/// last one gets the most that any of them has: the pod is charged with that anyway.
+fn one_of(
+    decision: &Decision,
+    several: &[&str],
+    cards: &[CardId],
+    late: bool,
+) -> Result<Option<(String, Share)>, StartError> {
+    let shares = several.iter().map(|name| decision.grant(name, cards)).collect::<Result<Vec<_>, _>>()?;
+    let (Some(last), Some(share)) = (several.last(), shares.first()) else { return Ok(None) };
+    if shares.iter().all(|other| other == share) {
+        return Ok(Some(((*last).to_owned(), *share)));
+    }
+    if !late {
+        return Ok(None);
+    }
+    let largest = shares.iter().fold(*share, |a, b| match (a, *b) {
+        (Share::Slice { core: c1, memory_mib: m1 }, Share::Slice { core: c2, memory_mib: m2 }) => {
+            Share::Slice { core: c1.max(c2), memory_mib: m1.max(m2) }
+        }
+        _ => Share::Whole,
+    });
+    Ok(Some(((*last).to_owned(), largest)))
+}
+
+/// Writes what the container is created with. The same again is nothing.
+fn write(desk: &Desk, resource: Resource, ids: &BTreeSet<String>, grant: &Grant) -> Result<(), StartError> {
+    let pod = &grant.entry.pod;
+    let picture = desk.eyes.picture.borrow().clone();
+    let mut cards: Vec<CardId> = ids.iter().filter_map(|id| resource.card(id)).collect();
+    // CUDA numbers the cards of a container as NVML does.
+    cards.sort_by_key(|id| {
+        picture.cards.iter().find(|card| card.id == *id).map_or(u32::MAX, |card| card.index)
+    });
+    let who = Who { uid: &pod.uid, namespace: &pod.namespace, pod: &pod.name, container: &grant.container };
+    if let Some(limits) = Limits::new(who, &cards, grant.share) {
+        let slots: Vec<&str> = ids.iter().map(String::as_str).collect();
+        limits::write(&desk.settings.places.state, &limits, &slots)?;
+    }
+    if !desk.settings.no_cdi {
+        desk.settings.places.write_specs(&picture.with_minors())?;
+    }
+    desk.book.started(&pod.uid, &grant.container, &cards);
+    info!(uid = pod.uid, pod = pod.name, container = grant.container, ?ids, share = ?grant.share, "A container starts");
+    Ok(())
+}
+
+/// Ids of a request, all of them of cards that are known.
+pub(crate) fn known<'a>(
+    desk: &Desk,
+    resource: Resource,
+    ids: impl IntoIterator<Item = &'a String>,
+) -> Result<(), BadIds> {
+    let picture = desk.eyes.picture.borrow();
+    let known = |id: &String| resource.card(id).is_some_and(|card| picture.minors.contains_key(&card));
+    match ids.into_iter().find(|id| !known(id)) {
+        Some(id) => Err(BadIds::Unknown { resource: resource.name(), id: id.clone() }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,159 @@
+//! Puts the plugin together and serves until told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cards::{Driver, Nvml};
+use ideal_gpu::place::Policy;
+use serve::admin::{self, Ready};
+use serve::metrics::Metrics;
+use serve::shutdown;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+pub use crate::api::ConfigError;
+use crate::args::Args;
+use crate::book::Book;
+use crate::cdi::Places;
+use crate::driver::{self, Eyes};
+use crate::kubelet::{self, Socket};
+use crate::lister::Lister;
+use crate::metrics::{Counts, Scrape};
+use crate::resource::Resource;
+use crate::service::{Desk, Settings};
+use crate::{api, node, pods};
+
+/// Threads for blocking work: name look-ups only.
+const THREADS: usize = 2;
+
+/// Stack of such a thread in bytes.
+const STACK: usize = 256 << 10;
+
+/// Why the plugin cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The state folder.
+    #[error("the state folder: {0}")]
+    State(String),
+    /// The way to the API server.
+    #[error(transparent)]
+    Api(#[from] ConfigError),
+    /// The admin port, signals, threads or the runtime.
+    #[error("{0}")]
+    Io(&'static str, #[source] std::io::Error),
+}
+
+/// Runs the plugin until SIGTERM.
+pub fn run(args: Args) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(THREADS)
+        .thread_stack_size(STACK)
+        .build();
+    let driver = Box::new(Nvml::new(&args.nvml_library));
+    let all = async {
+        let token = shutdown::on_signal().map_err(|e| RunError::Io("signals cannot be handled", e))?;
+        serve(args, driver, token).await
+    };
+    runtime.map_err(|e| RunError::Io("the runtime cannot start", e))?.block_on(all)
+}
+
+/// Serves with this driver until `token` fires.
+pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken) -> Result<(), RunError> {
+    let client = api::client(&args).await?;
+    let book = Book::open(args.state_dir.clone()).map_err(|e| RunError::State(serve::chain::chain(&e)))?;
+    let eyes = driver::start(driver, args.memory_overcommit)
+        .map_err(|e| RunError::Io("the thread of the cards cannot start", e))?;
+    let (metrics, counts) = (Metrics::default(), Counts::default());
+    metrics.register(|registry| {
+        counts.register(registry);
+        let scrape = Scrape { eyes: eyes.clone(), book: book.clone() };
+        registry.register_collector(Box::new(scrape));
+    });
+    let ready = Ready::not_yet("the kubelet has not been told yet");
+    let bound = admin::serve(args.admin_address, metrics.clone(), ready.clone(), token.clone()).await;
+    bound.map_err(|e| RunError::Io("the admin port cannot be served", e))?;
+
+    let desk = Desk {
+        settings: Arc::new(settings(&args)),
+        eyes: eyes.clone(),
+        book: book.clone(),
+        lister: Lister::new(args.kubelet_dir.join("pod-resources/kubelet.sock")),
+        counts,
+    };
+    tokio::spawn(token.clone().run_until_cancelled_owned(pods::follow(
+        client.clone(),
+        args.node_name.clone(),
+        book.clone(),
+    )));
+    if token.run_until_cancelled(eyes.opened()).await.is_none() {
+        return Ok(());
+    }
+    // What follows the API server ends with the runtime: there is nothing to finish.
+    tokio::spawn(token.clone().run_until_cancelled_owned(pods::publish(client.clone(), book.clone())));
+    tokio::spawn(token.clone().run_until_cancelled_owned(node::keep(
+        client,
+        args.node_name.clone(),
+        eyes.clone(),
+    )));
+    tokio::spawn(pods::sweep(book, desk.lister.clone(), token.clone()));
+    tokio::spawn(token.clone().run_until_cancelled_owned(keep_specs(desk.clone())));
+    sockets(&args, &desk, &metrics, ready, token).await;
+    Ok(())
+}
+
+fn settings(args: &Args) -> Settings {
+    Settings {
+        places: Places {
+            state: args.state_dir.clone(),
+            cdi: args.cdi_dir.clone(),
+            driver_root: args.driver_root.clone(),
+        },
+        no_cdi: args.no_cdi,
+        policy: Policy::parse(&args.card_policy).unwrap_or_default(),
+    }
+}
+
+/// Serves each resource until the token fires.
+async fn sockets(args: &Args, desk: &Desk, metrics: &Metrics, ready: Ready, token: CancellationToken) {
+    let mut running = JoinSet::new();
+    let mut known = Vec::new();
+    let resources = Resource::ALL.into_iter().filter(|r| *r == Resource::Slices || !args.no_whole_cards);
+    for resource in resources {
+        let (registered, is_registered) = watch::channel(false);
+        known.push((resource, is_registered));
+        let socket = Socket {
+            folder: args.kubelet_dir.join("device-plugins"),
+            resource,
+            desk: desk.clone(),
+            metrics: metrics.clone(),
+            registered,
+        };
+        running.spawn(socket.run(token.clone()));
+    }
+    running.spawn(kubelet::tell_ready(ready, desk.clone(), known, token));
+    while running.join_next().await.is_some() {}
+}
+
+/// Keeps the CDI specs those of the cards.
+async fn keep_specs(desk: Desk) {
+    let Eyes { mut picture, .. } = desk.eyes.clone();
+    loop {
+        let cards = picture.borrow_and_update().with_minors();
+        if !desk.settings.no_cdi
+            && let Err(error) = desk.settings.places.write_specs(&cards)
+        {
+            warn!(
+                error = serve::chain::chain(&error),
+                "The CDI specs cannot be written; tried again at the next start of a container"
+            );
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            continue;
+        }
+        if picture.changed().await.is_err() {
+            return;
+        }
+    }
+}

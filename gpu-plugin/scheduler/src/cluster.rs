@@ -1,0 +1,361 @@
+//! What is known of the cluster: every node's cards, every pod on them, and what this program has promised. It is rebuilt
+//! from the API server alone; nothing is kept elsewhere.
+//!
+//! The order of the watch's news and of our own binds is not fixed, so every pod carries the number of the listing during
+//! which it was last heard of: a listing may only take away what is older than itself.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use ideal_gpu::card::{CardId, Inventory};
+use ideal_gpu::decision::Decision;
+use ideal_gpu::ledger::{Node, Used};
+use ideal_gpu::names::CARDS;
+use ideal_gpu::place::{Policy, Why, place};
+use k8s_openapi::api::core::v1;
+use tokio::time::Instant;
+
+use crate::pod::{self, Request};
+
+/// Where a pod is, as far as its cards are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Nowhere yet.
+    Unbound,
+    /// A Binding with this decision is on its way since then, or its outcome is not known.
+    Promised { node: String, decision: Decision, sent: Instant },
+    /// Bound; its cards are counted there.
+    Bound { node: String },
+}
+
+/// A pod that asks for cards and has not ended.
+struct Known {
+    namespace: String,
+    name: String,
+    /// `None` for a pod whose request cannot be read; it may be bound all the same.
+    request: Option<Arc<Request>>,
+    place: Place,
+    /// The listing of pods during which it was last heard of.
+    heard: u64,
+}
+
+#[derive(Default)]
+struct State {
+    nodes: HashMap<String, Node>,
+    /// The nodes that exist; others are here only because pods name them.
+    existing: HashSet<String>,
+    pods: HashMap<String, Known>,
+    /// Number of the current listing of pods.
+    listing: u64,
+}
+
+/// The cluster, behind one lock that nobody holds across an await.
+#[derive(Default)]
+pub struct Cluster {
+    state: RwLock<State>,
+}
+
+/// Why no cards can be promised.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoPromise {
+    /// They do not fit (any more).
+    #[error("node {node}: {why}")]
+    Full { node: String, why: Why },
+    /// It is bound.
+    #[error("the pod is bound to {0} already")]
+    Bound(String),
+    /// An earlier Binding may still arrive.
+    #[error("the outcome of an earlier binding to {0} is not known yet")]
+    Elsewhere(String),
+    /// It is gone, or never was.
+    #[error("the pod is not known, or asks for no cards")]
+    Unknown,
+}
+
+/// A promise that is open.
+pub(crate) struct Promise {
+    pub(crate) uid: String,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    /// When its Binding was last sent.
+    pub(crate) sent: Instant,
+}
+
+/// One card, for metrics.
+pub(crate) struct CardUse<'a> {
+    pub(crate) node: &'a str,
+    pub(crate) card: &'a CardId,
+    pub(crate) memory_mib: u64,
+    pub(crate) used: Used,
+}
+
+impl Cluster {
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A node as the API server tells it. Cards that cannot be read are as none: nothing new goes there.
+    pub(crate) fn apply_node(&self, node: &v1::Node) {
+        let Some(name) = node.metadata.name.as_deref() else { return };
+        let text = node.metadata.annotations.as_ref().and_then(|annotations| annotations.get(CARDS));
+        let inventory = text.map_or_else(Inventory::default, |text| {
+            Inventory::parse(text).unwrap_or_else(|error| {
+                tracing::warn!(node = name, %error, "The node's cards cannot be read");
+                Inventory::default()
+            })
+        });
+        let mut state = self.write();
+        state.existing.insert(name.to_owned());
+        let same = state.nodes.get(name).is_some_and(|node| node.cards() == inventory.cards);
+        if !same {
+            tracing::info!(node = name, cards = inventory.cards.len(), "A node's cards");
+            state.nodes.entry(name.to_owned()).or_default().set_inventory(inventory);
+        }
+    }
+
+    /// A node that is gone; pods that still name it stay counted.
+    pub(crate) fn forget_node(&self, name: &str) {
+        self.write().forget_node(name);
+    }
+
+    /// A complete listing of nodes has ended.
+    pub(crate) fn keep_nodes(&self, listed: &HashSet<String>) {
+        let mut state = self.write();
+        let gone: Vec<String> = state.existing.difference(listed).cloned().collect();
+        gone.iter().for_each(|name| state.forget_node(name));
+    }
+
+    /// A pod as the API server tells it, by listing, watch or request.
+    pub(crate) fn apply_pod(&self, pod: &v1::Pod) {
+        let Some(uid) = pod.metadata.uid.as_deref() else { return };
+        let request = match pod::ask(pod) {
+            Ok(ask) if ask.containers.is_empty() => None,
+            Ok(ask) => {
+                let policies = pod::policies(pod).unwrap_or_default();
+                let plan = ideal_gpu::plan::Plan::of(&ask);
+                Some(Some(Arc::new(Request { ask, plan, policies })))
+            }
+            Err(_) if pod::names_ours(pod) => Some(None),
+            Err(_) => None,
+        };
+        let mut state = self.write();
+        match request {
+            Some(request) if !pod::finished(pod) => state.apply_pod(uid, pod, request),
+            _ => state.forget_pod(uid),
+        }
+    }
+
+    /// A pod that is gone: what it held is free.
+    pub(crate) fn forget_pod(&self, uid: &str) {
+        self.write().forget_pod(uid);
+    }
+
+    /// A listing of pods starts; its number.
+    pub(crate) fn listing_starts(&self) -> u64 {
+        let mut state = self.write();
+        state.listing += 1;
+        state.listing
+    }
+
+    /// A complete listing of pods has ended: pods not heard of since it started are gone, but for those whose Binding is on
+    /// its way; of those its answer will tell.
+    pub(crate) fn listing_ends(&self, listing: u64) {
+        let mut state = self.write();
+        let gone = |known: &Known| known.heard < listing && !matches!(known.place, Place::Promised { .. });
+        let gone: Vec<String> =
+            state.pods.iter().filter(|(_, known)| gone(known)).map(|(uid, _)| uid.clone()).collect();
+        gone.iter().for_each(|uid| state.forget_pod(uid));
+    }
+
+    /// Runs `look` with each node in turn, under one read lock.
+    pub(crate) fn with_nodes<'n, T>(
+        &self,
+        names: impl Iterator<Item = &'n str>,
+        mut look: impl FnMut(&'n str, Option<&Node>) -> T,
+    ) -> Vec<T> {
+        let state = self.read();
+        names.map(|name| look(name, state.nodes.get(name))).collect()
+    }
+
+    /// The pod's request; `None` if it is not known.
+    pub(crate) fn request(&self, uid: &str) -> Option<Arc<Request>> {
+        self.read().pods.get(uid)?.request.clone()
+    }
+
+    /// Whether the pod is known at all, readable or not.
+    pub(crate) fn knows(&self, uid: &str) -> bool {
+        self.read().pods.contains_key(uid)
+    }
+
+    /// Where the pod is.
+    pub(crate) fn place(&self, uid: &str) -> Option<Place> {
+        self.read().pods.get(uid).map(|known| known.place.clone())
+    }
+
+    /// Chooses cards on the node and counts them at once. A promise that is still open is given again, unchanged.
+    pub(crate) fn promise(&self, uid: &str, node: &str, policy: Policy) -> Result<Decision, NoPromise> {
+        let mut state = self.write();
+        let State { nodes, pods, listing, .. } = &mut *state;
+        let known = pods.get_mut(uid).ok_or(NoPromise::Unknown)?;
+        let request = known.request.clone().ok_or(NoPromise::Unknown)?;
+        match &mut known.place {
+            Place::Unbound => {}
+            Place::Promised { node: earlier, decision, sent } if earlier == node => {
+                *sent = Instant::now();
+                return Ok(decision.clone());
+            }
+            Place::Promised { node, .. } => return Err(NoPromise::Elsewhere(node.clone())),
+            Place::Bound { node } => return Err(NoPromise::Bound(node.clone())),
+        }
+        let full = |why| NoPromise::Full { node: node.to_owned(), why };
+        let ledger = nodes.get_mut(node).ok_or_else(|| full(Why::NoCards))?;
+        let cards = place(ledger, &request.plan, policy).map_err(full)?;
+        let decision = Decision::new(uid, &request.ask, &request.plan, &cards);
+        ledger.add(uid, decision.charge());
+        known.place =
+            Place::Promised { node: node.to_owned(), decision: decision.clone(), sent: Instant::now() };
+        known.heard = *listing;
+        Ok(decision)
+    }
+
+    /// The Binding was carried out.
+    pub(crate) fn kept(&self, uid: &str) {
+        let mut state = self.write();
+        let listing = state.listing;
+        let Some(known) = state.pods.get_mut(uid) else { return };
+        if let Place::Promised { node, .. } = &known.place {
+            known.place = Place::Bound { node: node.clone() };
+            known.heard = listing;
+        }
+    }
+
+    /// The Binding was refused, or can no longer arrive: the cards are free. A pod that the watch has shown bound stays so.
+    pub(crate) fn give_back(&self, uid: &str) {
+        let mut state = self.write();
+        let State { nodes, pods, .. } = &mut *state;
+        let Some(known) = pods.get_mut(uid) else { return };
+        if let Place::Promised { node, .. } = &known.place {
+            if let Some(node) = nodes.get_mut(node) {
+                node.remove(uid);
+            }
+            known.place = Place::Unbound;
+        }
+    }
+
+    /// Promises that are open.
+    pub(crate) fn promises(&self) -> Vec<Promise> {
+        let open = |(uid, known): (&String, &Known)| match known.place {
+            Place::Promised { sent, .. } => Some(Promise {
+                uid: uid.clone(),
+                namespace: known.namespace.clone(),
+                name: known.name.clone(),
+                sent,
+            }),
+            _ => None,
+        };
+        self.read().pods.iter().filter_map(open).collect()
+    }
+
+    /// Shows every card, for metrics.
+    pub(crate) fn each_card(&self, mut show: impl FnMut(CardUse<'_>)) {
+        for (node, ledger) in &self.read().nodes {
+            for (card, used) in ledger.cards().iter().zip(ledger.used()) {
+                show(CardUse { node, card: &card.id, memory_mib: card.memory_mib, used: *used });
+            }
+        }
+    }
+
+    /// Pods that hold cards or are promised some, and pods whose cards nobody knows.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let state = self.read();
+        let undecided = state.nodes.values().map(Node::undecided).sum();
+        let placed = state.pods.values().filter(|known| known.place != Place::Unbound).count();
+        (placed, undecided)
+    }
+}
+
+impl State {
+    fn forget_node(&mut self, name: &str) {
+        self.existing.remove(name);
+        if let Some(node) = self.nodes.get_mut(name) {
+            node.set_inventory(Inventory::default());
+        }
+        self.tidy(name);
+    }
+
+    /// Drops what is remembered of a node that neither exists nor has pods.
+    fn tidy(&mut self, name: &str) {
+        let empty = |node: &Node| node.pods().next().is_none() && node.undecided() == 0;
+        if !self.existing.contains(name) && self.nodes.get(name).is_some_and(empty) {
+            self.nodes.remove(name);
+        }
+    }
+
+    fn forget_pod(&mut self, uid: &str) {
+        let Some(known) = self.pods.remove(uid) else { return };
+        if let Place::Promised { node, .. } | Place::Bound { node } = known.place {
+            self.uncount(uid, &node);
+        }
+    }
+
+    fn uncount(&mut self, uid: &str, node: &str) {
+        if let Some(ledger) = self.nodes.get_mut(node) {
+            ledger.remove(uid);
+        }
+        self.tidy(node);
+    }
+
+    fn apply_pod(&mut self, uid: &str, pod: &v1::Pod, request: Option<Arc<Request>>) {
+        let before = self.pods.get(uid).map(|known| (known.place.clone(), known.heard));
+        let place = match (pod::node(pod), before) {
+            (Some(node), before) => {
+                if let Some((Place::Promised { node: was, .. } | Place::Bound { node: was }, _)) = before
+                    && was != node
+                {
+                    self.uncount(uid, &was);
+                }
+                self.count(uid, node, pod, request.as_deref());
+                Place::Bound { node: node.to_owned() }
+            }
+            // News from before our own Binding: what we did is later.
+            (None, Some((place, _))) => place,
+            (None, None) => Place::Unbound,
+        };
+        let (namespace, name) = (&pod.metadata.namespace, &pod.metadata.name);
+        let known = Known {
+            namespace: namespace.clone().unwrap_or_default(),
+            name: name.clone().unwrap_or_default(),
+            request,
+            place,
+            heard: self.listing,
+        };
+        self.pods.insert(uid.to_owned(), known);
+    }
+
+    /// Counts a bound pod by its decision, if it has one that follows from what it asks for.
+    fn count(&mut self, uid: &str, node: &str, pod: &v1::Pod, request: Option<&Request>) {
+        let decided = match (pod::decision(pod), request) {
+            (Some(text), Some(request)) => {
+                let decision = Decision::parse(text, uid)
+                    .and_then(|decision| decision.check(uid, &request.ask).map(|()| decision));
+                decision
+                    .inspect_err(|error| tracing::warn!(uid, node, %error, "A decision that cannot be used"))
+                    .ok()
+            }
+            _ => None,
+        };
+        let ledger = self.nodes.entry(node.to_owned()).or_default();
+        match (decided, request) {
+            (Some(decision), _) => ledger.add(uid, decision.charge()),
+            (None, Some(request)) => ledger.add_undecided(uid, request.plan.devices()),
+            (None, None) => ledger.add_undecided(uid, pod::devices_named(pod)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! `ideal-gpu-scheduler`: finds cards for pods and binds them, as an extender of kube-scheduler, and keeps requests that no
+//! node could satisfy out of the cluster, as an admission webhook. The arithmetic is the crate `ideal-gpu`'s.
+//!
+//! Imports point one way: `quantity` ← `pod` ← `cluster` ← (`filter`, `prioritize`, `bind`) ← `http` ← `run`.
+
+pub mod args;
+pub mod bind;
+pub mod certs;
+pub mod cluster;
+mod filter;
+pub mod http;
+pub mod leader;
+pub mod metrics;
+mod pod;
+pub mod prioritize;
+mod quantity;
+mod review;
+pub mod run;
+pub mod tls;
+pub mod watch;
+pub mod webhook;
+pub mod wire;

@@ -1,0 +1,18 @@
+//! `ideal-gpu-scheduler`.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use ideal_gpu_scheduler::{args::Args, run::run};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    args.log.init("ideal-gpu-scheduler", env!("CARGO_PKG_VERSION"));
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = serve::chain::chain(&error), "Ending");
+            ExitCode::FAILURE
+        }
+    }
+}
