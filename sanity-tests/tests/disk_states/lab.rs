@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Whence, lseek};
@@ -93,8 +94,12 @@ impl Loop {
     /// Puts another image under the same name: the kernel counts a new `diskseq`.
     pub(crate) fn replace(&mut self, image: &Path) {
         self.detach();
-        run("losetup", &[&self.dev(), path(image)]);
-        self.attached = true;
+        // Whoever looks at new disks (udev) may still have the old one open: it is gone at the last close.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let args = [&self.dev(), path(image)];
+        let attach = || Command::new("losetup").args(args).stderr(Stdio::null()).status().unwrap().success();
+        self.attached = std::iter::repeat_with(attach).any(|done| done || Instant::now() > deadline);
+        assert!(Path::new(&format!("/sys/block/{}/loop", self.name)).exists(), "{} stays busy", self.name);
     }
 
     /// Takes the device away; the kernel does it at the last close.
