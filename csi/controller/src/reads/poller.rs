@@ -10,7 +10,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Answer, Query, Question, ask};
+use super::{Answer, HANGS, Query, Question, ask};
 
 /// Somebody who waits: what for, and where the looks go. Gone when the receiver is dropped.
 pub(super) struct Waiter {
@@ -40,9 +40,11 @@ pub(super) async fn run(
 ) {
     let mut waiters: HashMap<u64, Waiter> = HashMap::new();
     let mut looks = FuturesUnordered::new();
-    let mut number = 0;
+    let (mut number, mut looked) = (0, Instant::now());
     loop {
         let tick = waiters.values().filter_map(|waiter| waiter.next).min();
+        // A tick waits for the looks of the one before: a request that stands in line behind writes is not asked again.
+        let tick = tick.map(|tick| if looks.is_empty() { tick } else { tick.max(looked + HANGS) });
         tokio::select! {
             arrived = waiting.recv() => {
                 // The reader is gone: nobody can wait any more.
@@ -58,6 +60,7 @@ pub(super) async fn run(
                 if !waiters.values().any(|waiter| waiter.next.is_some_and(|next| next <= now)) {
                     continue;
                 }
+                looked = now;
                 // Everybody who waits is asked for, in one batch.
                 for (number, waiter) in &mut waiters {
                     if waiter.next.take().is_some() {
