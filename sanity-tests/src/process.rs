@@ -199,7 +199,8 @@ fn admin_address(log: &str) -> Option<SocketAddr> {
     address.split([' ', '"', ',']).next()?.parse().ok()
 }
 
-async fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+/// What the admin port answers, head and body.
+pub async fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = tokio::net::TcpStream::connect(address).await?;
     stream.write_all(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes()).await?;
     let mut reply = String::new();

@@ -51,6 +51,17 @@ pub struct Node {
     pub kubelet: Kubelet,
 }
 
+impl Node {
+    /// The device, `/dev/…`, that the machine shows with this serial now.
+    pub fn device(&self, serial: &str) -> Option<String> {
+        let shows =
+            |path: &Path| std::fs::read_to_string(path.join("serial")).is_ok_and(|s| s.trim() == serial);
+        let mut entries = std::fs::read_dir(self.root.join("sys/block")).ok()?.flatten();
+        let found = entries.find(|entry| shows(&entry.path()))?;
+        Some(format!("/dev/{}", found.file_name().to_string_lossy()))
+    }
+}
+
 /// Everything, running. Dropping it kills the programs; mounts and devices are the caller's to take down before.
 pub struct Stack {
     /// URL of the simulator.

@@ -5,7 +5,7 @@
 use eck_csi::context::PublishContext;
 use eck_csi::driver::GIB;
 use eck_csi::volume::{NodeId, VolumeId};
-use ecx::api::{AttachDisk, Disk, GetJob, Group};
+use ecx::api::{AttachDisk, Disk, Group};
 
 use crate::driver::Driver;
 use crate::error::AttachError;
@@ -114,7 +114,7 @@ async fn act(
         Err(source) => return Err(AttachError::Cloud { disk: disk.disk_id, source }),
     };
     let now = settled(driver, machine, &disk).await?;
-    if now.disk_status.group() == Group::Settled && failed(driver, machine, job).await {
+    if now.disk_status.group() == Group::Settled && driver.job_failed(&machine.region, job).await {
         return Err(AttachError::JobFailed { disk: now.disk_id });
     }
     Ok(now)
@@ -132,13 +132,6 @@ async fn settled(driver: &Driver, machine: &Machine, disk: &Disk) -> Result<Disk
     let waited = driver.reader.settled(&machine.region, &disk.disk_id).await;
     let now = waited.map_err(|source| AttachError::Wait { disk: disk.disk_id.clone(), source })?;
     now.ok_or_else(|| AttachError::NoVolume(disk.disk_id.clone()))
-}
-
-/// Whether the cloud says that the job failed; a job nobody knows did not.
-async fn failed(driver: &Driver, machine: &Machine, job: Option<String>) -> bool {
-    let Some(job_id) = job else { return false };
-    let query = GetJob { region_id: machine.region.to_string(), job_id };
-    driver.client.get_job(&query).await.is_ok_and(|job| job.status == 2)
 }
 
 #[cfg(test)]

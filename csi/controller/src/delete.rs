@@ -6,6 +6,7 @@ use ecx::token;
 
 use crate::driver::Driver;
 use crate::error::DeleteError;
+use crate::name::order_subject;
 use crate::reads::{Query, Verdict};
 
 /// A refund whose order fails is ordered anew, each time with a token of its own, so often.
@@ -30,8 +31,7 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
     for attempt in 1..=ATTEMPTS {
         let mut order = None;
         if decide(&disk)? == Plan::Refund {
-            // The first attempt's token is the disk's alone; later ones count.
-            let subject = if attempt == 1 { id.to_string() } else { format!("{id}#{attempt}") };
+            let subject = order_subject(&id, attempt);
             let client_token = token::delete(&driver.cluster, &subject);
             let body = DeleteDisk { client_token, region_id: region.to_string(), disk_id: id.to_string() };
             order = match driver.client.delete_disk(&body).await {

@@ -1,7 +1,7 @@
 //! ControllerUnpublishVolume: success only when the disk is proven not to be on that machine.
 
 use eck_csi::volume::{DiskId, NodeId, Region, VolumeId};
-use ecx::api::{AttachDisk, Disk, GetJob, Group};
+use ecx::api::{AttachDisk, Disk, Group};
 
 use crate::driver::Driver;
 use crate::error::DetachError;
@@ -108,11 +108,8 @@ async fn act(
     let waited = driver.reader.settled(region, &id).await;
     let now = waited.map_err(|source| DetachError::Wait { disk: id.clone(), source })?;
     let held = now.as_ref().is_some_and(|d| d.holders().contains(&instance));
-    if let (true, Some(job_id)) = (held, job) {
-        let query = GetJob { region_id: region.to_string(), job_id };
-        if driver.client.get_job(&query).await.is_ok_and(|job| job.status == 2) {
-            return Err(DetachError::JobFailed { disk: id, instance: instance.to_owned() });
-        }
+    if held && driver.job_failed(region, job).await {
+        return Err(DetachError::JobFailed { disk: id, instance: instance.to_owned() });
     }
     Ok(now)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use eck_csi::volume::Region;
 use ecx::Client;
+use ecx::api::GetJob;
 
 use crate::nodes::Nodes;
 use crate::places::Places;
@@ -26,6 +27,13 @@ impl Driver {
         let reader = Reader::new(Arc::clone(&client));
         let places = Places::new(regions);
         Self { client, reader, places, nodes: Nodes::default(), slots: Slots::default(), cluster }
+    }
+
+    /// Whether the cloud says that an attach's or detach's job failed; a job nobody knows did not.
+    pub(crate) async fn job_failed(&self, region: &Region, job: Option<String>) -> bool {
+        let Some(job_id) = job else { return false };
+        let query = GetJob { region_id: region.to_string(), job_id };
+        self.client.get_job(&query).await.is_ok_and(|job| job.status == 2)
     }
 
     /// The disk type that a StorageClass's type means.

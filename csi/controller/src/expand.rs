@@ -8,6 +8,7 @@ use ecx::token;
 
 use crate::driver::Driver;
 use crate::error::ExpandError;
+use crate::name::order_subject;
 
 /// An order that fails is ordered anew, each time with a token of its own, so often.
 const ATTEMPTS: u32 = 3;
@@ -37,8 +38,7 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
             }
             Plan::Grow => {
                 attempt += 1;
-                // The first attempt's token is the size's alone; later ones count.
-                let subject = if attempt == 1 { id.to_string() } else { format!("{id}#{attempt}") };
+                let subject = order_subject(&id, attempt);
                 let body = ResizeDisk {
                     client_token: token::resize(&driver.cluster, &subject, size.min_gib),
                     region_id: region.to_string(),

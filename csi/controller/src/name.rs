@@ -1,5 +1,6 @@
-//! From a CSI volume name to a disk name.
+//! From a CSI volume name to a disk name, and from a disk to the subject of an order's client token.
 
+use eck_csi::volume::DiskId;
 use uuid::Uuid;
 
 /// Namespace of hashed names: a UUID v4 drawn once; changing it would lose the disks of volumes under way.
@@ -14,6 +15,12 @@ pub(crate) fn disk_name(volume: &str) -> String {
     } else {
         format!("eck-{}", Uuid::new_v5(&NAMESPACE, volume.as_bytes()))
     }
+}
+
+/// What the client token of an order about a disk is made from: the first attempt's is the disk's alone, later ones count, so
+/// that an order that failed can be ordered anew.
+pub(crate) fn order_subject(disk: &DiskId, attempt: u32) -> String {
+    if attempt == 1 { disk.to_string() } else { format!("{disk}#{attempt}") }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-mod sysfs;
+pub mod sysfs;
 
 /// `O_EXCL` of Linux on every architecture we run on (asm-generic/fcntl.h): on a block device it asks for exclusive use.
 const O_EXCL: i32 = 0o200;

@@ -17,8 +17,7 @@ pub(crate) fn expand(
     deadline: Instant,
 ) -> Result<u64, ExpandError> {
     let not_there = || ExpandError::NotThere { volume: volume.to_string(), path: q.path.clone() };
-    let known = PublishContext::new(q.disk.clone(), 1);
-    if host.devices(&known.serials)?.is_empty() {
+    if host.devices(&q.disk.serials())?.is_empty() {
         return Err(not_there());
     }
     let node = host.node_at(&q.path)?;
@@ -26,7 +25,7 @@ pub(crate) fn expand(
     if node.is_none() && mount.is_none() {
         return Err(not_there());
     }
-    let want = PublishContext { size_bytes: q.bytes.max(1), ..known };
+    let want = PublishContext::new(q.disk.clone(), q.bytes.max(1));
     let device = host.wait_for_device(&want, deadline)?;
     let number = (device.major, device.minor);
     match (node, mount) {

@@ -13,8 +13,6 @@
 
 use std::time::Instant;
 
-use eck_csi::context::PublishContext;
-use eck_csi::driver::MIN_DISK_GIB;
 use eck_csi::volume::{FsType, VolumeId};
 use std::path::Path;
 
@@ -151,8 +149,7 @@ pub(crate) fn unstage(host: &impl Host, volume: &VolumeId, staging: &Path) -> Re
     host.unmount(staging)?;
     // A volume whose disk is not here (any more) is held by nobody here.
     let Some(disk) = volume.disk() else { return Ok(()) };
-    let serials = PublishContext::new(disk, MIN_DISK_GIB).serials;
-    for device in host.devices(&serials)? {
+    for device in host.devices(&disk.serials())? {
         if host.in_use(&device)? {
             let table = host.mounts()?;
             let mounts = table.of((device.major, device.minor)).map(|m| m.target.display().to_string());

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use eck_csi::context::PublishContext;
 use eck_csi::volume::DiskId;
 
 use crate::error::StatsError;
@@ -19,8 +18,7 @@ pub(crate) enum Stats {
 
 /// Looks; may hang as long as the file system does.
 pub(crate) fn stats(host: &impl Host, disk: &DiskId, path: &Path) -> Result<Stats, StatsError> {
-    let serials = PublishContext::new(disk.clone(), 1).serials;
-    let devices = host.devices(&serials)?;
+    let devices = host.devices(&disk.serials())?;
     let is_ours = |number: (u64, u64)| devices.iter().find(|d| (d.major, d.minor) == number);
     let mount = host.mounts()?.at(path).cloned();
     let not_there = || StatsError::NotThere { path: path.to_owned() };

@@ -16,8 +16,8 @@ use sanity_tests::sidecar::{Ask, Claim, Patience, Told};
 use sanity_tests::stack::{Plan, Stack};
 use tonic::Status;
 
-/// Bytes that are written into the volume.
-const PAYLOAD: &str = "64M";
+/// MiB that are written into the volume.
+const PAYLOAD: u32 = 64;
 
 #[derive(Debug, thiserror::Error)]
 enum Failed {
@@ -75,17 +75,6 @@ fn checksum(file: &Path) -> Result<String, Failed> {
     Ok(sh("sha256sum", &[&file.to_string_lossy()])?.split(' ').next().unwrap_or_default().to_owned())
 }
 
-/// The loop device that the machine shows with the serial.
-fn device(root: &Path, serial: &str) -> Result<String, Failed> {
-    let block = root.join("sys/block");
-    let entries = std::fs::read_dir(&block).map_err(|e| Failed::Io(block.display().to_string(), e))?;
-    let shows = |path: &Path| std::fs::read_to_string(path.join("serial")).is_ok_and(|s| s.trim() == serial);
-    let found = entries.flatten().find(|entry| shows(&entry.path()));
-    let found =
-        found.ok_or_else(|| Failed::Unproven(format!("no disk with serial {serial} in {}", block.display())));
-    Ok(format!("/dev/{}", found?.file_name().to_string_lossy()))
-}
-
 /// What travels through the steps.
 struct Life {
     stack: Stack,
@@ -101,6 +90,12 @@ struct Life {
 impl Life {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join("kubelet").join(name)
+    }
+
+    fn device(&self, node: usize) -> Result<String, Failed> {
+        let shown = self.stack.nodes[node].device(&self.serial);
+        shown
+            .ok_or_else(|| Failed::Unproven(format!("the machine shows no disk with serial {}", self.serial)))
     }
 
     async fn create(&mut self) -> Result<(), Failed> {
@@ -129,7 +124,7 @@ impl Life {
             return Err(Failed::Unproven("no publish context".to_owned()));
         };
         self.volume.publish = context;
-        let device = device(&self.stack.nodes[node].root, &self.serial)?;
+        let device = self.device(node)?;
         let proof = format!("serial {} is {device} on {node_id}", self.serial);
         self.steps.done(started, &format!("attach to node {}", node + 1), &proof);
         Ok(())
@@ -140,7 +135,7 @@ impl Life {
         let kubelet = self.stack.nodes[node].kubelet.clone();
         let staged = kubelet.stage(&self.volume, &staging, &Use::mount(self.fs)).await;
         staged.map_err(rpc("NodeStageVolume"))?;
-        let device = device(&self.stack.nodes[node].root, &self.serial)?;
+        let device = self.device(node)?;
         let uuid = sh("blkid", &["-p", "-s", "UUID", "-o", "value", &device])?;
         let what = if self.uuid.is_empty() {
             "stage: blank, so formatted, mounted"
@@ -169,16 +164,10 @@ impl Life {
         let text = file.to_string_lossy();
         sh(
             "dd",
-            &[
-                "if=/dev/urandom",
-                &format!("of={text}"),
-                "bs=1M",
-                &format!("count={}", &PAYLOAD[..2]),
-                "conv=fsync",
-            ],
+            &["if=/dev/urandom", &format!("of={text}"), "bs=1M", &format!("count={PAYLOAD}"), "conv=fsync"],
         )?;
         self.sum = checksum(&file)?;
-        self.steps.done(started, &format!("write {PAYLOAD}iB"), &format!("sha256 {}", &self.sum[..16]));
+        self.steps.done(started, &format!("write {PAYLOAD}MiB"), &format!("sha256 {}", &self.sum[..16]));
         Ok(())
     }
 
@@ -238,7 +227,7 @@ impl Life {
         let ask = Ask::Unpublish { volume, node: id };
         let told = self.stack.sidecar().persist(&ask, &Patience::default(), |_| ()).await;
         told.map_err(rpc("ControllerUnpublishVolume"))?;
-        let gone = device(&self.stack.nodes[node].root, &self.serial).is_err();
+        let gone = self.stack.nodes[node].device(&self.serial).is_none();
         demand(gone, || "the machine still shows the disk".to_owned())?;
         self.steps.done(
             started,

@@ -1,15 +1,16 @@
 //! The bench: images, loop devices, a sysfs-like tree that gives them serials, and a byte comparison of sparse files.
 //! Everything here is taken down on drop, so that a failed case leaves no device behind.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, symlink};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ecx_sim::plane::sysfs;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Whence, lseek};
 
@@ -134,34 +135,18 @@ pub(crate) struct Tree {
 impl Tree {
     /// An empty tree in `root`.
     pub(crate) fn new(root: PathBuf) -> Self {
-        fs::create_dir_all(root.join("sys/block")).unwrap();
-        fs::create_dir_all(root.join("sys/dev/block")).unwrap();
+        sysfs::boot(&root).unwrap();
         Self { root }
     }
 
     /// Shows the device with the serial.
     pub(crate) fn show(&self, device: &str, serial: &str) {
-        let dir = self.root.join("sys/block").join(device);
-        fs::create_dir(&dir).unwrap();
-        fs::write(dir.join("serial"), serial).unwrap();
-        let real = Path::new("/sys/block").join(device);
-        for file in ["dev", "size", "diskseq", "uevent", "ro", "queue"] {
-            symlink(real.join(file), dir.join(file)).unwrap();
-        }
-        let number = fs::read_to_string(real.join("dev")).unwrap();
-        let link = self.root.join("sys/dev/block").join(number.trim());
-        symlink(Path::new("../../block").join(device), link).unwrap();
+        sysfs::plug(&self.root, device, serial).unwrap();
     }
 
     /// Hides the device as the kernel does when a disk is unplugged.
     pub(crate) fn hide(&self, device: &str) {
-        let dir = self.root.join("sys/block").join(device);
-        let number = fs::read_to_string(dir.join("dev")).unwrap();
-        fs::remove_file(self.root.join("sys/dev/block").join(number.trim())).unwrap();
-        for file in ["serial", "dev", "size", "diskseq", "uevent", "ro", "queue"] {
-            fs::remove_file(dir.join(file)).unwrap();
-        }
-        fs::remove_dir(dir).unwrap();
+        sysfs::unplug(&self.root, device).unwrap();
     }
 }
 

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use proto::csi::v1::volume_capability::access_mode::Mode;
 use sanity_tests::kubelet::Use;
-use sanity_tests::process::Process;
+use sanity_tests::process::{Process, get};
 use sanity_tests::sidecar::{Ask, Told};
 use tonic::Code;
 
-use super::programs::get;
 use super::rig::{Rig, refused, run};
 
 #[tokio::test]
@@ -215,7 +214,7 @@ async fn sigterm_finishes_what_runs() {
     });
     let process = &mut rig.stack.nodes[0].process;
     let admin = process.ready(Duration::from_secs(10)).await.unwrap();
-    let runs = async || get(admin, "/metrics").await.contains("grpc_server_running 1").then_some(());
+    let runs = async || get(admin, "/metrics").await.unwrap().contains("grpc_server_running 1").then_some(());
     process.until("running stage", Duration::from_secs(10), runs).await.unwrap();
     assert!(!waiting.is_finished());
     let mut again = volume.clone();

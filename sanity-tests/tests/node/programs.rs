@@ -4,8 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use sanity_tests::kubelet::Use;
-use sanity_tests::process::shipped;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use sanity_tests::process::{get, shipped};
 
 use super::rig::Rig;
 
@@ -35,14 +34,6 @@ fn a_wrong_flag_ends_the_program_with_the_reason() {
     assert!(words.contains("--node-name") && words.contains("<region>.<private IPv4>"), "{words}");
 }
 
-pub(super) async fn get(address: std::net::SocketAddr, path: &str) -> String {
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).await.unwrap();
-    reply
-}
-
 #[tokio::test]
 async fn both_answer_on_their_admin_ports_and_never_show_a_secret() {
     const SECRET: &str = "correct horse battery staple";
@@ -65,13 +56,13 @@ async fn both_answer_on_their_admin_ports_and_never_show_a_secret() {
     let node = rig.stack.nodes[0].process.ready(patience).await.unwrap();
     let controller = rig.stack.controller.ready(patience).await.unwrap();
     for address in [node, controller] {
-        assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200"));
-        assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
-        assert!(get(address, "/metrics").await.contains("grpc_server_handled_total{"));
+        assert!(get(address, "/livez").await.unwrap().starts_with("HTTP/1.1 200"));
+        assert!(get(address, "/readyz").await.unwrap().starts_with("HTTP/1.1 200"));
+        assert!(get(address, "/metrics").await.unwrap().contains("grpc_server_handled_total{"));
     }
-    let metrics = get(node, "/metrics").await;
+    let metrics = get(node, "/metrics").await.unwrap();
     assert!(metrics.contains("eck_csi_stage_decisions_total{decision=\"formatted\"} 1"), "{metrics}");
-    assert!(get(controller, "/metrics").await.contains("ecx_calls_total{op=\"AttachDisk\"} 1"));
+    assert!(get(controller, "/metrics").await.unwrap().contains("ecx_calls_total{op=\"AttachDisk\"} 1"));
     for log in ["controller.log", "evm-zjshaoxing21.log"] {
         let text = rig.log(log);
         assert!(!text.contains(SECRET) && !text.contains("fedcba9876543210"), "{log} shows a secret");

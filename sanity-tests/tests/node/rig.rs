@@ -1,6 +1,6 @@
 //! A cloud without waiting times, a controller, and one or two nodes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use sanity_tests::kubelet::{Kubelet, Volume};
@@ -89,11 +89,7 @@ impl Rig {
     /// The loop device of the volume on the node.
     pub(crate) fn device(&self, volume: &Volume, node: usize) -> String {
         let serial = volume.id.trim_start_matches("cd-");
-        let block = self.stack.nodes[node].root.join("sys/block");
-        let shows =
-            |path: &Path| std::fs::read_to_string(path.join("serial")).is_ok_and(|s| s.trim() == serial);
-        let found = std::fs::read_dir(block).unwrap().flatten().find(|entry| shows(&entry.path()));
-        format!("/dev/{}", found.expect("the disk is attached").file_name().to_string_lossy())
+        self.stack.nodes[node].device(serial).expect("the disk is attached")
     }
 
     /// Asserts that nothing is left, and ends.

@@ -10,13 +10,13 @@ use std::path::Path;
 const FILES: [&str; 6] = ["dev", "size", "diskseq", "uevent", "ro", "queue"];
 
 /// Makes the folders.
-pub(super) fn boot(node: &Path) -> io::Result<()> {
+pub fn boot(node: &Path) -> io::Result<()> {
     std::fs::create_dir_all(node.join("sys/block"))?;
     std::fs::create_dir_all(node.join("sys/dev/block"))
 }
 
 /// Shows the device `name` with `serial` (no file if empty). The entry appears whole: it is made elsewhere and renamed.
-pub(super) fn plug(node: &Path, name: &str, serial: &str) -> io::Result<()> {
+pub fn plug(node: &Path, name: &str, serial: &str) -> io::Result<()> {
     boot(node)?;
     let entry = node.join("sys/block").join(name);
     if entry.exists() {
@@ -45,7 +45,7 @@ pub(super) fn plug(node: &Path, name: &str, serial: &str) -> io::Result<()> {
 }
 
 /// Hides the device `name`; hidden already is success.
-pub(super) fn unplug(node: &Path, name: &str) -> io::Result<()> {
+pub fn unplug(node: &Path, name: &str) -> io::Result<()> {
     let entry = node.join("sys/block").join(name);
     if !entry.exists() {
         return Ok(());

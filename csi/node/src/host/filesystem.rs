@@ -87,13 +87,9 @@ fn wanted_id(format: &Format) -> FsId {
 fn make(device: &Device, format: &Format) -> Result<&'static str, FsError> {
     let uuid = format.uuid.to_string();
     let (program, ended) = match format.fs {
-        FsType::Ext4 => {
-            let args = ["-q", "-E", "nodiscard", "-m", "0", "-U", &uuid];
-            ("mkfs.ext4", tool("mkfs.ext4", device, &args)?)
-        }
-        FsType::Ext3 => {
-            let args = ["-q", "-E", "nodiscard", "-m", "0", "-U", &uuid];
-            ("mkfs.ext3", tool("mkfs.ext3", device, &args)?)
+        FsType::Ext4 | FsType::Ext3 => {
+            let program = if format.fs == FsType::Ext4 { "mkfs.ext4" } else { "mkfs.ext3" };
+            (program, tool(program, device, &["-q", "-E", "nodiscard", "-m", "0", "-U", &uuid])?)
         }
         FsType::Xfs => {
             let option = format!("uuid={uuid}");

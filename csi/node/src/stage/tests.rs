@@ -1,4 +1,5 @@
 use super::*;
+use eck_csi::context::PublishContext;
 use eck_csi::volume::DiskId;
 use uuid::Uuid;
 
