@@ -16,6 +16,18 @@ pub enum Share {
     Whole,
 }
 
+impl Share {
+    /// The share that has room for either.
+    pub fn larger(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Slice { core: c1, memory_mib: m1 }, Self::Slice { core: c2, memory_mib: m2 }) => {
+                Self::Slice { core: c1.max(c2), memory_mib: m1.max(m2) }
+            }
+            _ => Self::Whole,
+        }
+    }
+}
+
 /// When a container runs, as Kubernetes counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
@@ -25,6 +37,13 @@ pub enum Phase {
     Sidecar,
     /// An ordinary container.
     App,
+}
+
+impl Phase {
+    /// The phase of an init container with this `restartPolicy` of its own.
+    pub fn of_init(restart_policy: Option<&str>) -> Self {
+        if restart_policy == Some("Always") { Self::Sidecar } else { Self::Init }
+    }
 }
 
 /// What one container asks for: `cards` different cards, the same share of each.

@@ -142,6 +142,12 @@ impl Decision {
         Ok(decision)
     }
 
+    /// Reads the annotation of the pod `uid` as a decision that follows from what the pod asks for: see [`Self::check`].
+    pub fn about(text: &str, uid: &str, ask: &PodAsk) -> Result<Self, NotADecision> {
+        let decision = Self::parse(text, uid)?;
+        decision.check(uid, ask).map(|()| decision)
+    }
+
     /// Writes the annotation.
     pub fn to_text(&self) -> String {
         // Plain strings and numbers: there is nothing that could fail.

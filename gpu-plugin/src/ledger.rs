@@ -72,11 +72,18 @@ impl Used {
     }
 }
 
-fn devices(charge: &Charge) -> (u32, u32) {
-    charge.iter().fold((0, 0), |(slots, whole), (_, share)| match share {
-        Share::Slice { .. } => (slots + 1, whole),
-        Share::Whole => (slots, whole + 1),
-    })
+/// Adds a pod's charge to what is used of the cards, and to the devices that the kubelet counts: those of cards that are
+/// gone too.
+fn count(cards: &[Card], used: &mut [Used], taken: &mut (u32, u32), charge: &Charge) {
+    for (id, share) in charge {
+        match share {
+            Share::Slice { .. } => taken.0 += 1,
+            Share::Whole => taken.1 += 1,
+        }
+        if let Some(at) = cards.iter().position(|card| card.id == *id) {
+            used[at].add(*share);
+        }
+    }
 }
 
 impl Node {
@@ -129,13 +136,7 @@ impl Node {
     /// Counts a pod; counted already, its charge is replaced.
     pub fn add(&mut self, uid: &str, charge: Charge) {
         self.remove(uid);
-        for (id, share) in &charge {
-            if let Some(at) = self.cards.iter().position(|card| card.id == *id) {
-                self.used[at].add(*share);
-            }
-        }
-        let (slots, whole) = devices(&charge);
-        self.taken = (self.taken.0 + slots, self.taken.1 + whole);
+        count(&self.cards, &mut self.used, &mut self.taken, &charge);
         self.pods.insert(uid.to_owned(), charge);
     }
 
@@ -148,12 +149,12 @@ impl Node {
     /// Forgets a pod; not here is fine.
     pub fn remove(&mut self, uid: &str) {
         self.undecided.remove(uid);
-        let Some(charge) = self.pods.remove(uid) else { return };
+        if self.pods.remove(uid).is_none() {
+            return;
+        }
         // Counted anew, not subtracted: while a promise and its outcome overlap, two pods may stand on one whole card, and
         // the one that goes must not take the other's mark along.
         self.recount();
-        let (slots, whole) = devices(&charge);
-        self.taken = (self.taken.0 - slots, self.taken.1 - whole);
     }
 
     /// Every pod with a decision, and what it holds.
@@ -163,12 +164,9 @@ impl Node {
 
     fn recount(&mut self) {
         self.used = vec![Used::default(); self.cards.len()];
+        self.taken = (0, 0);
         for charge in self.pods.values() {
-            for (id, share) in charge {
-                if let Some(at) = self.cards.iter().position(|card| card.id == *id) {
-                    self.used[at].add(*share);
-                }
-            }
+            count(&self.cards, &mut self.used, &mut self.taken, charge);
         }
     }
 }

@@ -64,7 +64,7 @@ impl Plan {
                 from.retain(|slot| *slot >= plan.needs.len() - fresh);
             }
             for slot in &from {
-                plan.needs[*slot].share = larger(plan.needs[*slot].share, container.share);
+                plan.needs[*slot].share = plan.needs[*slot].share.larger(container.share);
                 let others = from.iter().copied().filter(|other| other != slot);
                 plan.needs[*slot].apart.extend(others);
             }
@@ -89,16 +89,6 @@ impl Plan {
         let whole = self.needs.iter().filter(|need| need.share == Share::Whole).count();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         (count(self.needs.len() - whole), count(whole))
-    }
-}
-
-/// The share that has room for either.
-fn larger(a: Share, b: Share) -> Share {
-    match (a, b) {
-        (Share::Slice { core: c1, memory_mib: m1 }, Share::Slice { core: c2, memory_mib: m2 }) => {
-            Share::Slice { core: c1.max(c2), memory_mib: m1.max(m2) }
-        }
-        _ => Share::Whole,
     }
 }
 

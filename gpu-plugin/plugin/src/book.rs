@@ -123,10 +123,7 @@ impl Book {
     /// The API server has this pod. The first decision that follows from what it asks for stays: devices hang on it.
     pub(crate) fn apply(&self, pod: Pod) {
         let uid = pod.uid.clone();
-        let decision = pod.decision.as_deref().map(|text| {
-            let decision = Decision::parse(text, &uid)?;
-            decision.check(&uid, &pod.ask).map(|()| decision)
-        });
+        let decision = pod.decision.as_deref().map(|text| Decision::about(text, &uid, &pod.ask));
         self.change(|pages| {
             let entry = pages.pods.entry(uid.clone()).or_insert(Entry {
                 pod: pod.clone(),

@@ -16,7 +16,7 @@
 //! | `own` | pure: decisions of the node itself, where no scheduler has decided |
 //! | `cdi`, `limits`, `file` | what a container is created with |
 //! | `api`, `pods`, `node` | the API server: watches, own pods, own node |
-//! | `quantity`, `pod` | what of Kubernetes' objects is read |
+//! | `pod` | what of Kubernetes' objects is read |
 //! | `metrics`, `error` | numbers; reasons and their codes |
 
 pub mod args;
@@ -40,7 +40,6 @@ mod pod;
 mod pods;
 mod prefer;
 mod prestart;
-mod quantity;
 mod resource;
 mod service;
 mod store;

@@ -7,6 +7,7 @@ use ideal_gpu::card::Card;
 use ideal_gpu::names::{
     CARDS, CORE, CORE_PER_CARD, LABEL_ENABLE, LABEL_MODEL, LABEL_NODE_TYPE, MEMORY, NODE_TYPE_GPU,
 };
+use ideal_gpu::quantity;
 use kube::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,7 +16,6 @@ use tracing::{info, warn};
 
 use crate::api::{self, Event};
 use crate::driver::{Eyes, Picture};
-use crate::quantity;
 
 /// Pause after a write that failed or did not help: another writer is not fought faster than this.
 const PAUSE: Duration = Duration::from_secs(5);

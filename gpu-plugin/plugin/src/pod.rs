@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ideal_gpu::ask::{Amounts, BadAsk, ContainerAsk, Phase, PodAsk};
 use ideal_gpu::names::{CORE, GPU, MEMORY, WHOLE};
 use ideal_gpu::place::Policy;
+use ideal_gpu::quantity;
 use serde::Deserialize;
-
-use crate::quantity;
 
 /// A pod as the API server sends it.
 #[derive(Debug, Clone, Deserialize)]
@@ -133,10 +132,8 @@ impl Wire {
 
 impl Spec {
     fn ask(&self) -> Result<PodAsk, BadAsk> {
-        let init = self.init_containers.iter().map(|container| match container.restart_policy.as_deref() {
-            Some("Always") => (container, Phase::Sidecar),
-            _ => (container, Phase::Init),
-        });
+        let phase = |container: &Container| Phase::of_init(container.restart_policy.as_deref());
+        let init = self.init_containers.iter().map(|container| (container, phase(container)));
         let all = init.chain(self.containers.iter().map(|container| (container, Phase::App)));
         let mut containers = Vec::new();
         for (container, phase) in all {

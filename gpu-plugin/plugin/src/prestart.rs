@@ -118,12 +118,7 @@ fn one_of(
     if !late {
         return Ok(None);
     }
-    let largest = shares.iter().fold(*share, |a, b| match (a, *b) {
-        (Share::Slice { core: c1, memory_mib: m1 }, Share::Slice { core: c2, memory_mib: m2 }) => {
-            Share::Slice { core: c1.max(c2), memory_mib: m1.max(m2) }
-        }
-        _ => Share::Whole,
-    });
+    let largest = shares.iter().copied().fold(*share, Share::larger);
     Ok(Some(((*last).to_owned(), largest)))
 }
 

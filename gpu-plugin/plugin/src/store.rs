@@ -99,8 +99,7 @@ impl Record {
         let file: File = serde_json::from_str(text).ok().filter(|file: &File| file.version == VERSION)?;
         let containers = file.containers.into_iter().map(Container::read).collect::<Option<_>>()?;
         let ask = PodAsk { containers };
-        let decision = Decision::parse(&file.decision, &file.uid).ok()?;
-        decision.check(&file.uid, &ask).ok()?;
+        let decision = Decision::about(&file.decision, &file.uid, &ask).ok()?;
         Some(Self {
             uid: file.uid,
             namespace: file.namespace,

@@ -339,13 +339,9 @@ impl State {
     /// Counts a bound pod by its decision, if it has one that follows from what it asks for.
     fn count(&mut self, uid: &str, node: &str, pod: &v1::Pod, request: Option<&Request>) {
         let decided = match (pod::decision(pod), request) {
-            (Some(text), Some(request)) => {
-                let decision = Decision::parse(text, uid)
-                    .and_then(|decision| decision.check(uid, &request.ask).map(|()| decision));
-                decision
-                    .inspect_err(|error| tracing::warn!(uid, node, %error, "A decision that cannot be used"))
-                    .ok()
-            }
+            (Some(text), Some(request)) => Decision::about(text, uid, &request.ask)
+                .inspect_err(|error| tracing::warn!(uid, node, %error, "A decision that cannot be used"))
+                .ok(),
             _ => None,
         };
         let ledger = self.nodes.entry(node.to_owned()).or_default();

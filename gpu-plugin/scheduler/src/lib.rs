@@ -1,7 +1,7 @@
 //! `ideal-gpu-scheduler`: finds cards for pods and binds them, as an extender of kube-scheduler, and keeps requests that no
 //! node could satisfy out of the cluster, as an admission webhook. The arithmetic is the crate `ideal-gpu`'s.
 //!
-//! Imports point one way: `quantity` ← `pod` ← `cluster` ← (`filter`, `prioritize`, `bind`) ← `http` ← `run`.
+//! Imports point one way: `pod` ← `cluster` ← (`filter`, `prioritize`, `bind`) ← `http` ← `run`.
 
 pub mod args;
 pub mod bind;
@@ -13,7 +13,6 @@ pub mod leader;
 pub mod metrics;
 mod pod;
 pub mod prioritize;
-mod quantity;
 mod review;
 pub mod run;
 pub mod tls;

@@ -6,10 +6,9 @@ use ideal_gpu::ask::{Amounts, BadAsk, ContainerAsk, Phase, PodAsk};
 use ideal_gpu::names::{CARD_POLICY, CORE, DECISION, GPU, MEMORY, NODE_POLICY, WHOLE};
 use ideal_gpu::place::Policy;
 use ideal_gpu::plan::Plan;
+use ideal_gpu::quantity;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-
-use crate::quantity;
 
 /// Our resources.
 pub(crate) const RESOURCES: [&str; 4] = [GPU, CORE, MEMORY, WHOLE];
@@ -97,10 +96,7 @@ pub(crate) fn containers(pod: &Pod) -> impl Iterator<Item = (&Container, Phase)>
     let spec = pod.spec.as_ref();
     let init = spec.and_then(|spec| spec.init_containers.as_ref()).into_iter().flatten();
     let apps = spec.map(|spec| &spec.containers).into_iter().flatten();
-    let phase = |container: &Container| match container.restart_policy.as_deref() {
-        Some("Always") => Phase::Sidecar,
-        _ => Phase::Init,
-    };
+    let phase = |container: &Container| Phase::of_init(container.restart_policy.as_deref());
     init.map(move |container| (container, phase(container))).chain(apps.map(|app| (app, Phase::App)))
 }
 

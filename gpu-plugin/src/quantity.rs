@@ -1,7 +1,7 @@
 //! Kubernetes quantities, as far as extended resources have them: whole numbers in any of the spellings that the API takes.
 
 /// Reads `"200"`, `"1k"`, `"2e3"`, `"1Ki"`, `"1.5k"`, `"3000m"`; `None` if it is no quantity, negative, broken or huge.
-pub(crate) fn whole(text: &str) -> Option<u64> {
+pub fn whole(text: &str) -> Option<u64> {
     let end =
         text.bytes().position(|b| !(b.is_ascii_digit() || b == b'.' || b == b'+')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
@@ -73,6 +73,8 @@ mod tests {
             ("5000000u", 5),
             ("20e-1", 2),
             ("1.0", 1),
+            ("40k", 40_000),
+            ("115M", 115_000_000),
         ] {
             assert_eq!(whole(text), Some(value), "{text}");
         }
@@ -94,6 +96,7 @@ mod tests {
             "1+2",
             "+",
             "1e31",
+            "18446744073709551615k",
             "٣",
         ] {
             assert_eq!(whole(bad), None, "{bad}");
