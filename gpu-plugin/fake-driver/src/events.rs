@@ -66,7 +66,8 @@ extern "C" fn nvmlEventSetWait_v2(set: Handle, data: Out<EventData>, timeout_ms:
             if left.is_zero() {
                 return Err(Code::TIMEOUT);
             }
-            locked = locked.pause(left);
+            let look = locked.world().look()?;
+            locked = locked.pause(look.min(left));
         }
     })
 }

@@ -10,6 +10,8 @@
 //!
 //! ```toml
 //! driver = "580.82.07"              # or "not_loaded": then every call says so
+//! look_ms = 2                       # a call that waits for an event looks here so often: the real one sleeps in the kernel,
+//!                                   # so whoever measures an idle program sets this high
 //!
 //! [[cards]]                         # any number; NVML's order. A card that is taken out of the file is lost.
 //! uuid = "GPU-8f3a0c1e-0000-1111-2222-333344445555"

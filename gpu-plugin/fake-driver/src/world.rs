@@ -36,7 +36,7 @@ static WORLD: Mutex<Option<World>> = Mutex::new(None);
 /// Nobody ever rings: threads sleep on it with a time-out and without holding the lock.
 static PAUSE: Condvar = Condvar::new();
 
-/// How often a waiting call looks at the file: short for a test, and cheap (one stat).
+/// How often a call that waits for a card looks at the file, whatever the file says.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// The world, locked.
@@ -52,9 +52,9 @@ impl Locked {
         self.0.get_or_insert_with(World::new)
     }
 
-    /// Lets others work for a moment.
-    pub(crate) fn pause(self, longest: Duration) -> Self {
-        let waited = PAUSE.wait_timeout(self.0, LOOK.min(longest));
+    /// Lets others work for so long.
+    pub(crate) fn pause(self, time: Duration) -> Self {
+        let waited = PAUSE.wait_timeout(self.0, time);
         Self(waited.unwrap_or_else(PoisonError::into_inner).0)
     }
 }
@@ -146,6 +146,11 @@ impl World {
             (Some(card), Some(at)) if !card.lost => Ok((card, at)),
             _ => Err(Code::GPU_IS_LOST),
         }
+    }
+
+    /// How often a call that waits for an event looks at the file.
+    pub(crate) fn look(&mut self) -> Result<Duration, Code> {
+        Ok(Duration::from_millis(self.config()?.look_ms.max(1)))
     }
 
     pub(crate) fn new_set(&mut self) -> Result<Handle, Code> {

@@ -14,8 +14,12 @@ use sanity_tests::process::ProcessError;
 /// The most that the plugin may have in memory; issue 4.
 const GOAL_MIB: f64 = 12.0;
 
-/// How long it idles. The issue speaks of a minute; half of it is told as such.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long it idles: an idle minute, in which all cards are listed anew once and their usage is read four times.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The real library sleeps in the kernel until a card reports something; the fake one looks at its file, this often, which
+/// would otherwise be counted as the plugin's.
+const LOOK_MS: u32 = 5000;
 
 /// Clock ticks a second in `/proc/<pid>/stat`: `USER_HZ`, 100 on every Linux that we run on.
 const TICKS: f64 = 100.0;
@@ -54,7 +58,7 @@ async fn bench() -> Result<bool, Failed> {
     let api = ApiServer::start().map_err(|e| Failed::Io("API server", e))?;
     let (library, at) = (programs::fake_library()?, folder.path().join("n"));
     let node = Node::start(&api, "n", &at.join("kubelet"), 1).await?;
-    let machine = programs::machine("n", 8, "NVIDIA H100 NVL", 90 * 1024);
+    let machine = format!("look_ms = {LOOK_MS}\n{}", programs::machine("n", 8, "NVIDIA H100 NVL", 90 * 1024));
     let mut plugin = programs::plugin(&api, "n", &at, &library, &machine)?;
     plugin.ready(PATIENCE).await?;
     let devices = async || (node.kubelet.rules().allocatable("ideal.com/gpu") == Some(40)).then_some(());
@@ -67,7 +71,7 @@ async fn bench() -> Result<bool, Failed> {
     println!("resident memory      {mib:>8.1} MiB   goal < {GOAL_MIB} MiB");
     println!("ListAndWatch message {:>8} bytes   40 devices of ideal.com/gpu", heard.bytes);
     println!("messages while idle  {:>8}", heard.lists - lists);
-    println!("CPU while idle       {used:>8.2} s     in {} s, not a whole minute", IDLE.as_secs());
+    println!("CPU while idle       {used:>8.2} s     in {} s", IDLE.as_secs());
     Ok(mib < GOAL_MIB)
 }
 
