@@ -112,6 +112,32 @@ impl fmt::Display for Why {
 
 /// Cards for the plan's needs, in their order.
 pub fn place(node: &Node, plan: &Plan, policy: Policy) -> Result<Vec<CardId>, Why> {
+    let search = search(node, plan, policy)?;
+    let ids = search.chosen.iter().flatten().map(|card| node.cards()[*card].id.clone());
+    Ok(ids.collect())
+}
+
+/// Whether [`place`] would find cards.
+pub fn fits(node: &Node, plan: &Plan, policy: Policy) -> Result<(), Why> {
+    search(node, plan, policy).map(drop)
+}
+
+/// How well a node suits by the policy `over_nodes`, 0 to 1, if the plan is put there by `over_cards`: the mean fill of its
+/// usable cards.
+pub fn score(node: &Node, plan: &Plan, over_cards: Policy, over_nodes: Policy) -> Result<f64, Why> {
+    let used = search(node, plan, over_cards)?.used;
+    let usable = node.cards().iter().zip(&used).filter(|(card, _)| card.usable());
+    let (sum, count) =
+        usable.fold((0.0, 0_u32), |(sum, count), (card, used)| (sum + used.fill(card), count + 1));
+    let mean = sum / f64::from(count.max(1));
+    Ok(match over_nodes {
+        Policy::Binpack => mean,
+        Policy::Spread => 1.0 - mean,
+    })
+}
+
+/// A search that has found cards.
+fn search<'a>(node: &'a Node, plan: &'a Plan, policy: Policy) -> Result<Search<'a>, Why> {
     admissible(node, plan)?;
     // Large shares first: what is hard to place finds the most room.
     let mut order: Vec<usize> = (0..plan.needs.len()).collect();
@@ -126,8 +152,7 @@ pub fn place(node: &Node, plan: &Plan, policy: Policy) -> Result<Vec<CardId>, Wh
         steps: 0,
     };
     if search.go(0) {
-        let ids = search.chosen.iter().flatten().map(|card| node.cards()[*card].id.clone());
-        return Ok(ids.collect());
+        return Ok(search);
     }
     let largest = search.order.first().map_or(Share::Whole, |at| plan.needs[*at].share);
     let rooms = node.cards().iter().zip(node.used()).map(|(card, used)| room(card, used)).collect();
@@ -235,23 +260,6 @@ impl Search<'_> {
             Policy::Spread => fill(a).total_cmp(&fill(b)),
         });
         found
-    }
-}
-
-/// How well a node suits by the policy, 0 to 1, if the plan is put there on `cards`: the mean fill of its usable cards.
-pub fn score(node: &Node, plan: &Plan, cards: &[CardId], policy: Policy) -> f64 {
-    let mut used = node.used().to_vec();
-    for (need, id) in plan.needs.iter().zip(cards) {
-        if let Some(at) = node.cards().iter().position(|card| card.id == *id) {
-            used[at].add(need.share);
-        }
-    }
-    let usable = node.cards().iter().zip(&used).filter(|(card, _)| card.usable());
-    let fills: Vec<f64> = usable.map(|(card, used)| used.fill(card)).collect();
-    let mean = fills.iter().sum::<f64>() / (fills.len().max(1)) as f64;
-    match policy {
-        Policy::Binpack => mean,
-        Policy::Spread => 1.0 - mean,
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) async fn client(args: &Args) -> Result<Client, ConfigError> {
 
 /// What happens to objects.
 #[derive(Debug)]
-pub(crate) enum Event<T> {
+pub enum Event<T> {
     /// A list begins.
     Listing,
     /// It is there, or is another now.

@@ -19,7 +19,7 @@ use crate::store::{Record, Store};
 
 /// A pod of this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// As the API server has it, or as the record remembers it.
     pub(crate) pod: Pod,
     /// With a decision that follows from what the pod asks for.
@@ -29,7 +29,7 @@ pub(crate) struct Entry {
 }
 
 /// By uid.
-pub(crate) type Pods = BTreeMap<String, Entry>;
+pub type Pods = BTreeMap<String, Entry>;
 
 #[derive(Default)]
 struct Pages {
@@ -40,7 +40,7 @@ struct Pages {
 
 /// The book. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Book {
+pub struct Book {
     pages: Arc<Mutex<Pages>>,
     store: Store,
     state: PathBuf,
@@ -81,7 +81,7 @@ impl Entry {
 
 impl Book {
     /// With what was kept of an earlier life.
-    pub(crate) fn open(state: PathBuf) -> Result<Self, WriteError> {
+    pub fn open(state: PathBuf) -> Result<Self, WriteError> {
         let store = Store::open(&state)?;
         let entries = store.load().into_iter().map(|record| (record.uid.clone(), Entry::remembered(record)));
         let pages = Pages { pods: entries.collect(), others: BTreeMap::new() };
@@ -97,7 +97,7 @@ impl Book {
     }
 
     /// Looks at the pods.
-    pub(crate) fn read<T>(&self, look: impl FnOnce(&Pods) -> T) -> T {
+    pub fn read<T>(&self, look: impl FnOnce(&Pods) -> T) -> T {
         look(&self.pages.lock().unwrap_or_else(PoisonError::into_inner).pods)
     }
 

@@ -18,10 +18,13 @@ const COMMON: [&str; 4] = ["nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidi
 
 /// Where things are on this machine.
 #[derive(Debug, Clone)]
-pub(crate) struct Places {
-    pub(crate) state: PathBuf,
-    pub(crate) cdi: PathBuf,
-    pub(crate) driver_root: PathBuf,
+pub struct Places {
+    /// What the plugin keeps.
+    pub state: PathBuf,
+    /// CDI specs.
+    pub cdi: PathBuf,
+    /// Root of the driver's files.
+    pub driver_root: PathBuf,
 }
 
 impl Places {

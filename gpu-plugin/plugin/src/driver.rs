@@ -20,18 +20,18 @@ const ABSENT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 
 /// The cards as they are now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Picture {
+pub struct Picture {
     /// In NVML's order.
-    pub(crate) cards: Vec<Card>,
+    pub cards: Vec<Card>,
     /// N of `/dev/nvidiaN`.
-    pub(crate) minors: BTreeMap<CardId, u32>,
+    pub minors: BTreeMap<CardId, u32>,
     /// Why cards are not healthy.
-    pub(crate) ailing: BTreeMap<CardId, String>,
+    pub ailing: BTreeMap<CardId, String>,
     /// Why there are no cards.
-    pub(crate) absent: Option<String>,
+    pub absent: Option<String>,
     /// The driver has answered, or is known to be absent. Before, nothing must be told to anybody: the node would lose its
     /// devices for a moment whenever the plugin starts.
-    pub(crate) asked: bool,
+    pub asked: bool,
 }
 
 impl Picture {
@@ -48,9 +48,11 @@ impl Picture {
 
 /// What the thread tells.
 #[derive(Debug, Clone)]
-pub(crate) struct Eyes {
-    pub(crate) picture: watch::Receiver<Arc<Picture>>,
-    pub(crate) usage: watch::Receiver<Arc<Vec<CardUsage>>>,
+pub struct Eyes {
+    /// The cards.
+    pub picture: watch::Receiver<Arc<Picture>>,
+    /// What is used of them.
+    pub usage: watch::Receiver<Arc<Vec<CardUsage>>>,
 }
 
 impl Eyes {

@@ -8,7 +8,7 @@ use std::path::Path;
 /// Why a file cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {path}")]
-pub(crate) struct WriteError {
+pub struct WriteError {
     path: String,
     source: io::Error,
 }

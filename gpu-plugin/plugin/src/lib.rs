@@ -22,24 +22,26 @@
 pub mod args;
 pub mod run;
 
+// For tests that put the service together with a kubelet, an API server and cards of their own, in one process.
+pub mod book;
+pub mod cdi;
+pub mod driver;
+pub mod lister;
+pub mod pod;
+pub mod pods;
+pub mod resource;
+pub mod service;
+
 mod api;
-mod book;
-mod cdi;
 mod devices;
-mod driver;
 mod error;
 mod file;
 mod identity;
 mod kubelet;
 mod limits;
-mod lister;
 mod metrics;
 mod node;
 mod own;
-mod pod;
-mod pods;
 mod prefer;
 mod prestart;
-mod resource;
-mod service;
 mod store;

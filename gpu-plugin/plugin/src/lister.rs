@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proto::podresources::v1::ListPodResourcesRequest;
-use proto::podresources::v1::PodResources;
+use proto::podresources::v1 as pb;
 use proto::podresources::v1::pod_resources_lister_client::PodResourcesListerClient;
 use serve::uds;
 use tonic::Code;
@@ -23,14 +22,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// A pod of the kubelet's. Init containers that end are not among its containers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Listed {
+pub struct Listed {
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) containers: Vec<(String, BTreeMap<Resource, BTreeSet<String>>)>,
 }
 
 impl Listed {
-    fn read(pod: PodResources) -> Self {
+    /// Reads a pod as the kubelet lists it; what is not ours is left out.
+    pub fn read(pod: pb::PodResources) -> Self {
         let containers = pod.containers.into_iter().map(|container| {
             let mut held: BTreeMap<Resource, BTreeSet<String>> = BTreeMap::new();
             for devices in container.devices {
@@ -51,34 +51,47 @@ impl Listed {
 
 /// Why the kubelet did not tell.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ListError {
+pub enum ListError {
+    /// Its socket.
     #[error("the kubelet's pod-resources socket does not answer")]
     Connect(#[from] tonic::transport::Error),
+    /// Its answer.
     #[error("the kubelet's pod-resources API: {0}")]
     Refused(String),
+    /// No answer.
     #[error("the kubelet's pod-resources API does not answer within {PATIENCE:?}")]
     Late,
+}
+
+/// The kubelet's records, asked for anew each time.
+#[tonic::async_trait]
+pub trait PodResources: Send + Sync {
+    /// Every pod that the kubelet runs or admits now.
+    async fn list(&self) -> Result<Vec<Listed>, ListError>;
 }
 
 /// The client.
 #[derive(Debug, Clone)]
 pub(crate) struct Lister(PathBuf);
 
+#[tonic::async_trait]
+impl PodResources for Lister {
+    /// A connection of its own: the kubelet may be another one than before.
+    async fn list(&self) -> Result<Vec<Listed>, ListError> {
+        tokio::time::timeout(PATIENCE, self.ask()).await.map_err(|_| ListError::Late)?
+    }
+}
+
 impl Lister {
     pub(crate) fn new(socket: PathBuf) -> Self {
         Self(socket)
-    }
-
-    /// Every pod that the kubelet runs or admits now. A connection of its own: the kubelet may be another one than before.
-    pub(crate) async fn list(&self) -> Result<Vec<Listed>, ListError> {
-        tokio::time::timeout(PATIENCE, self.ask()).await.map_err(|_| ListError::Late)?
     }
 
     async fn ask(&self) -> Result<Vec<Listed>, ListError> {
         let channel = uds::connect(&self.0).await?;
         let mut client = PodResourcesListerClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
         loop {
-            match client.list(ListPodResourcesRequest {}).await {
+            match client.list(pb::ListPodResourcesRequest {}).await {
                 Ok(reply) => {
                     return Ok(reply.into_inner().pod_resources.into_iter().map(Listed::read).collect());
                 }

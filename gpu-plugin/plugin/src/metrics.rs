@@ -43,7 +43,7 @@ pub(crate) enum Source {
 
 /// Counters. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Counts {
+pub struct Counts {
     preferred: Family<BySource, Counter>,
     refused: Family<ByReason, Counter>,
     registrations: Family<ByResource, Counter>,

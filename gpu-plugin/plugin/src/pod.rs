@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 /// A pod as the API server sends it.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Wire {
+pub struct Wire {
     pub(crate) metadata: Metadata,
     #[serde(default)]
     spec: Spec,

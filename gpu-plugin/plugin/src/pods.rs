@@ -1,6 +1,7 @@
 //! The node's own pods: into the book, and the node's own decisions back into their annotations.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ideal_gpu::names::DECISION;
@@ -9,9 +10,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::api::{self, Event};
+use crate::api;
+pub use crate::api::Event;
 use crate::book::Book;
-use crate::lister::Lister;
+use crate::lister::PodResources;
 use crate::pod::Wire;
 
 /// How often it is looked whether the kubelet has let go of a pod that the API server has no more.
@@ -20,23 +22,42 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// How long a decision that could not be written back waits for the next try.
 const AGAIN: Duration = Duration::from_secs(10);
 
+/// What the API server tells of the node's pods, on its way into the book.
+pub struct News {
+    book: Book,
+    listed: HashSet<String>,
+}
+
+impl News {
+    /// For this book.
+    pub fn of(book: Book) -> Self {
+        Self { book, listed: HashSet::new() }
+    }
+
+    /// One piece.
+    pub fn tell(&mut self, event: Event<Wire>) {
+        match event {
+            Event::Listing => self.listed.clear(),
+            Event::Is(wire) => {
+                self.listed.insert(wire.metadata.uid.clone());
+                is(&self.book, wire);
+            }
+            Event::Gone(wire) => {
+                self.listed.remove(&wire.metadata.uid);
+                self.book.delete(&wire.metadata.uid);
+            }
+            Event::Complete => self.book.keep(&std::mem::take(&mut self.listed)),
+        }
+    }
+}
+
 /// Fills the book from the API server, for ever.
 pub(crate) async fn follow(client: Client, node: String, book: Book) {
-    let mut listed = HashSet::new();
+    let mut news = News::of(book);
     let selector = format!("spec.nodeName={node}");
-    let tell = |event: Event<Wire>| match event {
-        Event::Listing => listed.clear(),
-        Event::Is(wire) => {
-            listed.insert(wire.metadata.uid.clone());
-            is(&book, wire);
-        }
-        Event::Gone(wire) => {
-            listed.remove(&wire.metadata.uid);
-            book.delete(&wire.metadata.uid);
-        }
-        Event::Complete => book.keep(&std::mem::take(&mut listed)),
-    };
-    api::follow(&client, "/api/v1/pods", &selector, |wire| &wire.metadata.resource_version, tell).await;
+    let tell = |event| news.tell(event);
+    api::follow(&client, "/api/v1/pods", &selector, |wire: &Wire| &wire.metadata.resource_version, tell)
+        .await;
 }
 
 fn is(book: &Book, wire: Wire) {
@@ -53,7 +74,7 @@ fn is(book: &Book, wire: Wire) {
 }
 
 /// Forgets pods that are gone everywhere, until `token` fires.
-pub(crate) async fn sweep(book: Book, lister: Lister, token: CancellationToken) {
+pub async fn sweep(book: Book, lister: Arc<dyn PodResources>, token: CancellationToken) {
     let mut changes = book.changes();
     while !token.is_cancelled() {
         if book.has_gone() {

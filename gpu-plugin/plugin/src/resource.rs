@@ -7,7 +7,7 @@ use ideal_gpu::slot::SlotId;
 
 /// A kubelet resource of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Resource {
+pub enum Resource {
     /// `ideal.com/gpu`: a device is one of a card's slots.
     Slices,
     /// `nvidia.com/gpu`: a device is a card.
@@ -15,7 +15,8 @@ pub(crate) enum Resource {
 }
 
 impl Resource {
-    pub(crate) const ALL: [Self; 2] = [Self::Slices, Self::Whole];
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Slices, Self::Whole];
 
     /// The resource that a share is handed out by.
     pub(crate) fn of(share: Share) -> Self {
@@ -29,7 +30,8 @@ impl Resource {
         Self::ALL.into_iter().find(|resource| resource.name() == name)
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    /// As the kubelet knows it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Slices => GPU,
             Self::Whole => WHOLE,

@@ -80,7 +80,7 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
         settings: Arc::new(settings(&args)),
         eyes: eyes.clone(),
         book: book.clone(),
-        lister: Lister::new(args.kubelet_dir.join("pod-resources/kubelet.sock")),
+        lister: Arc::new(Lister::new(args.kubelet_dir.join("pod-resources/kubelet.sock"))),
         counts,
     };
     tokio::spawn(token.clone().run_until_cancelled_owned(pods::follow(

@@ -21,7 +21,7 @@ use crate::devices;
 use crate::driver::{Eyes, Picture};
 use crate::error::{BadIds, Coded as _};
 use crate::limits;
-use crate::lister::Lister;
+use crate::lister::PodResources;
 use crate::metrics::Counts;
 use crate::prefer::{self, Ask};
 use crate::prestart;
@@ -33,25 +33,33 @@ const REFUSED: Duration = Duration::from_secs(5);
 
 /// How the node works.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) places: Places,
-    pub(crate) no_cdi: bool,
-    pub(crate) policy: Policy,
+pub struct Settings {
+    /// Where things are.
+    pub places: Places,
+    /// The runtime knows no CDI.
+    pub no_cdi: bool,
+    /// Over cards, where the node decides.
+    pub policy: Policy,
 }
 
 /// What every call needs.
 #[derive(Clone)]
-pub(crate) struct Desk {
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) eyes: Eyes,
-    pub(crate) book: Book,
-    pub(crate) lister: Lister,
-    pub(crate) counts: Counts,
+pub struct Desk {
+    /// How the node works.
+    pub settings: Arc<Settings>,
+    /// The cards.
+    pub eyes: Eyes,
+    /// The pods.
+    pub book: Book,
+    /// What the kubelet has recorded.
+    pub lister: Arc<dyn PodResources>,
+    /// Metrics.
+    pub counts: Counts,
 }
 
 /// The service.
 #[derive(Clone)]
-pub(crate) struct Plugin {
+pub struct Plugin {
     desk: Desk,
     resource: Resource,
     token: CancellationToken,
@@ -63,7 +71,7 @@ pub(crate) const OPTIONS: pb::DevicePluginOptions =
 
 impl Plugin {
     /// Lists end when `token` fires.
-    pub(crate) fn new(desk: Desk, resource: Resource, token: CancellationToken) -> Self {
+    pub fn new(desk: Desk, resource: Resource, token: CancellationToken) -> Self {
         Self { desk, resource, token }
     }
 

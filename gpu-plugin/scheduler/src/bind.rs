@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// Why a pod was not bound.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BindError {
+pub enum BindError {
     /// Another replica binds.
     #[error("this replica does not hold the Lease and binds nothing")]
     NotLeader,
@@ -40,10 +40,20 @@ pub(crate) enum BindError {
     NoPromise(#[from] NoPromise),
     /// The API server refused; nothing was bound.
     #[error("the API server refused the binding to {node}: {message}")]
-    Refused { node: String, message: String },
+    Refused {
+        /// Node.
+        node: String,
+        /// The API server's.
+        message: String,
+    },
     /// It may or may not be bound.
     #[error("the binding to {node} was sent and its outcome is not known: {why}")]
-    Unknown { node: String, why: String },
+    Unknown {
+        /// Node.
+        node: String,
+        /// What was answered, if anything.
+        why: String,
+    },
     /// Before anything was sent.
     #[error("the pod cannot be read: {0}")]
     Read(#[from] ReadError),
@@ -51,7 +61,7 @@ pub(crate) enum BindError {
 
 /// Why a pod cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
+pub enum ReadError {
     /// It is gone.
     #[error("it does not exist (any more)")]
     Gone,
@@ -114,7 +124,7 @@ impl Binder {
     }
 
     /// Binds one pod. At most two requests: the Binding, and one look at the pod if it is not known or the answer is not clear.
-    pub(crate) async fn bind(
+    pub async fn bind(
         &self,
         cluster: &Cluster,
         gate: &Gate,

@@ -57,10 +57,15 @@ pub struct Cluster {
 
 /// Why no cards can be promised.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoPromise {
+pub enum NoPromise {
     /// They do not fit (any more).
     #[error("node {node}: {why}")]
-    Full { node: String, why: Why },
+    Full {
+        /// Node.
+        node: String,
+        /// With numbers.
+        why: Why,
+    },
     /// It is bound.
     #[error("the pod is bound to {0} already")]
     Bound(String),
@@ -99,7 +104,7 @@ impl Cluster {
     }
 
     /// A node as the API server tells it. Cards that cannot be read are as none: nothing new goes there.
-    pub(crate) fn apply_node(&self, node: &v1::Node) {
+    pub fn apply_node(&self, node: &v1::Node) {
         let Some(name) = node.metadata.name.as_deref() else { return };
         let text = node.metadata.annotations.as_ref().and_then(|annotations| annotations.get(CARDS));
         let inventory = text.map_or_else(Inventory::default, |text| {
@@ -123,14 +128,14 @@ impl Cluster {
     }
 
     /// A complete listing of nodes has ended.
-    pub(crate) fn keep_nodes(&self, listed: &HashSet<String>) {
+    pub fn keep_nodes(&self, listed: &HashSet<String>) {
         let mut state = self.write();
         let gone: Vec<String> = state.existing.difference(listed).cloned().collect();
         gone.iter().for_each(|name| state.forget_node(name));
     }
 
     /// A pod as the API server tells it, by listing, watch or request.
-    pub(crate) fn apply_pod(&self, pod: &v1::Pod) {
+    pub fn apply_pod(&self, pod: &v1::Pod) {
         let Some(uid) = pod.metadata.uid.as_deref() else { return };
         let request = match pod::ask(pod) {
             Ok(ask) if ask.containers.is_empty() => None,
@@ -150,12 +155,12 @@ impl Cluster {
     }
 
     /// A pod that is gone: what it held is free.
-    pub(crate) fn forget_pod(&self, uid: &str) {
+    pub fn forget_pod(&self, uid: &str) {
         self.write().forget_pod(uid);
     }
 
     /// A listing of pods starts; its number.
-    pub(crate) fn listing_starts(&self) -> u64 {
+    pub fn listing_starts(&self) -> u64 {
         let mut state = self.write();
         state.listing += 1;
         state.listing
@@ -163,7 +168,7 @@ impl Cluster {
 
     /// A complete listing of pods has ended: pods not heard of since it started are gone, but for those whose Binding is on
     /// its way; of those its answer will tell.
-    pub(crate) fn listing_ends(&self, listing: u64) {
+    pub fn listing_ends(&self, listing: u64) {
         let mut state = self.write();
         let gone = |known: &Known| known.heard < listing && !matches!(known.place, Place::Promised { .. });
         let gone: Vec<String> =
@@ -172,7 +177,7 @@ impl Cluster {
     }
 
     /// Runs `look` with each node in turn, under one read lock.
-    pub(crate) fn with_nodes<'n, T>(
+    pub fn with_nodes<'n, T>(
         &self,
         names: impl Iterator<Item = &'n str>,
         mut look: impl FnMut(&'n str, Option<&Node>) -> T,
@@ -187,7 +192,7 @@ impl Cluster {
     }
 
     /// Whether the pod is known at all, readable or not.
-    pub(crate) fn knows(&self, uid: &str) -> bool {
+    pub fn knows(&self, uid: &str) -> bool {
         self.read().pods.contains_key(uid)
     }
 

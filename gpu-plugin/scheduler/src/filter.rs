@@ -1,13 +1,13 @@
 //! Filter: every node that has room, and for every other one the numbers that say why not.
 
-use ideal_gpu::place::{Policy, Why, place};
+use ideal_gpu::place::{Policy, Why, fits};
 
 use crate::cluster::{Cluster, Place};
 use crate::pod::{BadPod, Request};
 
 /// What a node is for a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// Room.
     Fits,
     /// No room now.
@@ -61,7 +61,7 @@ pub(crate) fn kind(why: &Why) -> &'static str {
 }
 
 /// Every node's verdict, in the order of `names`. The pod's own annotation of a decision plays no part: it is not bound.
-pub(crate) fn filter<'n>(
+pub fn filter<'n>(
     cluster: &Cluster,
     uid: &str,
     request: Result<Option<&Request>, &BadPod>,
@@ -79,7 +79,6 @@ pub(crate) fn filter<'n>(
     }
     let policy = request.policies.card.unwrap_or(policy);
     cluster.with_nodes(names, |name, node| {
-        let placed = node.ok_or(Why::NoCards).and_then(|node| place(node, &request.plan, policy));
-        (name, Verdict::of(placed.map(drop)))
+        (name, Verdict::of(node.ok_or(Why::NoCards).and_then(|node| fits(node, &request.plan, policy))))
     })
 }

@@ -15,26 +15,47 @@ pub(crate) const RESOURCES: [&str; 4] = [GPU, CORE, MEMORY, WHOLE];
 
 /// Why a pod's request is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadPod {
+pub enum BadPod {
     /// The amounts together.
     #[error(transparent)]
     Ask(#[from] BadAsk),
     /// One amount's form.
     #[error("container {container}: {resource}: {value} is not allowed; allowed: a whole number")]
-    Quantity { container: String, resource: &'static str, value: String },
+    Quantity {
+        /// Container.
+        container: String,
+        /// Resource.
+        resource: &'static str,
+        /// What came.
+        value: String,
+    },
     /// The API server wants them equal, and so do we.
     #[error(
         "container {container}: {resource}: a request of {request} beside a limit of {limit} is not allowed; allowed: both the same, or the limit alone"
     )]
-    Differ { container: String, resource: &'static str, request: String, limit: String },
+    Differ {
+        /// Container.
+        container: String,
+        /// Resource.
+        resource: &'static str,
+        /// What came.
+        request: String,
+        /// Beside it.
+        limit: String,
+    },
     /// A policy's name.
     #[error("annotation {annotation}: {value:?} is not allowed; allowed: binpack, spread")]
-    Policy { annotation: &'static str, value: String },
+    Policy {
+        /// Its name.
+        annotation: &'static str,
+        /// What came.
+        value: String,
+    },
 }
 
 /// What a pod asks for, with all that follows from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Request {
+pub struct Request {
     pub(crate) ask: PodAsk,
     pub(crate) plan: Plan,
     pub(crate) policies: Policies,
@@ -49,7 +70,7 @@ pub(crate) struct Policies {
 
 impl Request {
     /// Reads a pod; `Ok(None)` if it does not ask for cards.
-    pub(crate) fn of(pod: &Pod) -> Result<Option<Self>, BadPod> {
+    pub fn of(pod: &Pod) -> Result<Option<Self>, BadPod> {
         let ask = ask(pod)?;
         if ask.containers.is_empty() {
             return Ok(None);

@@ -3,7 +3,7 @@
 //! Eleven steps are few for a node of eight cards, where a slice more or less is a hundredth. So the steps are spread over the
 //! scores that the candidates really have: the best gets 10, the worst 0, alike ones the same.
 
-use ideal_gpu::place::{Policy, place, score};
+use ideal_gpu::place::{Policy, score};
 
 use crate::cluster::Cluster;
 use crate::pod::Request;
@@ -33,11 +33,7 @@ pub(crate) fn prioritize<'n>(
     let policy = request.policies.node.unwrap_or(defaults.node);
     let card = request.policies.card.unwrap_or(defaults.card);
     let scores: Vec<(&str, Option<f64>)> = cluster.with_nodes(names, |name, node| {
-        let scored = node.and_then(|node| {
-            let cards = place(node, &request.plan, card).ok()?;
-            Some(score(node, &request.plan, &cards, policy))
-        });
-        (name, scored)
+        (name, node.and_then(|node| score(node, &request.plan, card, policy).ok()))
     });
     spread(&scores)
 }

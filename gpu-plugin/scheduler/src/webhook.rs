@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use ideal_gpu::card::{Card, CardId, Inventory};
 use ideal_gpu::ledger::Node;
 use ideal_gpu::names::{CORE, CORE_PER_CARD, DECISION, GPU, MAX_CARDS_PER_NODE, SLOTS_PER_CARD};
-use ideal_gpu::place::{Policy, Why, place};
+use ideal_gpu::place::{Policy, Why, fits};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use serde_json::{Value, json};
 
@@ -137,7 +137,7 @@ fn created(pod: &Pod) -> Result<(), Refusal> {
         return Ok(());
     }
     let Some(request) = Request::of(pod)? else { return Ok(()) };
-    place(largest(), &request.plan, Policy::Binpack).map(drop).map_err(Refusal::TooMuch)
+    fits(largest(), &request.plan, Policy::Binpack).map_err(Refusal::TooMuch)
 }
 
 /// What a pod asks for cannot change any more, and one that is there already must stay changeable: only what gets worse is

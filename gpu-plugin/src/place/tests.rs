@@ -146,3 +146,20 @@ proptest! {
         prop_assert_eq!(Plan::of(&ask).devices(), (count(false), count(true)));
     }
 }
+
+#[test]
+fn a_node_scores_by_how_full_its_usable_cards_are_with_the_pod_on_them() {
+    let mut inventory = Inventory { cards: (0..3).map(|i| card(i, 10_000)).collect() };
+    inventory.cards[2].healthy = false;
+    let mut node = Node::new(inventory);
+    put(&mut node, "a", &pod(&[(1, slice(40, 1_000))]), Policy::Binpack).unwrap();
+    let plan = Plan::of(&pod(&[(1, slice(10, 6_000))]));
+    // Packed, card 0 holds 50 % and 7,000 MiB of 10,000; spread, card 1 holds 6,000 beside the 40 % of card 0.
+    for (cards, mean) in [(Policy::Binpack, 0.35), (Policy::Spread, 0.5)] {
+        let packed = score(&node, &plan, cards, Policy::Binpack).unwrap();
+        let spread = score(&node, &plan, cards, Policy::Spread).unwrap();
+        assert!((packed - mean).abs() < 1e-9 && (spread - (1.0 - mean)).abs() < 1e-9, "{packed} {spread}");
+    }
+    let why = score(&node, &Plan::of(&pod(&[(3, slice(1, 1))])), Policy::Binpack, Policy::Binpack);
+    assert_eq!(why, Err(Why::FewCards { wants: 3, has: 2 }));
+}

@@ -12,6 +12,7 @@ use proto::podresources::v1::pod_resources_lister_server::{PodResourcesLister, P
 use tempfile::TempDir;
 
 use super::*;
+use crate::lister::Lister;
 use crate::pod::Pod;
 
 /// What the kubelet has recorded: ids by pod and container.
@@ -96,7 +97,7 @@ async fn rig() -> Rig {
         settings: Arc::new(Settings { places, no_cdi: false, policy: Policy::Binpack }),
         eyes: Eyes { picture, usage },
         book: Book::open(at("state")).unwrap(),
-        lister: Lister::new(socket),
+        lister: Arc::new(Lister::new(socket)),
         counts: Counts::default(),
     };
     Rig { dir, recorded, desk, pictures, _usages }
