@@ -28,9 +28,13 @@ pub struct Args {
     /// For container runtimes without CDI: devices and the limits folder are named to the kubelet one by one
     #[arg(long, env = "NO_CDI")]
     pub no_cdi: bool,
-    /// Folder below which the driver's device files lie, as the host sees it; `/` unless the driver runs in a container
+    /// Folder below which the driver's device files, libraries and tools lie, as the host sees it; `/` unless the driver runs in
+    /// a container
     #[arg(long, env = "DRIVER_ROOT", default_value = "/")]
     pub driver_root: PathBuf,
+    /// Where this program sees the host's root: what the driver has put there is looked for below it
+    #[arg(long, env = "HOST_ROOT", default_value = "/")]
+    pub host_root: PathBuf,
     /// NVIDIA's management library: a file name for the loader or a path
     #[arg(long, env = "NVML_LIBRARY", default_value = cards::nvml::LIBRARY)]
     pub nvml_library: String,

@@ -7,6 +7,7 @@ use ideal_gpu::card::CardId;
 use serde_json::{Value, json};
 
 use crate::file::{self, WriteError};
+use crate::libraries;
 use crate::limits;
 use crate::resource::Resource;
 
@@ -23,8 +24,10 @@ pub struct Places {
     pub state: PathBuf,
     /// CDI specs.
     pub cdi: PathBuf,
-    /// Root of the driver's files.
+    /// Root of the driver's files, as the host names it.
     pub driver_root: PathBuf,
+    /// Where this program sees the host's root.
+    pub host_root: PathBuf,
 }
 
 impl Places {
@@ -33,7 +36,12 @@ impl Places {
         let own = format!("nvidia{minor}");
         let names = std::iter::once(own.as_str()).chain(COMMON);
         let both = names.map(|name| (format!("/dev/{name}"), self.driver_root.join("dev").join(name)));
-        both.filter(|(_, host)| host.exists()).collect()
+        both.filter(|(_, host)| self.seen(host).exists()).collect()
+    }
+
+    /// Where this program sees a path of the host.
+    fn seen(&self, host: &Path) -> PathBuf {
+        host.strip_prefix("/").map_or_else(|_| host.to_owned(), |path| self.host_root.join(path))
     }
 
     fn file(&self, resource: Resource) -> PathBuf {
@@ -47,12 +55,23 @@ impl Places {
             return Ok(());
         }
         file::folder(&self.cdi)?;
+        let libraries = libraries::mounts(&self.driver_root, |host| self.seen(host));
         for resource in Resource::ALL {
-            let spec = spec(resource, cards, &self.state, |minor| self.nodes(minor));
+            let mut spec = spec(resource, cards, &self.state, |minor| self.nodes(minor));
+            if !libraries.is_empty() {
+                // Once for each container, however many devices it has.
+                let mounts: Vec<Value> = libraries.iter().map(|(path, host)| mount(path, host)).collect();
+                spec["containerEdits"] = json!({ "mounts": mounts });
+            }
             file::put(&self.file(resource), spec.to_string().as_bytes(), 0o644)?;
         }
         Ok(())
     }
+}
+
+/// A file of the host that the container sees and cannot change.
+fn mount(path: &str, host: &Path) -> Value {
+    json!({ "hostPath": host, "containerPath": path, "options": ["ro", "nosuid", "nodev", "bind"] })
 }
 
 /// The name that Allocate answers for a device.
@@ -75,11 +94,7 @@ fn spec(
         });
         if resource == Resource::Slices {
             // Of a container's slots each shows the same file, and the runtime replaces a mount of the same place.
-            edits["mounts"] = json!([{
-                "hostPath": limits::slot_file(state, &id),
-                "containerPath": limits::FILE,
-                "options": ["ro", "nosuid", "nodev", "noexec", "bind"],
-            }]);
+            edits["mounts"] = json!([mount(limits::FILE, &limits::slot_file(state, &id))]);
         }
         json!({ "name": id, "containerEdits": edits })
     };
@@ -120,8 +135,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("dev")).unwrap();
         std::fs::write(dir.path().join("dev/nvidia7"), "").unwrap();
+        std::fs::create_dir_all(dir.path().join("usr/lib64")).unwrap();
+        std::fs::write(dir.path().join("usr/lib64/libcuda.so.1"), "").unwrap();
         let at = |name: &str| dir.path().join(name);
-        let places = Places { state: at("state"), cdi: at("cdi"), driver_root: at("") };
+        let places =
+            Places { state: at("state"), cdi: at("cdi"), driver_root: at(""), host_root: "/".into() };
         places.write_specs(&cards()).unwrap();
         let text = std::fs::read_to_string(at("cdi/ideal.com-card.json")).unwrap();
         let spec: Value = serde_json::from_str(&text).unwrap();
@@ -129,6 +147,9 @@ mod tests {
         assert_eq!(spec["devices"][0]["containerEdits"]["deviceNodes"].as_array().unwrap().len(), 0);
         assert_eq!(spec["devices"][1]["name"], "GPU-b");
         assert_eq!(spec["devices"][1]["containerEdits"]["deviceNodes"].as_array().unwrap().len(), 1);
+        let library = &spec["containerEdits"]["mounts"][1];
+        assert_eq!(library["containerPath"], "/usr/lib64/libcuda.so.1");
+        assert_eq!(library["hostPath"], at("usr/lib64/libcuda.so.1").to_str().unwrap());
         assert_eq!(std::fs::read_dir(at("cdi")).unwrap().count(), 2);
     }
 }

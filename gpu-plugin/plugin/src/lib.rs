@@ -14,7 +14,7 @@
 //! | `prefer` | GetPreferredAllocation: which ids |
 //! | `prestart` | PreStartContainer: who it is, what it gets |
 //! | `own` | pure: decisions of the node itself, where no scheduler has decided |
-//! | `cdi`, `limits`, `file` | what a container is created with |
+//! | `cdi`, `libraries`, `limits`, `file` | what a container is created with |
 //! | `api`, `pods`, `node` | the API server: watches, own pods, own node |
 //! | `pod` | what of Kubernetes' objects is read |
 //! | `metrics`, `error` | numbers; reasons and their codes |
@@ -38,6 +38,7 @@ mod error;
 mod file;
 mod identity;
 mod kubelet;
+mod libraries;
 mod limits;
 mod metrics;
 mod node;

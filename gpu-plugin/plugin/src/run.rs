@@ -110,6 +110,7 @@ fn settings(args: &Args) -> Settings {
             state: args.state_dir.clone(),
             cdi: args.cdi_dir.clone(),
             driver_root: args.driver_root.clone(),
+            host_root: args.host_root.clone(),
         },
         no_cdi: args.no_cdi,
         policy: Policy::parse(&args.card_policy).unwrap_or_default(),

@@ -92,7 +92,7 @@ async fn rig() -> Rig {
     let (pictures, picture) = watch::channel(Arc::new(Picture { cards, minors, ..Picture::default() }));
     let (_usages, usage) = watch::channel(Arc::default());
     let at = |name: &str| dir.path().join(name);
-    let places = Places { state: at("state"), cdi: at("cdi"), driver_root: at("") };
+    let places = Places { state: at("state"), cdi: at("cdi"), driver_root: at(""), host_root: "/".into() };
     let desk = Desk {
         settings: Arc::new(Settings { places, no_cdi: false, policy: Policy::Binpack }),
         eyes: Eyes { picture, usage },
