@@ -192,7 +192,7 @@ impl Drop for Process {
 }
 
 /// The address in the newest line of `serve::admin` about its port.
-fn admin_address(log: &str) -> Option<SocketAddr> {
+pub fn admin_address(log: &str) -> Option<SocketAddr> {
     let line = log.lines().rev().find(|line| line.contains("Admin port"))?;
     let (_, rest) = line.split_once("bound")?;
     let address = rest.trim_start_matches(['=', '"', ':']);

@@ -29,6 +29,25 @@ pub const FIRST_PROBE: Duration = Duration::from_secs(10);
 /// And a suspect card is looked at no more rarely than this, so that nobody waits longer for one that is well.
 pub const LONGEST_PROBE: Duration = Duration::from_secs(600);
 
+/// How ill a card is that is not healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Illness {
+    /// [`State::Suspect`].
+    Suspect,
+    /// [`State::Failed`].
+    Failed,
+}
+
+impl Illness {
+    /// Its name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Suspect => "suspect",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// A card's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
@@ -111,9 +130,15 @@ impl State {
 
     /// Why it is not healthy.
     pub fn reason(&self) -> Option<&Reason> {
+        self.ill().map(|(_, reason)| reason)
+    }
+
+    /// How ill it is and why, if it is not healthy.
+    pub fn ill(&self) -> Option<(Illness, &Reason)> {
         match self {
             Self::Healthy { .. } => None,
-            Self::Suspect { reason, .. } | Self::Failed { reason, .. } => Some(reason),
+            Self::Suspect { reason, .. } => Some((Illness::Suspect, reason)),
+            Self::Failed { reason, .. } => Some((Illness::Failed, reason)),
         }
     }
 

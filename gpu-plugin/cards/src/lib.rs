@@ -21,7 +21,7 @@ pub mod roster;
 pub mod xid;
 
 pub use driver::{CardEvent, CardUsage, Driver, DriverError, Found, ProcessUsage};
-pub use health::State;
+pub use health::{Illness, Reason, State};
 pub use nvml::Nvml;
 pub use offer::{Overcommit, label_value};
 pub use roster::Roster;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ideal_gpu::card::{Card, CardId};
 
 use crate::driver::{CardEvent, Driver, DriverError, Found};
-use crate::health::{Event, Reason, State};
+use crate::health::{Event, Illness, Reason, State};
 use crate::offer::Overcommit;
 
 /// Every card that was seen since the start. `now` is always the time since one fixed moment, e.g. the start.
@@ -125,9 +125,12 @@ impl Roster {
         &self.members
     }
 
-    /// The cards that are not healthy, and why.
-    pub fn ailing(&self) -> impl Iterator<Item = (&CardId, &Reason)> {
-        self.members.iter().filter_map(|member| Some((&member.found.id, member.state.reason()?)))
+    /// The cards that are not healthy: how ill they are, and why.
+    pub fn ailing(&self) -> impl Iterator<Item = (&CardId, Illness, &Reason)> {
+        self.members.iter().filter_map(|member| {
+            let (illness, reason) = member.state.ill()?;
+            Some((&member.found.id, illness, reason))
+        })
     }
 }
 

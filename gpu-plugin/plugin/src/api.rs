@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
-use kube::api::{ListParams, Patch, PatchParams, WatchParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{Request, WatchEvent};
 use kube::{Client, Config};
@@ -203,6 +203,14 @@ pub(crate) async fn merge(
         request.patch(name, &params, &patch)
     };
     // The answer is the whole object; the watch tells what matters of it.
+    client.request_text(request.map_err(kube::Error::BuildRequest)?).await.map(drop)
+}
+
+/// Creates an object under `path`.
+pub(crate) async fn create(client: &Client, path: &str, object: &serde_json::Value) -> kube::Result<()> {
+    // Plain strings and numbers: there is nothing that could fail.
+    let body = serde_json::to_vec(object).unwrap_or_default();
+    let request = Request::new(path).create(&PostParams::default(), body);
     client.request_text(request.map_err(kube::Error::BuildRequest)?).await.map(drop)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cards::{CardUsage, Driver, Overcommit, Roster};
+use cards::{CardUsage, Driver, Illness, Overcommit, Reason, Roster};
 use ideal_gpu::card::{Card, CardId, Inventory};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -25,13 +25,22 @@ pub struct Picture {
     pub cards: Vec<Card>,
     /// N of `/dev/nvidiaN`.
     pub minors: BTreeMap<CardId, u32>,
-    /// Why cards are not healthy.
-    pub ailing: BTreeMap<CardId, String>,
+    /// The cards that take no new work.
+    pub ailing: BTreeMap<CardId, Ailment>,
     /// Why there are no cards.
     pub absent: Option<String>,
     /// The driver has answered, or is known to be absent. Before, nothing must be told to anybody: the node would lose its
     /// devices for a moment whenever the plugin starts.
     pub asked: bool,
+}
+
+/// Why a card takes no new work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ailment {
+    /// How ill it is.
+    pub illness: Illness,
+    /// What happened.
+    pub reason: String,
 }
 
 impl Picture {
@@ -82,6 +91,10 @@ pub(crate) fn start(driver: Box<dyn Driver>, overcommit: Overcommit) -> std::io:
     };
     std::thread::Builder::new().name("cards".to_owned()).spawn(move || watcher.run())?;
     Ok(Eyes { picture, usage })
+}
+
+fn ailment((card, illness, reason): (&CardId, Illness, &Reason)) -> (CardId, Ailment) {
+    (card.clone(), Ailment { illness, reason: reason.to_string() })
 }
 
 struct Watcher {
@@ -170,7 +183,7 @@ impl Watcher {
         let picture = Picture {
             cards: self.roster.cards(self.overcommit),
             minors: members.map(|member| (member.found.id.clone(), member.found.minor)).collect(),
-            ailing: self.roster.ailing().map(|(card, reason)| (card.clone(), reason.to_string())).collect(),
+            ailing: self.roster.ailing().map(ailment).collect(),
             absent: self.absent.clone(),
             asked: self.asked,
         };

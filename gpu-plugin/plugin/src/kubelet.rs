@@ -13,11 +13,12 @@ use proto::deviceplugin::v1beta1::registration_client::RegistrationClient;
 use serve::admin::Ready;
 use serve::metrics::Metrics;
 use serve::{grpc, uds};
+use tokio::net::UnixStream;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::lister::MAX_MESSAGE;
 use crate::resource::Resource;
@@ -28,6 +29,9 @@ const VERSION: &str = "v1beta1";
 
 /// The kubelet's registration socket.
 const KUBELET: &str = "kubelet.sock";
+
+/// Sockets of NVIDIA's own plugin in the kubelet's folder: since its release 0.12, and before.
+const RIVALS: [&str; 2] = ["nvidia-gpu.sock", "nvidia.sock"];
 
 /// How often it is looked whether the sockets still stand, if the kernel tells of no change.
 const LOOK: Duration = Duration::from_secs(5);
@@ -65,14 +69,41 @@ impl Changes {
     }
 }
 
+/// How a resource stands with the kubelet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The kubelet has not been told, or does not know it any more.
+    Unknown,
+    /// The kubelet knows our socket.
+    Registered,
+    /// Another plugin serves the resource on this socket. The kubelet takes whoever registered last and says so to nobody, and
+    /// two plugins would each give the same cards away.
+    Rival(PathBuf),
+}
+
+impl Standing {
+    /// Why the resource cannot be had.
+    fn trouble(&self, resource: Resource) -> Option<String> {
+        let name = resource.name();
+        match self {
+            Self::Unknown => Some(format!("the kubelet has not registered {name}")),
+            Self::Registered => None,
+            Self::Rival(socket) => Some(format!(
+                "another device plugin serves {name} on {}: remove it, or start this one with --no-whole-cards",
+                socket.display()
+            )),
+        }
+    }
+}
+
 /// One resource's socket.
 pub(crate) struct Socket {
     pub(crate) folder: PathBuf,
     pub(crate) resource: Resource,
     pub(crate) desk: Desk,
     pub(crate) metrics: Metrics,
-    /// Whether the kubelet knows the socket.
-    pub(crate) registered: watch::Sender<bool>,
+    /// Told of every change.
+    pub(crate) standing: watch::Sender<Standing>,
 }
 
 impl Socket {
@@ -90,7 +121,7 @@ impl Socket {
                         () = self.keep_registered(&name, &path, &token) => false,
                         _ = &mut server => true,
                     };
-                    self.registered.send_replace(false);
+                    self.standing.send_replace(Standing::Unknown);
                     stop.cancel();
                     if token.is_cancelled() && !ended {
                         // Calls that run end well; a panic of the task has been logged.
@@ -132,28 +163,52 @@ impl Socket {
         while !token.is_cancelled() && identity(path).map(|(d, i, _)| (d, i)) == ours.map(|(d, i, _)| (d, i))
         {
             let kubelet = identity(&self.folder.join(KUBELET));
-            let mut patience = LOOK;
-            if kubelet.is_some() && kubelet != known {
-                match self.register(name).await {
-                    Ok(()) => known = kubelet,
-                    Err(error) => {
-                        patience = LOOK_OFTEN;
-                        warn!(
-                            resource = self.resource.name(),
-                            error, "The kubelet does not register the resource yet"
-                        );
-                    }
+            let (standing, patience) = match self.rival().await {
+                Some(rival) => {
+                    // Once it is gone, the kubelet must be told again.
+                    known = None;
+                    (Standing::Rival(rival), LOOK)
                 }
+                None if kubelet.is_none() => (Standing::Unknown, LOOK),
+                None if kubelet == known => (Standing::Registered, LOOK),
+                None => match self.register(name).await {
+                    Ok(()) => {
+                        known = kubelet;
+                        (Standing::Registered, LOOK)
+                    }
+                    Err(error) => {
+                        let resource = self.resource.name();
+                        warn!(resource, error, "The kubelet does not register the resource yet");
+                        (Standing::Unknown, LOOK_OFTEN)
+                    }
+                },
+            };
+            if *self.standing.borrow() != standing {
+                if let (Standing::Rival(_), Some(trouble)) = (&standing, standing.trouble(self.resource)) {
+                    error!(trouble, "The resource is left to the other plugin");
+                }
+                self.standing.send_replace(standing);
             }
-            self.registered.send_if_modified(|there| {
-                let now = kubelet.is_some() && kubelet == known;
-                std::mem::replace(there, now) != now
-            });
             tokio::select! {
                 () = token.cancelled() => {}
                 () = changes.next(patience) => {}
             }
         }
+    }
+
+    /// The socket of another plugin that serves our resource. One that nobody listens on was left behind.
+    async fn rival(&self) -> Option<PathBuf> {
+        if self.resource != Resource::Whole {
+            return None;
+        }
+        for socket in RIVALS.map(|name| self.folder.join(name)) {
+            let connected = tokio::time::timeout(LOOK_OFTEN, UnixStream::connect(&socket)).await;
+            // No answer in time is one that listens and does not come to it.
+            if connected.is_err() || connected.is_ok_and(|connected| connected.is_ok()) {
+                return Some(socket);
+            }
+        }
+        None
     }
 
     async fn register(&self, name: &str) -> Result<(), String> {
@@ -181,20 +236,15 @@ impl Socket {
 pub(crate) async fn tell_ready(
     ready: Ready,
     desk: Desk,
-    mut sockets: Vec<(Resource, watch::Receiver<bool>)>,
+    mut sockets: Vec<(Resource, watch::Receiver<Standing>)>,
     token: CancellationToken,
 ) {
     let mut pictures = desk.eyes.picture.clone();
     while !token.is_cancelled() {
         let absent = pictures.borrow_and_update().absent.clone();
-        let unknown = sockets
-            .iter_mut()
-            .find_map(|(resource, known)| (!*known.borrow_and_update()).then_some(*resource));
-        ready.set(match (absent, unknown) {
-            (Some(reason), _) => Err(reason),
-            (None, Some(resource)) => Err(format!("the kubelet has not registered {}", resource.name())),
-            (None, None) => Ok(()),
-        });
+        let mut standings = sockets.iter_mut();
+        let trouble = standings.find_map(|(resource, now)| now.borrow_and_update().trouble(*resource));
+        ready.set(absent.or(trouble).map_or(Ok(()), Err));
         let sockets = sockets.iter_mut().map(|(_, known)| Box::pin(known.changed()));
         tokio::select! {
             () = token.cancelled() => {}

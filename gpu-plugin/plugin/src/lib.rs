@@ -15,7 +15,7 @@
 //! | `prestart` | PreStartContainer: who it is, what it gets |
 //! | `own` | pure: decisions of the node itself, where no scheduler has decided |
 //! | `cdi`, `libraries`, `limits`, `file` | what a container is created with |
-//! | `api`, `pods`, `node` | the API server: watches, own pods, own node |
+//! | `api`, `pods`, `node`, `events` | the API server: watches, own pods, own node, events about its cards |
 //! | `pod` | what of Kubernetes' objects is read |
 //! | `metrics`, `error` | numbers; reasons and their codes |
 
@@ -35,6 +35,7 @@ pub mod service;
 mod api;
 mod devices;
 mod error;
+mod events;
 mod file;
 mod identity;
 mod kubelet;

@@ -93,6 +93,16 @@ struct OfCard {
     model: String,
 }
 
+/// A card's labels and what ails it.
+#[derive(Debug, Clone, EncodeLabelSet)]
+struct OfAilment {
+    card: String,
+    index: u32,
+    model: String,
+    state: &'static str,
+    reason: String,
+}
+
 #[derive(Debug, Clone, EncodeLabelSet)]
 struct OfContainer {
     namespace: String,
@@ -175,7 +185,13 @@ impl Scrape {
         let whole = all().map(|(labels, _, used)| (labels, u64::from(used.whole))).collect();
         gauge(encoder, "ideal_gpu_card_whole", "1 if the card was given out whole", whole)?;
         let healthy = all().map(|(labels, card, _)| (labels, u64::from(card.usable()))).collect();
-        gauge(encoder, "ideal_gpu_card_healthy", "1 if new work may go there", healthy)
+        gauge(encoder, "ideal_gpu_card_healthy", "1 if new work may go there", healthy)?;
+        let ailing = picture.ailing.iter().map(|(id, ailment)| {
+            let OfCard { card, index, model } = self.labels(id.as_str());
+            let (state, reason) = (ailment.illness.name(), ailment.reason.clone());
+            (OfAilment { card, index, model, state, reason }, 1)
+        });
+        gauge(encoder, "ideal_gpu_card_ailing", "1 for a card that takes no new work", ailing.collect())
     }
 
     fn usage(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -18,12 +18,12 @@ use crate::args::Args;
 use crate::book::Book;
 use crate::cdi::Places;
 use crate::driver::{self, Eyes};
-use crate::kubelet::{self, Socket};
+use crate::kubelet::{self, Socket, Standing};
 use crate::lister::Lister;
 use crate::metrics::{Counts, Scrape};
 use crate::resource::Resource;
 use crate::service::{Desk, Settings};
-use crate::{api, node, pods};
+use crate::{api, events, node, pods};
 
 /// Threads for blocking work: name look-ups only.
 const THREADS: usize = 2;
@@ -93,6 +93,11 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
     }
     // What follows the API server ends with the runtime: there is nothing to finish.
     tokio::spawn(token.clone().run_until_cancelled_owned(pods::publish(client.clone(), book.clone())));
+    tokio::spawn(token.clone().run_until_cancelled_owned(events::tell(
+        client.clone(),
+        args.node_name.clone(),
+        eyes.clone(),
+    )));
     tokio::spawn(token.clone().run_until_cancelled_owned(node::keep(
         client,
         args.node_name.clone(),
@@ -123,14 +128,14 @@ async fn sockets(args: &Args, desk: &Desk, metrics: &Metrics, ready: Ready, toke
     let mut known = Vec::new();
     let resources = Resource::ALL.into_iter().filter(|r| *r == Resource::Slices || !args.no_whole_cards);
     for resource in resources {
-        let (registered, is_registered) = watch::channel(false);
-        known.push((resource, is_registered));
+        let (standing, stands) = watch::channel(Standing::Unknown);
+        known.push((resource, stands));
         let socket = Socket {
             folder: args.kubelet_dir.join("device-plugins"),
             resource,
             desk: desk.clone(),
             metrics: metrics.clone(),
-            registered,
+            standing,
         };
         running.spawn(socket.run(token.clone()));
     }

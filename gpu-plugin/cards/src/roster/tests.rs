@@ -60,7 +60,11 @@ fn the_same_list_again_changes_nothing_and_an_event_changes_one_card() {
     assert!(roster.happened(&xid, s(2)));
     assert!(!roster.happened(&xid, s(3)), "the first reason stays");
     assert_eq!(health(&roster), [true, false]);
-    assert_eq!(roster.ailing().next().unwrap().1.to_string(), "XID 79 (GPU has fallen off the bus)");
+    let (_, illness, reason) = roster.ailing().next().unwrap();
+    assert_eq!(
+        (illness, reason.to_string().as_str()),
+        (Illness::Failed, "XID 79 (GPU has fallen off the bus)")
+    );
     assert!(!roster.happened(&CardEvent::Lost { card: CardId::parse("GPU-9").unwrap() }, s(3)), "not ours");
 }
 

@@ -12,6 +12,7 @@ use proto::podresources::v1::pod_resources_lister_server::{PodResourcesLister, P
 use tempfile::TempDir;
 
 use super::*;
+use crate::driver::Ailment;
 use crate::lister::Lister;
 use crate::pod::Pod;
 
@@ -263,8 +264,10 @@ async fn a_list_is_sent_when_it_changes_and_only_then() {
     let rig = rig().await;
     let mut lists = rig.plugin().list_and_watch(Request::new(pb::Empty {})).await.unwrap().into_inner();
     assert_eq!(lists.next().await.unwrap().unwrap().devices.len(), 10);
-    rig.pictures
-        .send_modify(|picture| Arc::make_mut(picture).ailing = [(card(0).id, "why".to_owned())].into());
+    rig.pictures.send_modify(|picture| {
+        Arc::make_mut(picture).ailing =
+            [(card(0).id, Ailment { illness: cards::Illness::Suspect, reason: "why".to_owned() })].into()
+    });
     rig.pictures.send_modify(|picture| Arc::make_mut(picture).cards[0].healthy = false);
     let devices = lists.next().await.unwrap().unwrap().devices;
     assert_eq!(devices.iter().filter(|device| device.health == "Unhealthy").count(), 5);

@@ -1,0 +1,132 @@
+//! Kubernetes events on the node object: what became of a card, where people look first (`kubectl describe node`).
+
+use std::collections::BTreeMap;
+
+use cards::Illness;
+use ideal_gpu::card::CardId;
+use k8s_openapi::jiff::Timestamp;
+use kube::Client;
+use serde_json::{Value, json};
+use tracing::warn;
+
+use crate::api;
+use crate::driver::{Ailment, Eyes, Picture};
+
+/// Who says it.
+const COMPONENT: &str = "ideal-gpu-plugin";
+
+/// Events of objects that are in no namespace are kept in this one, as the kubelet's are.
+const NAMESPACE: &str = "default";
+
+/// What is said about a card.
+#[derive(Debug, PartialEq, Eq)]
+struct News {
+    /// `Warning` or `Normal`.
+    kind: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
+/// Tells of every card that falls ill or recovers, for ever. Events are best effort, as everywhere in Kubernetes: the state
+/// itself is in the device list, the node's annotation and the metrics.
+pub(crate) async fn tell(client: Client, node: String, eyes: Eyes) {
+    let mut pictures = eyes.picture;
+    let mut told = BTreeMap::new();
+    loop {
+        let picture = pictures.borrow_and_update().clone();
+        for news in news(&told, &picture) {
+            let event = event(&node, &news, Timestamp::now());
+            let path = format!("/api/v1/namespaces/{NAMESPACE}/events");
+            if let Err(error) = api::create(&client, &path, &event).await {
+                warn!(news.message, error = serve::chain::chain(&error), "An event cannot be written");
+            }
+        }
+        told.clone_from(&picture.ailing);
+        if pictures.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What is new since `told`. Another reason for a state that was told already is none: a card that is ill falls ill of many
+/// things at once.
+fn news(told: &BTreeMap<CardId, Ailment>, picture: &Picture) -> Vec<News> {
+    let index = |id: &CardId| picture.cards.iter().find(|card| card.id == *id).map_or(0, |card| card.index);
+    let fresh = picture
+        .ailing
+        .iter()
+        .filter(|(card, ailment)| told.get(*card).is_none_or(|before| before.illness != ailment.illness));
+    let ill = fresh.map(|(card, ailment)| {
+        let (reason, until) = match ailment.illness {
+            Illness::Suspect => ("GPUSuspect", "until it is found well"),
+            Illness::Failed => ("GPUFailed", "until it is reset or replaced"),
+        };
+        let message = format!("card {} ({card}) takes no new work {until}: {}", index(card), ailment.reason);
+        News { kind: "Warning", reason, message }
+    });
+    let well = told.keys().filter(|card| !picture.ailing.contains_key(*card)).map(|card| News {
+        kind: "Normal",
+        reason: "GPUHealthy",
+        message: format!("card {} ({card}) takes new work again", index(card)),
+    });
+    ill.chain(well).collect()
+}
+
+/// As the kubelet writes events about its node: the UID is the node's name, and `kubectl describe node` finds it by that.
+fn event(node: &str, news: &News, now: Timestamp) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": { "name": format!("{node}.{:x}", now.as_nanosecond()), "namespace": NAMESPACE },
+        "involvedObject": { "kind": "Node", "name": node, "uid": node },
+        "type": news.kind,
+        "reason": news.reason,
+        "message": news.message,
+        "source": { "component": COMPONENT, "host": node },
+        // Seconds: Kubernetes' own type of these fields knows no parts of them.
+        "firstTimestamp": now.strftime("%FT%TZ").to_string(),
+        "lastTimestamp": now.strftime("%FT%TZ").to_string(),
+        "count": 1,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(ailing: &[(&str, Illness, &str)]) -> Picture {
+        let one = |(card, illness, reason): &(&str, Illness, &str)| {
+            let ailment = Ailment { illness: *illness, reason: (*reason).to_owned() };
+            (CardId::parse(card).unwrap(), ailment)
+        };
+        Picture { ailing: ailing.iter().map(one).collect(), ..Picture::default() }
+    }
+
+    #[test]
+    fn each_change_of_a_cards_state_is_told_once() {
+        let said = |told: &Picture, now: &Picture| {
+            news(&told.ailing, now).into_iter().map(|news| news.reason).collect::<Vec<_>>()
+        };
+        let well = picture(&[]);
+        let suspect = picture(&[("GPU-a", Illness::Suspect, "XID 31")]);
+        let still = picture(&[("GPU-a", Illness::Suspect, "no answer")]);
+        let failed = picture(&[("GPU-a", Illness::Failed, "XID 79")]);
+        assert_eq!(said(&well, &suspect), ["GPUSuspect"]);
+        assert!(said(&suspect, &still).is_empty());
+        assert_eq!(said(&still, &failed), ["GPUFailed"]);
+        assert_eq!(said(&failed, &well), ["GPUHealthy"]);
+        assert!(said(&well, &well).is_empty());
+        let message = &news(&well.ailing, &failed)[0].message;
+        assert!(message.contains("GPU-a") && message.ends_with("reset or replaced: XID 79"), "{message}");
+    }
+
+    #[test]
+    fn an_event_is_the_nodes_and_its_times_are_kubernetes_own() {
+        let news = News { kind: "Normal", reason: "GPUHealthy", message: "m".to_owned() };
+        let event = event("n", &news, Timestamp::from_nanosecond(1_700_000_000_123_456_789).unwrap());
+        assert_eq!(event["involvedObject"]["uid"], "n");
+        assert_eq!(event["lastTimestamp"], "2023-11-14T22:13:20Z");
+        let read: k8s_openapi::api::core::v1::Event = serde_json::from_value(event).unwrap();
+        assert_eq!(read.metadata.name.as_deref(), Some("n.17979cfe3d85cd15"));
+    }
+}
