@@ -34,6 +34,9 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Of a log, so much is shown with an error, in bytes.
 const TAIL: usize = 2000;
 
+/// Clock ticks a second in `/proc/<pid>/stat`: `USER_HZ`, 100 on every Linux that we run on.
+const TICKS: f64 = 100.0;
+
 /// Why a program does not run as wanted.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
@@ -176,6 +179,23 @@ impl Process {
     /// The process's id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its resident memory in MiB (`VmRSS`).
+    pub fn resident_mib(&self) -> std::io::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let kib = line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok());
+        Ok(kib.unwrap_or(0.0) / 1024.0)
+    }
+
+    /// CPU seconds that it has used so far.
+    pub fn cpu_seconds(&self) -> std::io::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
+        // After the name in brackets: field 14 and 15 of proc(5), the 12th and 13th from here.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0);
+        Ok((ticks(11) + ticks(12)) / TICKS)
     }
 
     fn tail(&self) -> String {

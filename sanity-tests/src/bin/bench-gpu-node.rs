@@ -21,9 +21,6 @@ const IDLE: Duration = Duration::from_secs(60);
 /// would otherwise be counted as the plugin's.
 const LOOK_MS: u32 = 5000;
 
-/// Clock ticks a second in `/proc/<pid>/stat`: `USER_HZ`, 100 on every Linux that we run on.
-const TICKS: f64 = 100.0;
-
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, thiserror::Error)]
@@ -36,23 +33,6 @@ enum Failed {
     Io(&'static str, #[source] std::io::Error),
 }
 
-/// Resident memory of a process in MiB.
-fn resident(pid: u32) -> Result<f64, Failed> {
-    let status =
-        std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|e| Failed::Io("status", e))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    Ok(line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0)
-}
-
-/// CPU seconds that a process has used so far.
-fn cpu(pid: u32) -> Result<f64, Failed> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|e| Failed::Io("stat", e))?;
-    // After the name in brackets: field 14 and 15 of proc(5), the 12th and 13th from here.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0);
-    Ok((ticks(11) + ticks(12)) / TICKS)
-}
-
 async fn bench() -> Result<bool, Failed> {
     let folder = tempfile::tempdir().map_err(|e| Failed::Io("folder", e))?;
     let api = ApiServer::start().map_err(|e| Failed::Io("API server", e))?;
@@ -63,10 +43,11 @@ async fn bench() -> Result<bool, Failed> {
     plugin.ready(PATIENCE).await?;
     let devices = async || (node.kubelet.rules().allocatable("ideal.com/gpu") == Some(40)).then_some(());
     plugin.until("forty devices", PATIENCE, devices).await?;
-    let (before, lists) = (cpu(plugin.id())?, node.kubelet.heard("ideal.com/gpu").lists);
+    let stat = |e| Failed::Io("what the kernel tells of the plugin", e);
+    let (before, lists) = (plugin.cpu_seconds().map_err(stat)?, node.kubelet.heard("ideal.com/gpu").lists);
     tokio::time::sleep(IDLE).await;
-    let used = cpu(plugin.id())? - before;
-    let (mib, heard) = (resident(plugin.id())?, node.kubelet.heard("ideal.com/gpu"));
+    let used = plugin.cpu_seconds().map_err(stat)? - before;
+    let (mib, heard) = (plugin.resident_mib().map_err(stat)?, node.kubelet.heard("ideal.com/gpu"));
     println!("plugin, 8 cards x 90 GiB");
     println!("resident memory      {mib:>8.1} MiB   goal < {GOAL_MIB} MiB");
     println!("ListAndWatch message {:>8} bytes   40 devices of ideal.com/gpu", heard.bytes);
