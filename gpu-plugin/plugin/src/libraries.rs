@@ -31,16 +31,19 @@ const FIRST: &str = "libcuda.so.1";
 /// Tools.
 const TOOLS: [&str; 1] = ["usr/bin/nvidia-smi"];
 
+/// Debian's name for this kind of machine; NVIDIA has drivers for these two.
+const MULTIARCH: &str = if cfg!(target_arch = "aarch64") { "aarch64-linux-gnu" } else { "x86_64-linux-gnu" };
+
 /// Where drivers put their libraries, below the root: Debian's and Ubuntu's folder, Debian's alternatives, that of Red Hat
 /// and of NVIDIA's installer, and the rest.
 fn folders() -> [String; 4] {
-    let multiarch = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    let multiarch = format!("usr/lib/{MULTIARCH}");
     [multiarch.clone(), format!("{multiarch}/nvidia/current"), "usr/lib64".to_owned(), "usr/lib".to_owned()]
 }
 
 /// Where C libraries look by themselves: glibc of Debian's family, and of all others.
 fn targets() -> [String; 2] {
-    [format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH), "/usr/lib64".to_owned()]
+    [format!("/usr/lib/{MULTIARCH}"), "/usr/lib64".to_owned()]
 }
 
 /// What is mounted: path in the container, and on the host below `driver_root`, all of it there. `seen` tells where this
@@ -125,7 +128,7 @@ mod tests {
         );
         let (_, cuda) = mounts.iter().find(|(path, _)| path == "/usr/lib64/libcuda.so").unwrap();
         assert_eq!(cuda, Path::new("/run/driver/usr/lib64/libcuda.so.1"));
-        let other = format!("/usr/lib/{}-linux-gnu/libcuda.so.1", std::env::consts::ARCH);
+        let other = format!("/usr/lib/{MULTIARCH}/libcuda.so.1");
         assert!(mounts.iter().any(|(path, _)| *path == other), "{mounts:?}");
         assert!(mounts.iter().all(|(path, _)| !path.contains("nvidia-smi")), "it is not there");
     }

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::driver::Ailment;
+use crate::kubelet::{Socket, Standing};
 use crate::lister::Lister;
 use crate::pod::Pod;
 
@@ -308,13 +309,13 @@ async fn the_kubelet_is_told_again_when_it_or_the_socket_is_a_new_one_and_the_en
     let rig = rig().await;
     let folder = rig.dir.path().join("device-plugins");
     std::fs::create_dir(&folder).unwrap();
-    let (registered, mut known) = watch::channel(false);
-    let socket = crate::kubelet::Socket {
+    let (standing, mut stands) = watch::channel(Standing::Unknown);
+    let socket = Socket {
         folder: folder.clone(),
         resource: Resource::Slices,
         desk: rig.desk.clone(),
         metrics: serve::metrics::Metrics::default(),
-        registered,
+        standing,
     };
     let token = CancellationToken::new();
     let running = tokio::spawn(socket.run(token.clone()));
@@ -335,7 +336,7 @@ async fn the_kubelet_is_told_again_when_it_or_the_socket_is_a_new_one_and_the_en
         let channel = serve::uds::connect(&folder.join(&request.endpoint)).await.unwrap();
         let options = DevicePluginClient::new(channel).get_device_plugin_options(pb::Empty {}).await.unwrap();
         assert_eq!(options.into_inner(), OPTIONS);
-        known.wait_for(|known| *known).await.unwrap();
+        stands.wait_for(|standing| *standing == Standing::Registered).await.unwrap();
         kubelet.abort();
         let _ended = kubelet.await;
     }
