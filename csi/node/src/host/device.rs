@@ -3,24 +3,17 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::sync::Mutex;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use super::Device;
-use super::content::{BLOCK, Content, Depth, ReadAt, read};
+use super::content::{Content, Depth, ReadAt, read};
 use super::error::DeviceError;
-
-/// Bytes of the aligned buffer through which everything is read. The allocator keeps one for each thread that has ever probed,
-/// so it is small: with 1 MiB the node held 22 MiB after a hundred volumes (`hack/bench node`).
-const PIECE: usize = 128 << 10;
 
 /// An open device. While this lives, the kernel gives its number and name to no other disk.
 pub(super) struct Opened {
     file: File,
-    /// `Some` for O_DIRECT, which wants an aligned buffer; room for one alignment more than a piece.
-    buffer: Option<Mutex<Vec<u8>>>,
 }
 
 fn failed(device: &Device, what: &str) -> impl FnOnce(io::Error) -> DeviceError {
@@ -31,14 +24,12 @@ fn failed(device: &Device, what: &str) -> impl FnOnce(io::Error) -> DeviceError 
 impl Opened {
     /// Opens for reading past the page cache.
     pub(super) fn direct(device: &Device) -> Result<Self, DeviceError> {
-        let file = open(device, OFlag::O_DIRECT)?;
-        let buffer = Vec::with_capacity(0);
-        Ok(Self { file, buffer: Some(Mutex::new(buffer)) })
+        Ok(Self { file: open(device, OFlag::O_DIRECT)? })
     }
 
     /// Opens for reading through the page cache, in which a mounted ext file system keeps its newest superblock.
     pub(super) fn cached(device: &Device) -> Result<Self, DeviceError> {
-        Ok(Self { file: open(device, OFlag::empty())?, buffer: None })
+        Ok(Self { file: open(device, OFlag::empty())? })
     }
 
     /// What the device holds.
@@ -76,21 +67,6 @@ pub(super) fn in_use(device: &Device) -> Result<bool, DeviceError> {
 
 impl ReadAt for Opened {
     fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        let Some(aligned) = &self.buffer else { return FileExt::read_exact_at(&self.file, buffer, at) };
-        let mut room = aligned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let block = usize::try_from(BLOCK).unwrap_or(PIECE);
-        let mut done = 0;
-        for piece in buffer.chunks_mut(PIECE) {
-            if room.len() < piece.len() + block {
-                // Grown to what is asked for, not to the largest piece: most probes read a few blocks.
-                room.resize(piece.len() + block, 0);
-            }
-            let start = room.as_ptr().align_offset(block);
-            let window = &mut room[start..start + piece.len()];
-            FileExt::read_exact_at(&self.file, window, at + done)?;
-            piece.copy_from_slice(window);
-            done += piece.len() as u64;
-        }
-        Ok(())
+        FileExt::read_exact_at(&self.file, buffer, at)
     }
 }

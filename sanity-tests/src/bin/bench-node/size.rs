@@ -25,7 +25,9 @@ pub(crate) fn report(programs: &[&Path], goals: &mut Goals) -> Result<(), Failed
         let verdict = goals.note(&format!("size of {name}"), &format!("< {GOAL_MIB} MiB"), mib < GOAL_MIB);
         println!("   {name:<20} {bytes:>10} bytes  {mib:>5.1} MiB   {verdict}");
     }
-    println!("   Published by others about their own drivers, NOT measured here (anchors/csi.md §3d):");
+    println!(
+        "   Published by others about their own drivers, NOT measured here (anchors/csi.md §3d, GCP: §2 R13):"
+    );
     PEERS.iter().for_each(|peer| println!("     {peer}"));
     Ok(())
 }
