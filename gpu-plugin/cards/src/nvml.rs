@@ -10,7 +10,7 @@ mod session;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ideal_gpu::card::CardId;
@@ -31,7 +31,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// NVML.
 #[derive(Debug)]
 pub struct Nvml {
-    library: OsString,
+    libraries: Vec<PathBuf>,
     answer: Duration,
     session: Option<Session>,
     /// A session whose end was not seen yet: until it is, a new one would hang where it does.
@@ -47,10 +47,11 @@ struct Known {
 }
 
 impl Nvml {
-    /// Loads nothing yet: `library` (a path, or a name like [`LIBRARY`] for the loader's own search) is loaded by the first
-    /// call, and again whenever it is needed.
-    pub fn new(library: impl Into<OsString>) -> Self {
-        Self { library: library.into(), answer: ANSWER, session: None, left: None, known: BTreeMap::new() }
+    /// Loads nothing yet. Of the `libraries`, paths, the first that is there is loaded by the first call, and again whenever it
+    /// is needed; a name like [`LIBRARY`] is for the loader's own search.
+    pub fn new(libraries: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        let libraries = libraries.into_iter().map(Into::into).collect();
+        Self { libraries, answer: ANSWER, session: None, left: None, known: BTreeMap::new() }
     }
 
     /// Gives calls so long beyond what they wait for by themselves, instead of [`ANSWER`].
@@ -58,6 +59,13 @@ impl Nvml {
     pub fn answering_within(mut self, answer: Duration) -> Self {
         self.answer = answer;
         self
+    }
+
+    /// The library to load now: a driver may be installed at any time, and a container sees the host's in one of several
+    /// folders. If none is there, the loader says so of the first.
+    fn library(&self) -> PathBuf {
+        let there = self.libraries.iter().find(|path| path.exists());
+        there.or(self.libraries.first()).cloned().unwrap_or_default()
     }
 
     fn session(&mut self) -> Result<&Session, DriverError> {
@@ -68,7 +76,7 @@ impl Nvml {
             return Err(DriverError::Stuck);
         }
         if self.session.is_none() {
-            let (session, started) = Session::start(&self.library, self.answer)?;
+            let (session, started) = Session::start(&self.library(), self.answer)?;
             self.session = Some(session);
             started?;
         }

@@ -130,7 +130,7 @@ fn a_card_that_is_pulled_out_is_lost_even_if_its_last_words_name_no_card() {
 fn the_driver_is_found_when_it_comes_and_its_cards_are_as_new_after_it_was_away() {
     let machine = Machine::new("driver = \"not_loaded\"\n");
     let elsewhere = machine.library().with_extension("not-yet");
-    let mut driver = Nvml::new(&elsewhere);
+    let mut driver = Nvml::new([machine.library().with_extension("never").as_path(), &elsewhere]);
     for _ in 0..2 {
         assert!(matches!(driver.cards(), Err(DriverError::NoDriver(_))));
         assert!(driver.next_event(BOUND).is_err_and(|error| error.is_absent()), "at once");

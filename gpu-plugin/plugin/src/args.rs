@@ -35,9 +35,9 @@ pub struct Args {
     /// Where this program sees the host's root: what the driver has put there is looked for below it
     #[arg(long, env = "HOST_ROOT", default_value = "/")]
     pub host_root: PathBuf,
-    /// NVIDIA's management library: a file name for the loader or a path
-    #[arg(long, env = "NVML_LIBRARY", default_value = cards::nvml::LIBRARY)]
-    pub nvml_library: String,
+    /// NVIDIA's management library: a file name for the loader, or paths joined by `:`, of which the first that is there is loaded
+    #[arg(long, env = "NVML_LIBRARY", value_delimiter = ':', default_value = cards::nvml::LIBRARY)]
+    pub nvml_library: Vec<PathBuf>,
     /// Leave nvidia.com/gpu to NVIDIA's own device plugin
     #[arg(long, env = "NO_WHOLE_CARDS")]
     pub no_whole_cards: bool,

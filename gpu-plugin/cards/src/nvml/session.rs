@@ -1,6 +1,6 @@
 //! One initialisation of NVML, on a thread of its own.
 
-use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(super) struct Session {
 impl Session {
     /// Loads and initialises NVML. The session is there even if that did not end in time, so that its end can be seen.
     pub(super) fn start(
-        library: &OsStr,
+        library: &Path,
         patience: Duration,
     ) -> Result<(Self, Result<(), DriverError>), DriverError> {
         let (orders, taken) = mpsc::channel();
@@ -87,8 +87,8 @@ fn wait<T>(answer: &Receiver<Result<T, DriverError>>, patience: Duration) -> Res
 }
 
 /// The session's thread: NVML is initialised at the head and shut down at the end of this function.
-fn run(library: &OsString, ready: &Reply<()>, orders: &Receiver<Order>) {
-    let nvml = match nvml_wrapper::Nvml::builder().lib_path(library).init() {
+fn run(library: &Path, ready: &Reply<()>, orders: &Receiver<Order>) {
+    let nvml = match nvml_wrapper::Nvml::builder().lib_path(library.as_os_str()).init() {
         Ok(nvml) => nvml,
         Err(error) => {
             let _ = ready.send(Err(read::error(error)));

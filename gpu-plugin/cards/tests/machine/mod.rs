@@ -59,7 +59,7 @@ impl Machine {
     }
 
     pub(crate) fn driver(&self) -> Nvml {
-        Nvml::new(self.library())
+        Nvml::new([self.library()])
     }
 }
 
