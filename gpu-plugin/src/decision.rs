@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask::{ContainerAsk, PodAsk, Share};
 use crate::card::CardId;
-use crate::ledger::Charge;
+use crate::ledger::{Charge, Node};
 use crate::plan::Plan;
 
 /// Version of the form. Another one is not read.
@@ -180,6 +180,17 @@ impl Decision {
     /// What the pod holds.
     pub fn charge(&self) -> Charge {
         self.held.iter().map(|held| (held.card.clone(), share(held.core, held.memory))).collect()
+    }
+
+    /// Whether a node that does not count it has room for all that it holds.
+    pub fn fits(&self, node: &Node) -> bool {
+        let mut used = node.used().to_vec();
+        self.charge().iter().all(|(id, share)| {
+            let Some(at) = node.cards().iter().position(|card| card.id == *id) else { return false };
+            let fits = used[at].fits(&node.cards()[at], *share);
+            used[at].add(*share);
+            fits
+        })
     }
 
     /// The pod.

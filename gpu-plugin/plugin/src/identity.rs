@@ -28,6 +28,17 @@ fn recorded(listed: &Listed, container: &str, resource: Resource) -> bool {
     listed.held(container, resource).is_some_and(|ids| !ids.is_empty())
 }
 
+/// Whether the kubelet has no record of what it was steered to for this pod. Then it lists a successor of the same name, of
+/// which the API server has not told yet; or it has lost its records.
+fn unrecorded(entry: &Entry, listed: &Listed) -> bool {
+    let lasts = |name: &String| {
+        entry.pod.ask.containers.iter().any(|ask| ask.name == *name && ask.phase != Phase::Init)
+    };
+    let none = |name: &String| Resource::ALL.into_iter().all(|resource| !recorded(listed, name, resource));
+    let steered = entry.record.iter().flat_map(|record| record.steered.keys());
+    steered.into_iter().any(|name| lasts(name) && none(name))
+}
+
 /// The container of the pod that gets devices next, if any: the kubelet goes through them in order, and asks only for those
 /// that what earlier init containers left does not suffice for.
 fn waiting<'a>(entry: &'a Entry, listed: &Listed, resource: Resource) -> Option<&'a ContainerAsk> {
@@ -58,17 +69,19 @@ fn waiting<'a>(entry: &'a Entry, listed: &Listed, resource: Resource) -> Option<
 
 /// The containers that GetPreferredAllocation may be about, the likeliest first. The kubelet admits one pod at a time, so
 /// there is one, unless pods that were rejected are still listed: those that replace them are newer, and decided ones come
-/// before others.
+/// before others. A pod that the kubelet seems to have lost its records of is among them once it is `late`.
 pub(crate) fn next(
     pods: &Pods,
     listed: &[Listed],
     resource: Resource,
     size: usize,
     must: &[CardId],
+    late: bool,
 ) -> Vec<Container> {
     let mut found: Vec<(&Entry, &ContainerAsk)> = Vec::new();
     for pod in listed {
-        let Some(entry) = entry(pods, pod).filter(|entry| !entry.pod.finished) else { continue };
+        let may = |entry: &&Entry| !entry.pod.finished && (late || !unrecorded(entry, pod));
+        let Some(entry) = entry(pods, pod).filter(may) else { continue };
         let Some(ask) = waiting(entry, pod, resource).filter(|ask| ask.cards as usize == size) else {
             continue;
         };
@@ -133,9 +146,14 @@ fn candidates(entry: &Entry, listed: &Listed, resource: Resource, ids: &BTreeSet
         let mut sidecars = before.filter(|other| other.phase == Phase::Sidecar);
         sidecars.any(|sidecar| listed.held(&sidecar.name, resource).is_some_and(|held| held.contains(id)))
     };
+    // What a later container got anew was never an init container's, though one pod holds both.
+    let cards: Vec<CardId> = ids.iter().filter_map(|id| resource.card(id)).collect();
+    let decided = |ask: &ContainerAsk| {
+        entry.record.as_ref().is_none_or(|record| record.decision.grant(&ask.name, &cards).is_ok())
+    };
     let may = |ask: &&ContainerAsk| match ask.phase {
         _ if Resource::of(ask.share) != resource || ask.cards as usize != ids.len() => false,
-        Phase::Init => ids.iter().all(|id| owned.contains(id) && !kept(ask, id)),
+        Phase::Init => decided(ask) && ids.iter().all(|id| owned.contains(id) && !kept(ask, id)),
         Phase::Sidecar | Phase::App => listed.held(&ask.name, resource) == Some(ids),
     };
     entry.pod.ask.containers.iter().filter(may).map(|ask| ask.name.clone()).collect()

@@ -45,15 +45,5 @@ pub(crate) fn adopt(node: &Node, entry: &Entry, listed: &Listed) -> Option<Decis
     let cards = cards.into_iter().collect::<Option<Vec<_>>>()?;
     let decision = Decision::new(&entry.pod.uid, &entry.pod.ask, &plan, &cards);
     decision.check(&entry.pod.uid, &entry.pod.ask).ok()?;
-    fits(node, &decision).then_some(decision)
-}
-
-fn fits(node: &Node, decision: &Decision) -> bool {
-    let mut used = node.used().to_vec();
-    decision.charge().iter().all(|(id, share)| {
-        let Some(at) = node.cards().iter().position(|card| card.id == *id) else { return false };
-        let fits = used[at].fits(&node.cards()[at], *share);
-        used[at].add(*share);
-        fits
-    })
+    decision.fits(node).then_some(decision)
 }

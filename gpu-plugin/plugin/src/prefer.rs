@@ -39,17 +39,19 @@ pub(crate) async fn prefer(desk: &Desk, resource: Resource, ask: &Ask) -> Result
     loop {
         changes.mark_unchanged();
         let listed = desk.lister.list().await?;
-        let found = desk.book.read(|pods| identity::next(pods, &listed, resource, ask.size, &must));
         let late = Instant::now() >= deadline;
-        // A pod that is not known yet may be the one that asks.
-        if !desk.book.behind(&listed) || late {
-            return match found.first() {
-                Some(container) => answer(desk, resource, ask, container, &listed),
-                None => {
-                    desk.counts.preferred(Source::None);
-                    Err(PreferError::Nobody { resource: resource.name(), size: ask.size })
-                }
-            };
+        let found = desk.book.read(|pods| identity::next(pods, &listed, resource, ask.size, &must, late));
+        match found.first() {
+            // A pod that is not known yet may be the one that asks.
+            Some(container) if late || !desk.book.behind(&listed) => {
+                return answer(desk, resource, ask, container, &listed);
+            }
+            None if late => {
+                desk.counts.preferred(Source::None);
+                return Err(PreferError::Nobody { resource: resource.name(), size: ask.size });
+            }
+            // Or a successor of the same name.
+            _ => {}
         }
         // Either way it is looked again: then with the deadline behind it.
         let _ = timeout_at(deadline, changes.changed()).await;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use ideal_gpu::ask::Share;
 use ideal_gpu::card::CardId;
-use ideal_gpu::decision::Decision;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
@@ -16,6 +15,7 @@ use crate::limits::{self, Limits, Who};
 use crate::prefer;
 use crate::resource::Resource;
 use crate::service::Desk;
+use crate::store::Record;
 
 /// How long it is waited for what is not known yet. The kubelet gives up after 30 s, and tries again by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -95,31 +95,32 @@ async fn look(
     let cards: Vec<CardId> = ids.iter().filter_map(|id| resource.card(id)).collect();
     let granted = match identity::starting(&entry, &containers) {
         Ok(name) => Some((name.to_owned(), record.decision.grant(name, &cards)?)),
-        Err(several) => {
-            one_of(&record.decision, &several, &cards, Instant::now() >= started + INIT_PATIENCE)?
-        }
+        Err(several) => one_of(record, &several, &cards, Instant::now() >= started + INIT_PATIENCE)?,
     };
     Ok(granted.map(|(container, share)| Grant { container, share, entry }))
 }
 
-/// A container and its share out of several that hold the same devices in turn. Where their shares differ and time is up, the
-/// last one gets the most that any of them has: the pod is charged with that anyway.
+/// A container and its share out of several that hold the same devices in turn: the first that has not started yet, for they
+/// start in order. Where their shares differ and time is up, it gets the most that any of them has: the pod is charged with that
+/// anyway.
 fn one_of(
-    decision: &Decision,
+    record: &Record,
     several: &[&str],
     cards: &[CardId],
     late: bool,
 ) -> Result<Option<(String, Share)>, StartError> {
-    let shares = several.iter().map(|name| decision.grant(name, cards)).collect::<Result<Vec<_>, _>>()?;
-    let (Some(last), Some(share)) = (several.last(), shares.first()) else { return Ok(None) };
+    let shares = several.iter().map(|name| record.decision.grant(name, cards));
+    let shares = shares.collect::<Result<Vec<_>, _>>()?;
+    let next = several.iter().find(|name| !record.started.contains_key(**name)).or(several.last());
+    let (Some(next), Some(share)) = (next, shares.first()) else { return Ok(None) };
     if shares.iter().all(|other| other == share) {
-        return Ok(Some(((*last).to_owned(), *share)));
+        return Ok(Some(((*next).to_owned(), *share)));
     }
     if !late {
         return Ok(None);
     }
     let largest = shares.iter().copied().fold(*share, Share::larger);
-    Ok(Some(((*last).to_owned(), largest)))
+    Ok(Some(((*next).to_owned(), largest)))
 }
 
 /// Writes what the container is created with. The same again is nothing.

@@ -79,6 +79,7 @@ impl BindError {
             Self::NoPromise(NoPromise::Full { why, .. }) => crate::filter::kind(why),
             Self::NoPromise(NoPromise::Bound(_)) => "bound already",
             Self::NoPromise(NoPromise::Elsewhere(_)) => "promised elsewhere",
+            Self::NoPromise(NoPromise::Taken(_)) => "cards taken",
             Self::NoPromise(NoPromise::Unknown) | Self::Read(ReadError::Gone) => "pod unknown",
             Self::Refused { .. } => "refused",
             Self::Unknown { .. } => "outcome unknown",
@@ -171,6 +172,7 @@ impl Binder {
         uid: &str,
     ) -> Result<Pod, ReadError> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let listed = cluster.listed();
         let pod = match tokio::time::timeout(self.patience, pods.get_opt(name)).await {
             Ok(Ok(pod)) => pod.filter(|pod| pod.metadata.uid.as_deref() == Some(uid)),
             Ok(Err(error)) => return Err(ReadError::Unknown(serve::chain::chain(&error))),
@@ -178,7 +180,7 @@ impl Binder {
         };
         match pod {
             Some(pod) => {
-                cluster.apply_pod(&pod);
+                cluster.looked(&pod, listed);
                 Ok(pod)
             }
             None => {
@@ -256,14 +258,15 @@ impl Binder {
     }
 
     /// Ends promises that nobody tries again: each pod is looked at until it is bound, gone, or so long ago that no request can
-    /// be on its way. Runs for ever.
+    /// be on its way. Looks at pods that may be gone, too. Runs for ever.
     pub async fn watch_promises(&self, cluster: &Cluster) {
         loop {
             tokio::time::sleep(LOOK).await;
-            for promise in cluster.promises().into_iter().filter(|promise| promise.sent.elapsed() >= LOOK) {
-                let looked = self.look(cluster, &promise.namespace, &promise.name, &promise.uid).await;
-                if looked.is_ok() && promise.sent.elapsed() > ON_ITS_WAY + self.patience {
-                    cluster.give_back(&promise.uid);
+            let old = |sent: Option<Instant>, age| sent.is_some_and(|sent| sent.elapsed() > age);
+            for pod in cluster.open().into_iter().filter(|pod| pod.sent.is_none() || old(pod.sent, LOOK)) {
+                let looked = self.look(cluster, &pod.namespace, &pod.name, &pod.uid).await;
+                if looked.is_ok() && old(pod.sent, ON_ITS_WAY + self.patience) {
+                    cluster.give_back(&pod.uid);
                 }
             }
         }

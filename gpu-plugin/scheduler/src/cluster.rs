@@ -2,7 +2,8 @@
 //! from the API server alone; nothing is kept elsewhere.
 //!
 //! The order of the watch's news and of our own binds is not fixed, so every pod carries the number of the listing during
-//! which it was last heard of: a listing may only take away what is older than itself.
+//! which it was last heard of: a listing may only take away what is older than itself. What we bound or looked at while it ran,
+//! and it did not show, may be newer than its answer or gone: that is looked at again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -35,8 +36,10 @@ struct Known {
     /// `None` for a pod whose request cannot be read; it may be bound all the same.
     request: Option<Arc<Request>>,
     place: Place,
-    /// The listing of pods during which it was last heard of.
+    /// The listing of pods during which it was last heard of, by whatever way.
     heard: u64,
+    /// The last listing that showed it, or after which the watch or a look did: of its end a watch will tell.
+    told: u64,
 }
 
 #[derive(Default)]
@@ -47,6 +50,8 @@ struct State {
     pods: HashMap<String, Known>,
     /// Number of the current listing of pods.
     listing: u64,
+    /// Number of the last one that has ended.
+    listed: u64,
 }
 
 /// The cluster, behind one lock that nobody holds across an await.
@@ -72,18 +77,21 @@ pub enum NoPromise {
     /// An earlier Binding may still arrive.
     #[error("the outcome of an earlier binding to {0} is not known yet")]
     Elsewhere(String),
+    /// Its cards went to another pod, by a replica that led meanwhile or by the node itself; or they are ill.
+    #[error("the cards of an earlier binding to {0} are not free any more, and its outcome is not known yet")]
+    Taken(String),
     /// It is gone, or never was.
     #[error("the pod is not known, or asks for no cards")]
     Unknown,
 }
 
-/// A promise that is open.
-pub(crate) struct Promise {
+/// A pod about which not everything is known.
+pub(crate) struct Open {
     pub(crate) uid: String,
     pub(crate) namespace: String,
     pub(crate) name: String,
-    /// When its Binding was last sent.
-    pub(crate) sent: Instant,
+    /// It is promised: when its Binding was last sent. `None`: it may be gone.
+    pub(crate) sent: Option<Instant>,
 }
 
 /// One card, for metrics.
@@ -134,8 +142,22 @@ impl Cluster {
         gone.iter().for_each(|name| state.forget_node(name));
     }
 
-    /// A pod as the API server tells it, by listing, watch or request.
+    /// A pod as a listing or the watch tells it.
     pub fn apply_pod(&self, pod: &v1::Pod) {
+        self.hear(pod, None);
+    }
+
+    /// A pod as it was looked at, by a request that was sent when [`Self::listed`] was `listed`.
+    pub(crate) fn looked(&self, pod: &v1::Pod, listed: u64) {
+        self.hear(pod, Some(listed));
+    }
+
+    /// Number of the last complete listing of pods.
+    pub(crate) fn listed(&self) -> u64 {
+        self.read().listed
+    }
+
+    fn hear(&self, pod: &v1::Pod, looked: Option<u64>) {
         let Some(uid) = pod.metadata.uid.as_deref() else { return };
         let request = match pod::ask(pod) {
             Ok(ask) if ask.containers.is_empty() => None,
@@ -149,7 +171,7 @@ impl Cluster {
         };
         let mut state = self.write();
         match request {
-            Some(request) if !pod::finished(pod) => state.apply_pod(uid, pod, request),
+            Some(request) if !pod::finished(pod) => state.apply_pod(uid, pod, request, looked),
             _ => state.forget_pod(uid),
         }
     }
@@ -170,6 +192,7 @@ impl Cluster {
     /// its way; of those its answer will tell.
     pub fn listing_ends(&self, listing: u64) {
         let mut state = self.write();
+        state.listed = listing;
         let gone = |known: &Known| known.heard < listing && !matches!(known.place, Place::Promised { .. });
         let gone: Vec<String> =
             state.pods.iter().filter(|(_, known)| gone(known)).map(|(uid, _)| uid.clone()).collect();
@@ -201,7 +224,8 @@ impl Cluster {
         self.read().pods.get(uid).map(|known| known.place.clone())
     }
 
-    /// Chooses cards on the node and counts them at once. A promise that is still open is given again, unchanged.
+    /// Chooses cards on the node and counts them at once. A promise that is still open is given again, unchanged, unless
+    /// somebody else has got its cards.
     pub(crate) fn promise(&self, uid: &str, node: &str, policy: Policy) -> Result<Decision, NoPromise> {
         let mut state = self.write();
         let State { nodes, pods, listing, .. } = &mut *state;
@@ -210,6 +234,13 @@ impl Cluster {
         match &mut known.place {
             Place::Unbound => {}
             Place::Promised { node: earlier, decision, sent } if earlier == node => {
+                let mut others = nodes.get(node).cloned().unwrap_or_default();
+                others.remove(uid);
+                let ill = |id: &CardId| others.cards().iter().any(|card| card.id == *id && !card.usable());
+                // Other cards would be a second promise: this one has to end first.
+                if !decision.fits(&others) || decision.charge().iter().any(|(id, _)| ill(id)) {
+                    return Err(NoPromise::Taken(node.to_owned()));
+                }
                 *sent = Instant::now();
                 return Ok(decision.clone());
             }
@@ -251,18 +282,19 @@ impl Cluster {
         }
     }
 
-    /// Promises that are open.
-    pub(crate) fn promises(&self) -> Vec<Promise> {
-        let open = |(uid, known): (&String, &Known)| match known.place {
-            Place::Promised { sent, .. } => Some(Promise {
-                uid: uid.clone(),
-                namespace: known.namespace.clone(),
-                name: known.name.clone(),
-                sent,
-            }),
-            _ => None,
+    /// Pods to look at: those that are promised, and those that may be gone.
+    pub(crate) fn open(&self) -> Vec<Open> {
+        let state = self.read();
+        let open = |(uid, known): (&String, &Known)| {
+            let sent = match known.place {
+                Place::Promised { sent, .. } => Some(sent),
+                _ if known.told < state.listed => None,
+                _ => return None,
+            };
+            let [uid, namespace, name] = [uid, &known.namespace, &known.name].map(String::clone);
+            Some(Open { uid, namespace, name, sent })
         };
-        self.read().pods.iter().filter_map(open).collect()
+        state.pods.iter().filter_map(open).collect()
     }
 
     /// Shows every card, for metrics.
@@ -275,7 +307,7 @@ impl Cluster {
     }
 
     /// Pods that hold cards or are promised some, and pods whose cards nobody knows.
-    pub(crate) fn counts(&self) -> (usize, usize) {
+    pub fn counts(&self) -> (usize, usize) {
         let state = self.read();
         let undecided = state.nodes.values().map(Node::undecided).sum();
         let placed = state.pods.values().filter(|known| known.place != Place::Unbound).count();
@@ -314,11 +346,14 @@ impl State {
         self.tidy(node);
     }
 
-    fn apply_pod(&mut self, uid: &str, pod: &v1::Pod, request: Option<Arc<Request>>) {
-        let before = self.pods.get(uid).map(|known| (known.place.clone(), known.heard));
+    fn apply_pod(&mut self, uid: &str, pod: &v1::Pod, request: Option<Arc<Request>>, looked: Option<u64>) {
+        let known = self.pods.get(uid);
+        // Not known when it was looked at: the watch may have told of its end while the answer was on its way.
+        let told = looked.map_or(self.listing, |listed| known.map_or(0, |known| known.told.max(listed)));
+        let before = known.map(|known| known.place.clone());
         let place = match (pod::node(pod), before) {
             (Some(node), before) => {
-                if let Some((Place::Promised { node: was, .. } | Place::Bound { node: was }, _)) = before
+                if let Some(Place::Promised { node: was, .. } | Place::Bound { node: was }) = before
                     && was != node
                 {
                     self.uncount(uid, &was);
@@ -327,7 +362,7 @@ impl State {
                 Place::Bound { node: node.to_owned() }
             }
             // News from before our own Binding: what we did is later.
-            (None, Some((place, _))) => place,
+            (None, Some(place)) => place,
             (None, None) => Place::Unbound,
         };
         let (namespace, name) = (&pod.metadata.namespace, &pod.metadata.name);
@@ -337,6 +372,7 @@ impl State {
             request,
             place,
             heard: self.listing,
+            told,
         };
         self.pods.insert(uid.to_owned(), known);
     }

@@ -61,7 +61,7 @@ fn listed(uid: &str, containers: &[(&str, &[&str])]) -> Listed {
 }
 
 fn next_of(pods: &Pods, listed: &[Listed], size: usize, must: &[CardId]) -> Vec<(String, String)> {
-    let found = next(pods, listed, Resource::Slices, size, must);
+    let found = next(pods, listed, Resource::Slices, size, must, false);
     found.into_iter().map(|container| (container.uid, container.name)).collect()
 }
 
@@ -80,7 +80,7 @@ fn the_next_container_is_the_first_without_devices() {
     assert_eq!(next_of(&pods, &none, 2, &[]), [], "`a` comes first");
     let first = [listed("u1", &[("a", &["0-GPU-a"]), ("b", &[])])];
     assert_eq!(next_of(&pods, &first, 2, &[]), is("u1", "b"));
-    assert_eq!(next(&pods, &first, Resource::Whole, 2, &[]), []);
+    assert_eq!(next(&pods, &first, Resource::Whole, 2, &[], false), []);
     let both = [listed("u1", &[("a", &["0-GPU-a"]), ("b", &["0-GPU-b", "0-GPU-c"])])];
     assert_eq!(next_of(&pods, &both, 2, &[]), []);
 }
@@ -95,6 +95,21 @@ fn of_several_pods_the_decided_and_newest_comes_first_and_finished_ones_never() 
     assert_eq!(order, ["u2", "u1", "u3"]);
     pods.get_mut("u2").unwrap().pod.finished = true;
     assert_eq!(next_of(&pods, &all, 1, &[])[0].0, "u1");
+}
+
+#[test]
+fn a_pod_without_the_devices_that_it_was_given_is_another_of_that_name_or_late_itself() {
+    let (uid, mut entry) = pod("u", "1", &[("i", Phase::Init, 1, 10), ("c", APP, 2, 10)], &["x", "y"]);
+    let steered = &mut entry.record.as_mut().unwrap().steered;
+    steered.insert("i".to_owned(), ids(&["0-GPU-x"]));
+    let mut pods = Pods::from([(uid, entry)]);
+    let shown = [listed("u", &[("c", &[])])];
+    assert_eq!(next_of(&pods, &shown, 2, &[]), is("u", "c"), "init containers are not listed");
+    let steered = &mut pods.get_mut("u").unwrap().record.as_mut().unwrap().steered;
+    steered.insert("c".to_owned(), ids(&["0-GPU-x", "0-GPU-y"]));
+    assert_eq!(next_of(&pods, &shown, 2, &[]), []);
+    // Nothing newer was told: the kubelet has lost what it had recorded.
+    assert_eq!(next(&pods, &shown, Resource::Slices, 2, &[], true).len(), 1);
 }
 
 #[test]
@@ -151,6 +166,20 @@ fn which_of_two_that_hold_the_same_starts_follows_from_their_order() {
     entry.pod.init_done.insert("i".into());
     assert_eq!(starting(&entry, &both), Ok("a"));
     assert_eq!(starting(&entry, &both[..1]), Ok("i"), "the node was restarted");
+}
+
+#[test]
+fn what_a_container_got_anew_was_never_an_init_containers() {
+    // `a` has what `i` has left and another card; `b` has a card of its own, as many as `i` had.
+    let containers = [("i", Phase::Init, 1, 10), ("a", APP, 2, 20), ("b", APP, 1, 30)];
+    let (uid, mut entry) = pod("u", "1", &containers, &["x", "y", "z"]);
+    let record = entry.record.as_mut().unwrap();
+    record.steered.insert("i".to_owned(), ids(&["0-GPU-x"]));
+    record.started.insert("i".to_owned(), vec![card("x")]);
+    let shown = [listed("u", &[("a", &["0-GPU-x", "0-GPU-y"]), ("b", &["0-GPU-z"])])];
+    let pods = Pods::from([(uid, entry)]);
+    let found = holder(&pods, &shown, Resource::Slices, &ids(&["0-GPU-z"]));
+    assert_eq!(found, Holder::Pod { uid: "u".to_owned(), containers: vec!["b".to_owned()] });
 }
 
 #[test]

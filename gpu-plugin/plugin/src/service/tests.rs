@@ -260,6 +260,28 @@ async fn a_decision_that_arrives_late_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_successor_of_the_same_name_does_not_get_the_cards_of_the_one_before() {
+    let rig = rig().await;
+    rig.desk.book.apply(rig.pod("p1", 1, &[0]));
+    let ids = rig.preferred(1).await.unwrap();
+    rig.record("p1", &ids);
+    rig.start(&ids).await.unwrap();
+    // The kubelet knows that one is gone and the next is there; the API server tells of both a little later.
+    let mut next = rig.pod("p1", 1, &[]);
+    let share = Share::Slice { core: 60, memory_mib: 200 };
+    let ask =
+        PodAsk { containers: vec![ContainerAsk { name: "c".into(), phase: Phase::App, cards: 1, share }] };
+    next.decision = Some(Decision::new("u2", &ask, &Plan::of(&ask), &[card(1).id]).to_text());
+    (next.uid, next.created) = ("u2".to_owned(), "p2".to_owned());
+    let (asked, ()) = tokio::join!(rig.preferred(1), async {
+        tokio::task::yield_now().await;
+        rig.desk.book.delete("p1");
+        rig.desk.book.apply(next);
+    });
+    assert_eq!(asked.unwrap(), ["0-GPU-1"]);
+}
+
+#[tokio::test]
 async fn a_list_is_sent_when_it_changes_and_only_then() {
     use futures::StreamExt as _;
     let rig = rig().await;

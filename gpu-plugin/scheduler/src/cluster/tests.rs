@@ -118,6 +118,38 @@ fn a_listing_takes_away_what_is_older_and_nothing_that_was_bound_meanwhile() {
 }
 
 #[test]
+fn what_a_listing_did_not_show_and_we_touched_while_it_ran_is_looked_at_again() {
+    let cluster = cluster();
+    let listed = |cluster: &Cluster| {
+        let listing = cluster.listing_starts();
+        cluster.listing_ends(listing);
+    };
+    let doubtful = |cluster: &Cluster| {
+        let mut open: Vec<String> = cluster.open().into_iter().map(|open| open.uid).collect();
+        open.sort();
+        open
+    };
+    let decision = promise(&cluster, "bound", 10);
+    let listing = cluster.listing_starts();
+    cluster.kept("bound");
+    cluster.looked(&typed(&pod("seen", 20)), cluster.listed());
+    // Both are deleted before the listing is answered: it does not show them, and no watch will tell.
+    cluster.listing_ends(listing);
+    assert_eq!((used(&cluster), doubtful(&cluster)), (10, vec!["bound".to_owned(), "seen".to_owned()]));
+    // Or they are newer than its answer: then they are there, and the watch will tell of their end.
+    cluster.looked(&typed(&bound(pod("bound", 10), "n", &decision)), cluster.listed());
+    cluster.apply_pod(&typed(&pod("seen", 20)));
+    assert_eq!((used(&cluster), doubtful(&cluster)), (10, vec![]));
+    // An answer that was under way while the pod was deleted, and while the next listing ran.
+    let before = cluster.listed();
+    cluster.forget_pod("seen");
+    cluster.looked(&typed(&pod("seen", 20)), before);
+    assert_eq!(doubtful(&cluster), ["seen"]);
+    listed(&cluster);
+    assert_eq!((used(&cluster), cluster.knows("seen")), (0, false));
+}
+
+#[test]
 fn news_from_before_our_binding_change_nothing() {
     let cluster = cluster();
     let decision = promise(&cluster, "a", 60);
@@ -155,6 +187,23 @@ fn an_open_promise_is_given_again_unchanged_and_nowhere_else() {
     assert!(cluster.promise("a", "m", Policy::Spread).is_ok());
     assert_eq!(cluster.promise("b", "n", Policy::Spread), Err(NoPromise::Unknown));
     assert_eq!(used(&cluster), 60);
+}
+
+#[test]
+fn a_promise_whose_cards_another_leader_gave_away_is_not_given_again() {
+    let (first, second) = (cluster(), cluster());
+    promise(&first, "a", 60);
+    // Its answer is lost, the other replica leads, and then the first one again, which reads everything.
+    let decision = promise(&second, "b", 50);
+    first.apply_pod(&typed(&bound(pod("b", 50), "n", &decision)));
+    assert_eq!(first.promise("a", "n", Policy::Binpack), Err(NoPromise::Taken("n".to_owned())));
+    first.forget_pod("b");
+    assert!(first.promise("a", "n", Policy::Binpack).is_ok());
+    let mut ill = node("n", 1);
+    let text = cards(1).replace("true", "false");
+    ill.metadata.annotations.as_mut().unwrap().insert(CARDS.to_owned(), text);
+    first.apply_node(&ill);
+    assert_eq!(first.promise("a", "n", Policy::Binpack), Err(NoPromise::Taken("n".to_owned())));
 }
 
 #[test]
