@@ -1,174 +1,156 @@
-//! Stands for the node's plugin, made of the same arithmetic (`Plan`, `Decision::part`, `Decision::grant`): it sees what the
-//! kubelet lists and what was decided, never which pod a call is about. The real one is driven over sockets elsewhere.
+//! One life of ideal-gpu-plugin: the product's own service, book and sweep in this process. What stands in is its sockets, its
+//! watch, which may be late, and the driver.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use ideal_gpu::ask::{Phase, PodAsk, Share};
-use ideal_gpu::card::{CardId, Inventory};
-use ideal_gpu::decision::Decision;
-use ideal_gpu::names::{GPU, WHOLE};
-use ideal_gpu::plan::Plan;
-use ideal_gpu::slot::SlotId;
-use proto::deviceplugin::v1beta1::{CdiDevice, ContainerAllocateResponse};
-use proto::podresources::v1::{ContainerResources, PodResources};
+use ideal_gpu::place::Policy;
+use ideal_gpu_plugin::book::Book;
+use ideal_gpu_plugin::cdi::Places;
+use ideal_gpu_plugin::driver::Eyes;
+use ideal_gpu_plugin::lister::{ListError, Listed, PodResources};
+use ideal_gpu_plugin::pod::Wire;
+use ideal_gpu_plugin::pods::{Event, News, sweep};
+use ideal_gpu_plugin::resource::Resource;
+use ideal_gpu_plugin::service::{Desk, Plugin, Settings};
+use proto::deviceplugin::v1beta1 as pb;
+use proto::deviceplugin::v1beta1::device_plugin_server::DevicePlugin;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use sanity_tests::fake_kubelet::admission::{Plugins, lock};
 use sanity_tests::fake_kubelet::lister;
 use sanity_tests::fake_kubelet::rules::{Ask, Ids, Rules};
+use serde::Deserialize as _;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tonic::Request;
 
-/// What the node keeps of a pod; on disk in the real plugin, so it survives a restart.
-#[derive(Clone)]
-pub(crate) struct Record {
-    pub(crate) name: String,
-    pub(crate) ask: PodAsk,
-    pub(crate) decision: Decision,
-    steered: BTreeMap<String, Ids>,
-    ended: BTreeSet<String>,
-}
+use crate::api::{Api, Object};
 
-impl Record {
-    pub(crate) fn new(name: &str, ask: PodAsk, decision: Decision) -> Self {
-        let name = name.to_owned();
-        Self { name, ask, decision, steered: BTreeMap::new(), ended: BTreeSet::new() }
+/// The latest that news reach the plugin: less than the 2 s for which it waits for a pod that the kubelet knows already.
+const LATEST: Duration = Duration::from_millis(1800);
+
+/// The kubelet's records, without its socket.
+struct Records(Arc<Mutex<Rules>>);
+
+#[tonic::async_trait]
+impl PodResources for Records {
+    async fn list(&self) -> Result<Vec<Listed>, ListError> {
+        let listed = lister::list(&mut lock(&self.0)).pod_resources;
+        Ok(listed.into_iter().map(Listed::read).collect())
     }
 }
 
-/// What a container was created with.
-pub(crate) type Limits = BTreeMap<(String, String), (BTreeSet<CardId>, Share)>;
-
-pub(crate) struct Agent<'a> {
-    pub(crate) rules: &'a Mutex<Rules>,
-    pub(crate) state: &'a Mutex<State>,
+pub(crate) struct Agent {
+    pub(crate) book: Book,
+    pub(crate) plugins: [Plugin; 2],
+    /// They end with it.
+    _tasks: JoinSet<()>,
 }
 
-#[derive(Default)]
-pub(crate) struct State {
-    pub(crate) pods: BTreeMap<String, Record>,
-    pub(crate) limits: Limits,
+impl Agent {
+    /// Starts it in this folder.
+    pub(crate) fn start(
+        api: &Api,
+        node: &str,
+        folder: &Path,
+        rules: Arc<Mutex<Rules>>,
+        eyes: Eyes,
+        seed: u64,
+    ) -> Self {
+        let at = |name: &str| folder.join(name);
+        let places =
+            Places { state: at("state"), cdi: at("cdi"), driver_root: at("root"), host_root: "/".into() };
+        let book = Book::open(places.state.clone()).unwrap();
+        let desk = Desk {
+            settings: Arc::new(Settings { places, no_cdi: false, policy: Policy::Binpack }),
+            eyes,
+            book: book.clone(),
+            lister: Arc::new(Records(rules)),
+            counts: Default::default(),
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(sweep(book.clone(), Arc::clone(&desk.lister), CancellationToken::new()));
+        tasks.spawn(follow(
+            api.clone(),
+            node.to_owned(),
+            News::of(book.clone()),
+            StdRng::seed_from_u64(seed),
+        ));
+        let plugin = |resource| Plugin::new(desk.clone(), resource, CancellationToken::new());
+        Self { book, plugins: Resource::ALL.map(plugin), _tasks: tasks }
+    }
+
+    fn plugin(&self, resource: &str) -> &Plugin {
+        let at = Resource::ALL.iter().position(|known| known.name() == resource);
+        &self.plugins[at.unwrap()]
+    }
 }
 
-pub(crate) fn card(resource: &str, id: &str) -> CardId {
-    if resource == GPU { SlotId::parse(id).unwrap().card } else { CardId::parse(id).unwrap() }
-}
-
-/// The devices of a node's cards.
-pub(crate) fn devices(resource: &str, inventory: &Inventory) -> Vec<(String, bool)> {
-    let ids = |card: &CardId| match resource {
-        GPU => SlotId::all(card).map(|slot| slot.to_string()).collect(),
-        _ => vec![card.to_string()],
-    };
-    let one = |card: &ideal_gpu::card::Card| {
-        let usable = card.usable();
-        ids(&card.id).into_iter().map(move |id| (id, usable)).collect::<Vec<_>>()
-    };
-    inventory.cards.iter().flat_map(one).collect()
-}
-
-fn held(container: &ContainerResources, resource: &str) -> Ids {
-    let of = container.devices.iter().filter(|devices| devices.resource_name == resource);
-    of.flat_map(|devices| devices.device_ids.iter().cloned()).collect()
-}
-
-fn is(share: Share, resource: &str) -> bool {
-    (share == Share::Whole) == (resource == WHOLE)
-}
-
-/// The container of a listed pod that asks for devices now.
-fn waiting(record: &Record, listed: &PodResources, resource: &str) -> Option<String> {
-    let plan = Plan::of(&record.ask);
-    let mut seen = BTreeSet::new();
-    let recorded = |name: &str| {
-        listed
-            .containers
-            .iter()
-            .any(|container| container.name == name && !held(container, resource).is_empty())
-    };
-    for (ask, holder) in record.ask.containers.iter().zip(&plan.holders) {
-        let fresh = holder.from.iter().filter(|slot| seen.insert(**slot)).count();
-        if !is(ask.share, resource) || fresh == 0 {
+/// Tells the plugin what happens to the node's pods: in order, each piece late by chance; now and then it lists anew.
+async fn follow(api: Api, node: String, mut news: News, mut rng: StdRng) {
+    let (watch, mut changes) = mpsc::unbounded_channel();
+    api.watch(&node, watch);
+    let mut at = list(&api, &node, &mut news, Instant::now() + lateness(&mut rng)).await;
+    while let Some((made, change)) = changes.recv().await {
+        if change.version <= at {
             continue;
         }
-        let done = match ask.phase {
-            Phase::Init => record.steered.contains_key(&ask.name),
-            Phase::Sidecar | Phase::App => recorded(&ask.name),
-        };
-        if !done {
-            return Some(ask.name.clone());
+        let due = made + lateness(&mut rng);
+        if rng.random_bool(0.05) {
+            at = list(&api, &node, &mut news, due).await;
+        } else {
+            sleep_until(due).await;
+            let wire = Wire::deserialize(&change.value).unwrap();
+            news.tell(if change.deleted { Event::Gone(wire) } else { Event::Is(wire) });
         }
-    }
-    None
-}
-
-impl Agent<'_> {
-    fn prefer(&self, resource: &str, ask: &Ask) -> Result<Vec<String>, String> {
-        let listed = lister::list(&mut lock(self.rules)).pod_resources;
-        let mut state = self.state.lock().unwrap();
-        let mut found = Vec::new();
-        for pod in &listed {
-            let record = state.pods.iter().find(|(_, record)| record.name == pod.name);
-            let (uid, record) = record.ok_or_else(|| format!("{} is listed and not known", pod.name))?;
-            found.extend(waiting(record, pod, resource).map(|container| (uid.clone(), container)));
-        }
-        // The kubelet admits one pod at a time.
-        let [(uid, container)] = found.as_slice() else {
-            return Err(format!("not one pod waits: {found:?}"));
-        };
-        let record = state.pods.get_mut(uid).unwrap();
-        let (count, _, from) = record.decision.part(container).unwrap();
-        let mut ids: Vec<String> = ask.must.iter().cloned().collect();
-        let fresh = count - ids.len();
-        for wanted in &from[from.len() - fresh..] {
-            let free = ask.available.iter().find(|id| !ids.contains(id) && card(resource, id) == **wanted);
-            ids.push(free.ok_or_else(|| format!("no free device of {wanted}"))?.clone());
-        }
-        record.steered.insert(container.clone(), ids.iter().cloned().collect());
-        Ok(ids)
-    }
-
-    /// Each container that may hold these ids and has not ended; the kubelet starts them in order.
-    fn grant(&self, resource: &str, ids: &Ids) -> Result<(), String> {
-        let listed = lister::list(&mut lock(self.rules)).pod_resources;
-        let mut state = self.state.lock().unwrap();
-        for pod in &listed {
-            let Some((uid, record)) = state.pods.iter().find(|(_, record)| record.name == pod.name) else {
-                continue;
-            };
-            let shown = pod.containers.iter().flat_map(|container| held(container, resource));
-            let owned: Ids = shown.chain(record.steered.values().flatten().cloned()).collect();
-            let may = record.ask.containers.iter().find(|ask| match ask.phase {
-                _ if !is(ask.share, resource) || ask.cards as usize != ids.len() => false,
-                Phase::Init => !record.ended.contains(&ask.name) && ids.is_subset(&owned),
-                _ => pod.containers.iter().any(|c| c.name == ask.name && held(c, resource) == *ids),
-            });
-            let Some(ask) = may else { continue };
-            let cards: Vec<CardId> = ids.iter().map(|id| card(resource, id)).collect();
-            let share = record.decision.grant(&ask.name, &cards).map_err(|e| e.to_string())?;
-            let key = (uid.clone(), ask.name.clone());
-            state.limits.insert(key, (cards.into_iter().collect(), share));
-            return Ok(());
-        }
-        Err(format!("nobody holds {ids:?}"))
     }
 }
 
-impl State {
-    /// The pod's status says that an init container has ended.
-    pub(crate) fn ended(&mut self, uid: &str, container: &str) {
-        self.pods.get_mut(uid).unwrap().ended.insert(container.to_owned());
-    }
+fn lateness(rng: &mut StdRng) -> Duration {
+    if rng.random() { Duration::ZERO } else { LATEST.mul_f64(rng.random::<f64>()) }
 }
 
-impl Plugins for Agent<'_> {
+/// What is listed is as old as its answer is late; gives the last change in it.
+async fn list(api: &Api, node: &str, news: &mut News, due: Instant) -> usize {
+    news.tell(Event::Listing);
+    let (pods, version) = api.list();
+    let here: Vec<Arc<Object>> = pods.into_iter().filter(|pod| pod.node() == Some(node)).collect();
+    sleep_until(due).await;
+    for pod in here {
+        news.tell(Event::Is(Wire::deserialize(&pod.value).unwrap()));
+    }
+    news.tell(Event::Complete);
+    version
+}
+
+impl Plugins for Agent {
     async fn preferred(&self, resource: &str, ask: &Ask) -> Result<Vec<String>, String> {
-        self.prefer(resource, ask)
+        let request = pb::ContainerPreferredAllocationRequest {
+            available_device_i_ds: ask.available.iter().cloned().collect(),
+            must_include_device_i_ds: ask.must.iter().cloned().collect(),
+            allocation_size: i32::try_from(ask.size).unwrap(),
+        };
+        let request = pb::PreferredAllocationRequest { container_requests: vec![request] };
+        let reply = self.plugin(resource).get_preferred_allocation(Request::new(request)).await;
+        let reply = reply.map_err(|status| status.message().to_owned())?.into_inner();
+        Ok(reply.container_responses.into_iter().flat_map(|container| container.device_i_ds).collect())
     }
 
-    async fn allocate(&self, resource: &str, ids: &Ids) -> Result<ContainerAllocateResponse, String> {
-        let name = |id| CdiDevice { name: format!("{resource}={id}") };
-        Ok(ContainerAllocateResponse { cdi_devices: ids.iter().map(name).collect(), ..Default::default() })
+    async fn allocate(&self, resource: &str, ids: &Ids) -> Result<pb::ContainerAllocateResponse, String> {
+        let request = pb::ContainerAllocateRequest { devices_ids: ids.iter().cloned().collect() };
+        let request = pb::AllocateRequest { container_requests: vec![request] };
+        let reply = self.plugin(resource).allocate(Request::new(request)).await;
+        let mut reply = reply.map_err(|status| status.message().to_owned())?.into_inner();
+        Ok(reply.container_responses.swap_remove(0))
     }
 
     async fn pre_start(&self, resource: &str, ids: &Ids) -> Result<(), String> {
-        self.grant(resource, ids)
+        let request = pb::PreStartContainerRequest { devices_ids: ids.iter().cloned().collect() };
+        let reply = self.plugin(resource).pre_start_container(Request::new(request)).await;
+        reply.map(drop).map_err(|status| status.message().to_owned())
     }
 }

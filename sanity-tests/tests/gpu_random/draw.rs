@@ -1,11 +1,13 @@
 //! Random clusters and pods.
 
-use ideal_gpu::ask::{Amounts, ContainerAsk, Phase, PodAsk};
+use std::collections::BTreeMap;
+
 use ideal_gpu::card::{Card, CardId, Inventory};
 use ideal_gpu::names::{CORE, GPU, MEMORY, WHOLE};
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use sanity_tests::fake_kubelet::pod::{Container, Kind, Pod};
+use serde_json::{Value, json};
 
 /// 1 to 8 cards; those of one machine have the same memory.
 pub(crate) fn inventory(rng: &mut StdRng, node: usize) -> Inventory {
@@ -22,8 +24,8 @@ pub(crate) fn inventory(rng: &mut StdRng, node: usize) -> Inventory {
     Inventory { cards: (0..rng.random_range(1..=8)).map(card).collect() }
 }
 
-/// A pod with 1 to 4 containers, and what it asks for in our terms.
-pub(crate) fn pod(rng: &mut StdRng, number: usize) -> (Pod, PodAsk) {
+/// A pod with 1 to 4 containers.
+pub(crate) fn pod(rng: &mut StdRng, number: usize) -> Pod {
     let mut containers = Vec::new();
     let starting = rng.random_range(0..=2);
     for at in 0..starting {
@@ -33,11 +35,12 @@ pub(crate) fn pod(rng: &mut StdRng, number: usize) -> (Pod, PodAsk) {
     for at in 0..rng.random_range(1..=4 - starting) {
         containers.push(container(rng, format!("c{at}"), Kind::App));
     }
-    let pod =
-        Pod { uid: format!("uid-{number}"), namespace: "ns".into(), name: format!("p{number}"), containers };
-    let asks = pod.containers.iter().filter_map(ask);
-    let ask = PodAsk { containers: asks.collect() };
-    (pod, ask)
+    // Often all containers of a pod ask for the same.
+    if rng.random_bool(0.2) {
+        let same = containers[0].limits.clone();
+        containers.iter_mut().for_each(|container| container.limits.clone_from(&same));
+    }
+    Pod { uid: format!("uid-{number}"), namespace: "ns".into(), name: format!("p{number}"), containers }
 }
 
 fn container(rng: &mut StdRng, name: String, kind: Kind) -> Container {
@@ -54,13 +57,28 @@ fn container(rng: &mut StdRng, name: String, kind: Kind) -> Container {
     Container { name, kind, limits: limits.into_iter().map(|(name, n)| (name.to_owned(), n)).collect() }
 }
 
-fn ask(container: &Container) -> Option<ContainerAsk> {
-    let of = |name: &str| container.limits.get(name).copied();
-    let amounts = Amounts { gpu: of(GPU), core: of(CORE), memory: of(MEMORY), whole: of(WHOLE) };
-    let phase = match container.kind {
-        Kind::Init => Phase::Init,
-        Kind::Sidecar => Phase::Sidecar,
-        Kind::App => Phase::App,
+/// A pod as its user writes it.
+pub(crate) fn manifest(pod: &Pod, node: Option<&str>) -> Value {
+    let container = |container: &Container| {
+        let limits: BTreeMap<&String, String> =
+            container.limits.iter().map(|(k, v)| (k, v.to_string())).collect();
+        let mut object = json!({"name": container.name, "resources": {"limits": limits, "requests": limits}});
+        if container.kind == Kind::Sidecar {
+            object["restartPolicy"] = json!("Always");
+        }
+        object
     };
-    ContainerAsk::parse(&container.name, phase, amounts).unwrap()
+    let of = |app: bool| {
+        let these = pod.containers.iter().filter(|container| (container.kind == Kind::App) == app);
+        these.map(container).collect::<Vec<_>>()
+    };
+    let mut object = json!({
+        "metadata": {"name": pod.name, "namespace": pod.namespace},
+        "spec": {"initContainers": of(false), "containers": of(true)},
+        "status": {"phase": "Pending"},
+    });
+    if let Some(node) = node {
+        object["spec"]["nodeSelector"] = json!({"test/node": node});
+    }
+    object
 }

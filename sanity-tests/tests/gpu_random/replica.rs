@@ -1,97 +1,176 @@
-//! Stands for one replica of ideal-gpu-scheduler, made of the same arithmetic (`place`, `Plan`, `Decision`, the ledger): it
-//! hears of the API server's changes late, promises in memory, and posts a Binding whose answer may be lost.
+//! One replica of ideal-gpu-scheduler: the product's own picture of the cluster, its filter and its binder. What stands in is the
+//! watch, so that it may be late, list anew at any moment, and be out of step with the replica's own Bindings.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
 
-use ideal_gpu::ask::PodAsk;
-use ideal_gpu::decision::Decision;
 use ideal_gpu::ledger::Node;
-use ideal_gpu::place::{Policy, place};
-use ideal_gpu::plan::Plan;
+use ideal_gpu::place::Policy;
+use ideal_gpu_scheduler::bind::{BindError, Binder};
+use ideal_gpu_scheduler::cluster::Cluster;
+use ideal_gpu_scheduler::filter::{Verdict, filter};
+use ideal_gpu_scheduler::leader::Gate;
+use ideal_gpu_scheduler::pod::Request;
+use ideal_gpu_scheduler::wire::ExtenderBindingArgs;
+use k8s_openapi::api::core::v1;
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::time::Instant;
 
-use crate::world::{Api, Change};
+use crate::api::{Api, NAMESPACE, Object};
 
-#[derive(Default)]
+/// `--bind-timeout`, as it is by default.
+pub(crate) const BIND_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Longer than any schedule.
+const FOR_EVER: Duration = Duration::from_secs(365 * 86_400);
+
+/// A listing of pods that has begun.
+struct Listing {
+    number: u64,
+    /// Once the API server has answered: what is still to be read, and the change that the answer is as old as.
+    answer: Option<(VecDeque<Arc<Object>>, usize)>,
+}
+
 pub(crate) struct Replica {
-    pub(crate) nodes: BTreeMap<String, Node>,
-    /// Changes that it has heard of.
-    heard: usize,
-    /// Bindings sent and not heard of: pod and node.
-    promised: BTreeMap<String, String>,
-    bound: BTreeSet<String>,
+    pub(crate) cluster: Arc<Cluster>,
+    gate: Arc<Gate>,
+    binder: Arc<Binder>,
+    api: Api,
+    /// Changes of pods and nodes that it has heard of.
+    heard: (usize, usize),
+    listing: Option<Listing>,
+    bindings: Vec<AbortHandle>,
+    /// Ends with it.
+    _promises: JoinSet<()>,
 }
 
 impl Replica {
     /// Started anew: everything is read from the API server.
-    pub(crate) fn restarted(api: &Api) -> Self {
-        let mut replica = Self::default();
-        replica.hear(api, usize::MAX);
+    pub(crate) fn started(api: &Api) -> Self {
+        let (cluster, gate) = (Arc::new(Cluster::default()), Arc::new(Gate::default()));
+        let binder = Arc::new(Binder::new(api.client(), BIND_TIMEOUT, Policy::Binpack));
+        let (mut promises, known, watched) = (JoinSet::new(), Arc::clone(&cluster), Arc::clone(&binder));
+        promises.spawn(async move { watched.watch_promises(&known).await });
+        let mut replica = Self {
+            cluster,
+            gate,
+            binder,
+            api: api.clone(),
+            heard: (0, 0),
+            listing: None,
+            bindings: Vec::new(),
+            _promises: promises,
+        };
+        replica.refresh();
         replica
     }
 
-    /// Hears of at most so many changes.
-    pub(crate) fn hear(&mut self, api: &Api, most: usize) {
-        let until = self.heard.saturating_add(most).min(api.log.len());
-        for change in &api.log[self.heard..until] {
-            match change {
-                Change::Node(name, inventory) => {
-                    self.nodes.entry(name.clone()).or_default().set_inventory(inventory.clone());
+    /// Lists nodes and pods anew, completely.
+    pub(crate) fn refresh(&mut self) {
+        let (nodes, version) = self.api.nodes();
+        nodes.iter().for_each(|node| self.cluster.apply_node(node));
+        self.cluster
+            .keep_nodes(&nodes.iter().filter_map(|node| node.metadata.name.clone()).collect::<HashSet<_>>());
+        self.heard.1 = version;
+        self.relist();
+        while self.listing.is_some() {
+            self.hear_pods(usize::MAX);
+        }
+    }
+
+    /// Its watch is told that it is too old. What it has read of a listing that runs is for nothing.
+    pub(crate) fn relist(&mut self) {
+        self.listing = Some(Listing { number: self.cluster.listing_starts(), answer: None });
+    }
+
+    /// Hears of so many changes at most.
+    pub(crate) fn hear(&mut self, most: usize) {
+        self.hear_nodes(most);
+        self.hear_pods(most);
+    }
+
+    /// Hears of everything that there is to hear.
+    pub(crate) fn hear_all(&mut self) {
+        self.hear_nodes(usize::MAX);
+        while self.listing.is_some() {
+            self.hear_pods(usize::MAX);
+        }
+        self.hear_pods(usize::MAX);
+    }
+
+    pub(crate) fn hear_nodes(&mut self, most: usize) {
+        for node in self.api.nodes_since(self.heard.1, most) {
+            self.cluster.apply_node(&node);
+            self.heard.1 += 1;
+        }
+    }
+
+    fn hear_pods(&mut self, most: usize) {
+        let Some(listing) = &mut self.listing else {
+            for change in self.api.since(self.heard.0, most) {
+                match change.deleted {
+                    true => self.cluster.forget_pod(change.uid()),
+                    false => self.cluster.apply_pod(&change.pod),
                 }
-                Change::Bound(uid, node, text, ask) => self.bound(uid, node, text, ask),
-                Change::Gone(uid) => {
-                    self.promised.remove(uid);
-                    self.bound.remove(uid);
-                    self.nodes.values_mut().for_each(|node| node.remove(uid));
-                }
+                self.heard.0 = change.version;
             }
+            return;
+        };
+        let Some((left, version)) = &mut listing.answer else {
+            let (pods, version) = self.api.list();
+            listing.answer = Some((pods.into(), version));
+            return;
+        };
+        for object in left.drain(..most.min(left.len())) {
+            self.cluster.apply_pod(&object.pod);
         }
-        self.heard = until;
+        if left.is_empty() {
+            self.cluster.listing_ends(listing.number);
+            self.heard.0 = *version;
+            self.listing = None;
+        }
     }
 
-    fn bound(&mut self, uid: &str, node: &str, text: &str, ask: &PodAsk) {
-        let decision = Decision::parse(text, uid).unwrap();
-        decision.check(uid, ask).unwrap();
-        if let Some(promised) = self.promised.remove(uid)
-            && promised != node
-        {
-            self.nodes.get_mut(&promised).unwrap().remove(uid);
-        }
-        self.bound.insert(uid.to_owned());
-        self.nodes.get_mut(node).unwrap().add(uid, decision.charge());
+    /// It leads from now on, or no more.
+    pub(crate) fn leads(&self, leads: bool) {
+        self.gate.set(leads.then(|| Instant::now() + FOR_EVER));
     }
 
-    /// The nodes that have room.
-    pub(crate) fn filter(&self, uid: &str, plan: &Plan, policy: Policy) -> Vec<String> {
-        if let Some(node) = self.promised.get(uid) {
-            return vec![node.clone()];
-        }
-        let fits = |(name, node): (&String, &Node)| place(node, plan, policy).is_ok().then(|| name.clone());
-        self.nodes.iter().filter_map(fits).collect()
+    /// Those of the nodes that have room.
+    pub(crate) fn filter<'n>(&self, pod: &v1::Pod, names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+        let request = Request::of(pod).unwrap();
+        let uid = pod.metadata.uid.as_deref().unwrap();
+        let verdicts = filter(&self.cluster, uid, Ok(request.as_ref()), Policy::Binpack, names);
+        verdicts.into_iter().filter(|(_, verdict)| *verdict == Verdict::Fits).map(|(name, _)| name).collect()
     }
 
-    /// Promises cards; nothing if they do not fit any more or the pod is bound as far as is known here.
-    pub(crate) fn promise(
-        &mut self,
-        uid: &str,
-        ask: &PodAsk,
-        node: &str,
-        policy: Policy,
-    ) -> Option<Decision> {
-        if self.bound.contains(uid) || self.promised.contains_key(uid) {
-            return None;
-        }
-        let plan = Plan::of(ask);
-        let ledger = self.nodes.get_mut(node)?;
-        let decision = Decision::new(uid, ask, &plan, &place(ledger, &plan, policy).ok()?);
-        ledger.add(uid, decision.charge());
-        self.promised.insert(uid.to_owned(), node.to_owned());
-        Some(decision)
+    /// Whether the pod's cards are counted on the node.
+    pub(crate) fn counts(&self, uid: &str, node: &str) -> bool {
+        let holds = |_: &str, node: Option<&Node>| node.is_some_and(|node| node.holds(uid));
+        self.cluster.with_nodes(std::iter::once(node), holds).contains(&true)
     }
 
-    /// The Binding was refused for certain.
-    pub(crate) fn give_back(&mut self, uid: &str) {
-        if let Some(node) = self.promised.remove(uid) {
-            self.nodes.get_mut(&node).unwrap().remove(uid);
-        }
+    /// Begins to bind a pod to a node.
+    pub(crate) fn bind(&mut self, pod: &Object, node: &str) -> JoinHandle<Result<(), BindError>> {
+        let args = ExtenderBindingArgs {
+            pod_name: pod.pod.metadata.name.clone().unwrap(),
+            pod_namespace: NAMESPACE.to_owned(),
+            pod_uid: pod.uid().to_owned(),
+            node: node.to_owned(),
+        };
+        let (binder, cluster, gate) =
+            (Arc::clone(&self.binder), Arc::clone(&self.cluster), Arc::clone(&self.gate));
+        let binding = tokio::spawn(async move { binder.bind(&cluster, &gate, &args).await });
+        self.bindings.retain(|binding| !binding.is_finished());
+        self.bindings.push(binding.abort_handle());
+        binding
+    }
+}
+
+/// Its process is killed, whatever it is about.
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.bindings.iter().for_each(AbortHandle::abort);
     }
 }

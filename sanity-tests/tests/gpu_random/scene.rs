@@ -8,8 +8,8 @@ use sanity_tests::fake_kubelet::kube_scheduler::Outcome;
 use sanity_tests::fake_kubelet::pod::{Container, Kind, Pod};
 use serde_json::json;
 
-use crate::draw;
-use crate::sockets::{Machine, Schedulers, manifest};
+use crate::draw::{self, manifest};
+use crate::sockets::{Machine, Schedulers};
 
 /// Events of one schedule before it is wound up.
 const EVENTS: usize = 40;
@@ -74,7 +74,7 @@ impl Scene<'_> {
     }
 
     fn create(&mut self) {
-        let (pod, _) = draw::pod(&mut self.rng, self.pods);
+        let pod = draw::pod(&mut self.rng, self.pods);
         self.api.create("pods", manifest(&pod, None)).unwrap();
         self.pods += 1;
         self.waiting.push(Key::pod(&pod.namespace, &pod.name));

@@ -12,19 +12,18 @@ use clap::Parser as _;
 use ideal_gpu::ask::Share;
 use ideal_gpu::card::{CardId, Inventory};
 use ideal_gpu::decision::Decision;
-use ideal_gpu::names::{CARDS, CORE, DECISION, GPU, MEMORY, WHOLE};
+use ideal_gpu::names::{CARDS, CORE, DECISION, GPU, WHOLE};
 use sanity_tests::apiserver::{ApiServer, Key};
 use sanity_tests::fake_kubelet::kube_scheduler::{KubeScheduler, Outcome, ScheduleError};
 use sanity_tests::fake_kubelet::node::Node;
-use sanity_tests::fake_kubelet::pod::{Container, Kind, Pod};
-use serde_json::{Value, json};
+use sanity_tests::fake_kubelet::pod::{Container, Pod};
 use serve::admin::Ready;
 use serve::metrics::Metrics;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::card;
+use crate::check::{self, card};
 
 /// The most that anything may take before the test gives up; CI's machines are slow at times.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -178,33 +177,12 @@ impl<'a> Machine<'a> {
             let held = self.node.kubelet.rules().held(&pod.uid, &container.name, resource).cloned();
             let ids = held.map(|held| held.ids).unwrap_or_default();
             wanted.extend(ids.iter().map(|id| format!("{kind}={id}")));
-            if resource == GPU {
-                ids.iter().for_each(|id| self.limits(id, &ids, container));
+            if resource == GPU && !ids.is_empty() {
+                check::limits(&self.folder.join("state"), &pod.uid, &ids, container);
             }
         }
         let named = answers.iter().flat_map(|answer| &answer.cdi_devices).map(|device| device.name.clone());
         assert_eq!(named.collect::<BTreeSet<_>>(), wanted);
-    }
-
-    /// The limits that a slot shows are the container's own.
-    fn limits(&self, id: &str, ids: &BTreeSet<String>, container: &Container) {
-        let file = self.folder.join("state/slots").join(id).join("limits.json");
-        let limits: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-        let of = |field: &str| {
-            limits["cards"].as_array().unwrap().iter().map(|c| c[field].clone()).collect::<Vec<_>>()
-        };
-        let uuids: BTreeSet<String> =
-            of("uuid").iter().map(|uuid| uuid.as_str().unwrap().to_owned()).collect();
-        assert_eq!(uuids, ids.iter().map(|id| card(GPU, id).to_string()).collect(), "{limits}");
-        assert!(
-            of("core_percent").iter().all(|core| *core == container.limits[CORE]),
-            "{limits}: {container:?}"
-        );
-        assert!(
-            of("memory_mib").iter().all(|mib| *mib == container.limits[MEMORY]),
-            "{limits}: {container:?}"
-        );
-        assert_eq!(limits["container"], *container.name);
     }
 
     /// Each holder's cards are those of its pod's decision, and all decisions together fit.
@@ -312,30 +290,4 @@ impl<'a> Schedulers<'a> {
             Err(error) => panic!("{error}"),
         }
     }
-}
-
-/// A pod as its user writes it.
-pub(crate) fn manifest(pod: &Pod, node: Option<&str>) -> Value {
-    let container = |container: &Container| {
-        let limits: BTreeMap<&String, String> =
-            container.limits.iter().map(|(k, v)| (k, v.to_string())).collect();
-        let mut object = json!({"name": container.name, "resources": {"limits": limits, "requests": limits}});
-        if container.kind == Kind::Sidecar {
-            object["restartPolicy"] = json!("Always");
-        }
-        object
-    };
-    let of = |app: bool| {
-        let these = pod.containers.iter().filter(|container| (container.kind == Kind::App) == app);
-        these.map(container).collect::<Vec<_>>()
-    };
-    let mut object = json!({
-        "metadata": {"name": pod.name, "namespace": pod.namespace},
-        "spec": {"initContainers": of(false), "containers": of(true)},
-        "status": {"phase": "Pending"},
-    });
-    if let Some(node) = node {
-        object["spec"]["nodeSelector"] = json!({"test/node": node});
-    }
-    object
 }
