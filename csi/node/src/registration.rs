@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use eck_csi::driver::DRIVER_NAME;
 use proto::pluginregistration as pb;
-use serve::uds;
+use serve::{authority, uds};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -82,7 +82,8 @@ pub async fn serve(folder: PathBuf, endpoint: String, token: CancellationToken) 
             .add_service(pb::registration_server::RegistrationServer::new(registration));
         tokio::select! {
             () = token.cancelled() => {}
-            ended = server.serve_with_incoming(served) => warn!(?ended, "The registration socket ended"),
+            // The kubelet's own client sends what HTTP/2 servers refuse.
+            ended = server.serve_with_incoming(authority::tolerant(served)) => warn!(?ended, "The registration socket ended"),
             () = taken_away(&path, &mut look) => warn!("The registration socket was taken away: serving it again"),
         }
     }
@@ -97,5 +98,62 @@ async fn taken_away(path: &Path, look: &mut tokio::time::Interval) {
     let ours = inode(path);
     while inode(path) == ours {
         look.tick().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixStream;
+
+    use super::*;
+
+    /// A frame of HTTP/2 on stream 1.
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, u8::from(kind != 4)], payload].concat()
+    }
+
+    /// GetInfo as the kubelet's grpc-go sends it: the authority is the path that it dials.
+    fn get_info(authority: &str) -> Vec<u8> {
+        let string = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+        let block = [
+            &[0x83, 0x86, 0x44],
+            &string("/pluginregistration.Registration/GetInfo")[..],
+            &[0x41],
+            &string(authority),
+            &[0x5f],
+            &string("application/grpc"),
+            &[0x40],
+            &string("te"),
+            &string("trailers"),
+        ]
+        .concat();
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        [&preface[..], &frame(4, 0, &[]), &frame(1, 4, &block), &frame(0, 1, &[0; 5])].concat()
+    }
+
+    #[tokio::test]
+    async fn the_kubelet_is_answered_though_it_sends_a_path_as_the_authority() {
+        let dir = tempfile::tempdir().unwrap();
+        let token = CancellationToken::new();
+        let serving =
+            tokio::spawn(serve(dir.path().to_owned(), "/plugins/csi.sock".to_owned(), token.clone()));
+        let mut kubelet = loop {
+            match UnixStream::connect(socket(dir.path())).await {
+                Ok(stream) => break stream,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        let path = "%2Fvar%2Flib%2Fkubelet%2Fplugins_registry%2Feck.csi.k8s.io-reg.sock";
+        kubelet.write_all(&get_info(path)).await.unwrap();
+        let (mut came, answer) = (Vec::new(), b"/plugins/csi.sock");
+        while !came.windows(answer.len()).any(|bytes| bytes == answer) {
+            // RST_STREAM with PROTOCOL_ERROR is what every other HTTP/2 server says.
+            assert!(!came.windows(4).any(|bytes| bytes == [0, 0, 4, 3]), "{came:?}");
+            assert!(kubelet.read_buf(&mut came).await.unwrap() > 0, "{came:?}");
+        }
+        token.cancel();
+        serving.await.unwrap();
     }
 }

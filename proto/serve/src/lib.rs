@@ -2,6 +2,7 @@
 //! RPC and the admin port. Nothing of CSI, GPUs or clouds is known here.
 
 pub mod admin;
+pub mod authority;
 pub mod chain;
 pub mod grpc;
 pub mod layer;
