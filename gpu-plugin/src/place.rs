@@ -78,6 +78,8 @@ pub enum Why {
     },
 }
 
+/// Without the sign for percent: kube-scheduler takes an extender's reason for a format of its event, in which `80 % a` becomes
+/// `80 %!a(MISSING)`.
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -91,21 +93,24 @@ impl fmt::Display for Why {
             Self::Undecided { pods } => write!(f, "{pods} pods hold cards that the node has not told yet"),
             Self::NoRoom { share, count, rooms } => {
                 match share {
-                    Share::Whole => write!(f, "{count} shares wanted, whole cards among them;")?,
+                    Share::Whole => write!(f, "{count} shares wanted, whole cards among them")?,
                     Share::Slice { core, memory_mib } => {
-                        write!(f, "{count} shares of up to {core} % and {memory_mib} MiB wanted;")?;
+                        write!(f, "{count} shares of up to {core} percent and {memory_mib} MiB wanted")?;
                     }
                 }
-                for room in rooms {
-                    match room.free {
-                        Ok((core, memory, slots)) => {
-                            write!(f, " card {}: {core} %, {memory} MiB, {slots} slots free;", room.index)?;
-                        }
-                        Err(reason) => write!(f, " card {}: {reason};", room.index)?,
-                    }
-                }
-                Ok(())
+                rooms.iter().try_for_each(|room| write!(f, "; card {room}"))
             }
+        }
+    }
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.free {
+            Ok((core, memory, slots)) => {
+                write!(f, "{}: {core} percent, {memory} MiB, {slots} slots free", self.index)
+            }
+            Err(reason) => write!(f, "{}: {reason}", self.index),
         }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) enum Refusal {
     Bad(#[from] BadPod),
     /// The whole of it is too much for the largest machine.
     #[error(
-        "the pod as a whole is not allowed: {0} allowed: what fits on {MAX_CARDS_PER_NODE} cards, {CORE_PER_CARD} % and {SLOTS_PER_CARD} slots each"
+        "the pod as a whole is not allowed: {0}; allowed: what fits on {MAX_CARDS_PER_NODE} cards, {CORE_PER_CARD} percent and {SLOTS_PER_CARD} slots each"
     )]
     TooMuch(Why),
     /// A decision from somebody who decides nothing.

@@ -118,7 +118,7 @@ async fn a_pod_is_filtered_scored_and_bound_with_its_decision_in_one_write() {
     let second = pod(&api, "q", 50);
     let answer = scheduler.filter(&second, &["n", "m"]).await;
     assert_eq!(answer["NodeNames"], json!(["m"]));
-    let reason = "1 shares of up to 50 % and 100 MiB wanted; card 0: 40 %, 900 MiB, 4 slots free;";
+    let reason = "1 shares of up to 50 percent and 100 MiB wanted; card 0: 40 percent, 900 MiB, 4 slots free";
     assert_eq!(answer["FailedNodes"], json!({"n": reason}));
     // Older schedulers write small letters and send whole nodes.
     let whole = json!({"pod": *pod(&api, "r", 40), "nodes": {"items": [{"metadata": {"name": "n"}}]}});
@@ -254,7 +254,7 @@ async fn of_two_replicas_one_binds_and_the_other_takes_over_with_all_that_was_bo
     first.token.cancel();
     first.running.ended().await;
     until(|| second.ready.is_ready()).await;
-    assert!(second.bind(&q, "n").await.contains("40 %, 900 MiB"));
+    assert!(second.bind(&q, "n").await.contains("40 percent, 900 MiB"));
     assert_eq!(second.bind(&pod(&api, "r", 40), "n").await, "");
     let lease = api.get(&Key::of("leases", "kube-system", "ideal-gpu-scheduler")).unwrap();
     assert_eq!(lease["spec"]["holderIdentity"], json!("b"), "{lease}");

@@ -59,7 +59,7 @@ fn a_cluster_is_rebuilt_from_pods_alone() {
     let error = second.promise("b", "n", Policy::Binpack).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "node n: 1 shares of up to 50 % and 100 MiB wanted; card 0: 40 %, 900 MiB, 4 slots free;"
+        "node n: 1 shares of up to 50 percent and 100 MiB wanted; card 0: 40 percent, 900 MiB, 4 slots free"
     );
 }
 

@@ -67,7 +67,7 @@ fn what_no_node_could_ever_satisfy_is_refused_with_resource_value_and_what_is_al
         (vec![slice("1", "1.5", "1")], "ideal.com/vcuda-core: 1.5 is not allowed; allowed: a whole number"),
         (vec![slice("1", "-5", "1")], "ideal.com/vcuda-core: -5 is not allowed; allowed: a whole number"),
         (vec![slice("16", "1", "1"); 6], "ideal.com/gpu: 96 wanted, 80 free"),
-        (vec![slice("16", "60", "1"); 2], "32 shares of up to 60 %"),
+        (vec![slice("16", "60", "1"); 2], "32 shares of up to 60 percent"),
         (vec![json!({WHOLE: "9"}), json!({WHOLE: "8"})], "nvidia.com/gpu: 17 wanted, 16 free"),
     ] {
         let refusal = create(pod(&limits)).unwrap_err();
