@@ -1,0 +1,8 @@
+//go:build tools
+
+// Package tools names what hack/cluster builds from here.
+package tools
+
+import (
+	_ "github.com/kubernetes-csi/external-resizer/v2/cmd/csi-resizer"
+)
