@@ -233,7 +233,7 @@ async fn without_a_scheduler_the_node_decides_beside_what_is_there_and_says_when
     assert_eq!(cards.len(), 2, "60 % twice needs two cards");
     rig.desk.book.apply(rig.pod("p3", 1, &[]));
     let refused = rig.preferred(1).await.unwrap_err();
-    assert!(refused.message().contains("card 0: 40 %, 800 MiB, 4 slots free"), "{refused}");
+    assert!(refused.message().contains("card 0: 40 percent, 800 MiB, 4 slots free"), "{refused}");
 }
 
 #[tokio::test]

@@ -49,6 +49,9 @@ struct Flags {
 /// The driver opens each card when NVML is loaded: some seconds a card without persistence mode.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How long a list of devices may take after the registration: one message over a unix socket.
+const LISTS: Duration = Duration::from_secs(10);
+
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error(transparent)]
@@ -116,6 +119,11 @@ async fn accept(flags: &Flags) -> Result<Report, Failed> {
     let node = &scene.node;
     let told = async || node.object()["metadata"]["annotations"].get("ideal.com/cards").map(|_| ());
     scene.plugin.until("the node's cards", PATIENCE, told).await?;
+    // The kubelet gets each list after the registration; if one never comes, the comparison below says so.
+    for resource in ["ideal.com/gpu", "nvidia.com/gpu"] {
+        let came = async || node.kubelet.rules().allocatable(resource).filter(|devices| *devices > 0);
+        let _late = scene.plugin.until(resource, LISTS, came).await;
+    }
     node.publish()?;
     checks::node(&mut report, &node.object(), &cards);
     checks::devices(&mut report, &node.kubelet, &cards);
