@@ -60,7 +60,8 @@ impl Places {
             let mut spec = spec(resource, cards, &self.state, |minor| self.nodes(minor));
             if !libraries.is_empty() {
                 // Once for each container, however many devices it has.
-                let mounts: Vec<Value> = libraries.iter().map(|(path, host)| mount(path, host)).collect();
+                let mounts: Vec<Value> =
+                    libraries.iter().map(|(path, host)| mount(path, host, &[])).collect();
                 spec["containerEdits"] = json!({ "mounts": mounts });
             }
             file::put(&self.file(resource), spec.to_string().as_bytes(), 0o644)?;
@@ -69,9 +70,10 @@ impl Places {
     }
 }
 
-/// A file of the host that the container sees and cannot change.
-fn mount(path: &str, host: &Path) -> Value {
-    json!({ "hostPath": host, "containerPath": path, "options": ["ro", "nosuid", "nodev", "bind"] })
+/// A file of the host that the container sees and cannot change. Libraries must be mapped to be run, others need `noexec`.
+fn mount(path: &str, host: &Path, more: &[&str]) -> Value {
+    let options = [&["ro", "nosuid", "nodev"], more, &["bind"]].concat();
+    json!({ "hostPath": host, "containerPath": path, "options": options })
 }
 
 /// The name that Allocate answers for a device.
@@ -85,22 +87,23 @@ fn spec(
     state: &Path,
     nodes: impl Fn(u32) -> Vec<(String, PathBuf)>,
 ) -> Value {
-    let device = |id: String, minor: u32| {
-        let node = |(path, host): (String, PathBuf)| json!({ "path": path, "hostPath": host });
+    let device = |id: String, nodes: &[Value]| {
         let mut edits = json!({
             // The devices come from here: a runtime of NVIDIA's that looks at this variable must add nothing.
             "env": ["NVIDIA_VISIBLE_DEVICES=void"],
-            "deviceNodes": nodes(minor).into_iter().map(node).collect::<Vec<_>>(),
+            "deviceNodes": nodes,
         });
         if resource == Resource::Slices {
             // Of a container's slots each shows the same file, and the runtime replaces a mount of the same place.
-            edits["mounts"] = json!([mount(limits::FILE, &limits::slot_file(state, &id))]);
+            edits["mounts"] = json!([mount(limits::FILE, &limits::slot_file(state, &id), &["noexec"])]);
         }
         json!({ "name": id, "containerEdits": edits })
     };
     let ids = |(card, minor): &(CardId, u32)| {
-        let minor = *minor;
-        resource.ids(card).into_iter().map(move |id| device(id, minor)).collect::<Vec<_>>()
+        let node = |(path, host): (String, PathBuf)| json!({ "path": path, "hostPath": host });
+        // Looked for once a card, not once a slot.
+        let nodes: Vec<Value> = nodes(*minor).into_iter().map(node).collect();
+        resource.ids(card).into_iter().map(|id| device(id, &nodes)).collect::<Vec<_>>()
     };
     let devices: Vec<Value> = cards.iter().flat_map(ids).collect();
     json!({ "cdiVersion": VERSION, "kind": resource.cdi_kind(), "devices": devices })
@@ -127,6 +130,7 @@ mod tests {
         let mount = &device["containerEdits"]["mounts"][0];
         assert_eq!(mount["hostPath"], "/state/slots/0-GPU-b/limits.json");
         assert_eq!(mount["containerPath"], limits::FILE);
+        assert_eq!(mount["options"], json!(["ro", "nosuid", "nodev", "noexec", "bind"]));
         assert_eq!(name(Resource::Slices, "0-GPU-b"), "ideal.com/gpu=0-GPU-b");
     }
 

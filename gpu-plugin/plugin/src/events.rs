@@ -74,6 +74,8 @@ fn news(told: &BTreeMap<CardId, Ailment>, picture: &Picture) -> Vec<News> {
 
 /// As the kubelet writes events about its node: the UID is the node's name, and `kubectl describe node` finds it by that.
 fn event(node: &str, news: &News, now: Timestamp) -> Value {
+    // Seconds: Kubernetes' own type of these fields knows no parts of them.
+    let time = now.strftime("%FT%TZ").to_string();
     json!({
         "apiVersion": "v1",
         "kind": "Event",
@@ -83,9 +85,8 @@ fn event(node: &str, news: &News, now: Timestamp) -> Value {
         "reason": news.reason,
         "message": news.message,
         "source": { "component": COMPONENT, "host": node },
-        // Seconds: Kubernetes' own type of these fields knows no parts of them.
-        "firstTimestamp": now.strftime("%FT%TZ").to_string(),
-        "lastTimestamp": now.strftime("%FT%TZ").to_string(),
+        "firstTimestamp": time,
+        "lastTimestamp": time,
         "count": 1,
     })
 }
