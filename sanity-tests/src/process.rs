@@ -183,10 +183,7 @@ impl Process {
 
     /// Its resident memory in MiB (`VmRSS`).
     pub fn resident_mib(&self) -> std::io::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-        let kib = line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok());
-        Ok(kib.unwrap_or(0.0) / 1024.0)
+        resident_mib(self.id())
     }
 
     /// CPU seconds that it has used so far.
@@ -209,6 +206,14 @@ impl Drop for Process {
         // It may have ended by itself already.
         let _ = self.kill();
     }
+}
+
+/// A process's resident memory in MiB (`VmRSS`).
+pub fn resident_mib(pid: u32) -> std::io::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    let kib = line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok());
+    Ok(kib.unwrap_or(0.0) / 1024.0)
 }
 
 /// The address in the newest line of `serve::admin` about its port.

@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use ideal_gpu_scheduler::args::Args;
 use ideal_gpu_scheduler::run;
 use sanity_tests::apiserver::{ApiServer, Key};
+use sanity_tests::process::resident_mib;
 use serde_json::{Value, json};
 use serve::admin::Ready;
 use serve::metrics::Metrics;
@@ -284,12 +285,6 @@ impl Row {
     }
 }
 
-fn resident_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
-    line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap_or(0.0) / 1024.0
-}
-
 fn main() -> Result<(), Failure> {
     let flags = Flags::parse();
     let _ = crypto::aws_lc_rs::default_provider().install_default();
@@ -305,6 +300,6 @@ fn main() -> Result<(), Failure> {
     for nodes in &flags.nodes {
         runtime.block_on(measure(&flags, *nodes))?.print();
     }
-    println!("resident at the end, stub and client included: {:.0} MiB", resident_mib());
+    println!("resident at the end, stub and client included: {:.0} MiB", resident_mib(std::process::id())?);
     Ok(())
 }
