@@ -12,6 +12,9 @@ use tracing::{info, warn};
 /// How often all cards are listed anew, beside when something happened.
 const LIST: Duration = Duration::from_secs(60);
 
+/// How often while a card has failed: only a listing tells that it was reset or is back, and every second without it is paid for.
+const AWAITED: Duration = Duration::from_secs(5);
+
 /// How often usage is read: as often as Prometheus scrapes by default, about.
 const USAGE: Duration = Duration::from_secs(15);
 
@@ -149,7 +152,7 @@ impl Watcher {
         self.roster.listed(answer, now);
         if !failed {
             self.pause = ABSENT.0;
-            return LIST;
+            return if self.roster.has_failed() { AWAITED } else { LIST };
         }
         let pause = self.pause;
         self.pause = (pause * 2).min(ABSENT.1);
