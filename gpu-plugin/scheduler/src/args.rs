@@ -8,7 +8,7 @@ use clap::Parser;
 use ideal_gpu::place::Policy;
 use serve::telemetry::LogArgs;
 
-use crate::leader::Terms;
+use crate::leader::{Beside, Terms};
 
 /// The scheduling half of ideal-gpu: a kube-scheduler extender that finds cards for pods and binds them with the decision, and
 /// the admission webhook that refuses what no node could satisfy. Several replicas may run; one of them binds.
@@ -75,6 +75,10 @@ pub struct Args {
     /// The Lease
     #[arg(long, env = "LEASE_NAME", default_value = "ideal-gpu-scheduler")]
     pub lease_name: String,
+    /// Lease of a kube-scheduler in the same pod: this replica takes its own Lease only while the kube-scheduler beside it leads,
+    /// and all replicas are ready, since nobody else calls the extender
+    #[arg(long, env = "FOLLOW_LEASE", conflicts_with = "no_leader_election")]
+    pub follow_lease: Option<String>,
     /// Seconds without renewal after which another replica takes over
     #[arg(long, env = "LEASE_DURATION", default_value = "15", value_parser = seconds)]
     pub lease_duration: Duration,
@@ -84,7 +88,7 @@ pub struct Args {
     /// Seconds between rounds of the election
     #[arg(long, env = "LEASE_RETRY", default_value = "2", value_parser = seconds)]
     pub lease_retry: Duration,
-    /// Address of /livez, /readyz and /metrics; only the replica that binds is ready
+    /// Address of /livez, /readyz and /metrics; without --follow-lease only the replica that binds is ready
     #[arg(long, env = "ADMIN_ADDRESS", default_value = "127.0.0.1:9810")]
     pub admin_address: SocketAddr,
     /// Log flags
@@ -126,6 +130,12 @@ impl Args {
     /// The election's durations.
     pub fn terms(&self) -> Terms {
         Terms { lease: self.lease_duration, renew_within: self.lease_renew_within, retry: self.lease_retry }
+    }
+
+    /// The kube-scheduler beside this program, if there is one.
+    pub fn beside(&self) -> Option<Beside> {
+        let lease = self.follow_lease.clone()?;
+        Some(Beside { lease, pod: self.identity.clone() })
     }
 
     /// Names and addresses that the self-made certificate is for: the Service's, and this machine's own.

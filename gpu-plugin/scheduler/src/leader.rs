@@ -4,6 +4,9 @@
 //! Lease only after it has seen no renewal for [`Terms::lease`], counted from when it *saw* the last one. The first ends before
 //! the second, whatever the clocks say: only durations are compared, each on one machine. A Binding that is under way is cut
 //! off at the holder's end too, and a new holder reads the whole cluster anew before its first Binding.
+//!
+//! Where each replica has a kube-scheduler beside it, only the one whose kube-scheduler leads is asked to bind: it alone takes
+//! and renews the Lease ([`Beside`]). The Lease is still what makes binding safe; whose turn it is follows kube-scheduler's.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -46,6 +49,24 @@ pub enum Standing {
     Follower(String),
 }
 
+/// The kube-scheduler in the same pod, by the Lease in which it takes part under the pod's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// Its Lease, in the namespace of ours.
+    pub lease: String,
+    /// Name of the pod, and so of its host.
+    pub pod: String,
+}
+
+impl Beside {
+    /// Whether its Lease names it. kube-scheduler's identity is its host's name, `_` and a UUID
+    /// (cmd/kube-scheduler/app/options/options.go).
+    fn leads(&self, lease: Option<&Lease>) -> bool {
+        let holder = lease.map(|lease| seen(lease).holder).unwrap_or_default();
+        holder.rsplit_once('_').is_some_and(|(host, _)| host == self.pod)
+    }
+}
+
 /// Why a round of the election failed. The next one is tried all the same.
 #[derive(Debug, thiserror::Error)]
 enum RoundError {
@@ -62,15 +83,15 @@ pub async fn run(
     client: Client,
     namespace: &str,
     mut election: Election,
+    beside: Option<Beside>,
     token: CancellationToken,
     mut tell: impl FnMut(Standing),
 ) {
     let leases: Api<Lease> = Api::namespaced(client, namespace);
     loop {
         let terms = *election.terms();
-        match tokio::time::timeout(terms.retry.max(Duration::from_secs(1)) * 2, round(&leases, &mut election))
-            .await
-        {
+        let patience = terms.retry.max(Duration::from_secs(1)) * 2;
+        match tokio::time::timeout(patience, round(&leases, &mut election, beside.as_ref())).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(error = serve::chain::chain(&error), "A round of the election failed")
@@ -91,8 +112,18 @@ pub async fn run(
     }
 }
 
-async fn round(leases: &Api<Lease>, election: &mut Election) -> Result<(), RoundError> {
+async fn round(
+    leases: &Api<Lease>,
+    election: &mut Election,
+    beside: Option<&Beside>,
+) -> Result<(), RoundError> {
     let started = Instant::now();
+    if let Some(beside) = beside
+        && !beside.leads(leases.get_opt(&beside.lease).await?.as_ref())
+    {
+        // Not released, if it is held: a Binding may be under way. It expires.
+        return Ok(());
+    }
     let found = leases.get_opt(election.name()).await?;
     let step = match &found {
         None => Step::Create,
@@ -162,4 +193,23 @@ async fn release(leases: &Api<Lease>, election: &Election) -> Result<(), RoundEr
     let params = PostParams::default();
     tokio::time::timeout(patience, leases.replace(election.name(), &params, &lease)).await??;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_turn_it_is_follows_the_kube_scheduler_of_the_same_pod() {
+        let beside = Beside { lease: "k".to_owned(), pod: "gpu-1".to_owned() };
+        let held = |by: &str| {
+            let spec = LeaseSpec { holder_identity: Some(by.to_owned()), ..LeaseSpec::default() };
+            Lease { spec: Some(spec), ..Lease::default() }
+        };
+        assert!(beside.leads(Some(&held("gpu-1_7d7a0d6e-43f1"))));
+        for other in ["gpu-2_7d7a0d6e-43f1", "gpu-11_7d7a", "gpu-1", "", "7d7a_gpu-1"] {
+            assert!(!beside.leads(Some(&held(other))), "{other}");
+        }
+        assert!(!beside.leads(None) && !beside.leads(Some(&Lease::default())));
+    }
 }

@@ -196,7 +196,8 @@ async fn lead(
 ) {
     let first = Standing::Follower("nobody that is known".to_owned());
     let standing = watch::Sender::new(first);
-    let gate = open_and_close(Arc::clone(&app), watches, ready, standing.subscribe());
+    let readiness = Readiness { ready, of_all: args.follow_lease.is_some() };
+    let gate = open_and_close(Arc::clone(&app), watches, readiness, standing.subscribe());
     let gate = tokio::spawn(token.clone().run_until_cancelled_owned(gate));
     if args.no_leader_election {
         standing.send_replace(Standing::Leader(Instant::now() + FOR_EVER));
@@ -206,16 +207,33 @@ async fn lead(
         let tell = |now| {
             standing.send_if_modified(|before| std::mem::replace(before, now) != *before);
         };
-        leader::run(client, &args.namespace, election, token, tell).await;
+        leader::run(client, &args.namespace, election, args.beside(), token, tell).await;
     }
     app.gate.set(None);
     let _ = gate.await;
 }
 
+/// Which replicas are ready: of those that are called through a Service, only the one that binds.
+struct Readiness {
+    ready: Ready,
+    /// Each kube-scheduler calls the extender beside it; any replica answers the webhook.
+    of_all: bool,
+}
+
+impl Readiness {
+    fn binds(&self) {
+        self.ready.set(Ok(()));
+    }
+
+    fn does_not_bind(&self, why: String) {
+        self.ready.set(if self.of_all { Ok(()) } else { Err(why) });
+    }
+}
+
 async fn open_and_close(
     app: Arc<App>,
     watches: Watches,
-    ready: Ready,
+    readiness: Readiness,
     mut standing: watch::Receiver<Standing>,
 ) {
     watches.synced().await;
@@ -227,7 +245,7 @@ async fn open_and_close(
             Standing::Leader(until) if fresh && until > Instant::now() => {
                 app.gate.set(Some(until));
                 app.measures.leads(true);
-                ready.set(Ok(()));
+                readiness.binds();
                 tokio::select! {
                     changed = standing.changed() => if changed.is_err() { return },
                     // Not renewed in time: the gate is shut by itself, readiness follows.
@@ -235,7 +253,7 @@ async fn open_and_close(
                 }
             }
             Standing::Leader(until) if until > Instant::now() => {
-                ready.set(Err("it has become the leader and reads the cluster anew".to_owned()));
+                readiness.does_not_bind("it has become the leader and reads the cluster anew".to_owned());
                 // The holder before may have bound pods until a moment ago.
                 fresh = tokio::select! {
                     () = watches.refresh() => true,
@@ -253,7 +271,7 @@ async fn open_and_close(
                 fresh = false;
                 app.gate.set(None);
                 app.measures.leads(false);
-                ready.set(Err(format!("another replica binds; the Lease is held by {holder}")));
+                readiness.does_not_bind(format!("another replica binds; the Lease is held by {holder}"));
                 if standing.changed().await.is_err() {
                     return;
                 }
