@@ -23,3 +23,15 @@ runAsNonRoot: true
 runAsUser: 65532
 capabilities: {drop: [ALL]}
 {{- end }}
+{{- /* One a line: what extraArgs may not say again. */ -}}
+{{- define "eck-csi.nodeArgs" -}}
+--csi-endpoint=unix:///csi/csi.sock
+--node-name=$(NODE_NAME)
+--kubelet-registration-path={{ .Values.node.kubeletDir }}/plugins/eck.csi.k8s.io/csi.sock
+--kubelet-registration-dir=/registration
+--reserved-disks={{ .Values.node.reservedDisks }}
+--device-timeout-seconds={{ .Values.node.deviceTimeoutSeconds }}
+--admin-address=0.0.0.0:9810
+--log-level={{ .Values.log.level }}
+--log-format={{ .Values.log.format }}
+{{- end }}
