@@ -1,5 +1,5 @@
 //! The simulator's own pages, unsigned and on loopback only: `/_sim/state`, `/_sim/log`, `/_sim/calls`, `/_sim/faults`,
-//! `/_sim/clock`, `/_sim/release`, `/_sim/instance`. The product never calls them.
+//! `/_sim/clock`, `/_sim/release`, `/_sim/instance`, `/_sim/stock`. The product never calls them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/_sim/clock", post(advance))
         .route("/_sim/release", post(release))
         .route("/_sim/instance", post(instance))
+        .route("/_sim/stock", post(stock))
 }
 
 async fn state(State(shared): State<Arc<Shared>>) -> Json<Value> {
@@ -75,6 +76,19 @@ struct Instance {
 
 async fn instance(State(shared): State<Arc<Shared>>, Json(q): Json<Instance>) -> StatusCode {
     match shared.act(|world, _| world.set_instance_status(&q.id, &q.status)) {
+        Ok(()) => StatusCode::NO_CONTENT,
+        Err(_) => StatusCode::NOT_FOUND,
+    }
+}
+
+#[derive(Deserialize)]
+struct Stock {
+    region: String,
+    gib: u64,
+}
+
+async fn stock(State(shared): State<Arc<Shared>>, Json(q): Json<Stock>) -> StatusCode {
+    match shared.act(|world, _| world.set_stock(&q.region, q.gib)) {
         Ok(()) => StatusCode::NO_CONTENT,
         Err(_) => StatusCode::NOT_FOUND,
     }

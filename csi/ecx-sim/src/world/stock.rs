@@ -23,6 +23,17 @@ impl World {
         }
     }
 
+    /// Of each disk type the region has `gib` left: others bought the rest, or it was filled up.
+    pub fn set_stock(&mut self, region: &str, gib: u64) -> Result<(), Refusal> {
+        self.region(region)?;
+        self.regions
+            .get_mut(region)
+            .into_iter()
+            .flat_map(|r| r.stock.values_mut())
+            .for_each(|left| *left = gib);
+        Ok(())
+    }
+
     /// Refuses what would be more than the account's quota in the region.
     pub(super) fn within_quota(&self, region: &str, more: u64) -> Result<(), Refusal> {
         let held = self.disks.values().filter(|d| d.disk.region_id == region);
