@@ -118,17 +118,18 @@ async fn round(
     beside: Option<&Beside>,
 ) -> Result<(), RoundError> {
     let started = Instant::now();
+    let found = leases.get_opt(election.name()).await?;
+    // Also where it is not our turn: how long the holder has been silent counts from now on.
+    let step = match &found {
+        None => Step::Create,
+        Some(lease) => election.saw(started, &seen(lease)),
+    };
     if let Some(beside) = beside
         && !beside.leads(leases.get_opt(&beside.lease).await?.as_ref())
     {
         // Not released, if it is held: a Binding may be under way. It expires.
         return Ok(());
     }
-    let found = leases.get_opt(election.name()).await?;
-    let step = match &found {
-        None => Step::Create,
-        Some(lease) => election.saw(started, &seen(lease)),
-    };
     let now = MicroTime(Timestamp::now());
     let written = match (step, found) {
         (Step::Wait, _) => return Ok(()),
