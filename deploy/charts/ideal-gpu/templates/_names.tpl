@@ -19,6 +19,22 @@ runAsNonRoot: true
 runAsUser: 65532
 capabilities: {drop: [ALL]}
 {{- end }}
+{{- /* How the API server asks each webhook; a list of the root and the path. */ -}}
+{{- define "ideal-gpu.asked" -}}
+{{- $root := index . 0 -}}
+admissionReviewVersions: [v1]
+sideEffects: None
+timeoutSeconds: 5
+failurePolicy: Fail
+clientConfig:
+  service:
+    name: ideal-gpu-scheduler
+    namespace: {{ $root.Release.Namespace }}
+    path: {{ index . 1 }}
+  {{- with $root.Values.scheduler.tlsAuthority }}
+  caBundle: {{ . | b64enc }}
+  {{- end }}
+{{- end }}
 {{- /* The same in both directions: whoever writes decisions is who the webhook trusts. */ -}}
 {{- define "ideal-gpu.trusted" -}}
 system:serviceaccount:{{ .Release.Namespace }}:ideal-gpu-scheduler,system:serviceaccount:{{ .Release.Namespace }}:ideal-gpu-plugin
