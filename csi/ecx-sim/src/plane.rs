@@ -5,11 +5,15 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 pub mod sysfs;
 
 /// `O_EXCL` of Linux on every architecture we run on (asm-generic/fcntl.h): on a block device it asks for exclusive use.
 const O_EXCL: i32 = 0o200;
+
+/// How long others may keep a device open that nobody uses: those that look at it close it within milliseconds.
+const LAST_CLOSE: Duration = Duration::from_secs(5);
 
 /// Why the data plane could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +116,22 @@ impl Plane {
         }
         let name = device.trim_start_matches("/dev/");
         sysfs::unplug(&self.nodes.join(instance), name).map_err(io_error("sysfs entry"))?;
-        losetup(&["--detach", &device]).map(drop)
+        losetup(&["--detach", &device])?;
+        self.gone(disk)
+    }
+
+    /// Waits until no loop device is over a disk's file: while anyone has the device open, a passing `losetup` of another
+    /// program being enough, the kernel puts the detach off until it is closed.
+    fn gone(&self, disk: &str) -> Result<(), PlaneError> {
+        let until = Instant::now() + LAST_CLOSE;
+        while self.device(disk)?.is_some() {
+            if Instant::now() >= until {
+                return Err(PlaneError::Busy);
+            }
+            // Nothing tells of a close.
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// The loop device over a disk's file, if any.
@@ -144,4 +163,28 @@ fn losetup(args: &[&str]) -> Result<String, PlaneError> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(PlaneError::Losetup(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn a_disk_is_detached_when_the_last_that_looks_at_it_has_closed_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let plane = Plane::new(folder.path().join("disks"), folder.path().join("nodes"), 1 << 20).unwrap();
+        plane.create("cd-1", 1).unwrap();
+        plane.attach("cd-1", "ins-1", "1").unwrap();
+        let looks = std::fs::File::open(plane.device("cd-1").unwrap().unwrap()).unwrap();
+        let (tell, told) = channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| tell.send(plane.detach("cd-1", "ins-1", false)).unwrap());
+            assert!(told.recv_timeout(Duration::from_millis(300)).is_err(), "it is open, and told as detached");
+            drop(looks);
+            told.recv().unwrap().unwrap();
+        });
+        assert_eq!(plane.device("cd-1").unwrap(), None);
+    }
 }
