@@ -1,0 +1,139 @@
+//! The accounting of one container: a file that its processes map and that the plugin reads.
+//!
+//! The plugin makes it anew, all zero, at each start of the container. `libvcuda.so` is the only writer. Every number is a
+//! `u64` in the machine's order and is written whole, so a reader sees no half of one; sums over several are of nearly one moment.
+//!
+//! | offset | what |
+//! |---|---|
+//! | 0 | [`MAGIC`], or 0 before the first process |
+//! | 8 | whose turn it is to change several numbers: a thread's id, or 0 |
+//! | [`CARDS_AT`] | [`CARDS`] cards of [`CARD_BYTES`]: see the constants that begin with `CARD_` |
+//! | [`SLOTS_AT`] | [`SLOTS`] processes of [`SLOT_BYTES`]: see those that begin with `SLOT_` |
+
+use crate::names::MAX_CARDS_PER_NODE;
+
+/// Size of the file in bytes: a little more than is used, so that a later version may add.
+pub const REGION_BYTES: usize = 192 << 10;
+
+/// "VCUDARG1": the form is this one.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"VCUDARG1");
+
+/// Cards that there is room for; a card's place is its place in the limits file.
+pub const CARDS: usize = MAX_CARDS_PER_NODE as usize;
+
+/// Where the cards begin.
+pub const CARDS_AT: usize = 256;
+
+/// Bytes of a card: two cache lines, so that cards do not slow each other down.
+pub const CARD_BYTES: usize = 128;
+
+/// In a card: when the next work may start, ns of `CLOCK_MONOTONIC`.
+pub const CARD_TAT: usize = 0;
+
+/// In a card: device time that was charged, in ns.
+pub const CARD_BUSY: usize = 8;
+
+/// In a card: time that programs were made to wait for their share, in ns.
+pub const CARD_THROTTLED: usize = 16;
+
+/// In a card: allocations that were refused because of the limit.
+pub const CARD_REFUSED: usize = 24;
+
+/// Processes that use a card at one time, at most. The next one's CUDA calls fail.
+pub const SLOTS: usize = 256;
+
+/// Where the processes begin.
+pub const SLOTS_AT: usize = 4096;
+
+/// Bytes of a process.
+pub const SLOT_BYTES: usize = 512;
+
+/// In a process: its id as it sees it itself, 0 if the slot is free.
+pub const SLOT_PID: usize = 0;
+
+/// In a process: when it started, in clock ticks since boot: field 22 of `/proc/<pid>/stat`.
+pub const SLOT_START: usize = 8;
+
+/// In a process: the inode of its PID namespace.
+pub const SLOT_NAMESPACE: usize = 16;
+
+/// In a process: where its stack starts, field 28 of `/proc/<pid>/stat`: another after `execve`.
+pub const SLOT_STACK: usize = 24;
+
+/// In a process: bytes charged on each card, spilled ones included.
+pub const SLOT_USED: usize = 64;
+
+/// In a process: bytes of each card that lie in host memory.
+pub const SLOT_SPILLED: usize = 64 + 8 * CARDS;
+
+const _: () = assert!(SLOTS_AT + SLOTS * SLOT_BYTES <= REGION_BYTES);
+const _: () = assert!(CARDS_AT + CARDS * CARD_BYTES <= SLOTS_AT);
+const _: () = assert!(SLOT_SPILLED + 8 * CARDS <= SLOT_BYTES);
+
+/// What a container uses of one card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CardUse {
+    /// Bytes charged, spilled ones included.
+    pub used: u64,
+    /// Bytes of them that lie in host memory.
+    pub spilled: u64,
+    /// Device time charged, in ns.
+    pub busy_ns: u64,
+    /// Time made to wait for the share, in ns.
+    pub throttled_ns: u64,
+    /// Allocations refused because of the limit.
+    pub refused: u64,
+}
+
+/// Reads the first `cards` cards of a region. `None` if it is not one; a region that no process has used yet is all zero.
+/// Processes that died since the last one looked are still counted.
+#[must_use]
+pub fn read(region: &[u8], cards: usize) -> Option<Vec<CardUse>> {
+    let number = |at: usize| {
+        let bytes = region.get(at..at + 8)?;
+        Some(u64::from_ne_bytes(bytes.try_into().ok()?))
+    };
+    if region.len() != REGION_BYTES || cards > CARDS || ![0, MAGIC].contains(&number(0)?) {
+        return None;
+    }
+    let mut all = vec![CardUse::default(); cards];
+    for (card, sum) in all.iter_mut().enumerate() {
+        let at = CARDS_AT + card * CARD_BYTES;
+        sum.busy_ns = number(at + CARD_BUSY)?;
+        sum.throttled_ns = number(at + CARD_THROTTLED)?;
+        sum.refused = number(at + CARD_REFUSED)?;
+        for slot in (0..SLOTS).map(|slot| SLOTS_AT + slot * SLOT_BYTES) {
+            if number(slot + SLOT_PID)? != 0 {
+                sum.used = sum.used.saturating_add(number(slot + SLOT_USED + 8 * card)?);
+                sum.spilled = sum.spilled.saturating_add(number(slot + SLOT_SPILLED + 8 * card)?);
+            }
+        }
+    }
+    Some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_the_sum_of_its_processes_and_anything_else_is_none() {
+        let mut region = vec![0; REGION_BYTES];
+        assert_eq!(read(&region, 2), Some(vec![CardUse::default(); 2]));
+        let mut put =
+            |at: usize, value: u64| region[at..at + 8].copy_from_slice(&value.to_ne_bytes());
+        put(0, MAGIC);
+        for (slot, pid, used) in [(0, 7, 10), (1, 0, 100), (255, 9, 5)] {
+            put(SLOTS_AT + slot * SLOT_BYTES + SLOT_PID, pid);
+            put(SLOTS_AT + slot * SLOT_BYTES + SLOT_USED + 8, used);
+        }
+        put(CARDS_AT + CARD_BYTES + CARD_BUSY, 77);
+        let all = read(&region, 2).unwrap();
+        assert_eq!(all[0], CardUse::default());
+        assert_eq!((all[1].used, all[1].busy_ns), (15, 77), "a free slot does not count");
+        assert_eq!(read(&region[1..], 2), None);
+        assert_eq!(read(&region, CARDS + 1), None);
+        region[0] = b'X';
+        assert_eq!(read(&region, 2), None);
+    }
+}
