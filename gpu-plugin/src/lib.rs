@@ -1,12 +1,14 @@
 //! The arithmetic of cards and slices, used by the scheduler and by the node alike, so that what one accepts the other does
 //! too. Plain data and pure functions: no Kubernetes client, no NVML, no clock.
 //!
-//! Imports point one way: `quantity` stands alone; `names` ← (`card`, `slot`, `ask`, `region`) ← `plan` ← `ledger` ← `place`, `decision`.
+//! Imports point one way: `quantity` stands alone; `names` ← (`card`, `slot`, `ask`, `region`) ← `plan` ← `ledger` ← `place`, `decision`;
+//! `limits` needs `card` and `names` only.
 
 pub mod ask;
 pub mod card;
 pub mod decision;
 pub mod ledger;
+pub mod limits;
 pub mod names;
 pub mod place;
 pub mod plan;
