@@ -1,0 +1,149 @@
+//! The cards of this process and their limits.
+
+use std::ffi::c_int;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use crate::abi::{CUDA_ERROR_NOT_PERMITTED, CUDA_SUCCESS, CUcontext, CUdevice, CUresult, CUuuid};
+use crate::limits::{self, say};
+use crate::real::{Library, Real};
+use crate::region::{self, CardRegion, Region};
+
+/// A card of the container.
+#[derive(Debug)]
+pub(crate) struct Card {
+    /// Its place in the limits file, and so in the region.
+    pub(crate) place: usize,
+    pub(crate) uuid: String,
+    pub(crate) limit_bytes: u64,
+    /// 1 to 100.
+    pub(crate) core_percent: u32,
+    /// What a context is charged with, in bytes.
+    pub(crate) context_bytes: u64,
+    pub(crate) shared: CardRegion,
+}
+
+impl Card {
+    /// What the container's processes share of it.
+    pub(crate) fn region(&self) -> &CardRegion {
+        &self.shared
+    }
+}
+
+/// Every card of the limits file, in its order; empty where nothing may be done.
+pub(crate) fn all() -> &'static [Card] {
+    static CARDS: OnceLock<Vec<Card>> = OnceLock::new();
+    CARDS.get_or_init(|| {
+        let (Some(limits), Some(region)) = (limits::get(), region::get()) else { return Vec::new() };
+        let card = |(place, card): (usize, &ideal_gpu::limits::CardLimit)| Card {
+            place,
+            uuid: card.uuid.to_string(),
+            limit_bytes: card.memory_mib.saturating_mul(1 << 20),
+            core_percent: card.core_percent,
+            context_bytes: card.context_mib.saturating_mul(1 << 20),
+            shared: region.card(place),
+        };
+        limits.cards.iter().enumerate().map(card).collect()
+    })
+}
+
+/// The region, where everything that is needed to hold the limits is there.
+pub(crate) fn permitted() -> Result<&'static Region, CUresult> {
+    match region::get() {
+        Some(region) if !all().is_empty() => Ok(region),
+        _ => Err(CUDA_ERROR_NOT_PERMITTED),
+    }
+}
+
+/// The card with this UUID, as NVML writes it.
+pub(crate) fn by_uuid(uuid: &str) -> Option<&'static Card> {
+    all().iter().find(|card| card.uuid == uuid)
+}
+
+/// Devices of a process at most whose card is remembered; there are never more cards in a machine.
+const DEVICES: usize = 64;
+
+/// The card behind a device of this process.
+pub(crate) fn of_device(device: CUdevice) -> Result<&'static Card, CUresult> {
+    static KNOWN: [AtomicPtr<Card>; DEVICES] = [const { AtomicPtr::new(std::ptr::null_mut()) }; DEVICES];
+    let known = usize::try_from(device).ok().and_then(|device| KNOWN.get(device));
+    // SAFETY: null, or a card of `all()`, which lives as long as the process and is never changed.
+    if let Some(card) = known.and_then(|known| unsafe { known.load(Ordering::Acquire).as_ref() }) {
+        return Ok(card);
+    }
+    permitted()?;
+    let uuid = uuid(device)?;
+    let Some(card) = by_uuid(&uuid) else {
+        say(&format!("card {uuid} is not one of this container's. CUDA is refused on it"));
+        return Err(CUDA_ERROR_NOT_PERMITTED);
+    };
+    if let Some(known) = known {
+        known.store(std::ptr::from_ref(card).cast_mut(), Ordering::Release);
+    }
+    Ok(card)
+}
+
+fn uuid(device: CUdevice) -> Result<String, CUresult> {
+    type GetUuid = unsafe extern "C" fn(*mut CUuuid, CUdevice) -> CUresult;
+    static V2: Real<GetUuid> = Real::new(Library::Cuda, c"cuDeviceGetUuid_v2");
+    static V1: Real<GetUuid> = Real::new(Library::Cuda, c"cuDeviceGetUuid");
+    // SAFETY: both have this signature in cuda.h. The second is older than the first, which drivers before 11.4 do not have.
+    let get = unsafe { V2.get().or_else(|| V1.get()) }.ok_or(CUDA_ERROR_NOT_PERMITTED)?;
+    let mut uuid = CUuuid::default();
+    // SAFETY: the place is on this stack.
+    match unsafe { get(&raw mut uuid, device) } {
+        CUDA_SUCCESS => Ok(text(&uuid)),
+        error => Err(error),
+    }
+}
+
+/// As NVML writes it.
+fn text(uuid: &CUuuid) -> String {
+    let mut text = String::from("GPU-");
+    for (at, byte) in uuid.bytes.iter().enumerate() {
+        if [4, 6, 8, 10].contains(&at) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+/// The context that is current on this thread, and its card.
+pub(crate) fn current() -> Result<(CUcontext, &'static Card), CUresult> {
+    static CONTEXT: Real<unsafe extern "C" fn(*mut CUcontext) -> CUresult> =
+        Real::new(Library::Cuda, c"cuCtxGetCurrent");
+    let mut context = std::ptr::null_mut();
+    // SAFETY: the signature is cuda.h's.
+    let get = unsafe { CONTEXT.get() }.ok_or(CUDA_ERROR_NOT_PERMITTED)?;
+    // SAFETY: the place is on this stack.
+    match unsafe { get(&raw mut context) } {
+        CUDA_SUCCESS => Ok((context, of_device(current_device()?)?)),
+        error => Err(error),
+    }
+}
+
+/// The device of the context that is current on this thread.
+pub(crate) fn current_device() -> Result<CUdevice, CUresult> {
+    static DEVICE: Real<unsafe extern "C" fn(*mut CUdevice) -> CUresult> =
+        Real::new(Library::Cuda, c"cuCtxGetDevice");
+    let mut device: c_int = 0;
+    // SAFETY: the signature is cuda.h's.
+    let get = unsafe { DEVICE.get() }.ok_or(CUDA_ERROR_NOT_PERMITTED)?;
+    // SAFETY: the place is on this stack.
+    match unsafe { get(&raw mut device) } {
+        CUDA_SUCCESS => Ok(device),
+        error => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_written_as_nvml_writes_it() {
+        let bytes = std::array::from_fn(|at| u8::try_from(at * 17 % 256).unwrap());
+        assert_eq!(text(&CUuuid { bytes }), "GPU-00112233-4455-6677-8899-aabbccddeeff");
+    }
+}

@@ -1,0 +1,61 @@
+//! What an intercepted function is: an exported function of the same name and signature, which can call the driver's own.
+
+use std::ffi::{CStr, c_void};
+
+use crate::real::Library;
+
+/// An intercepted function, as the tables of names and `COVERAGE.md` have it.
+pub(crate) struct Hook {
+    pub(crate) library: Library,
+    pub(crate) name: &'static CStr,
+    pub(crate) address: *const c_void,
+    /// What is done with it, for `COVERAGE.md`. Begins with "refused" for those that never reach the driver.
+    pub(crate) why: &'static str,
+}
+
+// SAFETY: the address is that of a function, which never changes.
+unsafe impl Sync for Hook {}
+
+/// Exported functions that stand before the driver's own, and the table `HOOKS` of them. Each is
+/// `"why" fn name(argument: type, …) -> result |real| body`: in the body `real` is the driver's function. Where the driver has
+/// none, `missing` is answered without the body.
+macro_rules! hooks {
+    ($library:ident, $missing:expr; $($why:literal fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $result:ty |$real:ident| $body:block)*) => {
+        $(
+            #[doc = concat!("`", stringify!($name), "`: ", $why)]
+            ///
+            /// # Safety
+            ///
+            /// As the driver's header has it for this name.
+            #[unsafe(no_mangle)]
+            #[allow(non_snake_case, clippy::too_many_arguments, clippy::missing_safety_doc, reason = "names and signatures are the driver's")]
+            pub(crate) unsafe extern "C" fn $name($($arg: $type),*) -> $result {
+                type Signature = unsafe extern "C" fn($($type),*) -> $result;
+                static REAL: $crate::real::Real<Signature> =
+                    $crate::real::Real::new($crate::real::Library::$library, $crate::hook::c_name(concat!(stringify!($name), "\0")));
+                // SAFETY: the signature is the one that the driver's header gives to this name.
+                let Some($real) = (unsafe { REAL.get() }) else { return $missing };
+                $body
+            }
+        )*
+
+        /// The functions of this file.
+        pub(crate) static HOOKS: &[$crate::hook::Hook] = &[$(
+            $crate::hook::Hook {
+                library: $crate::real::Library::$library,
+                name: $crate::hook::c_name(concat!(stringify!($name), "\0")),
+                address: $name as *const std::ffi::c_void,
+                why: $why,
+            }
+        ),*];
+    };
+}
+pub(crate) use hooks;
+
+/// A name as C has it.
+pub(crate) const fn c_name(text: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => panic!("made by concat! with its NUL"),
+    }
+}

@@ -1,0 +1,17 @@
+//! The functions that this library stands before, by what they are about.
+
+use crate::hook::Hook;
+
+mod arrays;
+mod context;
+mod memory;
+mod pools;
+mod sizes;
+mod vmm;
+
+/// All of them.
+pub(crate) fn all() -> impl Iterator<Item = &'static Hook> {
+    [arrays::HOOKS, context::HOOKS, memory::HOOKS, pools::HOOKS, sizes::HOOKS, vmm::HOOKS]
+        .into_iter()
+        .flatten()
+}

@@ -1,0 +1,136 @@
+//! Contexts: where a program that may not use CUDA is turned away, and where a context's own memory is charged.
+
+use std::ffi::{c_int, c_void};
+
+use crate::abi::{CUDA_ERROR_NOT_FOUND, CUDA_SUCCESS, CUcontext, CUdevice, CUresult, Unsigned};
+use crate::cards::{self, Card};
+use crate::hook::hooks;
+use crate::memory::ledger::{self, Allocation, Kind};
+use crate::memory::reserve;
+use crate::real::{Library, Real};
+
+hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
+    "refused where the limits cannot be held" fn cuInit(flags: Unsigned) -> CUresult |real| {
+        match cards::permitted() {
+            // SAFETY: the caller's own arguments.
+            Ok(_) => unsafe { real(flags) },
+            Err(error) => error,
+        }
+    }
+    "its memory is charged" fn cuCtxCreate_v2(context: *mut CUcontext, flags: Unsigned, device: CUdevice) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        create(context, device, || unsafe { real(context, flags, device) })
+    }
+    "its memory is charged" fn cuCtxCreate_v3(context: *mut CUcontext, affinity: *mut c_void, count: c_int, flags: Unsigned, device: CUdevice) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        create(context, device, || unsafe { real(context, affinity, count, flags, device) })
+    }
+    "its memory is charged" fn cuCtxCreate_v4(context: *mut CUcontext, parameters: *mut c_void, flags: Unsigned, device: CUdevice) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        create(context, device, || unsafe { real(context, parameters, flags, device) })
+    }
+    "its memory is charged" fn cuCtxCreate(context: *mut CUcontext, flags: Unsigned, device: CUdevice) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        create(context, device, || unsafe { real(context, flags, device) })
+    }
+    "its memory is charged, at the first" fn cuDevicePrimaryCtxRetain(context: *mut CUcontext, device: CUdevice) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        create(context, device, || unsafe { real(context, device) })
+    }
+    "what died with it is given back" fn cuCtxDestroy_v2(context: CUcontext) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        destroyed(context, unsafe { real(context) })
+    }
+    "what died with it is given back" fn cuCtxDestroy(context: CUcontext) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        destroyed(context, unsafe { real(context) })
+    }
+    "what died with it is given back, at the last" fn cuDevicePrimaryCtxRelease_v2(device: CUdevice) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        released(device, || unsafe { real(device) })
+    }
+    "what died with it is given back, at the last" fn cuDevicePrimaryCtxRelease(device: CUdevice) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        released(device, || unsafe { real(device) })
+    }
+    "what died with it is given back" fn cuDevicePrimaryCtxReset_v2(device: CUdevice) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        released(device, || unsafe { real(device) })
+    }
+    "what died with it is given back" fn cuDevicePrimaryCtxReset(device: CUdevice) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        released(device, || unsafe { real(device) })
+    }
+}
+
+/// Charges a context before the driver makes it. A primary one that was there already is charged once.
+fn create(made: *mut CUcontext, device: CUdevice, real: impl FnOnce() -> CUresult) -> CUresult {
+    let card = match cards::of_device(device) {
+        Ok(card) => card,
+        Err(error) => return error,
+    };
+    let again = primary(device).is_some_and(|context| ledger::look(context as u64).is_some());
+    let reserved = if again { reserve(card, 0) } else { reserve(card, card.context_bytes) };
+    let reserved = match reserved {
+        Ok(reserved) => reserved,
+        Err(error) => return error,
+    };
+    match real() {
+        CUDA_SUCCESS => {
+            // SAFETY: the driver has succeeded, so it has written the context there.
+            let context = unsafe { made.read() };
+            if ledger::look(context as u64).is_none() {
+                ledger::add(context as u64, charged(context, card), reserved);
+            }
+            CUDA_SUCCESS
+        }
+        error => error,
+    }
+}
+
+fn charged(context: CUcontext, card: &'static Card) -> Allocation {
+    Allocation {
+        card,
+        context: context as usize,
+        bytes: card.context_bytes,
+        kind: Kind::Fixed(card.context_bytes),
+    }
+}
+
+fn destroyed(context: CUcontext, result: CUresult) -> CUresult {
+    if result == CUDA_SUCCESS {
+        ledger::forget_context(context as usize);
+    }
+    result
+}
+
+fn released(device: CUdevice, real: impl FnOnce() -> CUresult) -> CUresult {
+    let context = primary(device);
+    let result = real();
+    if let (CUDA_SUCCESS, Some(context)) = (result, context)
+        && primary(device).is_none()
+    {
+        ledger::forget_context(context as usize);
+    }
+    result
+}
+
+/// The primary context of a device, while it is there. Asking retains it, so it is asked only where it is active.
+fn primary(device: CUdevice) -> Option<CUcontext> {
+    static STATE: Real<unsafe extern "C" fn(CUdevice, *mut Unsigned, *mut c_int) -> CUresult> =
+        Real::new(Library::Cuda, c"cuDevicePrimaryCtxGetState");
+    static RETAIN: Real<unsafe extern "C" fn(*mut CUcontext, CUdevice) -> CUresult> =
+        Real::new(Library::Cuda, c"cuDevicePrimaryCtxRetain");
+    static RELEASE: Real<unsafe extern "C" fn(CUdevice) -> CUresult> =
+        Real::new(Library::Cuda, c"cuDevicePrimaryCtxRelease_v2");
+    let (mut flags, mut active, mut context) = (0, 0, std::ptr::null_mut());
+    // SAFETY: the signatures are cuda.h's, and the places are on this stack. What is retained is released at once.
+    unsafe {
+        let told = STATE.get()?(device, &raw mut flags, &raw mut active);
+        if told != CUDA_SUCCESS || active == 0 || RETAIN.get()?(&raw mut context, device) != CUDA_SUCCESS {
+            return None;
+        }
+        RELEASE.get()?(device);
+    }
+    Some(context)
+}

@@ -1,0 +1,117 @@
+//! Stream-ordered memory: what a pool has reserved of the card, used or not.
+
+use crate::abi::{
+    CUDA_ERROR_NOT_FOUND, CUDA_ERROR_NOT_SUPPORTED, CUDA_ERROR_OUT_OF_MEMORY, CUDA_SUCCESS, CUdeviceptr,
+    CUresult, CUstream,
+};
+use crate::cards;
+use crate::hook::hooks;
+use crate::hooks::memory::{free, spill};
+use crate::memory::ledger::{self, Allocation, Kind};
+use crate::memory::pools::{self, Pool};
+use crate::memory::{reserve, whole_blocks};
+use crate::real::{Library, Real};
+
+hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
+    "charged by what the device's pool reserves" fn cuMemAllocAsync(pointer: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        allocate(pointer, bytes as u64, pools::of_current_device(), || unsafe { real(pointer, bytes, stream) })
+    }
+    "charged by what the device's pool reserves" fn cuMemAllocAsync_ptsz(pointer: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        allocate(pointer, bytes as u64, pools::of_current_device(), || unsafe { real(pointer, bytes, stream) })
+    }
+    "charged by what the pool reserves" fn cuMemAllocFromPoolAsync(pointer: *mut CUdeviceptr, bytes: usize, pool: Pool, stream: CUstream) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        allocate(pointer, bytes as u64, Some(pool), || unsafe { real(pointer, bytes, pool, stream) })
+    }
+    "charged by what the pool reserves" fn cuMemAllocFromPoolAsync_ptsz(pointer: *mut CUdeviceptr, bytes: usize, pool: Pool, stream: CUstream) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        allocate(pointer, bytes as u64, Some(pool), || unsafe { real(pointer, bytes, pool, stream) })
+    }
+    "given back when its pool gives it back" fn cuMemFreeAsync(pointer: CUdeviceptr, stream: CUstream) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        free_async(pointer, stream, || unsafe { real(pointer, stream) })
+    }
+    "given back when its pool gives it back" fn cuMemFreeAsync_ptsz(pointer: CUdeviceptr, stream: CUstream) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        free_async(pointer, stream, || unsafe { real(pointer, stream) })
+    }
+    "given back" fn cuMemPoolTrimTo(pool: Pool, keep: usize) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        let result = unsafe { real(pool, keep) };
+        pools::settle(pool);
+        result
+    }
+    "given back" fn cuMemPoolDestroy(pool: Pool) -> CUresult |real| {
+        let taken = pools::take(pool);
+        // SAFETY: the caller's own arguments.
+        let result = unsafe { real(pool) };
+        pools::destroyed(pool, taken, result == CUDA_SUCCESS);
+        result
+    }
+    "refused: memory of another process's pool, whose size nobody tells" fn cuMemPoolImportFromShareableHandle(_pool: *mut Pool, _handle: *mut std::ffi::c_void, _kind: u32, _flags: u64) -> CUresult |_real| {
+        CUDA_ERROR_NOT_SUPPORTED
+    }
+}
+
+/// What is not known to be free in the pool is charged before; what the pool has then reserved is what counts.
+fn allocate(
+    pointer: *mut CUdeviceptr,
+    bytes: u64,
+    pool: Option<Pool>,
+    real: impl FnOnce() -> CUresult,
+) -> CUresult {
+    let Some(cost) = whole_blocks(bytes) else { return CUDA_ERROR_OUT_OF_MEMORY };
+    let (context, card) = match cards::current() {
+        Ok(current) => current,
+        Err(error) => return error,
+    };
+    let Some(pool) = pool else { return CUDA_ERROR_NOT_SUPPORTED };
+    let mut known = pools::lock();
+    let reserved = reserve(card, cost).or_else(|_| {
+        // What lies unused in the pool goes back to the card, and counts no more.
+        known.trim(pool);
+        reserve(card, cost)
+    });
+    let reserved = match reserved {
+        Ok(reserved) => reserved,
+        Err(error) => return error,
+    };
+    match real() {
+        CUDA_SUCCESS => {
+            known.reserved_now(pool, card, reserved);
+            CUDA_SUCCESS
+        }
+        CUDA_ERROR_OUT_OF_MEMORY => {
+            let spilled = spill(pointer, bytes);
+            if spilled == CUDA_SUCCESS {
+                let kind = Kind::Spilled(cost);
+                // SAFETY: the driver has succeeded, so it has written the address there.
+                let address = unsafe { pointer.read() };
+                ledger::add(address, Allocation { card, context: context as usize, bytes, kind }, reserved);
+            }
+            spilled
+        }
+        error => error,
+    }
+}
+
+/// What was spilled is no pool's: it is freed once the stream has come so far.
+fn free_async(pointer: CUdeviceptr, stream: CUstream, real: impl FnOnce() -> CUresult) -> CUresult {
+    static WAIT: Real<unsafe extern "C" fn(CUstream) -> CUresult> =
+        Real::new(Library::Cuda, c"cuStreamSynchronize");
+    static FREE: Real<unsafe extern "C" fn(CUdeviceptr) -> CUresult> =
+        Real::new(Library::Cuda, c"cuMemFree_v2");
+    if ledger::look(pointer).is_none() {
+        return real();
+    }
+    // SAFETY: the signatures are cuda.h's; the stream and the address are the caller's own.
+    free(pointer, || unsafe {
+        match (WAIT.get().map(|wait| wait(stream)), FREE.get()) {
+            (Some(CUDA_SUCCESS), Some(free)) => free(pointer),
+            (Some(error), Some(_)) => error,
+            _ => CUDA_ERROR_NOT_SUPPORTED,
+        }
+    })
+}

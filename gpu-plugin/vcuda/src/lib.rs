@@ -1,0 +1,16 @@
+//! `libvcuda.so`: holds the programs of a container to their slice of a card.
+//!
+//! It is loaded into every program of the container through `/etc/ld.so.preload` and stands before those functions of the CUDA
+//! driver and of NVML that allocate, launch or tell sizes. It does nothing until one of them is called: no constructor, no
+//! thread, no file is opened in a program that never uses CUDA.
+//!
+//! Imports point one way: `abi`, `real` ← `hook` ← (`limits`, `region`) ← `cards` ← (`memory`, `compute`) ← `hooks` ← `lookup`.
+
+mod abi;
+mod cards;
+mod hook;
+mod hooks;
+mod limits;
+mod memory;
+mod real;
+mod region;

@@ -1,0 +1,33 @@
+//! The limits of this container, read once, at the first call.
+
+use std::io::Read as _;
+use std::sync::OnceLock;
+
+use ideal_gpu::limits::{FILE, Limits, MAX_BYTES};
+
+/// The limits, or `None` where nothing may be done: then it was said on standard error why.
+pub(crate) fn get() -> Option<&'static Limits> {
+    static LIMITS: OnceLock<Option<Limits>> = OnceLock::new();
+    let read = || match read() {
+        Ok(limits) => Some(limits),
+        Err(why) => {
+            say(&format!("{FILE}: {why}. CUDA is refused in this program"));
+            None
+        }
+    };
+    LIMITS.get_or_init(read).as_ref()
+}
+
+fn read() -> Result<Limits, String> {
+    let file = std::fs::File::open(FILE).map_err(|error| error.to_string())?;
+    let mut text = Vec::new();
+    // One byte more than is allowed tells a file that is too long.
+    file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    Limits::parse(&text).map_err(|error| error.to_string())
+}
+
+/// One line on standard error. A program that has closed it is not harmed.
+pub(crate) fn say(line: &str) {
+    use std::io::Write as _;
+    let _closed = writeln!(std::io::stderr(), "libvcuda: {line}");
+}

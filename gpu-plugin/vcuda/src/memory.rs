@@ -1,0 +1,111 @@
+//! What this process holds of each card, and whether it may hold more.
+//!
+//! Memory is charged before the driver is asked and given back after the driver took it, so that the sum of the charges is never
+//! below what is really held. The driver works in blocks of 2 MiB; which of them an allocation costs is seen from its address.
+
+use std::sync::atomic::Ordering;
+
+use crate::abi::{CUDA_ERROR_NOT_PERMITTED, CUDA_ERROR_OUT_OF_MEMORY, CUresult};
+use crate::cards::{self, Card};
+use crate::region::{self, Region, Slot};
+
+mod blocks;
+pub(crate) mod ledger;
+pub(crate) mod physical;
+pub(crate) mod pools;
+
+pub(crate) use blocks::whole_blocks;
+
+/// Bytes that are charged to this process and not yet used. Given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    card: &'static Card,
+    bytes: u64,
+}
+
+/// Charges this process for bytes of a card, or tells that the slice has no room for them.
+pub(crate) fn reserve(card: &'static Card, bytes: u64) -> Result<Reservation, CUresult> {
+    let region = cards::permitted()?;
+    let slot = own(region)?;
+    let _lock = region.lock();
+    if !fits(region, slot, card, bytes) && !(region.clear_gone() && fits(region, slot, card, bytes)) {
+        card.region().refused.fetch_add(1, Ordering::Relaxed);
+        return Err(CUDA_ERROR_OUT_OF_MEMORY);
+    }
+    Ok(Reservation { card, bytes })
+}
+
+/// Charges first and looks then: of two that do so at one time at least one sees both.
+fn fits(region: &'static Region, slot: Slot, card: &Card, bytes: u64) -> bool {
+    let used = slot.used(card.place);
+    let before = used.load(Ordering::SeqCst);
+    if before.checked_add(bytes).is_none_or(|sum| sum > card.limit_bytes) {
+        return false;
+    }
+    used.fetch_add(bytes, Ordering::SeqCst);
+    if region.used(card.place) <= card.limit_bytes {
+        return true;
+    }
+    used.fetch_sub(bytes, Ordering::SeqCst);
+    false
+}
+
+impl Reservation {
+    /// What it cost in the end. More than was reserved only where the driver has taken more than anyone could foresee.
+    pub(crate) fn commit(self, bytes: u64) {
+        charge(self.card, bytes, self.bytes);
+        std::mem::forget(self);
+    }
+}
+
+impl Reservation {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The same where something else that was charged before is replaced by it.
+    pub(crate) fn commit_and(self, bytes: u64, before: u64) {
+        charge(self.card, bytes, self.bytes.saturating_add(before));
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        charge(self.card, 0, self.bytes);
+    }
+}
+
+/// Charges `more` and takes `less` back, in one step.
+pub(crate) fn charge(card: &Card, more: u64, less: u64) {
+    let Some(slot) = cards::permitted().ok().and_then(|region| own(region).ok()) else { return };
+    // Wrapping: the difference as it is, down too.
+    slot.used(card.place).fetch_add(more.wrapping_sub(less), Ordering::SeqCst);
+}
+
+/// The same for what lies in host memory, which is charged as used as well.
+pub(crate) fn charge_spilled(card: &Card, more: u64, less: u64) {
+    let Some(slot) = cards::permitted().ok().and_then(|region| own(region).ok()) else { return };
+    slot.spilled(card.place).fetch_add(more.wrapping_sub(less), Ordering::SeqCst);
+}
+
+/// This process's slot. A child of `fork` that takes its own has nothing of what its parent had.
+fn own(region: &'static Region) -> Result<Slot, CUresult> {
+    let (slot, new) = region::own(region).ok_or(CUDA_ERROR_NOT_PERMITTED)?;
+    if new {
+        ledger::forget_all();
+    }
+    Ok(slot)
+}
+
+/// The limit of a card and what the container uses of it, in bytes.
+pub(crate) fn told_of(card: &Card) -> Result<(u64, u64), CUresult> {
+    let region = cards::permitted()?;
+    region.clear_gone();
+    Ok((card.limit_bytes, region.used(card.place).min(card.limit_bytes)))
+}
+
+/// The same by the card's UUID, as NVML writes it.
+pub(crate) fn told(uuid: &str) -> Option<(u64, u64)> {
+    told_of(cards::by_uuid(uuid)?).ok()
+}

@@ -1,0 +1,133 @@
+//! The functions of the driver that ours stand before.
+//!
+//! They are asked of the library by name, with the dynamic linker's own `dlsym`: through the one that this library exports the
+//! answer would be itself.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::marker::PhantomData;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// `dlsym` as programs call it.
+pub(crate) type Dlsym = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
+
+/// Which library has a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Library {
+    /// `libcuda.so.1`
+    Cuda,
+    /// `libnvidia-ml.so.1`
+    Nvml,
+}
+
+unsafe extern "C" {
+    /// glibc's, which nobody interposes: the way to the real `dlsym` and `dlopen`.
+    fn dlvsym(handle: *mut c_void, name: *const c_char, version: *const c_char) -> *mut c_void;
+}
+
+/// Versions that glibc has exported `dlsym` and `dlopen` with on x86-64: since its first release, and since 2.34, when libdl
+/// became part of libc.
+const VERSIONS: [&CStr; 2] = [c"GLIBC_2.2.5", c"GLIBC_2.34"];
+
+/// A function of glibc's behind ours, in the order in which the linker searches.
+fn next(name: &CStr) -> *mut c_void {
+    for version in VERSIONS {
+        // SAFETY: both are texts that end with NUL, and RTLD_NEXT is a handle that glibc defines.
+        let found = unsafe { dlvsym(libc::RTLD_NEXT, name.as_ptr(), version.as_ptr()) };
+        if !found.is_null() {
+            return found;
+        }
+    }
+    std::ptr::null_mut()
+}
+
+/// A function of glibc's that is looked for once. Null where it has none.
+pub(crate) struct Libc {
+    name: &'static CStr,
+    found: AtomicPtr<c_void>,
+}
+
+impl Libc {
+    pub(crate) const fn new(name: &'static CStr) -> Self {
+        Self { name, found: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    pub(crate) fn get(&self) -> *mut c_void {
+        let found = self.found.load(Ordering::Acquire);
+        if !found.is_null() {
+            return found;
+        }
+        let found = next(self.name);
+        self.found.store(found, Ordering::Release);
+        found
+    }
+}
+
+static DLSYM: Libc = Libc::new(c"dlsym");
+static DLOPEN: Libc = Libc::new(c"dlopen");
+
+/// glibc's `dlsym`.
+pub(crate) fn dlsym() -> Option<Dlsym> {
+    let found = DLSYM.get();
+    // SAFETY: glibc's function of this name has this signature; null is None.
+    unsafe { std::mem::transmute::<*mut c_void, Option<Dlsym>>(found) }
+}
+
+/// The handle of a library, opened as the program itself would: once, and never closed.
+fn handle(library: Library) -> *mut c_void {
+    static CUDA: OnceLock<usize> = OnceLock::new();
+    static NVML: OnceLock<usize> = OnceLock::new();
+    let (once, name) = match library {
+        Library::Cuda => (&CUDA, c"libcuda.so.1"),
+        Library::Nvml => (&NVML, c"libnvidia-ml.so.1"),
+    };
+    let open = || {
+        type Dlopen = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
+        // SAFETY: glibc's function of this name has this signature; null is None.
+        let dlopen = unsafe { std::mem::transmute::<*mut c_void, Option<Dlopen>>(DLOPEN.get()) };
+        // SAFETY: the name ends with NUL. Its constructors run now, as they would for the program that is about to use it.
+        dlopen.map_or(0, |dlopen| unsafe { dlopen(name.as_ptr(), libc::RTLD_LAZY) } as usize)
+    };
+    *once.get_or_init(open) as *mut c_void
+}
+
+/// Where a library has a function; null where it has none.
+pub(crate) fn symbol(library: Library, name: &CStr) -> *mut c_void {
+    let handle = handle(library);
+    match dlsym() {
+        // SAFETY: the handle is dlopen's and never closed; the name ends with NUL.
+        Some(dlsym) if !handle.is_null() => unsafe { dlsym(handle, name.as_ptr()) },
+        _ => std::ptr::null_mut(),
+    }
+}
+
+/// A function of the driver, looked for at its first call. `F` is its signature.
+pub(crate) struct Real<F> {
+    library: Library,
+    name: &'static CStr,
+    found: AtomicPtr<c_void>,
+    signature: PhantomData<F>,
+}
+
+impl<F: Copy> Real<F> {
+    pub(crate) const fn new(library: Library, name: &'static CStr) -> Self {
+        Self { library, name, found: AtomicPtr::new(std::ptr::null_mut()), signature: PhantomData }
+    }
+
+    /// None where this driver does not have it.
+    ///
+    /// # Safety
+    ///
+    /// `F` is an `extern "C"` function type with the signature that the driver's header gives to the name.
+    #[inline]
+    pub(crate) unsafe fn get(&self) -> Option<F> {
+        let mut found = self.found.load(Ordering::Relaxed);
+        if found.is_null() {
+            found = symbol(self.library, self.name);
+            self.found.store(found, Ordering::Relaxed);
+        }
+        const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
+        // SAFETY: a function of the signature F, by this function's contract; both are of one size, checked above.
+        (!found.is_null()).then(|| unsafe { std::mem::transmute_copy::<*mut c_void, F>(&found) })
+    }
+}

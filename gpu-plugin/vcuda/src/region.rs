@@ -1,0 +1,172 @@
+//! The accounting of this container, mapped: what its processes share. The layout is `ideal_gpu::region`'s.
+//!
+//! Exact under SIGKILL at any instruction: what a process uses stands in its own slot and nowhere else, each number is written
+//! whole, and a slot whose process is gone counts until somebody clears it, never the other way round.
+
+use std::os::fd::AsRawFd as _;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use ideal_gpu::region::{
+    CARD_BUSY, CARD_BYTES, CARD_REFUSED, CARD_TAT, CARD_THROTTLED, CARDS_AT, MAGIC, REGION_BYTES, SLOT_BYTES,
+    SLOT_NAMESPACE, SLOT_PID, SLOT_SPILLED, SLOT_STACK, SLOT_START, SLOT_USED, SLOTS, SLOTS_AT,
+};
+
+use crate::limits::say;
+
+mod identity;
+mod lock;
+mod slot;
+
+use lock::Lock;
+pub(crate) use slot::own;
+
+/// The file in the container.
+const FILE: &str = "/etc/ideal-gpu/region";
+
+/// Offset of the lock's word.
+const LOCK_AT: usize = 8;
+
+/// The mapped file.
+pub(crate) struct Region {
+    base: *const u8,
+}
+
+// SAFETY: what is behind the pointer is only ever used as atomic numbers.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+/// The region, or `None` where nothing may be done: then it was said on standard error why.
+pub(crate) fn get() -> Option<&'static Region> {
+    static REGION: OnceLock<Option<Region>> = OnceLock::new();
+    let open = || match Region::open() {
+        Ok(region) => Some(region),
+        Err(why) => {
+            say(&format!("{FILE}: {why}. CUDA is refused in this program"));
+            None
+        }
+    };
+    REGION.get_or_init(open).as_ref()
+}
+
+impl Region {
+    fn open() -> Result<Self, String> {
+        let file =
+            std::fs::File::options().read(true).write(true).open(FILE).map_err(|error| error.to_string())?;
+        let length = file.metadata().map_err(|error| error.to_string())?.len();
+        if length != REGION_BYTES as u64 {
+            return Err(format!(
+                "{length} bytes, not {REGION_BYTES}: it is not the accounting of a container"
+            ));
+        }
+        // SAFETY: a new shared mapping of a file that was just opened; nothing of ours lies there. It is never unmapped.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                REGION_BYTES,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(std::io::Error::last_os_error().to_string());
+        }
+        let region = Self { base: base.cast::<u8>() };
+        match region.number(0).compare_exchange(0, MAGIC, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) | Err(MAGIC) => Ok(region),
+            Err(other) => Err(format!(
+                "begins with {other:#018x}, not {MAGIC:#018x}: it is damaged or of another version"
+            )),
+        }
+    }
+
+    fn number(&self, at: usize) -> &AtomicU64 {
+        debug_assert!(at + 8 <= REGION_BYTES && at.is_multiple_of(8));
+        // SAFETY: inside the mapping, which lives as long as the process, and aligned: every offset of the layout is a multiple
+        // of 8. Other processes change it as an atomic too.
+        unsafe { &*self.base.add(at).cast::<AtomicU64>() }
+    }
+
+    fn lock_word(&'static self) -> &'static AtomicU32 {
+        // SAFETY: as in `number`; the lock uses the first half of its eight bytes.
+        unsafe { &*self.base.add(LOCK_AT).cast::<AtomicU32>() }
+    }
+
+    /// One at a time over the sums.
+    pub(crate) fn lock(&'static self) -> Lock {
+        Lock::new(self.lock_word())
+    }
+
+    /// What all processes share of the card at a place.
+    pub(crate) fn card(&'static self, place: usize) -> CardRegion {
+        let at = CARDS_AT + place * CARD_BYTES;
+        CardRegion {
+            tat: self.number(at + CARD_TAT),
+            busy_ns: self.number(at + CARD_BUSY),
+            throttled_ns: self.number(at + CARD_THROTTLED),
+            refused: self.number(at + CARD_REFUSED),
+        }
+    }
+
+    fn slot(&'static self, slot: usize) -> Slot {
+        Slot { region: self, at: SLOTS_AT + slot * SLOT_BYTES }
+    }
+
+    /// Bytes of a card that all processes have been charged with.
+    pub(crate) fn used(&'static self, place: usize) -> u64 {
+        let slots = (0..SLOTS).map(|slot| self.slot(slot));
+        let taken = slots.filter(|slot| slot.pid().load(Ordering::SeqCst) != 0);
+        taken.fold(0, |sum: u64, slot| sum.saturating_add(slot.used(place).load(Ordering::SeqCst)))
+    }
+}
+
+/// What all processes share of a card.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CardRegion {
+    /// When the next work may start, ns of `CLOCK_MONOTONIC`.
+    pub(crate) tat: &'static AtomicU64,
+    /// Device time charged, in ns.
+    pub(crate) busy_ns: &'static AtomicU64,
+    /// Time made to wait, in ns.
+    pub(crate) throttled_ns: &'static AtomicU64,
+    /// Allocations refused because of the limit.
+    pub(crate) refused: &'static AtomicU64,
+}
+
+/// What one process uses.
+#[derive(Clone, Copy)]
+pub(crate) struct Slot {
+    region: &'static Region,
+    at: usize,
+}
+
+impl Slot {
+    fn pid(&self) -> &'static AtomicU64 {
+        self.region.number(self.at + SLOT_PID)
+    }
+
+    fn start(&self) -> &'static AtomicU64 {
+        self.region.number(self.at + SLOT_START)
+    }
+
+    fn namespace(&self) -> &'static AtomicU64 {
+        self.region.number(self.at + SLOT_NAMESPACE)
+    }
+
+    fn stack(&self) -> &'static AtomicU64 {
+        self.region.number(self.at + SLOT_STACK)
+    }
+
+    /// Bytes charged on the card at a place.
+    pub(crate) fn used(&self, place: usize) -> &'static AtomicU64 {
+        self.region.number(self.at + SLOT_USED + 8 * place)
+    }
+
+    /// Bytes of them in host memory.
+    pub(crate) fn spilled(&self, place: usize) -> &'static AtomicU64 {
+        self.region.number(self.at + SLOT_SPILLED + 8 * place)
+    }
+}

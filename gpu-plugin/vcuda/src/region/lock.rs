@@ -1,0 +1,89 @@
+//! One at a time over the sums of a container. It only keeps two allocations from refusing each other: each charges itself
+//! before it looks at the sum, so without the lock too the limit is never passed. So nobody waits for it for long.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// How often it is looked whether the holder lives: it runs a few thousand instructions, so by then it was killed or stopped.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// After so many looks the lock is taken from a holder that lives too, or of which it cannot be told.
+const LOOKS: u32 = 20;
+
+/// The lock, held if it could be had.
+pub(crate) struct Lock {
+    word: &'static AtomicU32,
+    me: u32,
+}
+
+impl Lock {
+    /// Waits for the lock, and takes it from one that does not give it back.
+    pub(crate) fn new(word: &'static AtomicU32) -> Self {
+        // SAFETY: takes nothing and cannot fail.
+        let me = unsafe { libc::gettid() }.cast_unsigned();
+        let mut holder = match word.compare_exchange(0, me, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => return Self { word, me },
+            Err(holder) => holder,
+        };
+        for look in 1.. {
+            let timed_out = wait(word, holder);
+            let from = if timed_out && (look >= LOOKS || gone(holder)) { holder } else { 0 };
+            match word.compare_exchange(from, me, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return Self { word, me },
+                Err(other) => holder = other,
+            }
+        }
+        Self { word, me }
+    }
+}
+
+fn gone(thread: u32) -> bool {
+    !std::path::Path::new(&format!("/proc/{thread}")).exists()
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // If somebody took it away it is theirs.
+        if self.word.compare_exchange(self.me, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            // SAFETY: the word is inside a mapping that lives as long as the process.
+            unsafe { libc::syscall(libc::SYS_futex, self.word.as_ptr(), libc::FUTEX_WAKE, 1) };
+        }
+    }
+}
+
+/// Sleeps until the word is no longer `holder`; whether the time ran out.
+fn wait(word: &AtomicU32, holder: u32) -> bool {
+    if holder == 0 {
+        return false;
+    }
+    let time = libc::timespec { tv_sec: 0, tv_nsec: i64::from(PATIENCE.subsec_nanos()) };
+    // SAFETY: the word is inside a mapping that lives as long as the process, and the time is on this stack.
+    let waited =
+        unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, holder, &raw const time) };
+    waited == -1 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ETIMEDOUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_goes_on_from_hand_to_hand_and_is_taken_from_the_dead() {
+        static WORD: AtomicU32 = AtomicU32::new(0);
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        // Nobody has this id.
+        WORD.store(u32::MAX, Ordering::SeqCst);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..1000 {
+                        let _lock = Lock::new(&WORD);
+                        let read = COUNT.load(Ordering::Relaxed);
+                        COUNT.store(read + 1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!((COUNT.load(Ordering::SeqCst), WORD.load(Ordering::SeqCst)), (4000, 0));
+    }
+}
