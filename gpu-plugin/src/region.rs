@@ -120,8 +120,7 @@ mod tests {
     fn a_region_is_the_sum_of_its_processes_and_anything_else_is_none() {
         let mut region = vec![0; REGION_BYTES];
         assert_eq!(read(&region, 2), Some(vec![CardUse::default(); 2]));
-        let mut put =
-            |at: usize, value: u64| region[at..at + 8].copy_from_slice(&value.to_ne_bytes());
+        let mut put = |at: usize, value: u64| region[at..at + 8].copy_from_slice(&value.to_ne_bytes());
         put(0, MAGIC);
         for (slot, pid, used) in [(0, 7, 10), (1, 0, 100), (255, 9, 5)] {
             put(SLOTS_AT + slot * SLOT_BYTES + SLOT_PID, pid);

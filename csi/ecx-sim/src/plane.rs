@@ -181,7 +181,10 @@ mod tests {
         let (tell, told) = channel();
         std::thread::scope(|scope| {
             scope.spawn(|| tell.send(plane.detach("cd-1", "ins-1", false)).unwrap());
-            assert!(told.recv_timeout(Duration::from_millis(300)).is_err(), "it is open, and told as detached");
+            assert!(
+                told.recv_timeout(Duration::from_millis(300)).is_err(),
+                "it is open, and told as detached"
+            );
             drop(looks);
             told.recv().unwrap().unwrap();
         });

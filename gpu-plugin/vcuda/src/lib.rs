@@ -6,7 +6,10 @@
 //!
 //! Imports point one way: `abi`, `real` ← `hook` ← (`limits`, `region`) ← `cards` ← `memory` ← `hooks`.
 
-#![expect(dead_code, reason = "the tables of names and the compute limit are read by what is not written yet: lookup and compute")]
+#![expect(
+    dead_code,
+    reason = "the tables of names and the compute limit are read by what is not written yet: lookup and compute"
+)]
 
 mod abi;
 mod cards;
