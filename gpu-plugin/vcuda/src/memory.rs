@@ -28,7 +28,8 @@ pub(crate) fn reserve(card: &'static Card, bytes: u64) -> Result<Reservation, CU
     let region = cards::permitted()?;
     let slot = own(region)?;
     let _lock = region.lock();
-    if !fits(region, slot, card, bytes) && !(region.clear_gone() && fits(region, slot, card, bytes)) {
+    let room = || fits(region, slot, card, bytes);
+    if !(room() || region.clear_gone() && room()) {
         card.region().refused.fetch_add(1, Ordering::Relaxed);
         return Err(CUDA_ERROR_OUT_OF_MEMORY);
     }
