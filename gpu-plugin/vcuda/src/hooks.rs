@@ -3,15 +3,20 @@
 use crate::hook::Hook;
 
 mod arrays;
+mod capture;
 mod context;
+mod graphs;
+mod launch;
 mod memory;
+mod memset;
 mod pools;
 mod sizes;
+mod sync;
 mod vmm;
 
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = &'static Hook> {
-    [arrays::HOOKS, context::HOOKS, memory::HOOKS, pools::HOOKS, sizes::HOOKS, vmm::HOOKS]
+    [arrays::HOOKS, context::HOOKS, graphs::HOOKS, memory::HOOKS, pools::HOOKS, sizes::HOOKS, vmm::HOOKS]
         .into_iter()
         .flatten()
 }

@@ -10,6 +10,7 @@ use crate::cards::{self, Card};
 use crate::region::{self, Region, Slot};
 
 mod blocks;
+pub(crate) mod graphs;
 pub(crate) mod ledger;
 pub(crate) mod physical;
 pub(crate) mod pools;

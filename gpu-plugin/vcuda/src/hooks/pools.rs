@@ -6,6 +6,7 @@ use crate::abi::{
 };
 use crate::cards;
 use crate::hook::hooks;
+use crate::hooks::graphs::captured;
 use crate::hooks::memory::{free, spill};
 use crate::memory::ledger::{self, Allocation, Kind};
 use crate::memory::pools::{self, Pool};
@@ -15,19 +16,19 @@ use crate::real::{Library, Real};
 hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     "charged by what the device's pool reserves" fn cuMemAllocAsync(pointer: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        allocate(pointer, bytes as u64, pools::of_current_device(), || unsafe { real(pointer, bytes, stream) })
+        allocate(pointer, bytes as u64, Stream(stream, false), pools::of_current_device(), || unsafe { real(pointer, bytes, stream) })
     }
     "charged by what the device's pool reserves" fn cuMemAllocAsync_ptsz(pointer: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        allocate(pointer, bytes as u64, pools::of_current_device(), || unsafe { real(pointer, bytes, stream) })
+        allocate(pointer, bytes as u64, Stream(stream, true), pools::of_current_device(), || unsafe { real(pointer, bytes, stream) })
     }
     "charged by what the pool reserves" fn cuMemAllocFromPoolAsync(pointer: *mut CUdeviceptr, bytes: usize, pool: Pool, stream: CUstream) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        allocate(pointer, bytes as u64, Some(pool), || unsafe { real(pointer, bytes, pool, stream) })
+        allocate(pointer, bytes as u64, Stream(stream, false), Some(pool), || unsafe { real(pointer, bytes, pool, stream) })
     }
     "charged by what the pool reserves" fn cuMemAllocFromPoolAsync_ptsz(pointer: *mut CUdeviceptr, bytes: usize, pool: Pool, stream: CUstream) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        allocate(pointer, bytes as u64, Some(pool), || unsafe { real(pointer, bytes, pool, stream) })
+        allocate(pointer, bytes as u64, Stream(stream, true), Some(pool), || unsafe { real(pointer, bytes, pool, stream) })
     }
     "given back when its pool gives it back" fn cuMemFreeAsync(pointer: CUdeviceptr, stream: CUstream) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
@@ -55,13 +56,20 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     }
 }
 
+/// A stream, and whether the default one is the thread's own.
+struct Stream(CUstream, bool);
+
 /// What is not known to be free in the pool is charged before; what the pool has then reserved is what counts.
 fn allocate(
     pointer: *mut CUdeviceptr,
     bytes: u64,
+    stream: Stream,
     pool: Option<Pool>,
     real: impl FnOnce() -> CUresult,
 ) -> CUresult {
+    if captured(stream.0 as usize, stream.1, bytes) {
+        return real();
+    }
     let Some(cost) = whole_blocks(bytes) else { return CUDA_ERROR_OUT_OF_MEMORY };
     let (context, card) = match cards::current() {
         Ok(current) => current,
