@@ -16,7 +16,19 @@ mod vmm;
 
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = &'static Hook> {
-    [arrays::HOOKS, context::HOOKS, graphs::HOOKS, memory::HOOKS, pools::HOOKS, sizes::HOOKS, vmm::HOOKS]
-        .into_iter()
-        .flatten()
+    [
+        arrays::HOOKS,
+        capture::HOOKS,
+        context::HOOKS,
+        graphs::HOOKS,
+        launch::HOOKS,
+        memory::HOOKS,
+        memset::HOOKS,
+        pools::HOOKS,
+        sizes::HOOKS,
+        sync::HOOKS,
+        vmm::HOOKS,
+    ]
+    .into_iter()
+    .flatten()
 }

@@ -13,6 +13,7 @@
 
 mod abi;
 mod cards;
+mod compute;
 mod hook;
 mod hooks;
 mod limits;

@@ -1,0 +1,223 @@
+//! Holds a container to its share of a card's time.
+//!
+//! Containers take turns on a card (`turn`), so what one is charged is time that the card worked for it alone. Each has an account
+//! (`account`) that says when it may have its next turn. Launches pass a gate (`gate`), which a thread opens and shuts (`keeper`);
+//! while it is open, a launch costs some atomic steps.
+
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use ideal_gpu::region::CARDS;
+
+use crate::abi::{CUDA_ERROR_NOT_PERMITTED, CUDA_SUCCESS, CUcontext, CUresult, CUstream};
+use crate::cards::{self, Card};
+use crate::limits::say;
+
+mod account;
+pub(crate) mod capture;
+mod clock;
+mod gate;
+mod keeper;
+mod pace;
+mod stream;
+mod turn;
+mod word;
+
+pub(crate) use stream::Stream;
+
+use gate::Gate;
+use stream::Mark;
+use turn::Turn;
+use word::Seen;
+
+/// A turn, in ns of the card's time: long beside what it costs to change turns (about 0.2 ms), short beside what a person notices
+/// where five containers take turns.
+const QUANTUM: u64 = 20_000_000;
+
+/// How long work of unknown length may seem not to end until more is let in.
+const STUCK: u64 = 100_000_000;
+
+/// The gates by the cards' places in the limits. They live as long as the process.
+static GATES: [AtomicPtr<Gate>; CARDS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CARDS];
+
+/// Launches, when the container may.
+#[inline]
+pub(crate) fn launch(stream: Stream, real: impl FnOnce() -> CUresult) -> CUresult {
+    let card = match card() {
+        Ok(card) => card,
+        Err(error) => return error,
+    };
+    // The whole card: nobody to share it with.
+    if card.core_percent >= 100 || capture::any() && stream.captures() {
+        return real();
+    }
+    match gate(card) {
+        Ok(gate) => gate.launch(stream, real),
+        Err(error) => error,
+    }
+}
+
+/// The card of this thread. Where there is one only, nobody needs to be asked.
+#[inline]
+fn card() -> Result<&'static Card, CUresult> {
+    match cards::all() {
+        [] => Err(CUDA_ERROR_NOT_PERMITTED),
+        [card] => Ok(card),
+        _ => cards::current().map(|(_, card)| card),
+    }
+}
+
+#[inline]
+fn gate(card: &'static Card) -> Result<&'static Gate, CUresult> {
+    let place = GATES.get(card.place).ok_or(CUDA_ERROR_NOT_PERMITTED)?;
+    // SAFETY: null or a gate that was leaked for good.
+    match unsafe { place.load(Ordering::Acquire).as_ref() } {
+        Some(gate) => Ok(gate),
+        None => first(card, place),
+    }
+}
+
+/// Makes the gate, at the first launch.
+#[cold]
+fn first(card: &'static Card, place: &'static AtomicPtr<Gate>) -> Result<&'static Gate, CUresult> {
+    let turn = Turn::open(&card.uuid).map_err(|error| {
+        say(&format!("{}/{}: {error}. Work is refused on this card", ideal_gpu::limits::TURNS, card.uuid));
+        CUDA_ERROR_NOT_PERMITTED
+    })?;
+    let made = Box::into_raw(Box::new(Gate::new(card, turn)));
+    match place.compare_exchange(std::ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => {
+            // SAFETY: made above and leaked for good.
+            let gate = unsafe { &*made };
+            keep(gate);
+            Ok(gate)
+        }
+        Err(other) => {
+            // SAFETY: made above, and nobody else has seen it.
+            drop(unsafe { Box::from_raw(made) });
+            // SAFETY: a gate that was leaked for good.
+            Ok(unsafe { &*other })
+        }
+    }
+}
+
+/// Starts the gate's thread.
+fn keep(gate: &'static Gate) {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    // SAFETY: the function is one that may run in the child of a fork.
+    ONCE.call_once(|| unsafe {
+        libc::pthread_atfork(None, None, Some(forked));
+    });
+    // No signal of the program may be handled in a thread that is not the program's: a new thread inherits what is blocked.
+    // SAFETY: sets of signals on this stack.
+    let mut before: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let mut every: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    unsafe {
+        libc::sigfillset(&raw mut every);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const every, &raw mut before);
+    }
+    let run = move || keeper::run(gate, elsewhere);
+    let started = std::thread::Builder::new().name("vcuda".into()).stack_size(256 << 10).spawn(run);
+    // SAFETY: as above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+    match started {
+        Ok(thread) => {
+            let _only_once = gate.keeper.set(thread.thread().clone());
+        }
+        Err(error) => {
+            say(&format!("no thread can be started: {error}. Work is refused on card {}", gate.card.uuid));
+            gate.abandon();
+        }
+    }
+}
+
+/// In the child of a fork: it has no keeper, and the turn's descriptors are its parent's. Only what may be done there is done.
+extern "C" fn forked() {
+    for place in &GATES {
+        // SAFETY: null or a gate that was leaked for good.
+        if let Some(gate) = unsafe { place.swap(std::ptr::null_mut(), Ordering::SeqCst).as_ref() } {
+            for descriptor in gate.turn.descriptors() {
+                // SAFETY: this copy of it is never used again.
+                unsafe { libc::close(descriptor) };
+            }
+        }
+    }
+}
+
+fn gates() -> impl Iterator<Item = &'static Gate> {
+    // SAFETY: null or gates that were leaked for good.
+    GATES.iter().filter_map(|place| unsafe { place.load(Ordering::Acquire).as_ref() })
+}
+
+/// Whether the process has work on another card than this gate's.
+fn elsewhere(gate: &Gate) -> bool {
+    gates().any(|other| !std::ptr::eq(other, gate) && other.word.look().busy())
+}
+
+/// Calls something that succeeds when all work of a stream is done.
+#[inline]
+pub(crate) fn stream_done(stream: Stream, real: impl FnOnce() -> CUresult) -> CUresult {
+    observe(real, || {
+        let mark = Mark::of(stream);
+        move |other, _| Some(other) == mark
+    })
+}
+
+/// Calls something that succeeds when all work of a context is done; null is this thread's.
+pub(crate) fn context_done(context: CUcontext, real: impl FnOnce() -> CUresult) -> CUresult {
+    observe(real, || {
+        let context = if context.is_null() { stream::current() } else { Some(context) };
+        move |_, other| Some(other) == context
+    })
+}
+
+/// Calls something that succeeds when some work is done: then the card is asked, if that is cheap.
+pub(crate) fn something_done(real: impl FnOnce() -> CUresult) -> CUresult {
+    let result = real();
+    if result == CUDA_SUCCESS {
+        for gate in gates() {
+            gate.glance();
+        }
+    }
+    result
+}
+
+#[inline]
+fn observe<Covers: Fn(Mark, CUcontext) -> bool>(
+    real: impl FnOnce() -> CUresult,
+    covers: impl FnOnce() -> Covers,
+) -> CUresult {
+    let before: [Option<Seen>; CARDS] = std::array::from_fn(|place| {
+        // SAFETY: null or a gate that was leaked for good.
+        unsafe { GATES[place].load(Ordering::Acquire).as_ref() }.map(|gate| gate.word.look())
+    });
+    let result = real();
+    if result == CUDA_SUCCESS && before.iter().flatten().any(|seen| seen.busy()) {
+        let covers = covers();
+        for gate in gates() {
+            if let Some(Some(seen)) = before.get(gate.card.place) {
+                gate.synchronise(*seen, &covers);
+            }
+        }
+    }
+    result
+}
+
+/// A stream is about to be destroyed.
+pub(crate) fn forget_stream(handle: CUstream) {
+    let stream = Stream::legacy(handle);
+    capture::forget(stream);
+    for gate in gates() {
+        gate.replace(handle as usize);
+    }
+}
+
+/// A context is about to be destroyed, with everything in it.
+pub(crate) fn forget_context(context: *mut c_void) {
+    stream::context_dies();
+    for gate in gates() {
+        gate.forget(context);
+    }
+}

@@ -1,0 +1,52 @@
+//! Calls after which a card is known to be idle, so that it is charged to the moment.
+
+use std::ffi::c_void;
+
+use crate::abi::{CUDA_ERROR_NOT_FOUND, CUcontext, CUresult, CUstream};
+use crate::compute::{self, Stream};
+use crate::hook::hooks;
+
+hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
+    "takes notice of an idle card" fn cuStreamSynchronize(stream: CUstream) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        compute::stream_done(Stream::legacy(stream), || unsafe { real(stream) })
+    }
+    "takes notice of an idle card" fn cuStreamQuery(stream: CUstream) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        compute::stream_done(Stream::legacy(stream), || unsafe { real(stream) })
+    }
+    "takes notice of an idle card" fn cuStreamSynchronize_ptsz(stream: CUstream) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        compute::stream_done(Stream::per_thread(stream), || unsafe { real(stream) })
+    }
+    "takes notice of an idle card" fn cuStreamQuery_ptsz(stream: CUstream) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        compute::stream_done(Stream::per_thread(stream), || unsafe { real(stream) })
+    }
+    "takes notice of an idle card" fn cuCtxSynchronize() -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        compute::context_done(std::ptr::null_mut(), || unsafe { real() })
+    }
+    "takes notice of an idle card" fn cuCtxSynchronize_v2(context: CUcontext) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        compute::context_done(context, || unsafe { real(context) })
+    }
+    "takes notice of an idle card" fn cuEventSynchronize(event: *mut c_void) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        compute::something_done(|| unsafe { real(event) })
+    }
+    "takes notice of an idle card" fn cuEventQuery(event: *mut c_void) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        compute::something_done(|| unsafe { real(event) })
+    }
+    "what it has still to do stays known" fn cuStreamDestroy_v2(stream: CUstream) -> CUresult |real| {
+        compute::forget_stream(stream);
+        // SAFETY: the caller's own arguments.
+        unsafe { real(stream) }
+    }
+    "what it has still to do stays known" fn cuStreamDestroy(stream: CUstream) -> CUresult |real| {
+        compute::forget_stream(stream);
+        // SAFETY: the caller's own arguments.
+        unsafe { real(stream) }
+    }
+}
