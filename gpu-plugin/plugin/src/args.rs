@@ -45,6 +45,18 @@ pub struct Args {
     /// memory
     #[arg(long, env = "MEMORY_OVERCOMMIT", default_value = "1")]
     pub memory_overcommit: Overcommit,
+    /// The library that holds programs to their limits, in this program's container; empty for a node without isolation
+    #[arg(long, env = "LIBVCUDA", default_value = "/usr/lib/ideal-gpu/libvcuda.so")]
+    pub libvcuda: String,
+    /// Slices may use host memory where their card is full; always so where more memory is offered than there is
+    #[arg(long, env = "VIRTUAL_MEMORY")]
+    pub virtual_memory: bool,
+    /// Slices may use compute that nobody else of their card wants, beyond their share
+    #[arg(long, env = "WORK_CONSERVING")]
+    pub work_conserving: bool,
+    /// MiB that each CUDA context is charged with, against the memory of its slice
+    #[arg(long, env = "CONTEXT_MIB", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1 << 20))]
+    pub context_mib: u64,
     /// How the node itself chooses cards for pods that no scheduler of ours has decided on, and that name no policy: binpack
     /// or spread
     #[arg(long, env = "CARD_POLICY", default_value = "binpack", value_parser = ["binpack", "spread"])]
@@ -72,7 +84,10 @@ mod tests {
         let parse =
             |args: &[&str]| Args::try_parse_from([&["ideal-gpu-plugin", "--node-name=n"], args].concat());
         assert!(parse(&[]).is_ok());
-        for bad in ["--memory-overcommit=0.5", "--card-policy=best", "--admin-address=here"] {
+        assert_eq!(parse(&["--libvcuda="]).unwrap().libvcuda, "");
+        for bad in
+            ["--context-mib=-1", "--memory-overcommit=0.5", "--card-policy=best", "--admin-address=here"]
+        {
             assert!(parse(&[bad]).is_err(), "{bad}");
         }
         assert!(parse(&["--api-url=http://127.0.0.1:1", "--kubeconfig=/x"]).is_err());

@@ -7,8 +7,8 @@ use ideal_gpu::card::CardId;
 use serde_json::{Value, json};
 
 use crate::file::{self, WriteError};
+use crate::isolation::{Access, Isolation, Mount};
 use crate::libraries;
-use crate::limits;
 use crate::resource::Resource;
 
 /// The oldest version of CDI that has all that is used here; containerd 1.7 and CRI-O 1.24 read it.
@@ -49,7 +49,11 @@ impl Places {
     }
 
     /// Writes both specs, if they are not what stands there.
-    pub(crate) fn write_specs(&self, cards: &[(CardId, u32)]) -> Result<(), WriteError> {
+    pub(crate) fn write_specs(
+        &self,
+        cards: &[(CardId, u32)],
+        isolation: &Isolation,
+    ) -> Result<(), WriteError> {
         if cards.is_empty() {
             // A spec without devices is refused as a whole, with an error at every container of the node.
             return Ok(());
@@ -57,11 +61,11 @@ impl Places {
         file::folder(&self.cdi)?;
         let libraries = libraries::mounts(&self.driver_root, |host| self.seen(host));
         for resource in Resource::ALL {
-            let mut spec = spec(resource, cards, &self.state, |minor| self.nodes(minor));
+            let mut spec = spec(resource, cards, isolation, &self.state, |minor| self.nodes(minor));
             if !libraries.is_empty() {
                 // Once for each container, however many devices it has.
                 let mounts: Vec<Value> =
-                    libraries.iter().map(|(path, host)| mount(path, host, &[])).collect();
+                    libraries.iter().map(|(path, host)| mount(path, host, LIBRARY)).collect();
                 spec["containerEdits"] = json!({ "mounts": mounts });
             }
             file::put(&self.file(resource), spec.to_string().as_bytes(), 0o644)?;
@@ -70,9 +74,18 @@ impl Places {
     }
 }
 
-/// A file of the host that the container sees and cannot change. Libraries must be mapped to be run, others need `noexec`.
-fn mount(path: &str, host: &Path, more: &[&str]) -> Value {
-    let options = [&["ro", "nosuid", "nodev"], more, &["bind"]].concat();
+/// How a library is mounted: it must be mapped to be run, whatever the host's file system is mounted with.
+const LIBRARY: &[&str] = &["ro", "nosuid", "nodev", "exec", "bind"];
+
+fn options(access: Access) -> &'static [&'static str] {
+    match access {
+        Access::Read => &["ro", "nosuid", "nodev", "noexec", "bind"],
+        Access::Write => &["rw", "nosuid", "nodev", "noexec", "bind"],
+        Access::Run => LIBRARY,
+    }
+}
+
+fn mount(path: &str, host: &Path, options: &[&str]) -> Value {
     json!({ "hostPath": host, "containerPath": path, "options": options })
 }
 
@@ -84,18 +97,21 @@ pub(crate) fn name(resource: Resource, id: &str) -> String {
 fn spec(
     resource: Resource,
     cards: &[(CardId, u32)],
+    isolation: &Isolation,
     state: &Path,
     nodes: impl Fn(u32) -> Vec<(String, PathBuf)>,
 ) -> Value {
-    let device = |id: String, nodes: &[Value]| {
+    let device = |id: String, card: &CardId, nodes: &[Value]| {
         let mut edits = json!({
             // The devices come from here: a runtime of NVIDIA's that looks at this variable must add nothing.
             "env": ["NVIDIA_VISIBLE_DEVICES=void"],
             "deviceNodes": nodes,
         });
         if resource == Resource::Slices {
-            // Of a container's slots each shows the same file, and the runtime replaces a mount of the same place.
-            edits["mounts"] = json!([mount(limits::FILE, &limits::slot_file(state, &id), &["noexec"])]);
+            // Of a container's slots each shows the same files, and the runtime replaces a mount of the same place.
+            let mounts = isolation.mounts(state, &[(&id, card)]);
+            let mount = |Mount { path, host, access }: &Mount| mount(path, host, options(*access));
+            edits["mounts"] = mounts.iter().map(mount).collect();
         }
         json!({ "name": id, "containerEdits": edits })
     };
@@ -103,7 +119,7 @@ fn spec(
         let node = |(path, host): (String, PathBuf)| json!({ "path": path, "hostPath": host });
         // Looked for once a card, not once a slot.
         let nodes: Vec<Value> = nodes(*minor).into_iter().map(node).collect();
-        resource.ids(card).into_iter().map(|id| device(id, &nodes)).collect::<Vec<_>>()
+        resource.ids(card).into_iter().map(|id| device(id, card, &nodes)).collect::<Vec<_>>()
     };
     let devices: Vec<Value> = cards.iter().flat_map(ids).collect();
     json!({ "cdiVersion": VERSION, "kind": resource.cdi_kind(), "devices": devices })
@@ -121,16 +137,23 @@ mod tests {
     fn each_slot_is_a_device_with_its_cards_node_and_the_limits() {
         let nodes =
             |minor| vec![(format!("/dev/nvidia{minor}"), PathBuf::from(format!("/dev/nvidia{minor}")))];
-        let spec = spec(Resource::Slices, &cards(), Path::new("/state"), nodes);
+        let isolation = Isolation { library: Some("/state/lib/x.so".into()), ..Isolation::default() };
+        let spec = spec(Resource::Slices, &cards(), &isolation, Path::new("/state"), nodes);
         assert_eq!(spec["kind"], "ideal.com/gpu");
         assert_eq!(spec["devices"].as_array().unwrap().len(), 10);
         let device = &spec["devices"][5];
         assert_eq!(device["name"], "0-GPU-b");
         assert_eq!(device["containerEdits"]["deviceNodes"][0]["path"], "/dev/nvidia7");
-        let mount = &device["containerEdits"]["mounts"][0];
-        assert_eq!(mount["hostPath"], "/state/slots/0-GPU-b/limits.json");
-        assert_eq!(mount["containerPath"], limits::FILE);
-        assert_eq!(mount["options"], json!(["ro", "nosuid", "nodev", "noexec", "bind"]));
+        let mounts = device["containerEdits"]["mounts"].as_array().unwrap();
+        let is = |at: usize, path, host, first, exec| {
+            let options = json!([first, "nosuid", "nodev", exec, "bind"]);
+            assert_eq!(mounts[at], json!({"containerPath": path, "hostPath": host, "options": options}));
+        };
+        is(0, "/etc/ideal-gpu/limits.json", "/state/slots/0-GPU-b/limits.json", "ro", "noexec");
+        is(1, "/etc/ideal-gpu/region", "/state/slots/0-GPU-b/region", "rw", "noexec");
+        is(2, "/etc/ideal-gpu/turn/GPU-b", "/state/turn/GPU-b", "ro", "noexec");
+        is(3, "/etc/ideal-gpu/libvcuda.so", "/state/slots/0-GPU-b/libvcuda.so", "ro", "exec");
+        is(4, "/etc/ld.so.preload", "/state/preload", "ro", "noexec");
         assert_eq!(name(Resource::Slices, "0-GPU-b"), "ideal.com/gpu=0-GPU-b");
     }
 
@@ -144,7 +167,7 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         let places =
             Places { state: at("state"), cdi: at("cdi"), driver_root: at(""), host_root: "/".into() };
-        places.write_specs(&cards()).unwrap();
+        places.write_specs(&cards(), &Isolation::default()).unwrap();
         let text = std::fs::read_to_string(at("cdi/ideal.com-card.json")).unwrap();
         let spec: Value = serde_json::from_str(&text).unwrap();
         assert!(spec["devices"][0]["containerEdits"]["mounts"].is_null());

@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
 /// Why a file cannot be written.
@@ -34,6 +34,11 @@ pub(crate) fn put(path: &Path, content: &[u8], mode: u32) -> Result<(), WriteErr
     if fs::read(path).is_ok_and(|there| there == content) && mode_of(path) == Some(mode) {
         return Ok(());
     }
+    replace(path, content, mode)
+}
+
+/// Puts `content` at `path` as a new file: whoever has the old one open or mounted keeps it.
+pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), WriteError> {
     let new = beside(path);
     let write = || {
         remove(&new)?;
@@ -61,6 +66,36 @@ pub(crate) fn link(path: &Path, target: &Path) -> Result<(), WriteError> {
     write().map_err(failed(path))
 }
 
+/// Makes `path` another name of the file `of`, in the same file system.
+pub(crate) fn hard_link(path: &Path, of: &Path) -> Result<(), WriteError> {
+    let inode = |path: &Path| fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()));
+    let write = || {
+        let wanted = inode(of)?;
+        // Renaming one name of a file onto another does nothing, and would leave both.
+        if inode(path).is_ok_and(|there| there == wanted) {
+            return Ok(());
+        }
+        let new = beside(path);
+        remove(&new)?;
+        fs::hard_link(of, &new)?;
+        fs::rename(&new, path)
+    };
+    write().map_err(failed(path))
+}
+
+/// Makes an empty file, unless one is there; that one stays.
+pub(crate) fn keep(path: &Path, mode: u32) -> Result<(), WriteError> {
+    let write = || {
+        match fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            _ => {}
+        }
+        // The mode that open() set went through the umask.
+        fs::set_permissions(path, Permissions::from_mode(mode))
+    };
+    write().map_err(failed(path))
+}
+
 /// Removes a file or link; not there is fine.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
@@ -79,7 +114,7 @@ mod tests {
         let path = dir.path().join("limits.json");
         put(&path, b"old", 0o444).unwrap();
         let mut held = fs::File::open(&path).unwrap();
-        let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+        let inode = |path: &Path| fs::metadata(path).unwrap().ino();
         let first = inode(&path);
         put(&path, b"old", 0o444).unwrap();
         assert_eq!(inode(&path), first);

@@ -14,7 +14,7 @@
 //! | `prefer` | GetPreferredAllocation: which ids |
 //! | `prestart` | PreStartContainer: who it is, what it gets |
 //! | `own` | pure: decisions of the node itself, where no scheduler has decided |
-//! | `cdi`, `libraries`, `limits`, `file` | what a container is created with |
+//! | `cdi`, `libraries`, `isolation`, `limits`, `file` | what a container is created with |
 //! | `api`, `pods`, `node`, `events` | the API server: watches, own pods, own node, events about its cards |
 //! | `pod` | what of Kubernetes' objects is read |
 //! | `metrics`, `error` | numbers; reasons and their codes |
@@ -26,6 +26,7 @@ pub mod run;
 pub mod book;
 pub mod cdi;
 pub mod driver;
+pub mod isolation;
 pub mod lister;
 pub mod pod;
 pub mod pods;

@@ -9,41 +9,13 @@ use std::path::{Path, PathBuf};
 
 use ideal_gpu::ask::Share;
 use ideal_gpu::card::CardId;
-use serde::Serialize;
+use ideal_gpu::limits::{CardLimit, Limits, VERSION};
 
 use crate::file::{self, WriteError};
-
-/// Folder of the limits in the container.
-pub(crate) const FOLDER: &str = "/etc/ideal-gpu";
-
-/// The limits file in the container: what the isolation library reads.
-pub(crate) const FILE: &str = "/etc/ideal-gpu/limits.json";
+use crate::isolation::{self, Isolation};
 
 /// The file's name in its folder.
 const NAME: &str = "limits.json";
-
-/// Version of the form.
-const VERSION: u32 = 1;
-
-/// A container's limits.
-#[derive(Debug, Serialize)]
-pub(crate) struct Limits<'a> {
-    version: u32,
-    pod_uid: &'a str,
-    pod_namespace: &'a str,
-    pod_name: &'a str,
-    container: &'a str,
-    cards: Vec<CardLimit<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct CardLimit<'a> {
-    /// The number under which the container sees the card.
-    index: usize,
-    uuid: &'a CardId,
-    core_percent: u32,
-    memory_mib: u64,
-}
 
 /// Who a container is.
 #[derive(Debug, Clone, Copy)]
@@ -54,20 +26,26 @@ pub(crate) struct Who<'a> {
     pub(crate) container: &'a str,
 }
 
-impl<'a> Limits<'a> {
-    /// `cards` in the order in which the container numbers them; nothing to limit for whole cards.
-    pub(crate) fn new(who: Who<'a>, cards: &'a [CardId], share: Share) -> Option<Self> {
-        let Share::Slice { core, memory_mib } = share else { return None };
-        let one = |(index, uuid)| CardLimit { index, uuid, core_percent: core, memory_mib };
-        Some(Self {
-            version: VERSION,
-            pod_uid: who.uid,
-            pod_namespace: who.namespace,
-            pod_name: who.pod,
-            container: who.container,
-            cards: cards.iter().enumerate().map(one).collect(),
-        })
-    }
+/// `cards` in the order in which the container numbers them; nothing to limit for whole cards.
+pub(crate) fn of(who: Who<'_>, cards: &[CardId], share: Share, isolation: &Isolation) -> Option<Limits> {
+    let Share::Slice { core, memory_mib } = share else { return None };
+    let one = |(index, uuid): (u32, &CardId)| CardLimit {
+        index,
+        uuid: uuid.clone(),
+        core_percent: core,
+        memory_mib,
+        context_mib: isolation.context_mib,
+    };
+    Some(Limits {
+        version: VERSION,
+        pod_uid: who.uid.to_owned(),
+        pod_namespace: who.namespace.to_owned(),
+        pod_name: who.pod.to_owned(),
+        container: who.container.to_owned(),
+        virtual_memory: isolation.virtual_memory,
+        work_conserving: isolation.work_conserving,
+        cards: (0..).zip(cards).map(one).collect(),
+    })
 }
 
 /// The folder that is mounted for a slot; it stands for the container that holds the slot.
@@ -84,28 +62,41 @@ fn pod_folder(state: &Path, uid: &str) -> PathBuf {
     state.join("containers").join(uid)
 }
 
-/// Writes the limits and lets the slots name them. Pod uids and container names are plain names: the API server sees to the
-/// latter, and a record with another uid is not read.
-pub(crate) fn write(state: &Path, limits: &Limits<'_>, slots: &[&str]) -> Result<(), WriteError> {
-    let folder = pod_folder(state, limits.pod_uid).join(limits.container);
+/// The accounting of a container.
+pub(crate) fn region(state: &Path, uid: &str, container: &str) -> PathBuf {
+    pod_folder(state, uid).join(container).join(isolation::REGION_NAME)
+}
+
+/// Writes what a container is created with and lets the slots name it. Pod uids and container names are plain names: the API
+/// server sees to the latter, and a record with another uid is not read.
+pub(crate) fn write(
+    state: &Path,
+    limits: &Limits,
+    slots: &[&str],
+    isolation: &Isolation,
+) -> Result<(), WriteError> {
+    let folder = pod_folder(state, &limits.pod_uid).join(&limits.container);
     file::folder(&folder)?;
     // Plain strings and numbers: there is nothing that could fail.
     let text = serde_json::to_vec_pretty(limits).unwrap_or_default();
     file::put(&folder.join(NAME), &text, 0o444)?;
+    isolation.prepare(state, &folder, limits.cards.iter().map(|card| &card.uuid))?;
     file::folder(&state.join("slots"))?;
     for slot in slots {
-        let target = Path::new("../containers").join(limits.pod_uid).join(limits.container);
+        let target = Path::new("../containers").join(&limits.pod_uid).join(&limits.container);
         file::link(&slot_folder(state, slot), &target)?;
     }
     Ok(())
 }
 
-/// Removes a pod's limits, file by file: only what is ours is there.
+/// Removes what a pod's containers were created with, file by file: only what is ours is there.
 pub(crate) fn remove(state: &Path, uid: &str) {
     let pod = pod_folder(state, uid);
     let Ok(containers) = std::fs::read_dir(&pod) else { return };
     for container in containers.flatten() {
-        let _gone = file::remove(&container.path().join(NAME));
+        for name in [NAME, isolation::REGION_NAME, isolation::LIBRARY_NAME] {
+            let _gone = file::remove(&container.path().join(name));
+        }
         let _gone = std::fs::remove_dir(container.path());
     }
     let _gone = std::fs::remove_dir(&pod);
@@ -122,19 +113,27 @@ mod tests {
         let who = |container| Who { uid: "u1", namespace: "ns", pod: "p", container };
         let share = |core| Share::Slice { core, memory_mib: 200 };
         let slots = ["0-GPU-a", "3-GPU-b"];
+        let library = dir.path().join("x.so");
+        std::fs::write(&library, "").unwrap();
+        let isolation =
+            Isolation { library: Some(library), virtual_memory: true, context_mib: 7, ..Default::default() };
         for container in ["init", "app"] {
-            let limits = Limits::new(who(container), &cards, share(80)).unwrap();
-            write(dir.path(), &limits, &slots).unwrap();
-            let text = std::fs::read_to_string(slot_file(dir.path(), slots[1])).unwrap();
-            let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let limits = of(who(container), &cards, share(80), &isolation).unwrap();
+            write(dir.path(), &limits, &slots, &isolation).unwrap();
+            let text = std::fs::read(slot_file(dir.path(), slots[1])).unwrap();
+            assert_eq!(Limits::parse(&text).unwrap(), limits, "the library reads what is written");
+            let read: serde_json::Value = serde_json::from_slice(&text).unwrap();
             assert_eq!(read["container"], container);
             assert_eq!(read["cards"][1]["uuid"], "GPU-b");
             assert_eq!(
                 (&read["cards"][1]["core_percent"], &read["cards"][1]["memory_mib"]),
                 (&80.into(), &200.into())
             );
+            assert_eq!((limits.virtual_memory, limits.cards[0].context_mib), (true, 7));
+            assert!(slot_folder(dir.path(), slots[0]).join("libvcuda.so").exists());
+            assert!(region(dir.path(), "u1", container).exists());
         }
-        assert!(Limits::new(who("c"), &cards, Share::Whole).is_none());
+        assert!(of(who("c"), &cards, Share::Whole, &isolation).is_none());
         remove(dir.path(), "u1");
         assert!(!slot_file(dir.path(), slots[0]).exists());
         assert!(!dir.path().join("containers/u1").exists());

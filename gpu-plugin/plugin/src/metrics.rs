@@ -1,8 +1,8 @@
 //! What the node tells about cards and containers, beside its RPCs.
 
 use std::fmt;
+use std::path::PathBuf;
 
-use ideal_gpu::ask::Share;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -14,6 +14,8 @@ use prometheus_client::registry::Registry;
 use crate::book::{self, Book};
 use crate::driver::Eyes;
 use crate::resource::Resource;
+
+mod containers;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BySource {
@@ -103,18 +105,14 @@ struct OfAilment {
     reason: String,
 }
 
-#[derive(Debug, Clone, EncodeLabelSet)]
-struct OfContainer {
-    namespace: String,
-    pod: String,
-    container: String,
-    card: String,
-}
-
 /// Cards and containers, read when somebody scrapes.
 pub(crate) struct Scrape {
     pub(crate) eyes: Eyes,
     pub(crate) book: Book,
+    /// The state folder.
+    pub(crate) state: PathBuf,
+    /// The isolation library, if there is one.
+    pub(crate) library: Option<PathBuf>,
 }
 
 impl fmt::Debug for Scrape {
@@ -148,6 +146,7 @@ impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.cards(&mut encoder)?;
         self.usage(&mut encoder)?;
+        self.isolation(&mut encoder)?;
         self.containers(&mut encoder)
     }
 }
@@ -207,49 +206,5 @@ impl Scrape {
         let heat =
             all().filter_map(|(labels, usage)| Some((labels, u64::from(usage.temperature?)))).collect();
         gauge(encoder, "ideal_gpu_card_temperature_celsius", "Temperature", heat)
-    }
-
-    fn containers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let shares: Vec<(OfContainer, Share)> = self.book.read(|pods| {
-            let running =
-                pods.values().filter(|entry| !entry.pod.finished).filter_map(|entry| entry.record.as_ref());
-            let each = running.flat_map(|record| record.started.iter().map(move |started| (record, started)));
-            let shares = each.flat_map(|(record, (container, cards))| {
-                let share = record.decision.part(container).map(|(_, share, _)| share);
-                cards.iter().filter_map(move |card| {
-                    let labels = OfContainer {
-                        namespace: record.namespace.clone(),
-                        pod: record.name.clone(),
-                        container: container.clone(),
-                        card: card.to_string(),
-                    };
-                    Some((labels, share?))
-                })
-            });
-            shares.collect()
-        });
-        let of = |value: fn(Share) -> Option<u64>| -> Values<OfContainer> {
-            shares.iter().filter_map(|(labels, share)| Some((labels.clone(), value(*share)?))).collect()
-        };
-        let memory = of(|share| match share {
-            Share::Slice { memory_mib, .. } => Some(memory_mib * MIB),
-            Share::Whole => None,
-        });
-        gauge(
-            encoder,
-            "ideal_gpu_container_memory_limit_bytes",
-            "Memory that a container may have of a card",
-            memory,
-        )?;
-        let core = of(|share| match share {
-            Share::Slice { core, .. } => Some(u64::from(core)),
-            Share::Whole => Some(100),
-        });
-        gauge(
-            encoder,
-            "ideal_gpu_container_core_limit_percent",
-            "Compute that a container may have of a card",
-            core,
-        )
     }
 }

@@ -11,7 +11,7 @@ use tracing::info;
 use crate::book::Entry;
 use crate::error::{BadIds, StartError};
 use crate::identity::{self, Holder};
-use crate::limits::{self, Limits, Who};
+use crate::limits::{self, Who};
 use crate::prefer;
 use crate::resource::Resource;
 use crate::service::Desk;
@@ -123,7 +123,7 @@ fn one_of(
     Ok(Some(((*next).to_owned(), largest)))
 }
 
-/// Writes what the container is created with. The same again is nothing.
+/// Writes what the container is created with. The same again begins its accounting anew and changes nothing else.
 fn write(desk: &Desk, resource: Resource, ids: &BTreeSet<String>, grant: &Grant) -> Result<(), StartError> {
     let pod = &grant.entry.pod;
     let picture = desk.eyes.picture.borrow().clone();
@@ -133,12 +133,13 @@ fn write(desk: &Desk, resource: Resource, ids: &BTreeSet<String>, grant: &Grant)
         picture.cards.iter().find(|card| card.id == *id).map_or(u32::MAX, |card| card.index)
     });
     let who = Who { uid: &pod.uid, namespace: &pod.namespace, pod: &pod.name, container: &grant.container };
-    if let Some(limits) = Limits::new(who, &cards, grant.share) {
+    let isolation = &desk.settings.isolation;
+    if let Some(limits) = limits::of(who, &cards, grant.share, isolation) {
         let slots: Vec<&str> = ids.iter().map(String::as_str).collect();
-        limits::write(&desk.settings.places.state, &limits, &slots)?;
+        limits::write(&desk.settings.places.state, &limits, &slots, isolation)?;
     }
     if !desk.settings.no_cdi {
-        desk.settings.places.write_specs(&picture.with_minors())?;
+        desk.settings.places.write_specs(&picture.with_minors(), isolation)?;
     }
     desk.book.started(&pod.uid, &grant.container, &cards);
     info!(uid = pod.uid, pod = pod.name, container = grant.container, ?ids, share = ?grant.share, "A container starts");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cards::{Driver, Nvml};
+use cards::{Driver, Nvml, Overcommit};
 use ideal_gpu::place::Policy;
 use serve::admin::{self, Ready};
 use serve::metrics::Metrics;
@@ -11,13 +11,14 @@ use serve::shutdown;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 pub use crate::api::ConfigError;
 use crate::args::Args;
 use crate::book::Book;
 use crate::cdi::Places;
 use crate::driver::{self, Eyes};
+use crate::isolation::{self, InstallError, Isolation};
 use crate::kubelet::{self, Socket, Standing};
 use crate::lister::Lister;
 use crate::metrics::{Counts, Scrape};
@@ -37,6 +38,9 @@ pub enum RunError {
     /// The state folder.
     #[error("the state folder: {0}")]
     State(String),
+    /// The isolation library.
+    #[error("the isolation library")]
+    Library(#[from] InstallError),
     /// The way to the API server.
     #[error(transparent)]
     Api(#[from] ConfigError),
@@ -64,12 +68,18 @@ pub fn run(args: Args) -> Result<(), RunError> {
 pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken) -> Result<(), RunError> {
     let client = api::client(&args).await?;
     let book = Book::open(args.state_dir.clone()).map_err(|e| RunError::State(serve::chain::chain(&e)))?;
+    let isolation = isolation(&args)?;
     let eyes = driver::start(driver, args.memory_overcommit)
         .map_err(|e| RunError::Io("the thread of the cards cannot start", e))?;
     let (metrics, counts) = (Metrics::default(), Counts::default());
     metrics.register(|registry| {
         counts.register(registry);
-        let scrape = Scrape { eyes: eyes.clone(), book: book.clone() };
+        let scrape = Scrape {
+            eyes: eyes.clone(),
+            book: book.clone(),
+            state: args.state_dir.clone(),
+            library: isolation.library.clone(),
+        };
         registry.register_collector(Box::new(scrape));
     });
     let ready = Ready::not_yet("the kubelet has not been told yet");
@@ -77,7 +87,7 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
     bound.map_err(|e| RunError::Io("the admin port cannot be served", e))?;
 
     let desk = Desk {
-        settings: Arc::new(settings(&args)),
+        settings: Arc::new(settings(&args, isolation)),
         eyes: eyes.clone(),
         book: book.clone(),
         lister: Arc::new(Lister::new(args.kubelet_dir.join("pod-resources/kubelet.sock"))),
@@ -109,7 +119,26 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
     Ok(())
 }
 
-fn settings(args: &Args) -> Settings {
+/// Puts the library where containers have it from.
+fn isolation(args: &Args) -> Result<Isolation, InstallError> {
+    let library = if args.libvcuda.is_empty() {
+        warn!("No isolation: a program can use more of its card than its slice");
+        None
+    } else {
+        let library = isolation::install(args.libvcuda.as_ref(), &args.state_dir)?;
+        info!(library = %library.display(), "Programs are held to their slices");
+        Some(library)
+    };
+    Ok(Isolation {
+        library,
+        // What is offered twice must have another place to be.
+        virtual_memory: args.virtual_memory || args.memory_overcommit != Overcommit::NONE,
+        work_conserving: args.work_conserving,
+        context_mib: args.context_mib,
+    })
+}
+
+fn settings(args: &Args, isolation: Isolation) -> Settings {
     Settings {
         places: Places {
             state: args.state_dir.clone(),
@@ -118,6 +147,7 @@ fn settings(args: &Args) -> Settings {
             host_root: args.host_root.clone(),
         },
         no_cdi: args.no_cdi,
+        isolation,
         policy: Policy::parse(&args.card_policy).unwrap_or_default(),
     }
 }
@@ -149,7 +179,7 @@ async fn keep_specs(desk: Desk) {
     loop {
         let cards = picture.borrow_and_update().with_minors();
         if !desk.settings.no_cdi
-            && let Err(error) = desk.settings.places.write_specs(&cards)
+            && let Err(error) = desk.settings.places.write_specs(&cards, &desk.settings.isolation)
         {
             warn!(
                 error = serve::chain::chain(&error),

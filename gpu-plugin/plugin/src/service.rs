@@ -20,7 +20,7 @@ use crate::cdi::{self, Places};
 use crate::devices;
 use crate::driver::{Eyes, Picture};
 use crate::error::{BadIds, Coded as _};
-use crate::limits;
+use crate::isolation::{Access, Isolation, Mount};
 use crate::lister::PodResources;
 use crate::metrics::Counts;
 use crate::prefer::{self, Ask};
@@ -38,6 +38,8 @@ pub struct Settings {
     pub places: Places,
     /// The runtime knows no CDI.
     pub no_cdi: bool,
+    /// What holds containers to their limits.
+    pub isolation: Isolation,
     /// Over cards, where the node decides.
     pub policy: Policy,
 }
@@ -96,15 +98,22 @@ impl Plugin {
             host_path: host.to_string_lossy().into_owned(),
             permissions: "rw".to_owned(),
         };
-        // Each of a container's slots shows the same folder, and the kubelet takes one mount for a place.
-        let first = ids.first().filter(|_| self.resource == Resource::Slices);
-        let mount = |id: &String| pb::Mount {
-            container_path: limits::FOLDER.to_owned(),
-            host_path: limits::slot_folder(&places.state, id).to_string_lossy().into_owned(),
-            read_only: true,
+        let slots: Vec<(&str, &CardId)> = ids.iter().map(String::as_str).zip(&cards).collect();
+        let slots = if self.resource == Resource::Slices { slots } else { Vec::new() };
+        let mount = |Mount { path, host, access }: Mount| pb::Mount {
+            container_path: path,
+            host_path: host.to_string_lossy().into_owned(),
+            read_only: access != Access::Write,
         };
         Ok(pb::ContainerAllocateResponse {
-            mounts: first.map(mount).into_iter().collect(),
+            mounts: self
+                .desk
+                .settings
+                .isolation
+                .mounts(&places.state, &slots)
+                .into_iter()
+                .map(mount)
+                .collect(),
             devices: nodes.into_iter().map(device).collect(),
             // NVIDIA's runtime adds the driver's libraries for the cards that are named here.
             envs: [("NVIDIA_VISIBLE_DEVICES".to_owned(), join(&cards))].into(),

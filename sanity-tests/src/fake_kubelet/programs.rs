@@ -62,6 +62,8 @@ pub fn plugin(
     }
     command.args(["--node-name", name, "--api-url", &api.url(), "--admin-address", "127.0.0.1:0"]);
     command.arg("--driver-root").arg(folder.join("root"));
+    // No program runs here that could be held to anything.
+    command.arg("--libvcuda=");
     Process::start(command, &folder.join("plugin.log"))
 }
 

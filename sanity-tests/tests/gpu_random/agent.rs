@@ -9,6 +9,7 @@ use ideal_gpu::place::Policy;
 use ideal_gpu_plugin::book::Book;
 use ideal_gpu_plugin::cdi::Places;
 use ideal_gpu_plugin::driver::Eyes;
+use ideal_gpu_plugin::isolation::Isolation;
 use ideal_gpu_plugin::lister::{ListError, Listed, PodResources};
 use ideal_gpu_plugin::pod::Wire;
 use ideal_gpu_plugin::pods::{Event, News, sweep};
@@ -66,7 +67,12 @@ impl Agent {
             Places { state: at("state"), cdi: at("cdi"), driver_root: at("root"), host_root: "/".into() };
         let book = Book::open(places.state.clone()).unwrap();
         let desk = Desk {
-            settings: Arc::new(Settings { places, no_cdi: false, policy: Policy::Binpack }),
+            settings: Arc::new(Settings {
+                places,
+                no_cdi: false,
+                isolation: Isolation::default(),
+                policy: Policy::Binpack,
+            }),
             eyes,
             book: book.clone(),
             lister: Arc::new(Records(rules)),

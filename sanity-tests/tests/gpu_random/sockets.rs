@@ -121,6 +121,7 @@ impl<'a> Machine<'a> {
         let (kubelet, state, cdi, root) = (at("kubelet"), at("state"), at("cdi"), at("root"));
         let args = [
             ["ideal-gpu-plugin", "--admin-address=127.0.0.1:0"],
+            ["--libvcuda", ""],
             ["--node-name", &self.node.name],
             ["--kubelet-dir", &kubelet],
             ["--state-dir", &state],

@@ -95,8 +95,15 @@ async fn rig() -> Rig {
     let (_usages, usage) = watch::channel(Arc::default());
     let at = |name: &str| dir.path().join(name);
     let places = Places { state: at("state"), cdi: at("cdi"), driver_root: at(""), host_root: "/".into() };
+    let library = at("libvcuda.so");
+    std::fs::write(&library, "a library").unwrap();
     let desk = Desk {
-        settings: Arc::new(Settings { places, no_cdi: false, policy: Policy::Binpack }),
+        settings: Arc::new(Settings {
+            places,
+            no_cdi: false,
+            isolation: Isolation { library: Some(library), ..Isolation::default() },
+            policy: Policy::Binpack,
+        }),
         eyes: Eyes { picture, usage },
         book: Book::open(at("state")).unwrap(),
         lister: Arc::new(Lister::new(socket)),
@@ -299,7 +306,7 @@ async fn a_list_is_sent_when_it_changes_and_only_then() {
 }
 
 #[tokio::test]
-async fn without_cdi_the_folder_of_the_first_slot_is_mounted() {
+async fn without_cdi_each_file_is_mounted_once() {
     let mut rig = rig().await;
     Arc::make_mut(&mut rig.desk.settings).no_cdi = true;
     std::fs::create_dir(rig.dir.path().join("dev")).unwrap();
@@ -307,8 +314,15 @@ async fn without_cdi_the_folder_of_the_first_slot_is_mounted() {
         std::fs::write(rig.dir.path().join("dev").join(name), "").unwrap();
     }
     let reply = rig.allocate(&["2-GPU-0", "1-GPU-1"]).await.unwrap();
-    assert_eq!(reply.mounts.len(), 1);
-    assert!(reply.mounts[0].read_only && reply.mounts[0].host_path.ends_with("state/slots/1-GPU-1"));
+    let ends = ["slots/1-GPU-1/limits.json", "slots/1-GPU-1/region", "turn/GPU-1", "turn/GPU-0"];
+    let ends = [&ends[..], &["slots/1-GPU-1/libvcuda.so", "state/preload"]].concat();
+    let hosts = reply.mounts.iter().map(|mount| mount.host_path.as_str());
+    assert!(
+        hosts.clone().count() == 6 && hosts.zip(ends).all(|(host, end)| host.ends_with(end)),
+        "{reply:?}"
+    );
+    let writable: Vec<_> = reply.mounts.iter().filter(|mount| !mount.read_only).collect();
+    assert!(writable.len() == 1 && writable[0].container_path == "/etc/ideal-gpu/region");
     let nodes: Vec<&str> = reply.devices.iter().map(|device| device.container_path.as_str()).collect();
     assert_eq!(nodes, ["/dev/nvidia0", "/dev/nvidiactl"]);
     assert_eq!(reply.envs["NVIDIA_VISIBLE_DEVICES"], "GPU-1,GPU-0");

@@ -82,6 +82,7 @@ async fn start<'a>(api: &'a ApiServer, flags: &Flags, folder: PathBuf) -> Result
     }
     command.args(["--node-name", "n", "--api-url", &api.url(), "--admin-address", "127.0.0.1:0"]);
     command.args(["--nvml-library", &flags.nvml_library]).arg("--driver-root").arg(&flags.driver_root);
+    command.arg("--libvcuda=");
     let plugin = Process::start(command, &folder.join("plugin.log"))?;
     Ok(Scene { api, node, plugin, folder })
 }
