@@ -55,7 +55,7 @@ pub struct Args {
     #[arg(long, env = "WORK_CONSERVING")]
     pub work_conserving: bool,
     /// MiB that each CUDA context is charged with, against the memory of its slice
-    #[arg(long, env = "CONTEXT_MIB", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1 << 20))]
+    #[arg(long, env = "CONTEXT_MIB", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=16384))]
     pub context_mib: u64,
     /// How the node itself chooses cards for pods that no scheduler of ours has decided on, and that name no policy: binpack
     /// or spread
