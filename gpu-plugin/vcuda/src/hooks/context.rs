@@ -4,6 +4,7 @@ use std::ffi::{c_int, c_void};
 
 use crate::abi::{CUDA_ERROR_NOT_FOUND, CUDA_SUCCESS, CUcontext, CUdevice, CUresult, Unsigned};
 use crate::cards::{self, Card};
+use crate::compute;
 use crate::hook::hooks;
 use crate::memory::ledger::{self, Allocation, Kind};
 use crate::memory::reserve;
@@ -39,11 +40,11 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     }
     "what died with it is given back" fn cuCtxDestroy_v2(context: CUcontext) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        destroyed(context, unsafe { real(context) })
+        destroyed(context, || unsafe { real(context) })
     }
     "what died with it is given back" fn cuCtxDestroy(context: CUcontext) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        destroyed(context, unsafe { real(context) })
+        destroyed(context, || unsafe { real(context) })
     }
     "what died with it is given back, at the last" fn cuDevicePrimaryCtxRelease_v2(device: CUdevice) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
@@ -97,7 +98,9 @@ fn charged(context: CUcontext, card: &'static Card) -> Allocation {
     }
 }
 
-fn destroyed(context: CUcontext, result: CUresult) -> CUresult {
+fn destroyed(context: CUcontext, real: impl FnOnce() -> CUresult) -> CUresult {
+    compute::forget_context(context);
+    let result = real();
     if result == CUDA_SUCCESS {
         ledger::forget_context(context as usize);
     }
@@ -111,6 +114,7 @@ fn released(device: CUdevice, real: impl FnOnce() -> CUresult) -> CUresult {
         && primary(device).is_none()
     {
         ledger::forget_context(context as usize);
+        compute::forget_context(context);
     }
     result
 }

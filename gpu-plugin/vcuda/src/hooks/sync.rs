@@ -5,11 +5,12 @@ use std::ffi::c_void;
 use crate::abi::{CUDA_ERROR_NOT_FOUND, CUcontext, CUresult, CUstream};
 use crate::compute::{self, Stream};
 use crate::hook::hooks;
+use crate::memory::pools;
 
 hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     "takes notice of an idle card" fn cuStreamSynchronize(stream: CUstream) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        compute::stream_done(Stream::legacy(stream), || unsafe { real(stream) })
+        compute::stream_done(Stream::legacy(stream), || settled(unsafe { real(stream) }))
     }
     "takes notice of an idle card" fn cuStreamQuery(stream: CUstream) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
@@ -17,7 +18,7 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     }
     "takes notice of an idle card" fn cuStreamSynchronize_ptsz(stream: CUstream) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        compute::stream_done(Stream::per_thread(stream), || unsafe { real(stream) })
+        compute::stream_done(Stream::per_thread(stream), || settled(unsafe { real(stream) }))
     }
     "takes notice of an idle card" fn cuStreamQuery_ptsz(stream: CUstream) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
@@ -25,15 +26,15 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     }
     "takes notice of an idle card" fn cuCtxSynchronize() -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        compute::context_done(std::ptr::null_mut(), || unsafe { real() })
+        compute::context_done(std::ptr::null_mut(), || settled(unsafe { real() }))
     }
     "takes notice of an idle card" fn cuCtxSynchronize_v2(context: CUcontext) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        compute::context_done(context, || unsafe { real(context) })
+        compute::context_done(context, || settled(unsafe { real(context) }))
     }
     "takes notice of an idle card" fn cuEventSynchronize(event: *mut c_void) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        compute::something_done(|| unsafe { real(event) })
+        compute::something_done(|| settled(unsafe { real(event) }))
     }
     "takes notice of an idle card" fn cuEventQuery(event: *mut c_void) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
@@ -49,4 +50,10 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
         // SAFETY: the caller's own arguments.
         unsafe { real(stream) }
     }
+}
+
+/// After a synchronisation a pool may have given memory back to the card.
+fn settled(result: CUresult) -> CUresult {
+    pools::settle_all();
+    result
 }
