@@ -11,8 +11,15 @@ use super::account::Account;
 use super::gate::{Gate, Look};
 use super::{QUANTUM, clock};
 
-/// How often the card is looked at during a turn, and the turn is asked for: half a percent of a quantum.
+/// How often the card is looked at during a turn: half a percent of a quantum.
 const LOOK: Duration = Duration::from_micros(100);
+
+/// How often it is looked at when the turn is over, and the turn is asked for: the card does nothing in between.
+const CHANGE: Duration = Duration::from_micros(50);
+
+/// Who has just had a turn lets others who wait try this often before it tries itself: the lock has no order of its own, and who
+/// gives it on would be the first to take it again.
+const POLITE: u32 = 6;
 
 /// How long a card may be idle until its turn is given on: longer than a program takes from the end of a kernel to the launch of
 /// the next one, and a percent of a quantum.
@@ -58,6 +65,7 @@ pub(super) fn run(gate: &'static Gate, elsewhere: fn(&Gate) -> bool) {
         elsewhere,
         borrows: limits::get().is_some_and(|limits| limits.work_conserving),
         charged: 0,
+        served: false,
     };
     let mut last_end = 0;
     let mut wanted = 0;
@@ -67,7 +75,8 @@ pub(super) fn run(gate: &'static Gate, elsewhere: fn(&Gate) -> bool) {
         }
         let now = clock::now();
         // Who comes back at once has not stopped wanting.
-        if now.saturating_sub(last_end) > IDLE {
+        keeper.served = now.saturating_sub(last_end) <= IDLE;
+        if !keeper.served {
             wanted = now;
         }
         let taken = keeper.take();
@@ -88,6 +97,8 @@ struct Keeper {
     borrows: bool,
     /// How much of the card's time for this process was charged.
     charged: u64,
+    /// Whether it comes straight from a turn.
+    served: bool,
 }
 
 impl Keeper {
@@ -123,9 +134,12 @@ impl Keeper {
     /// Waits for the turn that is due; `None` if another process of the container was served meanwhile and it is due no longer.
     fn due(&self) -> Option<Taken> {
         let since = clock::now();
+        let mut tries = 0;
         loop {
             let now = clock::now();
-            let taken = self.gate.turn.take();
+            tries += 1;
+            let polite = self.served && tries < POLITE && self.gate.turn.waited_for();
+            let taken = !polite && self.gate.turn.take();
             if self.account.wait(now) > 0 {
                 if taken {
                     self.gate.turn.give();
@@ -139,7 +153,7 @@ impl Keeper {
             if waited > PATIENCE || waited > PATIENCE_HOLDING && (self.elsewhere)(self.gate) {
                 return Some(Taken::Overdue);
             }
-            park_timeout(LOOK);
+            park_timeout(CHANGE);
         }
     }
 
@@ -180,7 +194,7 @@ impl Keeper {
                 stuck *= 2;
                 self.gate.allow(1);
             }
-            park_timeout(LOOK);
+            park_timeout(CHANGE);
         }
     }
 

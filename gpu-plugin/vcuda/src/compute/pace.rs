@@ -9,8 +9,8 @@ const AHEAD: u64 = 6_000_000;
 /// Launches on the way at most: about what a driver takes.
 const MOST: u64 = 1024;
 
-/// Launches that a program may make before it is known how long they take.
-const FIRST: u64 = 8;
+/// Launches that a program may make before it is known how long they take: few, as eight of 100 ms would be a turn of a second.
+const FIRST: u64 = 2;
 
 /// How long launches take.
 #[derive(Debug, Default)]
@@ -59,8 +59,8 @@ mod tests {
     fn what_is_on_the_way_is_about_six_milliseconds_and_at_least_one_launch() {
         let mut pace = Pace::default();
         assert_eq!(
-            (pace.more(QUANTUM, 0, 0), pace.more(QUANTUM, 0, 3), pace.more(QUANTUM, 0, 8)),
-            (FIRST, FIRST - 3, 0)
+            (pace.more(QUANTUM, 0, 0), pace.more(QUANTUM, 0, 1), pace.more(QUANTUM, 0, 8)),
+            (FIRST, FIRST - 1, 0)
         );
         pace.learn(800_000, 8);
         assert_eq!(pace.more(QUANTUM, 0, 0), 60);
