@@ -17,6 +17,7 @@ mod compute;
 mod hook;
 mod hooks;
 mod limits;
+mod lookup;
 mod memory;
 mod real;
 mod region;

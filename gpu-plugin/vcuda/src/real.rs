@@ -8,6 +8,8 @@ use std::marker::PhantomData;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+mod elf;
+
 /// `dlsym` as programs call it.
 pub(crate) type Dlsym = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
 
@@ -18,27 +20,6 @@ pub(crate) enum Library {
     Cuda,
     /// `libnvidia-ml.so.1`
     Nvml,
-}
-
-unsafe extern "C" {
-    /// glibc's, which nobody interposes: the way to the real `dlsym` and `dlopen`.
-    fn dlvsym(handle: *mut c_void, name: *const c_char, version: *const c_char) -> *mut c_void;
-}
-
-/// Versions that glibc has exported `dlsym` and `dlopen` with on x86-64: since its first release, and since 2.34, when libdl
-/// became part of libc.
-const VERSIONS: [&CStr; 2] = [c"GLIBC_2.2.5", c"GLIBC_2.34"];
-
-/// A function of glibc's behind ours, in the order in which the linker searches.
-fn next(name: &CStr) -> *mut c_void {
-    for version in VERSIONS {
-        // SAFETY: both are texts that end with NUL, and RTLD_NEXT is a handle that glibc defines.
-        let found = unsafe { dlvsym(libc::RTLD_NEXT, name.as_ptr(), version.as_ptr()) };
-        if !found.is_null() {
-            return found;
-        }
-    }
-    std::ptr::null_mut()
 }
 
 /// A function of glibc's that is looked for once. Null where it has none.
@@ -57,14 +38,16 @@ impl Libc {
         if !found.is_null() {
             return found;
         }
-        let found = next(self.name);
+        let found = elf::of_glibc(self.name);
         self.found.store(found, Ordering::Release);
         found
     }
 }
 
-static DLSYM: Libc = Libc::new(c"dlsym");
-static DLOPEN: Libc = Libc::new(c"dlopen");
+pub(crate) static DLSYM: Libc = Libc::new(c"dlsym");
+pub(crate) static DLVSYM: Libc = Libc::new(c"dlvsym");
+pub(crate) static DLOPEN: Libc = Libc::new(c"dlopen");
+pub(crate) static DLMOPEN: Libc = Libc::new(c"dlmopen");
 
 /// glibc's `dlsym`.
 pub(crate) fn dlsym() -> Option<Dlsym> {
