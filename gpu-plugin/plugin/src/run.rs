@@ -71,17 +71,7 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
     let isolation = isolation(&args)?;
     let eyes = driver::start(driver, args.memory_overcommit)
         .map_err(|e| RunError::Io("the thread of the cards cannot start", e))?;
-    let (metrics, counts) = (Metrics::default(), Counts::default());
-    metrics.register(|registry| {
-        counts.register(registry);
-        let scrape = Scrape {
-            eyes: eyes.clone(),
-            book: book.clone(),
-            state: args.state_dir.clone(),
-            library: isolation.library.clone(),
-        };
-        registry.register_collector(Box::new(scrape));
-    });
+    let (metrics, counts) = measured(&args, &eyes, &book, &isolation);
     let ready = Ready::not_yet("the kubelet has not been told yet");
     let bound = admin::serve(args.admin_address, metrics.clone(), ready.clone(), token.clone()).await;
     bound.map_err(|e| RunError::Io("the admin port cannot be served", e))?;
@@ -119,10 +109,27 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
     Ok(())
 }
 
+/// The numbers that are told.
+fn measured(args: &Args, eyes: &Eyes, book: &Book, isolation: &Isolation) -> (Metrics, Counts) {
+    let (metrics, counts) = (Metrics::default(), Counts::default());
+    metrics.register(|registry| {
+        counts.register(registry);
+        let scrape = Scrape {
+            eyes: eyes.clone(),
+            book: book.clone(),
+            state: args.state_dir.clone(),
+            library: isolation.library.clone(),
+        };
+        registry.register_collector(Box::new(scrape));
+    });
+    (metrics, counts)
+}
+
 /// Puts the library where containers have it from.
 fn isolation(args: &Args) -> Result<Isolation, InstallError> {
     let library = if args.libvcuda.is_empty() {
-        warn!("No isolation: a program can use more of its card than its slice");
+        // Somebody said so: it is news, and no fault. The metric tells for as long as it is so.
+        info!("No isolation: a program can use more of its card than its slice");
         None
     } else {
         let library = isolation::install(args.libvcuda.as_ref(), &args.state_dir)?;
