@@ -52,6 +52,32 @@ macro_rules! hooks {
 }
 pub(crate) use hooks;
 
+/// Exported functions that never reach the driver, and the table `HOOKS` of them. Each answers the same to any arguments: a C
+/// function may leave its arguments alone.
+macro_rules! refusals {
+    ($library:ident, $result:ty, $answer:expr; $($why:literal: $($name:ident)*;)*) => {
+        $($(
+            #[doc = concat!("`", stringify!($name), "`: ", $why)]
+            #[unsafe(no_mangle)]
+            #[allow(non_snake_case, reason = "the name is the driver's")]
+            pub(crate) extern "C" fn $name() -> $result {
+                $answer
+            }
+        )*)*
+
+        /// The functions of this table.
+        pub(crate) static HOOKS: &[$crate::hook::Hook] = &[$($(
+            $crate::hook::Hook {
+                library: $crate::real::Library::$library,
+                name: $crate::hook::c_name(concat!(stringify!($name), "\0")),
+                address: $name as *const std::ffi::c_void,
+                why: $why,
+            }
+        ),*),*];
+    };
+}
+pub(crate) use refusals;
+
 /// A name as C has it.
 pub(crate) const fn c_name(text: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(text.as_bytes()) {

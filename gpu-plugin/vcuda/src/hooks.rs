@@ -2,6 +2,7 @@
 
 use crate::hook::Hook;
 
+mod addresses;
 mod arrays;
 mod capture;
 mod context;
@@ -9,7 +10,9 @@ mod graphs;
 mod launch;
 mod memory;
 mod memset;
+mod nvml;
 mod pools;
+mod refused;
 mod sizes;
 mod sync;
 mod vmm;
@@ -17,6 +20,7 @@ mod vmm;
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = &'static Hook> {
     [
+        addresses::HOOKS,
         arrays::HOOKS,
         capture::HOOKS,
         context::HOOKS,
@@ -24,7 +28,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Hook> {
         launch::HOOKS,
         memory::HOOKS,
         memset::HOOKS,
+        nvml::HOOKS,
+        nvml::refused::HOOKS,
         pools::HOOKS,
+        refused::HOOKS,
         sizes::HOOKS,
         sync::HOOKS,
         vmm::HOOKS,

@@ -21,3 +21,4 @@ mod lookup;
 mod memory;
 mod real;
 mod region;
+mod symbols;
