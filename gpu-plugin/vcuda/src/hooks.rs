@@ -7,6 +7,7 @@ mod arrays;
 mod capture;
 mod context;
 mod graphs;
+mod heap;
 mod launch;
 mod memory;
 mod memset;
@@ -25,6 +26,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Hook> {
         capture::HOOKS,
         context::HOOKS,
         graphs::HOOKS,
+        heap::HOOKS,
         launch::HOOKS,
         memory::HOOKS,
         memset::HOOKS,

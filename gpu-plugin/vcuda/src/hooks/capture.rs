@@ -19,6 +19,10 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
         // SAFETY: the caller's own arguments.
         capture::begin(Stream::legacy(stream), || unsafe { real(stream, graph, dependencies, edges, count, mode) })
     }
+    "what is launched on the stream is not done now" fn cuStreamBeginRecaptureToGraph(stream: CUstream, mode: Unsigned, graph: *mut c_void, callback: *mut c_void, data: *mut c_void) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        capture::begin(Stream::legacy(stream), || unsafe { real(stream, mode, graph, callback, data) })
+    }
     "what is launched on the stream is done again" fn cuStreamEndCapture(stream: CUstream, graph: *mut *mut c_void) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
         capture::end(Stream::legacy(stream), || unsafe { real(stream, graph) })
@@ -34,6 +38,10 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     "what is launched on the stream is not done now" fn cuStreamBeginCaptureToGraph_ptsz(stream: CUstream, graph: *mut c_void, dependencies: *const c_void, edges: *const c_void, count: usize, mode: Unsigned) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
         capture::begin(Stream::per_thread(stream), || unsafe { real(stream, graph, dependencies, edges, count, mode) })
+    }
+    "what is launched on the stream is not done now" fn cuStreamBeginRecaptureToGraph_ptsz(stream: CUstream, mode: Unsigned, graph: *mut c_void, callback: *mut c_void, data: *mut c_void) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        capture::begin(Stream::per_thread(stream), || unsafe { real(stream, mode, graph, callback, data) })
     }
     "what is launched on the stream is done again" fn cuStreamEndCapture_ptsz(stream: CUstream, graph: *mut *mut c_void) -> CUresult |real| {
         // SAFETY: the caller's own arguments.

@@ -55,6 +55,11 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
         let result = unsafe { real(node, graph, after, edges, count, parameters) };
         added(graph, parameters, result)
     }
+    "counted if it allocates, and charged with its graph" fn cuGraphAddNode_v3(node: *mut usize, graph: Graph, after: *const usize, edges: *const c_void, count: usize, parameters: *mut CUgraphNodeParams) -> CUresult |real| {
+        // SAFETY: the caller's own arguments.
+        let result = unsafe { real(node, graph, after, edges, count, parameters) };
+        added(graph, parameters, result)
+    }
     "what it allocates counts in its parent" fn cuGraphAddChildGraphNode(node: *mut usize, graph: Graph, after: *const usize, count: usize, child: Graph) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
         let result = unsafe { real(node, graph, after, count, child) };
