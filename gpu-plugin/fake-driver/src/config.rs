@@ -128,7 +128,7 @@ impl File {
             self.stamp = Some(stamp);
             match fs::read_to_string(path).map_err(|error| error.to_string()).and_then(|text| parse(&text)) {
                 Ok(config) => self.config = Some(config),
-                Err(error) => eprintln!("fake-nvml: {}: {error}", path.display()),
+                Err(error) => eprintln!("fake-driver: {}: {error}", path.display()),
             }
         }
         self.config.as_ref()

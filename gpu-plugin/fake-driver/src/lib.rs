@@ -1,6 +1,6 @@
 //! A simulated `libnvidia-ml.so.1`: NVML for machines without a card, loaded by `nvml-wrapper` like the real one.
 //!
-//! It is built as `libfake_nvml.so` (`cargo build -p fake-nvml`); tests give its path to `cards::Nvml::new`, or copy it to a
+//! It is built as `libfake_driver.so` (`cargo build -p fake-driver`); tests give its path to `cards::Nvml::new`, or copy it to a
 //! directory as `libnvidia-ml.so.1` and put that into `LD_LIBRARY_PATH`.
 //!
 //! Its cards come from a TOML file: the one that the environment's `FAKE_NVML_CONFIG` names, or else the one beside the library

@@ -19,21 +19,21 @@ fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> ProcessError {
 pub fn fake_library() -> Result<PathBuf, ProcessError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--locked", "--message-format=json", "-p", "fake-nvml"]);
+    command.args(["build", "--quiet", "--locked", "--message-format=json", "-p", "fake-driver"]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
     let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().map_err(io("cargo"))?;
     let path = |line: &str| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        let files = message["filenames"].as_array().filter(|_| message["target"]["name"] == "fake_nvml")?;
+        let files = message["filenames"].as_array().filter(|_| message["target"]["name"] == "fake_driver")?;
         files.iter().filter_map(|file| file.as_str()).find(|file| file.ends_with(".so")).map(PathBuf::from)
     };
     let found = String::from_utf8_lossy(&output.stdout).lines().find_map(path);
     let said = || String::from_utf8_lossy(&output.stderr).into_owned();
     found
         .filter(|_| output.status.success())
-        .ok_or_else(|| ProcessError::Build("fake-nvml".to_owned(), said()))
+        .ok_or_else(|| ProcessError::Build("fake-driver".to_owned(), said()))
 }
 
 /// The fake library's file for a machine of cards of one model; their UUIDs begin with `GPU-<name>`.

@@ -68,7 +68,7 @@ fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
-        cargo.args(["build", "--quiet", "--message-format=json", "-p", "fake-nvml"]);
+        cargo.args(["build", "--quiet", "--message-format=json", "-p", "fake-driver"]);
         let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let messages = String::from_utf8(output.stdout).unwrap();
@@ -76,6 +76,6 @@ fn built() -> &'static Path {
             let message: serde_json::Value = serde_json::from_str(line).ok()?;
             message["filenames"][0].as_str().map(PathBuf::from)
         });
-        files.rfind(|file| file.ends_with("libfake_nvml.so")).unwrap()
+        files.rfind(|file| file.ends_with("libfake_driver.so")).unwrap()
     })
 }
