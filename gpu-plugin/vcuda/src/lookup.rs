@@ -5,6 +5,7 @@
 
 use std::ffi::{CStr, c_char, c_void};
 
+use crate::hook::Hook;
 use crate::hooks;
 use crate::real;
 
@@ -52,7 +53,7 @@ pub(crate) unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) 
     )
 }
 
-/// Stands before glibc's `dlvsym`. The driver's functions have no versions, so that glibc finds them under any.
+/// Stands before glibc's `dlvsym`. In a library that has no versions at all it finds functions under any.
 ///
 /// # Safety
 ///
@@ -131,8 +132,8 @@ unsafe extern "C" fn sought(handle: *mut c_void, name: *const c_char) -> Step {
     // SAFETY: by this function's contract.
     let Some(ours) = (unsafe { ours(name) }) else { return Step::jump(real::DLSYM.get()) };
     let Some(dlsym) = real::dlsym() else { return Step::answer(std::ptr::null_mut()) };
-    // SAFETY: the caller's own arguments; and RTLD_NEXT is a handle that glibc defines.
-    answer(ours, |next| unsafe { dlsym(if next { libc::RTLD_NEXT } else { handle }, name) })
+    // SAFETY: the caller's own arguments, or a handle that glibc defines.
+    answer(&ours, handle, |handle| unsafe { dlsym(handle, name) })
 }
 
 /// # Safety
@@ -149,18 +150,40 @@ unsafe extern "C" fn sought_version(
     // SAFETY: glibc's function of this name has this signature; null is None.
     let dlvsym = unsafe { std::mem::transmute::<*mut c_void, Option<Dlvsym>>(real::DLVSYM.get()) };
     let Some(dlvsym) = dlvsym else { return Step::answer(std::ptr::null_mut()) };
-    // SAFETY: the caller's own arguments; and RTLD_NEXT is a handle that glibc defines.
-    answer(ours, |next| unsafe { dlvsym(if next { libc::RTLD_NEXT } else { handle }, name, version) })
+    // SAFETY: the caller's own arguments, or a handle that glibc defines.
+    answer(&ours, handle, |handle| unsafe { dlvsym(handle, name, version) })
+}
+
+/// A function of ours that a program looks up.
+struct Ours {
+    address: *mut c_void,
+    /// One of the driver's; the others are glibc's.
+    hook: Option<&'static Hook>,
 }
 
 /// Ours where the linker finds a function of this name: whether the driver has it stays true. What it finds in the whole program
 /// is ours, which is always there: then one behind it counts.
-fn answer(ours: *mut c_void, find: impl Fn(bool) -> *mut c_void) -> Step {
-    let mut found = find(false);
-    if found == ours {
-        found = find(true);
+fn answer(ours: &Ours, handle: *mut c_void, find: impl Fn(*mut c_void) -> *mut c_void) -> Step {
+    let mut found = find(handle);
+    if found == ours.address {
+        found = find(libc::RTLD_NEXT);
     }
-    Step::answer(if found.is_null() { found } else { ours })
+    if found.is_null() && [libc::RTLD_DEFAULT, libc::RTLD_NEXT].contains(&handle) {
+        // The second time for its message, which dlerror is asked for.
+        found = if is_near(ours) { ours.address } else { find(libc::RTLD_NEXT) };
+    }
+    Step::answer(if found.is_null() { found } else { ours.address })
+}
+
+/// Whether the driver is in the program, though not where this library sees it: what these two handles find depends on the
+/// caller, which may have been linked with the driver.
+fn is_near(ours: &Ours) -> bool {
+    let near = ours.hook.is_some_and(|hook| real::is_loaded_with(hook.library, hook.name));
+    if near {
+        // SAFETY: it takes nothing. That the function was not found at once is no error of the program's.
+        unsafe { libc::dlerror() };
+    }
+    near
 }
 
 /// Our function of this name. Nearly all names are refused by their first letters.
@@ -168,20 +191,22 @@ fn answer(ours: *mut c_void, find: impl Fn(bool) -> *mut c_void) -> Step {
 /// # Safety
 ///
 /// Null, or a text that ends with NUL.
-unsafe fn ours(name: *const c_char) -> Option<*mut c_void> {
+unsafe fn ours(name: *const c_char) -> Option<Ours> {
     if name.is_null() {
         return None;
     }
     // SAFETY: by this function's contract.
     let name = unsafe { CStr::from_ptr(name) };
-    match name.to_bytes() {
+    let address = match name.to_bytes() {
         [b'c', b'u', ..] | [b'n', b'v', b'm', b'l', ..] => {
-            hooks::all().find(|hook| hook.name == name).map(|hook| hook.address.cast_mut())
+            let hook = hooks::all().find(|hook| hook.name == name)?;
+            return Some(Ours { address: hook.address.cast_mut(), hook: Some(hook) });
         }
-        b"dlsym" => Some(dlsym as *mut c_void),
-        b"dlvsym" => Some(dlvsym as *mut c_void),
-        b"dlopen" => Some(dlopen as *mut c_void),
-        b"dlmopen" => Some(dlmopen as *mut c_void),
-        _ => None,
-    }
+        b"dlsym" => dlsym as *mut c_void,
+        b"dlvsym" => dlvsym as *mut c_void,
+        b"dlopen" => dlopen as *mut c_void,
+        b"dlmopen" => dlmopen as *mut c_void,
+        _ => return None,
+    };
+    Some(Ours { address, hook: None })
 }

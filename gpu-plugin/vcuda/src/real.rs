@@ -56,22 +56,44 @@ pub(crate) fn dlsym() -> Option<Dlsym> {
     unsafe { std::mem::transmute::<*mut c_void, Option<Dlsym>>(found) }
 }
 
-/// The handle of a library, opened as the program itself would: once, and never closed.
+impl Library {
+    fn file(self) -> &'static CStr {
+        match self {
+            Library::Cuda => c"libcuda.so.1",
+            Library::Nvml => c"libnvidia-ml.so.1",
+        }
+    }
+}
+
+/// Opens a library as the program itself would.
+fn open(library: Library, flags: c_int) -> *mut c_void {
+    type Dlopen = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
+    // SAFETY: glibc's function of this name has this signature; null is None.
+    let dlopen = unsafe { std::mem::transmute::<*mut c_void, Option<Dlopen>>(DLOPEN.get()) };
+    // SAFETY: the name ends with NUL. Its constructors run now, as they would for the program that is about to use it.
+    dlopen.map_or(std::ptr::null_mut(), |dlopen| unsafe { dlopen(library.file().as_ptr(), flags) })
+}
+
+/// The handle of a library, opened once and never closed.
 fn handle(library: Library) -> *mut c_void {
     static CUDA: OnceLock<usize> = OnceLock::new();
     static NVML: OnceLock<usize> = OnceLock::new();
-    let (once, name) = match library {
-        Library::Cuda => (&CUDA, c"libcuda.so.1"),
-        Library::Nvml => (&NVML, c"libnvidia-ml.so.1"),
+    let once = match library {
+        Library::Cuda => &CUDA,
+        Library::Nvml => &NVML,
     };
-    let open = || {
-        type Dlopen = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
-        // SAFETY: glibc's function of this name has this signature; null is None.
-        let dlopen = unsafe { std::mem::transmute::<*mut c_void, Option<Dlopen>>(DLOPEN.get()) };
-        // SAFETY: the name ends with NUL. Its constructors run now, as they would for the program that is about to use it.
-        dlopen.map_or(0, |dlopen| unsafe { dlopen(name.as_ptr(), libc::RTLD_LAZY) } as usize)
-    };
-    *once.get_or_init(open) as *mut c_void
+    *once.get_or_init(|| open(library, libc::RTLD_LAZY) as usize) as *mut c_void
+}
+
+/// Whether a library is in the program already, and has a function.
+pub(crate) fn is_loaded_with(library: Library, name: &CStr) -> bool {
+    let there = open(library, libc::RTLD_LAZY | libc::RTLD_NOLOAD);
+    if there.is_null() {
+        return false;
+    }
+    // SAFETY: opened above; the library stays, since the program has it open as well.
+    unsafe { libc::dlclose(there) };
+    !symbol(library, name).is_null()
 }
 
 /// Where a library has a function; null where it has none.

@@ -1,0 +1,1 @@
+int stacked(void) { return 2; }
