@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ideal_gpu::region::REGION_BYTES;
 use tempfile::TempDir;
 
 /// Compiles a file of tests/names.
@@ -90,19 +91,62 @@ namespace driver: refused, error
 base driver: opened
 ";
 
+/// A folder that lies over /etc, with the library and what tells the linker of it.
+fn etc(folder: &Path) {
+    fs::create_dir_all(folder.join("etc/ideal-gpu/turn")).unwrap();
+    fs::create_dir(folder.join("work")).unwrap();
+    fs::copy(library(), folder.join("etc/ideal-gpu/libvcuda.so")).unwrap();
+    fs::write(folder.join("etc/ld.so.preload"), "/etc/ideal-gpu/libvcuda.so\n").unwrap();
+}
+
+const MOUNTS: &str = "mount -t overlay overlay -o \"lowerdir=/etc,upperdir=$1/etc,workdir=$1/work\" /etc;";
+
+/// Runs a script in a mount namespace of its own; `$1` is the folder.
+fn unshared(folder: &Path, script: &str) -> Command {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).arg(folder);
+    // Cargo's, in which every library would be looked for first.
+    unshare.env_remove("LD_LIBRARY_PATH");
+    unshare
+}
+
+#[test]
+fn nvml_tells_the_slice_and_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let at = folder.path();
+    gcc(at, "nvml.c", "libnvidia-ml.so.1", &["-shared", "-fPIC", "-Wl,-soname,libnvidia-ml.so.1"]);
+    gcc(at, "card.c", "card", &["-ldl"]);
+    etc(at);
+    let ask = || {
+        let output = unshared(at, &format!("{MOUNTS} LD_LIBRARY_PATH=$1 exec $1/card")).output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    // Limits that cannot be read: no size is told, neither the slice's nor the card's.
+    let unknown = "memory: 4 0 0 0\nmemory_v2: 4 0 0 0 0\nmode: 4\ncount: 0 1\n";
+    assert_eq!(ask().0, unknown);
+    let uuid = "GPU-11111111-1111-1111-1111-111111111111";
+    let limits = format!(
+        "{{\"version\":1,\"pod_uid\":\"u\",\"pod_namespace\":\"n\",\"pod_name\":\"p\",\"container\":\"c\",\
+         \"virtual_memory\":false,\"work_conserving\":false,\"cards\":[{{\"index\":0,\"uuid\":\"{uuid}\",\
+         \"core_percent\":30,\"memory_mib\":2000,\"context_mib\":0}}]}}"
+    );
+    fs::write(at.join("etc/ideal-gpu/limits.json"), limits).unwrap();
+    fs::write(at.join("etc/ideal-gpu/region"), vec![0; REGION_BYTES]).unwrap();
+    fs::write(at.join("etc/ideal-gpu/turn").join(uuid), "").unwrap();
+    let (said, errors) = ask();
+    assert_eq!(said, "memory: 0 2000 2000 0\nmemory_v2: 0 2000 0 2000 0\nmode: 4\ncount: 0 1\n", "{errors}");
+}
+
 /// System calls of a program.
 fn calls(folder: &Path, name: &str, mounts: &str, program: &str) -> Vec<String> {
     let log = folder.join(name);
     let script = format!("{mounts} exec strace -o \"$2\" {program}");
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]).arg(folder).arg(&log);
-    // Cargo's, in which every library would be looked for first.
-    assert!(unshare.env_remove("LD_LIBRARY_PATH").status().unwrap().success(), "{program}");
+    assert!(unshared(folder, &script).arg(&log).status().unwrap().success(), "{program}");
     fs::read_to_string(log).unwrap().lines().map(str::to_owned).collect()
 }
 
 /// A call without what differs from run to run: addresses, numbers, and what is random.
-fn without_numbers(line: &String) -> String {
+fn without_numbers(line: &str) -> String {
     if line.starts_with("getrandom(") {
         return "getrandom".to_owned();
     }
@@ -135,19 +179,15 @@ fn opened(calls: &[String]) -> Vec<&str> {
 fn a_program_without_cuda_sees_nothing() {
     let folder = TempDir::new().unwrap();
     let at = folder.path();
-    fs::create_dir_all(at.join("etc/ideal-gpu")).unwrap();
-    fs::create_dir(at.join("work")).unwrap();
-    fs::copy(library(), at.join("etc/ideal-gpu/libvcuda.so")).unwrap();
-    fs::write(at.join("etc/ld.so.preload"), "/etc/ideal-gpu/libvcuda.so\n").unwrap();
-    let mounts = "mount -t overlay overlay -o \"lowerdir=/etc,upperdir=$1/etc,workdir=$1/work\" /etc;";
+    etc(at);
     // The interpreter itself: what is called python3 may be a script.
     let python = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
     let python = String::from_utf8(python.stdout).unwrap();
     for program in ["true", &format!("{} -I -c pass", python.trim())] {
-        let (without, with) = (calls(at, "without", "", program), calls(at, "with", mounts, program));
+        let (without, with) = (calls(at, "without", "", program), calls(at, "with", MOUNTS, program));
         let ((loaded_without, own_without), (loaded_with, own_with)) = (split(&without), split(&with));
         let own = |calls: &[String]| {
-            calls.iter().filter(|call| !is_heap(call)).map(without_numbers).collect::<Vec<_>>()
+            calls.iter().filter(|call| !is_heap(call)).map(|call| without_numbers(call)).collect::<Vec<_>>()
         };
         let (own_without, own_with) = (own(own_without), own(own_with));
         for (without, with) in own_without.iter().zip(&own_with) {
