@@ -16,6 +16,8 @@ mod pools;
 mod refused;
 mod sizes;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod vmm;
 
 /// All of them.

@@ -9,8 +9,6 @@
 mod abi;
 mod cards;
 mod compute;
-#[cfg(test)]
-mod coverage;
 mod hook;
 mod hooks;
 mod limits;

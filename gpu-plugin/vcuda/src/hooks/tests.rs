@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::hooks;
 use crate::real::Library;
 use crate::symbols;
 
-const PASSED: &str = include_str!("../coverage/passed.txt");
-const END: &str = include_str!("../coverage/end.md");
+const PASSED: &str = include_str!("../../coverage/passed.txt");
+const END: &str = include_str!("../../coverage/end.md");
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/COVERAGE.md");
 
 /// Rows of `passed.txt`: pattern and reason.
@@ -29,7 +28,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 fn wrappers(library: Library) -> BTreeMap<&'static str, &'static str> {
-    let named = hooks::all().filter(|hook| hook.library == library);
+    let named = super::all().filter(|hook| hook.library == library);
     named.map(|hook| (hook.name.to_str().unwrap(), hook.why)).collect()
 }
 
