@@ -18,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) events: Vec<Event>,
     #[serde(default = "look_ms")]
     pub(crate) look_ms: u64,
+    pub(crate) state: Option<String>,
 }
 
 /// Short for a test, and cheap: one stat.
@@ -43,6 +44,8 @@ pub(crate) struct Card {
     pub(crate) minor: Option<u32>,
     pub(crate) numa: Option<u32>,
     pub(crate) mig: Option<bool>,
+    #[serde(default)]
+    pub(crate) context_mib: u64,
     #[serde(default)]
     pub(crate) lost: bool,
     #[serde(default)]
@@ -113,6 +116,11 @@ pub(crate) struct File {
 impl File {
     pub(crate) fn find() -> Self {
         Self { path: path(), stamp: None, config: None }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        self.path.clone()
     }
 
     /// What the file says now. None if there is none, or never was one that could be read.

@@ -10,6 +10,7 @@
 //!
 //! ```toml
 //! driver = "580.82.07"              # or "not_loaded": then every call says so
+//! state = "/tmp/x/state"            # folder of what CUDA's programs share; default: the file's own path with `.state` after it
 //! look_ms = 2                       # a call that waits for an event looks here so often: the real one sleeps in the kernel,
 //!                                   # so whoever measures an idle program sets this high
 //!
@@ -18,6 +19,7 @@
 //! model = "NVIDIA H100 80GB HBM3"
 //! memory_mib = 81559                # all of it
 //! reserved_mib = 569                # of it, what the driver keeps; default 0
+//! context_mib = 0                   # what each CUDA context takes of it
 //! pci = "00000000:3B:00.0"          # default: made from the card's place
 //! minor = 0                         # default: the card's place
 //! numa = 0                          # default: none
@@ -43,6 +45,7 @@
 mod abi;
 mod border;
 mod config;
+mod cuda;
 mod device;
 mod events;
 mod system;

@@ -1,6 +1,9 @@
 //! Slices of compute are held for real programs in real mount namespaces, on a card that has nothing but time. The margins are
 //! wide: it is tested that a slice is held, and `hack/bench vcuda` measures how well.
 
+// A test from its first line to its last: what cannot be unwrapped has failed.
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;

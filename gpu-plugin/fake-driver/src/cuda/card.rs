@@ -1,0 +1,226 @@
+//! A card as all processes of the machine share it: a file that each maps.
+
+use std::ffi::{c_int, c_void};
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::abi::Fault;
+
+/// Processes that can use a card at one time.
+const RECORDS: usize = 1023;
+
+/// The header, and with it where the records begin.
+const HEADER: usize = 4096;
+
+/// Bytes of a record: four numbers.
+const RECORD: usize = 32;
+
+/// Where, behind the records, it stands when each process's work ends: a number each.
+const ENDS: usize = HEADER + RECORDS * RECORD;
+
+const SIZE: usize = ENDS + RECORDS * 8;
+
+/// `F_OFD_GETLK` and `F_OFD_SETLK`, `F_WRLCK`, `F_UNLCK`, `LOCK_EX`, `LOCK_UN`: Linux, asm-generic/fcntl.h and file.h.
+const OFD_GETLK: c_int = 36;
+const OFD_SETLK: c_int = 37;
+const WRLCK: i16 = 1;
+const UNLCK: i16 = 2;
+const LOCK_EX: c_int = 2;
+const LOCK_UN: c_int = 8;
+
+#[repr(C)]
+struct Flock {
+    kind: i16,
+    whence: i16,
+    start: i64,
+    length: i64,
+    pid: i32,
+}
+
+unsafe extern "C" {
+    fn mmap(
+        at: *mut c_void,
+        size: usize,
+        protection: c_int,
+        flags: c_int,
+        fd: c_int,
+        offset: i64,
+    ) -> *mut c_void;
+    fn fcntl(fd: c_int, command: c_int, lock: *mut Flock) -> c_int;
+    fn flock(fd: c_int, operation: c_int) -> c_int;
+}
+
+/// A card of the machine, in this process.
+#[derive(Debug)]
+pub(crate) struct Card {
+    /// It holds the lock on this process's record: the kernel takes that back when the process is gone, in any namespace.
+    record_file: File,
+    /// For the lock on the sums, which must be of another open file.
+    sums_file: File,
+    /// The file's lock is this process's: two threads of it would both have it.
+    sums_thread: Mutex<()>,
+    base: *const u8,
+    record: usize,
+    capacity: u64,
+}
+
+// SAFETY: what is behind the pointer is only ever used as atomic numbers.
+unsafe impl Send for Card {}
+// SAFETY: as above.
+unsafe impl Sync for Card {}
+
+impl Card {
+    /// Opens the card's file and takes a record for this process.
+    pub(crate) fn open(state: &Path, uuid: &str, capacity: u64) -> Result<Self, Fault> {
+        let failed = |_| Fault::UNKNOWN;
+        std::fs::create_dir_all(state).map_err(failed)?;
+        let path = state.join(format!("{uuid}.used"));
+        let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let (record_file, sums_file) = (open().map_err(failed)?, open().map_err(failed)?);
+        sums_file.set_len(SIZE as u64).map_err(failed)?;
+        // SAFETY: a new shared mapping of a file as long as it; nothing of ours lies there. It is never unmapped.
+        let base = unsafe { mmap(std::ptr::null_mut(), SIZE, 3, 1, record_file.as_raw_fd(), 0) };
+        if base as isize == -1 {
+            return Err(Fault::UNKNOWN);
+        }
+        let mut card = Self {
+            record_file,
+            sums_file,
+            sums_thread: Mutex::new(()),
+            base: base.cast::<u8>(),
+            record: 0,
+            capacity,
+        };
+        card.take_record()?;
+        Ok(card)
+    }
+
+    fn take_record(&mut self) -> Result<(), Fault> {
+        for record in 0..RECORDS {
+            if lock(&self.record_file, OFD_SETLK, record) == Some(WRLCK) {
+                self.record = record;
+                self.end(record).store(0, Ordering::SeqCst);
+                let (pid, start) = own().ok_or(Fault::UNKNOWN)?;
+                // The bytes first: they were a dead process's.
+                for (at, value) in [(2, 0), (3, 0), (0, pid), (1, start)] {
+                    self.field(record, at).store(value, Ordering::SeqCst);
+                }
+                return Ok(());
+            }
+        }
+        Err(Fault::OUT_OF_MEMORY)
+    }
+
+    fn number(&self, at: usize) -> &AtomicU64 {
+        // SAFETY: every offset that is asked for is inside the mapping and a multiple of 8; others change it as atomics too.
+        unsafe { &*self.base.add(at).cast::<AtomicU64>() }
+    }
+
+    fn field(&self, record: usize, field: usize) -> &AtomicU64 {
+        self.number(HEADER + record * RECORD + field * 8)
+    }
+
+    /// When the last work of a process ends.
+    fn end(&self, record: usize) -> &AtomicU64 {
+        self.number(ENDS + record * 8)
+    }
+
+    /// Whether the process of a record lives: the kernel takes its lock away when it dies.
+    fn lives(&self, record: usize) -> bool {
+        record == self.record || lock(&self.sums_file, OFD_GETLK, record) == Some(WRLCK)
+    }
+
+    /// Bytes that living processes hold. What a dead one held is free.
+    pub(crate) fn used(&self) -> u64 {
+        let mut sum = 0;
+        for record in 0..RECORDS {
+            let bytes = self.field(record, 2).load(Ordering::SeqCst);
+            if bytes == 0 {
+                continue;
+            }
+            if self.lives(record) {
+                sum += bytes;
+            }
+        }
+        sum
+    }
+
+    /// Bytes of the card, all of it.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// Takes bytes for this process, if there are so many.
+    pub(crate) fn reserve(&self, bytes: u64) -> Result<(), Fault> {
+        let _alone = self.sums_thread.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: an open file; the kernel gives the lock back if this process dies.
+        unsafe { flock(self.sums_file.as_raw_fd(), LOCK_EX) };
+        let fits = self.used().checked_add(bytes).is_some_and(|sum| sum <= self.capacity);
+        if fits {
+            self.field(self.record, 2).fetch_add(bytes, Ordering::SeqCst);
+        }
+        // SAFETY: as above.
+        unsafe { flock(self.sums_file.as_raw_fd(), LOCK_UN) };
+        if fits { Ok(()) } else { Err(Fault::OUT_OF_MEMORY) }
+    }
+
+    /// Gives bytes back.
+    pub(crate) fn release(&self, bytes: u64) {
+        self.field(self.record, 2).fetch_sub(bytes, Ordering::SeqCst);
+    }
+
+    /// Gives the card work: it begins when the card has done what it was given before and not before `after`. Returns its end, in
+    /// ns of `CLOCK_MONOTONIC`.
+    pub(crate) fn work(&self, after: u64, length: u64) -> u64 {
+        let now = super::process::now();
+        let end = |before: u64| before.max(after).max(now) + length;
+        self.field(self.record, 3).fetch_add(length, Ordering::Relaxed);
+        self.drop_dead_work(now);
+        loop {
+            let before = self.number(0).load(Ordering::SeqCst);
+            // First said, then done: who lowers the clock to what the living have said never lowers it below this.
+            self.end(self.record).store(end(before), Ordering::SeqCst);
+            let done =
+                self.number(0).compare_exchange(before, end(before), Ordering::SeqCst, Ordering::SeqCst);
+            if done.is_ok() {
+                return end(before);
+            }
+        }
+    }
+
+    /// A dead process's work ends with it: the clock goes back to where the living end.
+    fn drop_dead_work(&self, now: u64) {
+        let clock = self.number(0).load(Ordering::SeqCst);
+        // Most launches end here: only this process has work, or nobody.
+        if clock <= now.max(self.end(self.record).load(Ordering::SeqCst)) {
+            return;
+        }
+        let ends = (0..RECORDS).map(|record| (record, self.end(record).load(Ordering::SeqCst)));
+        let living = ends.filter(|(record, end)| *end > now && self.lives(*record)).map(|(_, end)| end).max();
+        // Where another was faster the clock stays, and the next launch looks again.
+        let _ = self.number(0).compare_exchange(
+            clock,
+            living.unwrap_or(now).min(clock),
+            Ordering::SeqCst,
+            Ordering::SeqCst,
+        );
+    }
+}
+
+/// Locks the byte of a record, or asks who has: the kind of the lock that stands in the way, or that was had.
+fn lock(file: &File, command: c_int, record: usize) -> Option<i16> {
+    let mut it = Flock { kind: WRLCK, whence: 0, start: i64::try_from(record).ok()?, length: 1, pid: 0 };
+    // SAFETY: an open file, and a lock on this stack.
+    let done = unsafe { fcntl(file.as_raw_fd(), command, &raw mut it) };
+    (done == 0).then_some(it.kind).filter(|kind| *kind != UNLCK)
+}
+
+/// This process's id, and the clock tick that it started at: field 22 of proc_pid_stat(5).
+fn own() -> Option<(u64, u64)> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let start = text.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    Some((u64::from(std::process::id()), start))
+}

@@ -1,0 +1,52 @@
+//! Memory of the host that the card can reach: nothing of the card's.
+
+use std::ffi::{c_uint, c_void};
+
+use super::abi::{Fault, call, put};
+use super::memory::{map, unmap};
+use super::process::{current, process};
+
+#[unsafe(no_mangle)]
+extern "C" fn cuMemHostAlloc(place: *mut u64, bytes: usize, _flags: c_uint) -> c_uint {
+    call(|| {
+        let mut process = process();
+        current(&process)?;
+        let bytes = bytes as u64;
+        if bytes == 0 {
+            return Err(Fault::INVALID_VALUE);
+        }
+        let at = map(bytes)?;
+        process.host.insert(at, bytes);
+        put(place, at)
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn cuMemAllocHost_v2(place: *mut u64, bytes: usize) -> c_uint {
+    cuMemHostAlloc(place, bytes, 0)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn cuMemFreeHost(at: u64) -> c_uint {
+    call(|| {
+        let bytes = process().host.remove(&at).ok_or(Fault::INVALID_VALUE)?;
+        unmap(at, bytes);
+        Ok(())
+    })
+}
+
+/// All memory of the host can be reached.
+#[unsafe(no_mangle)]
+extern "C" fn cuMemHostRegister_v2(_at: *mut c_void, _bytes: usize, _flags: c_uint) -> c_uint {
+    0
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn cuMemHostUnregister(_at: *mut c_void) -> c_uint {
+    0
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn cuMemHostGetDevicePointer_v2(place: *mut u64, at: u64, _flags: c_uint) -> c_uint {
+    call(|| put(place, at))
+}
