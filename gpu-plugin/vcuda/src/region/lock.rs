@@ -19,8 +19,8 @@ pub(crate) struct Lock {
 impl Lock {
     /// Waits for the lock, and takes it from one that does not give it back.
     pub(crate) fn new(word: &'static AtomicU32) -> Self {
-        // SAFETY: takes nothing and cannot fail.
-        let me = unsafe { libc::gettid() }.cast_unsigned();
+        // SAFETY: takes nothing and cannot fail. glibc has a function for it since 2.30 only.
+        let me = unsafe { libc::syscall(libc::SYS_gettid) } as u32;
         let mut holder = match word.compare_exchange(0, me, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => return Self { word, me },
             Err(holder) => holder,
