@@ -1,7 +1,9 @@
-// What a program in a slice sees and gets: `slice GPU-UUID MIB` asks for MIB, 1 MiB at a time, and says in one line what it was told and
-// given, in MiB, and the CUDA error that ended it, or 0: "total T free F given G error E".
+// What a program in a slice sees and gets.
+//   slice GPU-UUID             what NVML tells of the card, in MiB: "total T used U"
+//   slice GPU-UUID MIB [hold]  asks CUDA for MIB, 1 MiB at a time, and says in one line what it was told and given, in MiB, and the
+//                              CUDA error that ended it, or 0: "total T free F given G error E"; holds it until its input ends.
 //
-// It finds the driver as CUDA programs do, with dlopen() and dlsym(). Names and numbers are those of NVIDIA's cuda.h.
+// It finds both libraries as programs do, with dlopen() and dlsym(). Names and numbers are those of NVIDIA's cuda.h and nvml.h.
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,16 +59,31 @@ static int card(const char *wanted) {
     exit(2);
 }
 
-int main(int argc, char **argv) {
-    if (argc != 3) {
-        fprintf(stderr, "usage: slice GPU-UUID MIB\n");
-        return 2;
-    }
-    driver = dlopen("libcuda.so.1", RTLD_NOW);
+static void load(const char *name) {
+    driver = dlopen(name, RTLD_NOW);
     if (driver == NULL) {
         fprintf(stderr, "slice: %s\n", dlerror());
-        return 2;
+        exit(2);
     }
+}
+
+static int tell_nvml(const char *wanted) {
+    load("libnvidia-ml.so.1");
+    int (*init)(void) = find("nvmlInit_v2");
+    int (*get)(const char *, void **) = find("nvmlDeviceGetHandleByUUID");
+    int (*info)(void *, unsigned long long *) = find("nvmlDeviceGetMemoryInfo");
+    void *device;
+    // nvmlMemory_t: total, free, used, in bytes.
+    unsigned long long memory[3];
+    done("nvmlInit_v2", init());
+    done("nvmlDeviceGetHandleByUUID", get(wanted, &device));
+    done("nvmlDeviceGetMemoryInfo", info(device, memory));
+    printf("total %llu used %llu\n", memory[0] / MIB, memory[2] / MIB);
+    return 0;
+}
+
+static int take(const char *wanted_card, int wanted) {
+    load("libcuda.so.1");
     int (*init)(unsigned) = find("cuInit");
     int (*retain)(void **, int) = find("cuDevicePrimaryCtxRetain");
     int (*current)(void *) = find("cuCtxSetCurrent");
@@ -75,14 +92,26 @@ int main(int argc, char **argv) {
     void *context;
     size_t left, total;
     done("cuInit", init(0));
-    done("cuDevicePrimaryCtxRetain", retain(&context, card(argv[1])));
+    done("cuDevicePrimaryCtxRetain", retain(&context, card(wanted_card)));
     done("cuCtxSetCurrent", current(context));
     done("cuMemGetInfo_v2", info(&left, &total));
-    int wanted = atoi(argv[2]), given = 0, error = 0;
+    int given = 0, error = 0;
     unsigned long long pointer;
     while (given < wanted && (error = allocate(&pointer, MIB)) == 0) {
         given++;
     }
     printf("total %zu free %zu given %d error %d\n", total / MIB, left / MIB, given, error);
     return 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2 || argc > 4) {
+        fprintf(stderr, "usage: slice GPU-UUID [MIB [hold]]\n");
+        return 2;
+    }
+    int answer = argc == 2 ? tell_nvml(argv[1]) : take(argv[1], atoi(argv[2]));
+    fflush(stdout);
+    while (argc == 4 && getchar() != EOF) {
+    }
+    return answer;
 }

@@ -85,6 +85,13 @@ pub(crate) struct Process {
     pub(crate) graphics: bool,
 }
 
+impl Process {
+    /// One that computes: its id as it sees it, and its bytes.
+    pub(crate) fn computing((pid, bytes): (u64, u64)) -> Self {
+        Self { pid: u32::try_from(pid).unwrap_or(u32::MAX), used_mib: bytes >> 20, graphics: false }
+    }
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,9 +125,10 @@ impl File {
         Self { path: path(), stamp: None, config: None }
     }
 
-    /// Where it is.
-    pub(crate) fn path(&self) -> Option<PathBuf> {
-        self.path.clone()
+    /// Folder of what programs do to the cards: as the file says, or beside it.
+    pub(crate) fn state(&mut self) -> Option<PathBuf> {
+        let beside = self.path.as_ref()?.with_added_extension("state");
+        Some(self.read()?.state.clone().map_or(beside, PathBuf::from))
     }
 
     /// What the file says now. None if there is none, or never was one that could be read.

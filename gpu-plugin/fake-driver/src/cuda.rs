@@ -27,3 +27,5 @@ mod physical;
 mod pool;
 mod process;
 mod stream;
+
+pub(crate) use card::holders;

@@ -5,7 +5,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::abi::{Code, Handle};
-use crate::config::{Card, Config, File};
+use crate::config::{Card, Config, File, Process};
+use crate::cuda::holders;
 
 /// The library's state.
 #[derive(Debug)]
@@ -140,7 +141,11 @@ impl World {
         let place = handle.0.checked_sub(1).ok_or(Code::INVALID_ARGUMENT)?;
         let uuid = self.handles.get(place).cloned().ok_or(Code::INVALID_ARGUMENT)?;
         let at = (0_u32..).zip(&self.listed).find(|(_, listed)| **listed == uuid).map(|(at, _)| at);
-        let card = self.config()?.cards.iter().find(|card| card.uuid == uuid).cloned();
+        let mut card = self.config()?.cards.iter().find(|card| card.uuid == uuid).cloned();
+        if let (Some(card), Some(state)) = (&mut card, self.file.state()) {
+            // Beside those of the file: programs that compute.
+            card.processes.extend(holders(&state, &uuid).into_iter().map(Process::computing));
+        }
         match (card, at) {
             (Some(card), Some(_)) if card.error != 0 => Err(Code(card.error)),
             (Some(card), Some(at)) if !card.lost => Ok((card, at)),

@@ -210,6 +210,20 @@ impl Card {
     }
 }
 
+/// Processes that live and hold memory of a card, with their bytes: for those that only look.
+pub(crate) fn holders(state: &Path, uuid: &str) -> Vec<(u64, u64)> {
+    let path = state.join(format!("{uuid}.used"));
+    // No card was ever opened there.
+    let (Ok(file), Ok(bytes)) = (File::open(&path), std::fs::read(&path)) else { return Vec::new() };
+    let number = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_ne_bytes);
+    let holder = |record: usize| {
+        let at = HEADER + record * RECORD;
+        let (pid, held) = (number(at)?, number(at + 16).filter(|held| *held > 0)?);
+        (lock(&file, OFD_GETLK, record) == Some(WRLCK)).then_some((pid, held))
+    };
+    (0..RECORDS).filter_map(holder).collect()
+}
+
 /// Locks the byte of a record, or asks who has: the kind of the lock that stands in the way, or that was had.
 fn lock(file: &File, command: c_int, record: usize) -> Option<i16> {
     let mut it = Flock { kind: WRLCK, whence: 0, start: i64::try_from(record).ok()?, length: 1, pid: 0 };

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::abi::Fault;
@@ -111,9 +110,8 @@ pub(crate) fn init() -> Result<(), Fault> {
 
 fn open() -> Result<Vec<Arc<Device>>, Fault> {
     let mut file = File::find();
-    let beside = file.path().map(|path| path.with_added_extension("state"));
+    let state = file.state().ok_or(Fault::NO_DEVICE)?;
     let config = file.read().filter(|config| config.driver != "not_loaded").ok_or(Fault::NO_DEVICE)?;
-    let state = config.state.clone().map(PathBuf::from).or(beside).ok_or(Fault::NO_DEVICE)?;
     let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
     let cards = config.cards.iter().enumerate().filter(|(at, card)| {
         let named = |text: &String| text.split(',').any(|one| one == at.to_string() || one == card.uuid);

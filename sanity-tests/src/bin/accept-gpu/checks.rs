@@ -12,11 +12,11 @@ use crate::witness::Card;
 /// MiB by which two readings of a card's memory may differ: each rounds its own way.
 const ROUNDING: u64 = 2;
 
-fn read(path: &Path) -> Value {
+pub(crate) fn read(path: &Path) -> Value {
     std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
@@ -114,15 +114,14 @@ fn complete(device: &Value) -> bool {
 
 /// A container that was started with a slice.
 pub(crate) fn slice(report: &mut Report, granted: &Value, state: &Path, cards: &[Card]) {
-    let device = text(&granted["devices"][0]);
-    report.check("a pod's slice is granted", !device.is_empty(), granted.to_string());
-    let slot = device.rsplit('=').next().unwrap_or_default();
-    let limits = read(&state.join("slots").join(slot).join("limits.json"));
+    let slot = crate::held::slot(granted);
+    report.check("a pod's slice is granted", !slot.is_empty(), granted.to_string());
+    let limits = read(&state.join("slots").join(&slot).join("limits.json"));
     let card = &limits["cards"][0];
     let known = cards.iter().any(|known| slot.ends_with(&known.uuid) && card["uuid"] == known.uuid.as_str());
     report.check("its limits name the card of its device", known, limits.to_string());
     let amounts = (number(&card["core_percent"]), number(&card["memory_mib"]));
-    report.same("its limits are those that it asked for", amounts, (30, 2000));
+    report.same("its limits are those that it asked for", amounts, (30, crate::held::MIB));
 }
 
 /// What was seen of the cards while nothing happened.

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout)]
 
 mod checks;
+mod held;
 mod report;
 mod witness;
 
@@ -41,6 +42,12 @@ struct Flags {
     /// As the plugin's
     #[arg(long, default_value = "/")]
     driver_root: PathBuf,
+    /// As the plugin's; with it programs are run in a slice, which needs root
+    #[arg(long, default_value = "", requires = "slice_program")]
+    libvcuda: String,
+    /// The program that is run in a slice: hack/k8s/slice.c
+    #[arg(long)]
+    slice_program: Option<PathBuf>,
     /// Seconds that the plugin is watched doing nothing
     #[arg(long, default_value_t = 60)]
     idle: u64,
@@ -74,7 +81,12 @@ struct Scene<'a> {
     folder: PathBuf,
 }
 
-async fn start<'a>(api: &'a ApiServer, flags: &Flags, folder: PathBuf) -> Result<Scene<'a>, Failed> {
+async fn start<'a>(
+    api: &'a ApiServer,
+    flags: &Flags,
+    folder: PathBuf,
+    context: u64,
+) -> Result<Scene<'a>, Failed> {
     let node = Node::start(api, "n", &folder.join("kubelet"), 1).await?;
     let mut command = Command::new(&flags.plugin);
     for (flag, below) in [("--kubelet-dir", "kubelet"), ("--state-dir", "state"), ("--cdi-dir", "cdi")] {
@@ -82,15 +94,14 @@ async fn start<'a>(api: &'a ApiServer, flags: &Flags, folder: PathBuf) -> Result
     }
     command.args(["--node-name", "n", "--api-url", &api.url(), "--admin-address", "127.0.0.1:0"]);
     command.args(["--nvml-library", &flags.nvml_library]).arg("--driver-root").arg(&flags.driver_root);
-    command.arg("--libvcuda=");
+    command.arg(format!("--libvcuda={}", flags.libvcuda)).arg(format!("--context-mib={context}"));
     let plugin = Process::start(command, &folder.join("plugin.log"))?;
     Ok(Scene { api, node, plugin, folder })
 }
 
 /// A pod that was bound here and that no scheduler of ours has decided on: the node does.
 async fn pod(scene: &Scene<'_>) -> Result<Value, Failed> {
-    let limits =
-        json!({"ideal.com/gpu": "1", "ideal.com/vcuda-core": "30", "ideal.com/vcuda-memory": "2000"});
+    let limits = json!({"ideal.com/gpu": "1", "ideal.com/vcuda-core": "30", "ideal.com/vcuda-memory": held::MIB.to_string()});
     let resources = json!({"limits": limits, "requests": limits});
     let spec = json!({"nodeName": "n", "containers": [{"name": "c", "image": "i", "resources": resources}]});
     let metadata = json!({"name": "slice", "namespace": "default"});
@@ -112,8 +123,12 @@ async fn accept(flags: &Flags) -> Result<Report, Failed> {
     let cards = witness::cards(&flags.nvidia_smi)?;
     let temp = tempfile::tempdir().map_err(|e| Failed::Io("folder", e))?;
     let api = ApiServer::start().map_err(|e| Failed::Io("API server", e))?;
+    // Before the plugin is there: with it, programs in a slice are charged with what the driver takes for their contexts.
+    let program = flags.slice_program.clone().zip(cards.first());
+    let program = program.map(|(path, card)| held::Program { path, card: card.uuid.clone() });
+    let context = program.as_ref().map_or(Ok(0), held::Program::context)?;
     let started = Instant::now();
-    let mut scene = start(&api, flags, temp.path().to_owned()).await?;
+    let mut scene = start(&api, flags, temp.path().to_owned(), context).await?;
     let address = scene.plugin.ready(PATIENCE).await?;
     let ready = started.elapsed();
     let mut report = Report::new(&flags.commit, &cards);
@@ -131,6 +146,14 @@ async fn accept(flags: &Flags) -> Result<Report, Failed> {
     checks::specs(&mut report, &scene.folder.join("cdi"), &cards);
     let granted = pod(&scene).await?;
     checks::slice(&mut report, &granted, &scene.folder.join("state"), &cards);
+    if let Some(program) = program.filter(|_| !flags.libvcuda.is_empty()) {
+        let (cdi, slot) = (scene.folder.join("cdi"), held::slot(&granted));
+        // The pod's card is the node's choice.
+        let card = cards.iter().find(|card| slot.ends_with(&card.uuid)).map(|card| card.uuid.clone());
+        let program = held::Program { card: card.unwrap_or_default(), ..program };
+        held::held(&mut report, &program, &cdi, &slot, context)?;
+        held::pytorch(&mut report, &cdi, &slot)?;
+    }
 
     let cpu = scene.plugin.cpu_seconds().map_err(|e| Failed::Io("stat", e))?;
     tokio::time::sleep(Duration::from_secs(flags.idle)).await;
