@@ -1,6 +1,6 @@
 // What a program in a slice sees and gets.
 //   slice GPU-UUID             what NVML tells of the card, in MiB: "total T used U"
-//   slice GPU-UUID MIB [hold]  asks CUDA for MIB, 1 MiB at a time, and says in one line what it was told and given, in MiB, and the
+//   slice GPU-UUID MIB [hold]  asks CUDA for MIB, 2 MiB at a time, and says in one line what it was told and given, in MiB, and the
 //                              CUDA error that ended it, or 0: "total T free F given G error E"; holds it until its input ends.
 //
 // It finds both libraries as programs do, with dlopen() and dlsym(). Names and numbers are those of NVIDIA's cuda.h and nvml.h.
@@ -97,8 +97,8 @@ static int take(const char *wanted_card, int wanted) {
     done("cuMemGetInfo_v2", info(&left, &total));
     int given = 0, error = 0;
     unsigned long long pointer;
-    while (given < wanted && (error = allocate(&pointer, MIB)) == 0) {
-        given++;
+    while (given < wanted && (error = allocate(&pointer, 2 * MIB)) == 0) {
+        given += 2;
     }
     printf("total %zu free %zu given %d error %d\n", total / MIB, left / MIB, given, error);
     return 0;

@@ -8,8 +8,9 @@
 //! A kernel is a function of any module: `spin` takes as many ns as its first parameter says, `fill` writes its third to as many
 //! words as its second says at the address that is its first and takes the ns of its fourth, `fault` breaks its context.
 //!
-//! What the card has given away stands in `<state>/<uuid>.used`: after a header of 4096 bytes a record of 32 bytes for each process:
-//! its id as it sees it, the clock tick that it started at, bytes, and ns of device time, in the machine's order.
+//! What the card has given away stands in `<state>/<uuid>.used`, as numbers of 8 bytes in the machine's order. A header of 4096
+//! bytes: the card's clock, and the most bytes that were ever held at one time. Then a record for each process: its id as it sees
+//! it, the clock tick that it started at, bytes, and ns of device time.
 
 mod abi;
 mod capture;

@@ -15,6 +15,9 @@ const RECORDS: usize = 1023;
 /// The header, and with it where the records begin.
 const HEADER: usize = 4096;
 
+/// In the header, behind the clock: the most bytes that were ever held at one time.
+const MOST: usize = 8;
+
 /// Bytes of a record: four numbers.
 const RECORD: usize = 32;
 
@@ -99,6 +102,9 @@ impl Card {
     }
 
     fn take_record(&mut self) -> Result<(), Fault> {
+        // Nobody sums up while a record is this process's and has a dead one's bytes still.
+        let sums = self.sums_file.try_clone().map_err(|_| Fault::UNKNOWN)?;
+        let _alone = Alone::new(&sums);
         for record in 0..RECORDS {
             if lock(&self.record_file, OFD_SETLK, record) == Some(WRLCK) {
                 self.record = record;
@@ -156,14 +162,13 @@ impl Card {
     /// Takes bytes for this process, if there are so many.
     pub(crate) fn reserve(&self, bytes: u64) -> Result<(), Fault> {
         let _alone = self.sums_thread.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: an open file; the kernel gives the lock back if this process dies.
-        unsafe { flock(self.sums_file.as_raw_fd(), LOCK_EX) };
-        let fits = self.used().checked_add(bytes).is_some_and(|sum| sum <= self.capacity);
-        if fits {
+        let _alone_of_all = Alone::new(&self.sums_file);
+        let sum = self.used().checked_add(bytes).filter(|sum| *sum <= self.capacity);
+        let fits = sum.is_some();
+        if let Some(sum) = sum {
             self.field(self.record, 2).fetch_add(bytes, Ordering::SeqCst);
+            self.number(MOST).fetch_max(sum, Ordering::SeqCst);
         }
-        // SAFETY: as above.
-        unsafe { flock(self.sums_file.as_raw_fd(), LOCK_UN) };
         if fits { Ok(()) } else { Err(Fault::OUT_OF_MEMORY) }
     }
 
@@ -207,6 +212,24 @@ impl Card {
             Ordering::SeqCst,
             Ordering::SeqCst,
         );
+    }
+}
+
+/// The lock on the sums of a card.
+struct Alone<'a>(&'a File);
+
+impl<'a> Alone<'a> {
+    fn new(file: &'a File) -> Self {
+        // SAFETY: an open file; the kernel gives the lock back if this process dies.
+        unsafe { flock(file.as_raw_fd(), LOCK_EX) };
+        Self(file)
+    }
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { flock(self.0.as_raw_fd(), LOCK_UN) };
     }
 }
 

@@ -17,8 +17,9 @@ pub(crate) struct Identity {
 impl Identity {
     /// This process.
     pub(crate) fn own() -> Option<Self> {
-        let (_, start, stack) = stat(u64::from(std::process::id()))?;
-        Some(Self { pid: u64::from(std::process::id()), start, namespace: namespace()?, stack })
+        let pid = u64::from(std::process::id());
+        let Stat { start, stack, .. } = stat(pid)?;
+        Some(Self { pid, start, namespace: namespace()?, stack })
     }
 
     /// Whether it certainly is no more. One that cannot be seen from here counts as alive: memory that is counted too long does
@@ -28,10 +29,12 @@ impl Identity {
             return false;
         }
         match stat(self.pid) {
-            // A zombie's descriptors are closed, so the driver has taken its memory back.
-            Some((state, start, stack)) => {
-                let other_program = self.stack != 0 && stack != 0 && stack != self.stack;
-                matches!(state, b'Z' | b'X' | b'x') || start != self.start || other_program
+            Some(it) => {
+                let other_program = self.stack != 0 && it.stack != 0 && it.stack != self.stack;
+                // The driver takes the memory back when the last thread has closed the descriptors, and the first thread, by which
+                // a process is known, is a zombie as soon as it has ended itself.
+                let ended = matches!(it.state, b'Z' | b'X' | b'x') && it.threads <= 1;
+                ended || it.start != self.start || other_program
             }
             None => !std::path::Path::new(&format!("/proc/{}", self.pid)).exists() && namespace().is_some(),
         }
@@ -42,15 +45,23 @@ fn namespace() -> Option<u64> {
     Some(std::fs::metadata("/proc/self/ns/pid").ok()?.ino())
 }
 
-/// State, start time and start of the stack of a process: fields 3, 22 and 28 of proc_pid_stat(5).
-fn stat(pid: u64) -> Option<(u8, u64, u64)> {
+/// What the kernel tells of a process: fields 3, 20, 22 and 28 of proc_pid_stat(5).
+struct Stat {
+    state: u8,
+    threads: u64,
+    start: u64,
+    stack: u64,
+}
+
+fn stat(pid: u64) -> Option<Stat> {
     let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name in parentheses and may hold anything.
     let after = text.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(text.get(after + 2..)?).ok()?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     let number = |field: usize| fields.get(field - 3)?.parse().ok();
-    Some((*fields.first()?.as_bytes().first()?, number(22)?, number(28)?))
+    let state = *fields.first()?.as_bytes().first()?;
+    Some(Stat { state, threads: number(20)?, start: number(22)?, stack: number(28)? })
 }
 
 #[cfg(test)]
@@ -69,7 +80,7 @@ mod tests {
         );
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = u64::from(child.id());
-        let (_, start, _) = stat(pid).unwrap();
+        let start = stat(pid).unwrap().start;
         let it = Identity { pid, start, stack: 0, ..own };
         child.wait().unwrap();
         assert!(it.gone());

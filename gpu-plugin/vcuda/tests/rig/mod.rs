@@ -1,0 +1,237 @@
+//! Containers without Kubernetes: each a mount namespace in which the files of the isolation lie where a container has them, on
+//! one machine with the simulated driver. Needs root, as mounts do.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+
+use ideal_gpu::region::{CardUse, REGION_BYTES, read};
+use tempfile::TempDir;
+
+/// UUID of a card by its number.
+pub(crate) fn uuid(number: u32) -> String {
+    format!("GPU-8f3a0c1e-0000-1111-2222-{number:012}")
+}
+
+/// A machine with cards.
+pub(crate) struct Machine {
+    folder: TempDir,
+    cards: u32,
+}
+
+impl Machine {
+    /// Cards of so many MiB each.
+    pub(crate) fn new(cards: u32, memory_mib: u64) -> Self {
+        let machine = Self { folder: tempfile::tempdir().unwrap(), cards };
+        let driver = machine.path("driver");
+        fs::create_dir(&driver).unwrap();
+        let built = built("fake-driver", "libfake_driver.so");
+        for name in ["libcuda.so.1", "libnvidia-ml.so.1"] {
+            fs::copy(&built, driver.join(name)).unwrap();
+        }
+        let card = |number| {
+            format!("[[cards]]\nuuid = \"{}\"\nmodel = \"A\"\nmemory_mib = {memory_mib}\n", uuid(number))
+        };
+        let config: String = (0..cards).map(card).collect();
+        fs::write(machine.config(), format!("state = \"{}\"\n{config}", machine.path("state").display()))
+            .unwrap();
+        fs::create_dir(machine.path("turn")).unwrap();
+        for number in 0..cards {
+            fs::write(machine.path("turn").join(uuid(number)), "").unwrap();
+        }
+        machine
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.path("machine.toml")
+    }
+
+    /// A container with limits as `limits.json` has them for one card: the first.
+    pub(crate) fn container(&self, memory_mib: u64, core_percent: u32, more: &str) -> Container<'_> {
+        let card = format!(
+            "{{\"index\":0,\"uuid\":\"{}\",\"core_percent\":{core_percent},\"memory_mib\":{memory_mib},\"context_mib\":0}}",
+            uuid(0)
+        );
+        let limits = format!(
+            "{{\"version\":1,\"pod_uid\":\"u\",\"pod_namespace\":\"n\",\"pod_name\":\"p\",\"container\":\"c\",{more}\
+             \"cards\":[{card}]}}"
+        );
+        self.container_with(Some(limits.as_bytes()), &vec![0; REGION_BYTES])
+    }
+
+    /// A container with these very files.
+    pub(crate) fn container_with(&self, limits: Option<&[u8]>, region: &[u8]) -> Container<'_> {
+        let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
+        let files = folder.path().join("etc/ideal-gpu");
+        for made in [files.join("turn"), folder.path().join("work")] {
+            fs::create_dir_all(made).unwrap();
+        }
+        if let Some(limits) = limits {
+            fs::write(files.join("limits.json"), limits).unwrap();
+        }
+        fs::write(files.join("region"), region).unwrap();
+        fs::copy(built("vcuda", "libvcuda.so"), files.join("libvcuda.so")).unwrap();
+        fs::write(folder.path().join("etc/ld.so.preload"), "/etc/ideal-gpu/libvcuda.so\n").unwrap();
+        // The namespace lives as long as the first program in it.
+        let script = "mount -t overlay overlay -o \"lowerdir=/etc,upperdir=$1/etc,workdir=$1/work\" /etc && \
+                      mount --bind \"$2\" /etc/ideal-gpu/turn && echo ready && exec cat";
+        let mut holder = Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"])
+            .args([folder.path(), &self.path("turn")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "no namespace");
+        Container { machine: self, folder, holder }
+    }
+
+    /// The most bytes of a card that were ever held at one time, as its driver knows.
+    pub(crate) fn most(&self, number: u32) -> u64 {
+        let bytes = fs::read(self.path("state").join(format!("{}.used", uuid(number)))).unwrap();
+        u64::from_ne_bytes(bytes[8..16].try_into().unwrap())
+    }
+
+    /// Bytes of a card that its driver really has given away, by process.
+    pub(crate) fn real(&self, number: u32) -> Vec<Record> {
+        assert!(number < self.cards);
+        let bytes = fs::read(self.path("state").join(format!("{}.used", uuid(number)))).unwrap_or_default();
+        let record = |bytes: &[u8]| {
+            let number = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
+            Record { pid: number(0), bytes: number(16), busy_ns: number(24) }
+        };
+        // A header, then a record for each process: fake-driver's cuda.rs.
+        let (records, _) = bytes.get(4096..).unwrap_or_default().as_chunks::<32>();
+        let records = records.get(..1023).unwrap_or(records);
+        records.iter().map(|bytes| record(bytes)).filter(|record| record.pid != 0).collect()
+    }
+}
+
+/// What one process has of a card, as the simulated driver knows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record {
+    pub(crate) pid: u64,
+    pub(crate) bytes: u64,
+    #[allow(dead_code, reason = "only the tests of compute read it")]
+    pub(crate) busy_ns: u64,
+}
+
+/// A container.
+pub(crate) struct Container<'a> {
+    machine: &'a Machine,
+    folder: TempDir,
+    holder: Child,
+}
+
+impl Container<'_> {
+    /// A command in the container; the driver is found as a program would find it.
+    pub(crate) fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--mount", "--target", &self.holder.id().to_string(), "--"]);
+        command.arg(program);
+        command
+            .env("LD_LIBRARY_PATH", self.machine.path("driver"))
+            .env("FAKE_NVML_CONFIG", self.machine.config());
+        command
+    }
+
+    /// A program that is told what to do line by line.
+    pub(crate) fn start(&self, program: &Path) -> Program {
+        let mut command = self.command(program);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Program { child, input, output: BufReader::new(output) }
+    }
+
+    /// What is accounted for the card at a place.
+    pub(crate) fn accounted(&self, place: usize) -> CardUse {
+        read(&fs::read(self.folder.path().join("etc/ideal-gpu/region")).unwrap(), place + 1).unwrap()[place]
+    }
+}
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+/// A running program.
+pub(crate) struct Program {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Program {
+    /// Says a line and gives the answer.
+    pub(crate) fn ask(&mut self, line: &str) -> String {
+        self.say(line);
+        self.answer()
+    }
+
+    pub(crate) fn say(&mut self, line: &str) {
+        writeln!(self.input, "{line}").unwrap();
+    }
+
+    pub(crate) fn answer(&mut self) -> String {
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).unwrap();
+        answer.trim_end().to_owned()
+    }
+
+    /// SIGKILL, at whatever it is doing.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// A C program of `programs/`, compiled once against NVIDIA's own header.
+pub(crate) fn program(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let out = folder.path().join(name);
+    if !out.exists() {
+        let libraries = folder.path().join("lib");
+        fs::create_dir_all(&libraries).unwrap();
+        fs::copy(built("fake-driver", "libfake_driver.so"), libraries.join("libcuda.so.1")).unwrap();
+        let status = Command::new("gcc")
+            .args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"])
+            .arg(&out)
+            .arg(root.join("tests/programs").join(format!("{name}.c")))
+            .arg(format!("-I{}", root.join("../../.cache/cuda/include").display()))
+            // By name and not by path: the container's is another copy.
+            .arg(format!("-L{}", libraries.display()))
+            .args(["-l:libcuda.so.1", "-ldl", "-lpthread"])
+            .status();
+        assert!(
+            status.unwrap().success(),
+            "{name}.c does not compile; hack/cuda-headers installs the header"
+        );
+    }
+    out
+}
+
+/// Builds a library and tells where it is.
+fn built(package: &str, file: &str) -> PathBuf {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
+    cargo.args(["build", "--quiet", "--message-format=json", "-p", package]);
+    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let messages = String::from_utf8(output.stdout).unwrap();
+    let mut files = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["filenames"][0].as_str().map(PathBuf::from)
+    });
+    files.rfind(|path| path.ends_with(file)).unwrap()
+}
