@@ -10,14 +10,14 @@ use super::stream::{Key, wait_all};
 /// Writes at once, as kernels do, and takes the time of 1 TiB/s, less than an H100's memory has.
 fn set<T: Copy>(to: u64, value: T, count: usize, stream: Key) -> c_uint {
     call(|| {
-        let mut process = process();
+        let process = process();
         current(&process)?;
         let bytes = count.checked_mul(size_of::<T>()).ok_or(Fault::INVALID_VALUE)?;
         if process.captured(stream).is_none() {
             // SAFETY: by cuda.h memory of the device for so many values, aligned for them.
             unsafe { std::slice::from_raw_parts_mut(to as *mut T, count) }.fill(value);
         }
-        run(&mut process, stream, bytes as u64 / 1024)
+        run(process, stream, bytes as u64 / 1024)
     })
 }
 

@@ -52,9 +52,9 @@ extern "C" fn cuGraphInstantiateWithFlags(made: *mut usize, graph: usize, _flags
 
 fn launch(made: usize, stream: Key) -> c_uint {
     call(|| {
-        let mut process = process();
+        let process = process();
         let (time, _) = *process.graphs.get(&made).ok_or(Fault::INVALID_HANDLE)?;
-        super::launch::run(&mut process, stream, time)
+        super::launch::run(process, stream, time)
     })
 }
 

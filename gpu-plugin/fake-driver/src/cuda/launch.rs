@@ -1,23 +1,28 @@
 //! Modules, functions and kernels.
 
 use std::ffi::{CStr, c_char, c_uint, c_void};
+use std::sync::MutexGuard;
 
 use super::abi::{Done, Fault, call, get, put};
-use super::process::{Process, current, current_handle, process};
+use super::process::{Process, current, current_handle, process, wait_until};
 use super::stream::Key;
 
 /// Kernels, by the handles of their functions.
 const KERNELS: [(&CStr, usize); 3] = [(c"spin", 0x101), (c"fill", 0x102), (c"fault", 0x103)];
 
-/// Gives a stream so much work.
-pub(crate) fn run(process: &mut Process, stream: Key, time: u64) -> Done {
-    let (_, device) = current(process)?;
+/// Gives a stream so much work, and waits where the queue is full.
+pub(crate) fn run(mut process: MutexGuard<'_, Process>, stream: Key, time: u64) -> Done {
+    let (_, device) = current(&process)?;
     if let Some(graph) = process.captured(stream) {
         process.graphs.entry(graph).or_default().0 += time;
         return Ok(());
     }
     let end = device.card.work(process.streams.after(stream), time);
     process.streams.ends_at(stream, end);
+    let room = process.streams.queued(end);
+    // Other threads call meanwhile.
+    drop(process);
+    wait_until(room);
     Ok(())
 }
 
@@ -57,7 +62,7 @@ pub(crate) fn launch(function: usize, stream: Key, parameters: *const *const c_v
         current(&process)?;
         let time = perform(&mut process, function, parameters)?;
         // A kernel that goes wrong is launched well: the next call says it.
-        if time == 0 && current(&process).is_err() { Ok(()) } else { run(&mut process, stream, time) }
+        if time == 0 && current(&process).is_err() { Ok(()) } else { run(process, stream, time) }
     })
 }
 

@@ -1,5 +1,5 @@
-//! `hack/bench vcuda`: how well slices of compute are held, and what that costs a program, on the stand-in card of
-//! `gpu-plugin/vcuda/tests/compute`. Needs root and gcc.
+//! `hack/bench vcuda`: how well slices of compute are held, and what that costs a program, on a simulated card or on the first one
+//! of this machine. Needs root.
 
 // Its output is what it is for.
 #![allow(clippy::print_stdout)]
@@ -12,22 +12,27 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Measures libvcuda on a simulated card.
+/// Measures libvcuda.
 #[derive(Parser)]
 struct Args {
-    /// The library to measure.
-    library: PathBuf,
-    /// Seconds for each measurement of a share.
+    /// Folder with `libvcuda.so`, the program `compute` and, for a simulated card, `driver/`
+    parts: PathBuf,
+    /// Of the library's sources
+    #[arg(long)]
+    commit: String,
+    /// Seconds for each measurement of a share
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match machine::Machine::new(&args.library).and_then(|machine| tables::all(&machine, args.seconds)) {
+    let measured = machine::Machine::new(&args.parts)
+        .and_then(|machine| tables::all(&machine, &args.commit, args.seconds));
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            println!("{error}");
+            println!("FAILED: {error}");
             ExitCode::FAILURE
         }
     }

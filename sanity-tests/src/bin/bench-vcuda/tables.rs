@@ -9,13 +9,14 @@ const MS: u64 = 1_000_000;
 /// Points of the card by which shares may miss on average; issue 6.
 const GOAL_POINTS: f64 = 3.0;
 
-pub(crate) fn all(machine: &Machine, seconds: f64) -> io::Result<()> {
+pub(crate) fn all(machine: &Machine, commit: &str, seconds: f64) -> io::Result<()> {
     let cores = std::thread::available_parallelism()?;
     let load = std::fs::read_to_string("/proc/loadavg")?;
-    println!("a simulated card, not a real one; {cores} cores; load before: {load}");
+    println!("{}; commit {commit}; {cores} cores; load before: {load}", machine.name);
     alone(machine, seconds)?;
     together(machine, seconds)?;
-    fixed_work(machine)?;
+    conserving(machine, seconds)?;
+    fixed_work(machine, seconds)?;
     cost(machine)
 }
 
@@ -23,6 +24,10 @@ pub(crate) fn all(machine: &Machine, seconds: f64) -> io::Result<()> {
 fn long_enough(seconds: f64, percent: u32, kernel_ns: u64) -> f64 {
     // Six kernels at their share.
     seconds.max(6.0 * kernel_ns as f64 / 1e9 * 100.0 / f64::from(percent))
+}
+
+fn job(percent: u32, mode: &'static str, kernel_ns: u64) -> Job {
+    Job { percent, mode, kernel_ns, kernels: None, conserving: false }
 }
 
 fn alone(machine: &Machine, seconds: f64) -> io::Result<()> {
@@ -33,7 +38,7 @@ fn alone(machine: &Machine, seconds: f64) -> io::Result<()> {
         for mode in ["async", "sync", "graph"] {
             let mut row = format!("{percent:5}  {mode:5}");
             for kernel_ns in [MS / 100, MS / 10, MS, 10 * MS, 100 * MS, 500 * MS] {
-                let job = Job { percent, mode, kernel_ns, kernels: None };
+                let job = job(percent, mode, kernel_ns);
                 let got = machine.run(&[job], long_enough(seconds, percent, kernel_ns))?[0];
                 error += (got.share - f64::from(percent)).abs();
                 count += 1.0;
@@ -48,7 +53,6 @@ fn alone(machine: &Machine, seconds: f64) -> io::Result<()> {
 
 fn together(machine: &Machine, seconds: f64) -> io::Result<()> {
     println!("several containers at once, each kernel length and share its own\n");
-    let job = |percent, mode, kernel_ns| Job { percent, mode, kernel_ns, kernels: None };
     let cases: [&[Job]; 5] = [
         &[job(25, "sync", MS), job(75, "async", MS)],
         &[job(50, "sync", MS / 100), job(50, "async", 10 * MS)],
@@ -80,6 +84,20 @@ fn together(machine: &Machine, seconds: f64) -> io::Result<()> {
     Ok(())
 }
 
+/// Containers that may use what nobody else wants.
+fn conserving(machine: &Machine, seconds: f64) -> io::Result<()> {
+    println!("work-conserving: alone, and two that both want more than they were promised\n");
+    let job = |percent| Job { conserving: true, ..job(percent, "async", MS) };
+    for jobs in [&[job(10)][..], &[job(20), job(60)]] {
+        for (job, got) in jobs.iter().zip(machine.run(jobs, 2.0 * seconds)?) {
+            let (percent, share, wait) = (job.percent, got.share, got.worst_ms);
+            println!("{percent:4} % of {}: {share:6.2} %, longest wait {wait:6.0} ms", jobs.len());
+        }
+    }
+    println!();
+    Ok(())
+}
+
 /// 1 if all got the same part of what they asked for; Jain, Chiu, Hawe 1984.
 fn jain(jobs: &[Job], got: &[Got]) -> f64 {
     let parts = jobs.iter().zip(got).map(|(job, got)| got.share / f64::from(job.percent));
@@ -87,14 +105,14 @@ fn jain(jobs: &[Job], got: &[Got]) -> f64 {
     sum * sum / (jobs.len() as f64 * squares)
 }
 
-fn fixed_work(machine: &Machine) -> io::Result<()> {
+fn fixed_work(machine: &Machine, seconds: f64) -> io::Result<()> {
     println!(
         "fixed work, shares that sum to 100: time over the same work without limits (goal: at most 1.05)\n"
     );
     for containers in [2, 4, 5] {
         for mode in ["async", "sync"] {
-            let job =
-                |percent| Job { percent, mode, kernel_ns: MS, kernels: Some(4000 / u64::from(containers)) };
+            let kernels = Some((seconds * 1000.0) as u64 / u64::from(containers));
+            let job = |percent| Job { kernels, ..job(percent, mode, MS) };
             let longest = |got: Vec<Got>| got.iter().map(|got| got.took_ms).fold(0.0, f64::max);
             let count = containers as usize;
             let free = longest(machine.run(&vec![job(0); count], 60.0)?);
@@ -108,12 +126,15 @@ fn fixed_work(machine: &Machine) -> io::Result<()> {
 
 fn cost(machine: &Machine) -> io::Result<()> {
     println!("cost to the program, ns: bare, in a container of 50 %, of 100 %; medians of five runs each\n");
-    for (what, mode) in
-        [("launch", "cost"), ("allocate and free 4 MiB", "alloc"), ("start /bin/true", "start")]
-    {
+    for (what, mode) in [
+        ("cuMemGetInfo", "call"),
+        ("launch", "launch"),
+        ("allocate and free 4 MiB", "alloc"),
+        ("start /bin/true", "start"),
+    ] {
         let mut row = format!("{what:24}");
         for percent in [0, 50, 100] {
-            let job = Job { percent, mode, kernel_ns: 0, kernels: None };
+            let job = job(percent, mode, 0);
             let runs = (0..5).map(|_| Ok(machine.run(&[job], 1.0)?[0])).collect::<io::Result<Vec<_>>>()?;
             let median = |of: fn(&Got) -> f64| {
                 let mut all: Vec<f64> = runs.iter().map(of).collect();
