@@ -99,11 +99,9 @@ impl Container {
         let of = devices.iter().find(|it| it["name"] == device);
         let mounts = of.and_then(|it| it["containerEdits"]["mounts"].as_array().cloned()).unwrap_or_default();
         let own = folder.path().display();
-        // What is made for the mounts is made in a layer of its own, not on this machine.
-        let mut script = format!(
-            "set -e; mkdir -p {own}/etc {own}/work; \
-             mount -t overlay overlay -o lowerdir=/etc,upperdir={own}/etc,workdir={own}/work /etc; "
-        );
+        // What is made for the mounts is made in a copy, not on this machine.
+        let mut script =
+            format!("set -e; [ -d {own}/etc ] || cp -a /etc {own}/etc; mount --bind {own}/etc /etc; ");
         for mount in &mounts {
             let (path, host) = (text(&mount["containerPath"]), text(&mount["hostPath"]));
             let mode = if mount["options"][0] == "ro" { "ro" } else { "rw" };
