@@ -30,6 +30,9 @@ pub const VERSION: u32 = 1;
 /// Size of the file at most. The largest that the plugin writes, with 16 cards and the longest names, has less than 5 KiB.
 pub const MAX_BYTES: u64 = 64 << 10;
 
+/// Memory of a card at most, in MiB: 16 TiB, far beyond any card that there is.
+pub const MAX_MEMORY_MIB: u64 = 16 << 20;
+
 /// A container's limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,7 +120,12 @@ impl Limits {
             let field = |name: &str| format!("cards[{place}].{name}");
             let core = (1..=CORE_PER_CARD).contains(&card.core_percent);
             allow(core, field("core_percent"), card.core_percent, format!("1 to {CORE_PER_CARD}"))?;
-            allow(card.memory_mib >= 1, field("memory_mib"), card.memory_mib, "at least 1")?;
+            let memory = (1..=MAX_MEMORY_MIB).contains(&card.memory_mib);
+            let allowed = format!("1 to {MAX_MEMORY_MIB}");
+            allow(memory, field("memory_mib"), card.memory_mib, allowed)?;
+            let context = card.context_mib <= MAX_MEMORY_MIB;
+            let allowed = format!("at most {MAX_MEMORY_MIB}");
+            allow(context, field("context_mib"), card.context_mib, allowed)?;
             let before = self.cards.iter().take(place);
             let first = before.into_iter().all(|other| other.uuid != card.uuid);
             allow(first, field("uuid"), &card.uuid, "each card once")?;
@@ -171,7 +179,21 @@ mod tests {
                 json!(101),
                 "cards[0].core_percent: 101 is not allowed; allowed: 1 to 100",
             ),
-            ("/cards/0/memory_mib", json!(0), "cards[0].memory_mib: 0 is not allowed; allowed: at least 1"),
+            (
+                "/cards/0/memory_mib",
+                json!(0),
+                "cards[0].memory_mib: 0 is not allowed; allowed: 1 to 16777216",
+            ),
+            (
+                "/cards/0/memory_mib",
+                json!(u64::MAX),
+                "cards[0].memory_mib: 18446744073709551615 is not allowed; allowed: 1 to 16777216",
+            ),
+            (
+                "/cards/1/context_mib",
+                json!(1_u64 << 40),
+                "cards[1].context_mib: 1099511627776 is not allowed; allowed: at most 16777216",
+            ),
             ("/cards/1/uuid", json!("GPU-0"), "cards[1].uuid: GPU-0 is not allowed; allowed: each card once"),
             ("/cards", json!([]), "cards: 0 cards is not allowed; allowed: 1 to 16"),
         ] {

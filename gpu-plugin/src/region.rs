@@ -5,7 +5,7 @@
 //!
 //! | offset | what |
 //! |---|---|
-//! | 0 | [`MAGIC`], or 0 before the first process |
+//! | 0 | [`MAGIC`], 0 before the first process, or [`DAMAGED`] |
 //! | 8 | whose turn it is to change several numbers: a thread's id, or 0 |
 //! | [`CARDS_AT`] | [`CARDS`] cards of [`CARD_BYTES`]: see the constants that begin with `CARD_` |
 //! | [`SLOTS_AT`] | [`SLOTS`] processes of [`SLOT_BYTES`]: see those that begin with `SLOT_` |
@@ -15,8 +15,11 @@ use crate::names::MAX_CARDS_PER_NODE;
 /// Size of the file in bytes: a little more than is used, so that a later version may add.
 pub const REGION_BYTES: usize = 192 << 10;
 
-/// "VCUDARG1": the form is this one.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"VCUDARG1");
+/// "VCUDARG2": the form is this one.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"VCUDARG2");
+
+/// "VCUDABAD": a process has found a number that none of them had written. It stays so until the container starts again.
+pub const DAMAGED: u64 = u64::from_le_bytes(*b"VCUDABAD");
 
 /// Cards that there is room for; a card's place is its place in the limits file.
 pub const CARDS: usize = MAX_CARDS_PER_NODE as usize;
@@ -60,7 +63,10 @@ pub const SLOT_NAMESPACE: usize = 16;
 /// In a process: where its stack starts, field 28 of `/proc/<pid>/stat`: another after `execve`.
 pub const SLOT_STACK: usize = 24;
 
-/// In a process: bytes charged on each card, spilled ones included.
+/// In a process: [`mix`] of the four numbers above and of where the process stands.
+pub const SLOT_CHECK: usize = 32;
+
+/// In a process: bytes charged on each card, spilled ones included, [`seal`]ed.
 pub const SLOT_USED: usize = 64;
 
 /// In a process: bytes of each card that lie in host memory.
@@ -69,6 +75,34 @@ pub const SLOT_SPILLED: usize = 64 + 8 * CARDS;
 const _: () = assert!(SLOTS_AT + SLOTS * SLOT_BYTES <= REGION_BYTES);
 const _: () = assert!(CARDS_AT + CARDS * CARD_BYTES <= SLOTS_AT);
 const _: () = assert!(SLOT_SPILLED + 8 * CARDS <= SLOT_BYTES);
+
+/// The part of a sealed number that says whether it is one.
+const SEAL: u64 = (1 << 20) - 1;
+
+/// Bytes, of which only whole MiB are ever charged, as they are written at an offset: the 20 bits below the MiB tell a number that
+/// was written there from any other. So it stays one word, which is written whole; zeros are no number.
+#[must_use]
+pub fn seal(bytes: u64, at: usize) -> u64 {
+    let bytes = bytes & !SEAL;
+    bytes | mix(&[bytes, at as u64]) & SEAL | 1
+}
+
+/// The bytes of a sealed number; `None` if nobody wrote it there.
+#[must_use]
+pub fn unseal(word: u64, at: usize) -> Option<u64> {
+    (seal(word, at) == word).then_some(word & !SEAL)
+}
+
+/// A number that depends on every bit of some (splitmix64: Steele, Lea, Flood 2014). Against damage, not against forgers.
+#[must_use]
+pub fn mix(words: &[u64]) -> u64 {
+    words.iter().fold(0x9e37_79b9_7f4a_7c15, |sum: u64, word| {
+        let sum = (sum ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let sum = (sum ^ (sum >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let sum = (sum ^ (sum >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        sum ^ (sum >> 31)
+    })
+}
 
 /// What a container uses of one card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,7 +119,7 @@ pub struct CardUse {
     pub refused: u64,
 }
 
-/// Reads the first `cards` cards of a region. `None` if it is not one; a region that no process has used yet is all zero.
+/// Reads the first `cards` cards of a region. `None` if it is not one, or damaged; a region that no process has used yet is all zero.
 /// Processes that died since the last one looked are still counted.
 #[must_use]
 pub fn read(region: &[u8], cards: usize) -> Option<Vec<CardUse>> {
@@ -104,7 +138,8 @@ pub fn read(region: &[u8], cards: usize) -> Option<Vec<CardUse>> {
         sum.refused = number(at + CARD_REFUSED)?;
         for slot in (0..SLOTS).map(|slot| SLOTS_AT + slot * SLOT_BYTES) {
             if number(slot + SLOT_PID)? != 0 {
-                sum.used = sum.used.saturating_add(number(slot + SLOT_USED + 8 * card)?);
+                let used = slot + SLOT_USED + 8 * card;
+                sum.used = sum.used.saturating_add(unseal(number(used)?, used)?);
                 sum.spilled = sum.spilled.saturating_add(number(slot + SLOT_SPILLED + 8 * card)?);
             }
         }
@@ -122,17 +157,33 @@ mod tests {
         assert_eq!(read(&region, 2), Some(vec![CardUse::default(); 2]));
         let mut put = |at: usize, value: u64| region[at..at + 8].copy_from_slice(&value.to_ne_bytes());
         put(0, MAGIC);
-        for (slot, pid, used) in [(0, 7, 10), (1, 0, 100), (255, 9, 5)] {
-            put(SLOTS_AT + slot * SLOT_BYTES + SLOT_PID, pid);
-            put(SLOTS_AT + slot * SLOT_BYTES + SLOT_USED + 8, used);
+        for (slot, pid, mib) in [(0, 7, 10), (1, 0, 100), (255, 9, 5)] {
+            let at = SLOTS_AT + slot * SLOT_BYTES;
+            put(at + SLOT_PID, pid);
+            for card in [0, 8] {
+                let used = at + SLOT_USED + card;
+                put(used, seal(if card == 8 { mib << 20 } else { 0 }, used));
+            }
         }
         put(CARDS_AT + CARD_BYTES + CARD_BUSY, 77);
         let all = read(&region, 2).unwrap();
         assert_eq!(all[0], CardUse::default());
-        assert_eq!((all[1].used, all[1].busy_ns), (15, 77), "a free slot does not count");
+        assert_eq!((all[1].used, all[1].busy_ns), (15 << 20, 77), "a free slot does not count");
         assert_eq!(read(&region[1..], 2), None);
         assert_eq!(read(&region, CARDS + 1), None);
         region[0] = b'X';
         assert_eq!(read(&region, 2), None);
+    }
+
+    #[test]
+    fn a_number_that_nobody_wrote_there_is_none() {
+        for mib in [0, 1, 300, 1 << 40] {
+            let word = seal(mib << 20, 4160);
+            assert_eq!((unseal(word, 4160), unseal(word, 4168)), (Some(mib << 20), None));
+            for bit in 0..64 {
+                assert_eq!(unseal(word ^ (1 << bit), 4160), None, "{mib} MiB, bit {bit}");
+            }
+        }
+        assert_eq!((unseal(0, 64), unseal(u64::MAX, 64)), (None, None));
     }
 }

@@ -1,6 +1,7 @@
 //! The limits of this container, read once, at the first call.
 
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::OnceLock;
 
 use ideal_gpu::limits::{FILE, Limits, MAX_BYTES};
@@ -19,7 +20,9 @@ pub(crate) fn get() -> Option<&'static Limits> {
 }
 
 fn read() -> Result<Limits, String> {
-    let file = std::fs::File::open(FILE).map_err(|error| error.to_string())?;
+    // Without waiting: what lies there may be a pipe into which nobody writes.
+    let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(FILE);
+    let file = file.map_err(|error| error.to_string())?;
     let mut text = Vec::new();
     // One byte more than is allowed tells a file that is too long.
     file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(|error| error.to_string())?;

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use crate::abi::{CUDA_ERROR_NOT_PERMITTED, CUDA_ERROR_OUT_OF_MEMORY, CUresult};
 use crate::cards::{self, Card};
-use crate::region::{self, Region, Slot};
+use crate::region::{self, Damage, Region, Slot};
 
 mod blocks;
 pub(crate) mod graphs;
@@ -30,26 +30,28 @@ pub(crate) fn reserve(card: &'static Card, bytes: u64) -> Result<Reservation, CU
     let slot = own(region)?;
     let _lock = region.lock();
     let room = || fits(region, slot, card, bytes);
-    if !(room() || region.clear_gone() && room()) {
-        card.region().refused.fetch_add(1, Ordering::Relaxed);
-        return Err(CUDA_ERROR_OUT_OF_MEMORY);
+    let fits = room().and_then(|fits| if fits { Ok(true) } else { Ok(region.clear_gone()? && room()?) });
+    match fits {
+        Ok(true) => Ok(Reservation { card, bytes }),
+        Ok(false) => {
+            card.region().refused.fetch_add(1, Ordering::Relaxed);
+            Err(CUDA_ERROR_OUT_OF_MEMORY)
+        }
+        Err(Damage) => Err(CUDA_ERROR_NOT_PERMITTED),
     }
-    Ok(Reservation { card, bytes })
 }
 
 /// Charges first and looks then: of two that do so at one time at least one sees both.
-fn fits(region: &'static Region, slot: Slot, card: &Card, bytes: u64) -> bool {
-    let used = slot.used(card.place);
-    let before = used.load(Ordering::SeqCst);
-    if before.checked_add(bytes).is_none_or(|sum| sum > card.limit_bytes) {
-        return false;
+fn fits(region: &'static Region, slot: Slot, card: &Card, bytes: u64) -> Result<bool, Damage> {
+    if slot.used(card.place)?.checked_add(bytes).is_none_or(|sum| sum > card.limit_bytes) {
+        return Ok(false);
     }
-    used.fetch_add(bytes, Ordering::SeqCst);
-    if region.used(card.place) <= card.limit_bytes {
-        return true;
+    slot.charge(card.place, bytes, 0)?;
+    let fits = region.used(card.place)? <= card.limit_bytes;
+    if !fits {
+        slot.charge(card.place, 0, bytes)?;
     }
-    used.fetch_sub(bytes, Ordering::SeqCst);
-    false
+    Ok(fits)
 }
 
 impl Reservation {
@@ -81,19 +83,20 @@ impl Drop for Reservation {
 /// Charges `more` and takes `less` back, in one step.
 pub(crate) fn charge(card: &Card, more: u64, less: u64) {
     let Some(slot) = cards::permitted().ok().and_then(|region| own(region).ok()) else { return };
-    // Wrapping: the difference as it is, down too.
-    slot.used(card.place).fetch_add(more.wrapping_sub(less), Ordering::SeqCst);
+    // Damage was said, and is found again by whoever allocates next.
+    let _said = slot.charge(card.place, more, less);
 }
 
 /// The same for what lies in host memory, which is charged as used as well.
 pub(crate) fn charge_spilled(card: &Card, more: u64, less: u64) {
     let Some(slot) = cards::permitted().ok().and_then(|region| own(region).ok()) else { return };
+    // Wrapping: the difference as it is, down too.
     slot.spilled(card.place).fetch_add(more.wrapping_sub(less), Ordering::SeqCst);
 }
 
 /// This process's slot. A child of `fork` that takes its own has nothing of what its parent had.
 fn own(region: &'static Region) -> Result<Slot, CUresult> {
-    let (slot, new) = region::own(region).ok_or(CUDA_ERROR_NOT_PERMITTED)?;
+    let (slot, new) = region::own(region).map_err(|_said| CUDA_ERROR_NOT_PERMITTED)?;
     if new {
         ledger::forget_all();
     }
@@ -103,8 +106,8 @@ fn own(region: &'static Region) -> Result<Slot, CUresult> {
 /// The limit of a card and what the container uses of it, in bytes.
 pub(crate) fn told_of(card: &Card) -> Result<(u64, u64), CUresult> {
     let region = cards::permitted()?;
-    region.clear_gone();
-    Ok((card.limit_bytes, region.used(card.place).min(card.limit_bytes)))
+    let used = region.clear_gone().and_then(|_| region.used(card.place));
+    Ok((card.limit_bytes, used.map_err(|Damage| CUDA_ERROR_NOT_PERMITTED)?.min(card.limit_bytes)))
 }
 
 /// The same by the card's UUID, as NVML writes it.

@@ -2,24 +2,32 @@
 //!
 //! Exact under SIGKILL at any instruction: what a process uses stands in its own slot and nowhere else, each number is written
 //! whole, and a slot whose process is gone counts until somebody clears it, never the other way round.
+//!
+//! The programs of the container may write into the file. What none of these functions has written is found (`audit`), and then
+//! nobody may use CUDA until the container starts again. Who forges numbers that are right is not found: such a program could as
+//! well change this library in its own memory.
 
 use std::os::fd::AsRawFd as _;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use ideal_gpu::region::{
-    CARD_BUSY, CARD_BYTES, CARD_REFUSED, CARD_TAT, CARD_THROTTLED, CARDS_AT, MAGIC, REGION_BYTES, SLOT_BYTES,
-    SLOT_NAMESPACE, SLOT_PID, SLOT_SPILLED, SLOT_STACK, SLOT_START, SLOT_USED, SLOTS, SLOTS_AT,
+    CARD_BUSY, CARD_BYTES, CARD_REFUSED, CARD_TAT, CARD_THROTTLED, CARDS_AT, DAMAGED, MAGIC, REGION_BYTES,
+    SLOT_BYTES, SLOTS, SLOTS_AT,
 };
 
 use crate::limits::say;
 
+mod audit;
 mod identity;
 mod lock;
 mod slot;
+mod witness;
 
+pub(crate) use audit::Damage;
 use lock::Lock;
-pub(crate) use slot::own;
+pub(crate) use slot::{Slot, own};
+use witness::Witness;
 
 /// The file in the container.
 const FILE: &str = "/etc/ideal-gpu/region";
@@ -30,6 +38,7 @@ const LOCK_AT: usize = 8;
 /// The mapped file.
 pub(crate) struct Region {
     base: *const u8,
+    witness: Witness,
 }
 
 // SAFETY: what is behind the pointer is only ever used as atomic numbers.
@@ -74,13 +83,10 @@ impl Region {
         if base == libc::MAP_FAILED {
             return Err(std::io::Error::last_os_error().to_string());
         }
-        let region = Self { base: base.cast::<u8>() };
-        match region.number(0).compare_exchange(0, MAGIC, Ordering::SeqCst, Ordering::SeqCst) {
-            Ok(_) | Err(MAGIC) => Ok(region),
-            Err(other) => Err(format!(
-                "begins with {other:#018x}, not {MAGIC:#018x}: it is damaged or of another version"
-            )),
-        }
+        let witness = Witness::new(file).map_err(|error| error.to_string())?;
+        let region = Self { base: base.cast::<u8>(), witness };
+        region.begin()?;
+        Ok(region)
     }
 
     fn number(&self, at: usize) -> &AtomicU64 {
@@ -112,14 +118,7 @@ impl Region {
     }
 
     fn slot(&'static self, slot: usize) -> Slot {
-        Slot { region: self, at: SLOTS_AT + slot * SLOT_BYTES }
-    }
-
-    /// Bytes of a card that all processes have been charged with.
-    pub(crate) fn used(&'static self, place: usize) -> u64 {
-        let slots = (0..SLOTS).map(|slot| self.slot(slot));
-        let taken = slots.filter(|slot| slot.pid().load(Ordering::SeqCst) != 0);
-        taken.fold(0, |sum: u64, slot| sum.saturating_add(slot.used(place).load(Ordering::SeqCst)))
+        Slot::new(self, SLOTS_AT + slot * SLOT_BYTES)
     }
 }
 
@@ -134,39 +133,4 @@ pub(crate) struct CardRegion {
     pub(crate) throttled_ns: &'static AtomicU64,
     /// Allocations refused because of the limit.
     pub(crate) refused: &'static AtomicU64,
-}
-
-/// What one process uses.
-#[derive(Clone, Copy)]
-pub(crate) struct Slot {
-    region: &'static Region,
-    at: usize,
-}
-
-impl Slot {
-    fn pid(&self) -> &'static AtomicU64 {
-        self.region.number(self.at + SLOT_PID)
-    }
-
-    fn start(&self) -> &'static AtomicU64 {
-        self.region.number(self.at + SLOT_START)
-    }
-
-    fn namespace(&self) -> &'static AtomicU64 {
-        self.region.number(self.at + SLOT_NAMESPACE)
-    }
-
-    fn stack(&self) -> &'static AtomicU64 {
-        self.region.number(self.at + SLOT_STACK)
-    }
-
-    /// Bytes charged on the card at a place.
-    pub(crate) fn used(&self, place: usize) -> &'static AtomicU64 {
-        self.region.number(self.at + SLOT_USED + 8 * place)
-    }
-
-    /// Bytes of them in host memory.
-    pub(crate) fn spilled(&self, place: usize) -> &'static AtomicU64 {
-        self.region.number(self.at + SLOT_SPILLED + 8 * place)
-    }
 }

@@ -114,9 +114,9 @@ pub(crate) fn destroyed(pool: Pool, taken: Option<Taken>, gone: bool) {
     }
 }
 
-/// What a pool has reserved, in bytes.
+/// What a pool has reserved, in bytes of whole blocks.
 fn reserved(pool: Pool) -> Option<u64> {
-    attribute(pool, RESERVED)
+    attribute(pool, RESERVED).and_then(whole_blocks)
 }
 
 fn attribute(pool: Pool, attribute: Unsigned) -> Option<u64> {

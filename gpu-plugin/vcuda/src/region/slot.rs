@@ -1,17 +1,31 @@
-//! The slot of this process: taken at its first allocation, cleared by others once it is gone.
+//! What one process uses: its slot, taken at its first allocation, cleared by others once it is gone.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use ideal_gpu::region::{
+    CARDS, SLOT_CHECK, SLOT_NAMESPACE, SLOT_PID, SLOT_SPILLED, SLOT_STACK, SLOT_START, SLOT_USED, mix, seal,
+    unseal,
+};
+
+use super::audit::Damage;
 use super::identity::Identity;
-use super::{Lock, Region, SLOTS, Slot};
+use super::{Lock, Region, SLOTS};
 use crate::limits::say;
 
-/// Place of this process's slot plus one, 0 in one that has none. It lies in a page that the kernel gives to a child all zero,
-/// so that a child of `fork` takes a slot of its own.
-fn place() -> &'static AtomicU32 {
+/// Which slot is this process's. It lies in a page that the kernel gives to a child all zero, so that a child of `fork` takes a slot
+/// of its own.
+#[derive(Default)]
+struct Place {
+    /// The slot's number plus one, 0 in a process that has none.
+    slot: AtomicU32,
+    /// [`SLOT_CHECK`] as this process wrote it.
+    check: AtomicU64,
+}
+
+fn place() -> &'static Place {
     static PAGE: OnceLock<usize> = OnceLock::new();
-    static FALLBACK: AtomicU32 = AtomicU32::new(0);
+    static FALLBACK: Place = Place { slot: AtomicU32::new(0), check: AtomicU64::new(0) };
     let make = || {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
@@ -24,74 +38,201 @@ fn place() -> &'static AtomicU32 {
         unsafe { libc::madvise(page, 4096, libc::MADV_WIPEONFORK) };
         page as usize
     };
-    let page = *PAGE.get_or_init(make) as *const AtomicU32;
-    // SAFETY: null, or a page of ours, aligned, that lives as long as the process and is used as this atomic only.
+    let page = *PAGE.get_or_init(make) as *const Place;
+    // SAFETY: null, or a page of ours, aligned, that lives as long as the process and is used as these atomics only.
     unsafe { page.as_ref() }.unwrap_or(&FALLBACK)
 }
 
-/// This process's slot; the flag says that it was taken just now. `None` if all are in use.
-pub(crate) fn own(region: &'static Region) -> Option<(Slot, bool)> {
-    match place().load(Ordering::Acquire) {
-        0 => take(region).map(|slot| (slot, true)),
-        place => Some((region.slot(place as usize - 1), false)),
+/// Why a process has no slot.
+pub(crate) enum NoSlot {
+    /// It was said on standard error.
+    Refused,
+    Damaged,
+}
+
+impl From<Damage> for NoSlot {
+    fn from(_: Damage) -> Self {
+        Self::Damaged
     }
 }
 
-fn take(region: &'static Region) -> Option<Slot> {
-    let _lock = Lock::new(region.lock_word());
-    let taken = place().load(Ordering::Acquire);
-    if taken != 0 {
-        return Some(region.slot(taken as usize - 1));
+/// This process's slot; the flag says that it was taken just now.
+pub(crate) fn own(region: &'static Region) -> Result<(Slot, bool), NoSlot> {
+    region.whole()?;
+    let number = match place().slot.load(Ordering::Acquire) {
+        0 => return take(region).map(|slot| (slot, true)),
+        number => number as usize - 1,
+    };
+    let slot = region.slot(number);
+    let check = place().check.load(Ordering::Acquire);
+    if slot.is_free() || slot.check().load(Ordering::SeqCst) != check || slot.expected() != check {
+        return Err(region.damaged("the slot of this process is another's").into());
     }
-    region.clear_gone();
+    Ok((slot, false))
+}
+
+fn take(region: &'static Region) -> Result<Slot, NoSlot> {
+    let _lock = Lock::new(region.lock_word());
+    let taken = place().slot.load(Ordering::Acquire);
+    if taken != 0 {
+        return Ok(region.slot(taken as usize - 1));
+    }
+    region.clear_gone()?;
     let Some(me) = Identity::own() else {
         say("/proc/self/stat cannot be read. CUDA is refused in this program");
-        return None;
+        return Err(NoSlot::Refused);
     };
-    for (place_plus_one, slot) in (1..).zip((0..SLOTS).map(|slot| region.slot(slot))) {
-        if slot.pid().load(Ordering::SeqCst) == 0 {
-            // The id last: until then nobody looks at the rest, and if this process is killed before, the slot is free.
-            slot.clear_numbers();
-            slot.start().store(me.start, Ordering::SeqCst);
-            slot.namespace().store(me.namespace, Ordering::SeqCst);
-            slot.stack().store(me.stack, Ordering::SeqCst);
-            if slot.pid().compare_exchange(0, me.pid, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-                place().store(place_plus_one, Ordering::Release);
-                return Some(slot);
-            }
+    for number in 0..SLOTS {
+        let slot = region.slot(number);
+        // Still held by a process that is just about to be gone: not this one.
+        if !slot.is_free() || region.witness.holder(&(number..number + 1)).is_some() {
+            continue;
+        }
+        // The id last: until then nobody looks at the rest, and if this process is killed before, the slot is free.
+        slot.clear_numbers();
+        slot.start().store(me.start, Ordering::SeqCst);
+        slot.namespace().store(me.namespace, Ordering::SeqCst);
+        slot.stack().store(me.stack, Ordering::SeqCst);
+        let check = slot.check_of(&me);
+        slot.check().store(check, Ordering::SeqCst);
+        if slot.pid().compare_exchange(0, me.pid, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            region.witness.hold(number);
+            place().check.store(check, Ordering::Release);
+            place().slot.store(number as u32 + 1, Ordering::Release);
+            return Ok(slot);
         }
     }
     say(&format!("{SLOTS} processes of this container use CUDA already. It is refused in this program"));
-    None
+    Err(NoSlot::Refused)
 }
 
 impl Region {
     /// Frees the slots of processes that are gone; whether there were any.
-    pub(crate) fn clear_gone(&'static self) -> bool {
+    pub(crate) fn clear_gone(&'static self) -> Result<bool, Damage> {
+        self.whole()?;
         let mut any = false;
-        for slot in (0..SLOTS).map(|slot| self.slot(slot)) {
-            let pid = slot.pid().load(Ordering::SeqCst);
-            if pid == 0 {
+        for number in 0..SLOTS {
+            let slot = self.slot(number);
+            let it = slot.identity();
+            if it.pid == 0 {
                 continue;
             }
-            let it = Identity {
-                pid,
-                start: slot.start().load(Ordering::SeqCst),
-                namespace: slot.namespace().load(Ordering::SeqCst),
-                stack: slot.stack().load(Ordering::SeqCst),
-            };
-            if it.gone() && slot.pid().compare_exchange(pid, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            // Whose slot is held lives, whatever can be seen of it.
+            let gone = || it.gone() && self.witness.holder(&(number..number + 1)).is_none();
+            if slot.is_sound(&it)?
+                && gone()
+                && slot.pid().compare_exchange(it.pid, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+            {
                 any = true;
             }
         }
-        any
+        Ok(any)
     }
 }
 
+/// What one process uses.
+#[derive(Clone, Copy)]
+pub(crate) struct Slot {
+    region: &'static Region,
+    at: usize,
+}
+
 impl Slot {
+    pub(super) fn new(region: &'static Region, at: usize) -> Self {
+        Self { region, at }
+    }
+
+    fn pid(&self) -> &'static AtomicU64 {
+        self.region.number(self.at + SLOT_PID)
+    }
+
+    fn start(&self) -> &'static AtomicU64 {
+        self.region.number(self.at + SLOT_START)
+    }
+
+    fn namespace(&self) -> &'static AtomicU64 {
+        self.region.number(self.at + SLOT_NAMESPACE)
+    }
+
+    fn stack(&self) -> &'static AtomicU64 {
+        self.region.number(self.at + SLOT_STACK)
+    }
+
+    fn check(&self) -> &'static AtomicU64 {
+        self.region.number(self.at + SLOT_CHECK)
+    }
+
+    pub(super) fn is_free(&self) -> bool {
+        self.pid().load(Ordering::SeqCst) == 0
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            pid: self.pid().load(Ordering::SeqCst),
+            start: self.start().load(Ordering::SeqCst),
+            namespace: self.namespace().load(Ordering::SeqCst),
+            stack: self.stack().load(Ordering::SeqCst),
+        }
+    }
+
+    fn check_of(&self, it: &Identity) -> u64 {
+        mix(&[self.at as u64, it.pid, it.start, it.namespace, it.stack])
+    }
+
+    fn expected(&self) -> u64 {
+        self.check_of(&self.identity())
+    }
+
+    /// Whether a slot that was read is still that process's, and whole; false if it has changed hands meanwhile.
+    fn is_sound(&self, it: &Identity) -> Result<bool, Damage> {
+        let check = self.check().load(Ordering::SeqCst);
+        match self.pid().load(Ordering::SeqCst) {
+            pid if pid != it.pid => Ok(false),
+            _ if check != self.check_of(it) => Err(self.region.damaged("a slot is no process's")),
+            _ => Ok(true),
+        }
+    }
+
+    /// Bytes that its process is charged with on a card; `None` of a slot that is free.
+    pub(super) fn stated(&self, place: usize) -> Result<Option<u64>, Damage> {
+        loop {
+            let it = self.identity();
+            if it.pid == 0 {
+                return Ok(None);
+            }
+            let used = self.used(place);
+            if self.is_sound(&it)? {
+                return used.map(Some);
+            }
+        }
+    }
+
+    /// Bytes charged on the card at a place.
+    pub(crate) fn used(&self, place: usize) -> Result<u64, Damage> {
+        let at = self.at + SLOT_USED + 8 * place;
+        unseal(self.region.number(at).load(Ordering::SeqCst), at)
+            .ok_or_else(|| self.region.damaged("bytes that nobody was charged with"))
+    }
+
+    /// Charges `more` and takes `less` back, in one step.
+    pub(crate) fn charge(&self, place: usize, more: u64, less: u64) -> Result<(), Damage> {
+        let at = self.at + SLOT_USED + 8 * place;
+        let next = |word| Some(seal(unseal(word, at)?.saturating_add(more).saturating_sub(less), at));
+        match self.region.number(at).fetch_update(Ordering::SeqCst, Ordering::SeqCst, next) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.region.damaged("bytes that nobody was charged with")),
+        }
+    }
+
+    /// Bytes of them in host memory.
+    pub(crate) fn spilled(&self, place: usize) -> &'static AtomicU64 {
+        self.region.number(self.at + SLOT_SPILLED + 8 * place)
+    }
+
     fn clear_numbers(&self) {
-        for card in 0..ideal_gpu::region::CARDS {
-            self.used(card).store(0, Ordering::SeqCst);
+        for card in 0..CARDS {
+            let used = self.at + SLOT_USED + 8 * card;
+            self.region.number(used).store(seal(0, used), Ordering::SeqCst);
             self.spilled(card).store(0, Ordering::SeqCst);
         }
     }

@@ -93,7 +93,11 @@ int main(void) {
         return 3;
     }
     must(cuDeviceGet(&device, 0), "cuDeviceGet");
-    must(cuDevicePrimaryCtxRetain(&context, device), "cuDevicePrimaryCtxRetain");
+    result = cuDevicePrimaryCtxRetain(&context, device);
+    if (result != CUDA_SUCCESS) {
+        printf("refused %d\n", result);
+        return 3;
+    }
     must(cuCtxSetCurrent(context), "cuCtxSetCurrent");
     must(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
     while (fgets(line, sizeof line, stdin)) {
@@ -107,9 +111,12 @@ int main(void) {
         } else if (sscanf(line, "most %d", &count) == 1) {
             most(count);
         } else if (!strncmp(line, "info", 4)) {
-            size_t left, total;
-            must(cuMemGetInfo(&left, &total), "cuMemGetInfo");
-            printf("info %zu %zu\n", left, total);
+            size_t left = 0, total = 0;
+            result = cuMemGetInfo(&left, &total);
+            if (result != CUDA_SUCCESS)
+                printf("info refused %d\n", result);
+            else
+                printf("info %zu %zu\n", left, total);
         } else if (!strncmp(line, "none", 4)) {
             for (int place = 0; place < PLACES; place++)
                 clear(place);

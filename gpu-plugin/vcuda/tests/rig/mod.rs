@@ -1,14 +1,32 @@
 //! Containers without Kubernetes: each a mount namespace in which the files of the isolation lie where a container has them, on
 //! one machine with the simulated driver. Needs root, as mounts do.
 
+use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use ideal_gpu::region::{CardUse, REGION_BYTES, read};
 use tempfile::TempDir;
+
+/// splitmix64 (Steele, Lea, Flood 2014): a seed that is printed replays.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
 
 /// UUID of a card by its number.
 pub(crate) fn uuid(number: u32) -> String {
@@ -35,8 +53,11 @@ impl Machine {
             format!("[[cards]]\nuuid = \"{}\"\nmodel = \"A\"\nmemory_mib = {memory_mib}\n", uuid(number))
         };
         let config: String = (0..cards).map(card).collect();
-        fs::write(machine.config(), format!("state = \"{}\"\n{config}", machine.path("state").display()))
-            .unwrap();
+        let config = format!("state = \"{}\"\n{config}", machine.path("state").display());
+        // Beside each library, where it looks: a program may have no environment at all.
+        for name in ["libcuda.so.1.toml", "libnvidia-ml.so.1.toml"] {
+            fs::write(driver.join(name), &config).unwrap();
+        }
         fs::create_dir(machine.path("turn")).unwrap();
         for number in 0..cards {
             fs::write(machine.path("turn").join(uuid(number)), "").unwrap();
@@ -48,25 +69,14 @@ impl Machine {
         self.folder.path().join(name)
     }
 
-    fn config(&self) -> PathBuf {
-        self.path("machine.toml")
-    }
-
     /// A container with limits as `limits.json` has them for one card: the first.
     pub(crate) fn container(&self, memory_mib: u64, core_percent: u32, more: &str) -> Container<'_> {
-        let card = format!(
-            "{{\"index\":0,\"uuid\":\"{}\",\"core_percent\":{core_percent},\"memory_mib\":{memory_mib},\"context_mib\":0}}",
-            uuid(0)
-        );
-        let limits = format!(
-            "{{\"version\":1,\"pod_uid\":\"u\",\"pod_namespace\":\"n\",\"pod_name\":\"p\",\"container\":\"c\",{more}\
-             \"cards\":[{card}]}}"
-        );
-        self.container_with(Some(limits.as_bytes()), &vec![0; REGION_BYTES])
+        let limits = limits(0, memory_mib, core_percent, more);
+        self.container_with(Some(limits.as_bytes()), Region::Bytes(&vec![0; REGION_BYTES]))
     }
 
-    /// A container with these very files.
-    pub(crate) fn container_with(&self, limits: Option<&[u8]>, region: &[u8]) -> Container<'_> {
+    /// A container with these very files, mounted as the plugin has them mounted.
+    pub(crate) fn container_with(&self, limits: Option<&[u8]>, region: Region<'_>) -> Container<'_> {
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
         let files = folder.path().join("etc/ideal-gpu");
         for made in [files.join("turn"), folder.path().join("work")] {
@@ -75,15 +85,29 @@ impl Machine {
         if let Some(limits) = limits {
             fs::write(files.join("limits.json"), limits).unwrap();
         }
-        fs::write(files.join("region"), region).unwrap();
+        let at = files.join("region");
+        match region {
+            Region::Bytes(bytes) => fs::write(&at, bytes).unwrap(),
+            Region::ReadOnly => fs::write(&at, vec![0; REGION_BYTES]).unwrap(),
+            Region::Folder => fs::create_dir(&at).unwrap(),
+            Region::Missing => {}
+        }
+        if at.is_file() {
+            fs::set_permissions(&at, fs::Permissions::from_mode(0o666)).unwrap();
+        }
         fs::copy(built("vcuda", "libvcuda.so"), files.join("libvcuda.so")).unwrap();
         fs::write(folder.path().join("etc/ld.so.preload"), "/etc/ideal-gpu/libvcuda.so\n").unwrap();
-        // The namespace lives as long as the first program in it.
-        let script = "mount -t overlay overlay -o \"lowerdir=/etc,upperdir=$1/etc,workdir=$1/work\" /etc && \
-                      mount --bind \"$2\" /etc/ideal-gpu/turn && echo ready && exec cat";
+        std::os::unix::fs::symlink(self.path("driver"), folder.path().join("etc/driver")).unwrap();
+        let holder = self.hold(&folder, matches!(region, Region::ReadOnly));
+        Container { machine: self, folder, holder }
+    }
+
+    /// The namespace lives as long as the first program in it.
+    fn hold(&self, folder: &TempDir, read_only: bool) -> Child {
         let mut holder = Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"])
+            .args(["--mount", "--propagation", "private", "sh", "-ec", MOUNTS, "sh"])
             .args([folder.path(), &self.path("turn")])
+            .arg(if read_only { "ro" } else { "rw" })
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -91,13 +115,20 @@ impl Machine {
         let mut line = String::new();
         BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n", "no namespace");
-        Container { machine: self, folder, holder }
+        holder
     }
 
     /// The most bytes of a card that were ever held at one time, as its driver knows.
     pub(crate) fn most(&self, number: u32) -> u64 {
-        let bytes = fs::read(self.path("state").join(format!("{}.used", uuid(number)))).unwrap();
-        u64::from_ne_bytes(bytes[8..16].try_into().unwrap())
+        // No program has ever come so far where there is no file.
+        let bytes = fs::read(self.path("state").join(format!("{}.used", uuid(number)))).unwrap_or_default();
+        bytes.get(8..16).map_or(0, |bytes| u64::from_ne_bytes(bytes.try_into().unwrap()))
+    }
+
+    /// Bytes of a card that programs which live hold.
+    pub(crate) fn held(&self, number: u32) -> u64 {
+        let alive = |pid: u64| Path::new(&format!("/proc/{pid}")).exists();
+        self.real(number).iter().filter(|record| alive(record.pid)).map(|record| record.bytes).sum()
     }
 
     /// Bytes of a card that its driver really has given away, by process.
@@ -113,6 +144,43 @@ impl Machine {
         let records = records.get(..1023).unwrap_or(records);
         records.iter().map(|bytes| record(bytes)).filter(|record| record.pid != 0).collect()
     }
+}
+
+/// Each file is a mount of its own, and all but the region are read-only.
+const MOUNTS: &str = r#"
+mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/etc,workdir=$1/work" /etc
+mount --bind "$2" /etc/ideal-gpu/turn
+mount -o remount,bind,ro /etc/ideal-gpu/turn
+for file in ideal-gpu/limits.json ideal-gpu/libvcuda.so ld.so.preload; do
+  if [ -f "$1/etc/$file" ]; then
+    mount --bind "$1/etc/$file" "/etc/$file"
+    mount -o remount,bind,ro "/etc/$file"
+  fi
+done
+if [ -f "$1/etc/ideal-gpu/region" ]; then
+  mount --bind "$1/etc/ideal-gpu/region" /etc/ideal-gpu/region
+  mount -o "remount,bind,$3" /etc/ideal-gpu/region
+fi
+echo ready
+exec cat
+"#;
+
+/// What lies in a container where the region should.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Region<'a> {
+    Bytes(&'a [u8]),
+    ReadOnly,
+    Folder,
+    Missing,
+}
+
+/// Limits for one card.
+pub(crate) fn limits(card: u32, memory_mib: u64, core_percent: u32, more: &str) -> String {
+    format!(
+        "{{\"version\":1,\"pod_uid\":\"u\",\"pod_namespace\":\"n\",\"pod_name\":\"p\",\"container\":\"c\",{more}\
+         \"cards\":[{{\"index\":0,\"uuid\":\"{}\",\"core_percent\":{core_percent},\"memory_mib\":{memory_mib},\"context_mib\":0}}]}}",
+        uuid(card)
+    )
 }
 
 /// What one process has of a card, as the simulated driver knows it.
@@ -137,23 +205,28 @@ impl Container<'_> {
         let mut command = Command::new("nsenter");
         command.args(["--mount", "--target", &self.holder.id().to_string(), "--"]);
         command.arg(program);
-        command
-            .env("LD_LIBRARY_PATH", self.machine.path("driver"))
-            .env("FAKE_NVML_CONFIG", self.machine.config());
+        command.env("LD_LIBRARY_PATH", "/etc/driver");
         command
     }
 
     /// A program that is told what to do line by line.
     pub(crate) fn start(&self, program: &Path) -> Program {
         let mut command = self.command(program);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        Program { child, input, output: BufReader::new(output) }
+        let errors = child.stderr.take().unwrap();
+        Program { child, input, output: BufReader::new(output), errors }
     }
 
     /// What is accounted for the card at a place.
     pub(crate) fn accounted(&self, place: usize) -> CardUse {
-        read(&fs::read(self.folder.path().join("etc/ideal-gpu/region")).unwrap(), place + 1).unwrap()[place]
+        read(&fs::read(self.region()).unwrap(), place + 1).unwrap()[place]
+    }
+
+    /// The region as the host has it.
+    pub(crate) fn region(&self) -> PathBuf {
+        self.folder.path().join("etc/ideal-gpu/region")
     }
 }
 
@@ -169,6 +242,7 @@ pub(crate) struct Program {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
+    errors: ChildStderr,
 }
 
 impl Program {
@@ -179,13 +253,22 @@ impl Program {
     }
 
     pub(crate) fn say(&mut self, line: &str) {
-        writeln!(self.input, "{line}").unwrap();
+        // One that was refused has ended already: its last words are the answer.
+        let _ = writeln!(self.input, "{line}");
     }
 
     pub(crate) fn answer(&mut self) -> String {
         let mut answer = String::new();
         self.output.read_line(&mut answer).unwrap();
         answer.trim_end().to_owned()
+    }
+
+    /// Lets it end; what it said on standard error, and whether it ended of itself.
+    pub(crate) fn end(mut self) -> (String, bool) {
+        drop(self.input);
+        let mut said = String::new();
+        self.errors.read_to_string(&mut said).unwrap();
+        (said, self.child.wait().unwrap().code().is_some())
     }
 
     /// SIGKILL, at whatever it is doing.
@@ -201,6 +284,9 @@ pub(crate) fn program(name: &str) -> PathBuf {
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let out = folder.path().join(name);
+    // Two tests that want it at one time must not both see half of it.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     if !out.exists() {
         let libraries = folder.path().join("lib");
         fs::create_dir_all(&libraries).unwrap();
@@ -222,8 +308,14 @@ pub(crate) fn program(name: &str) -> PathBuf {
     out
 }
 
-/// Builds a library and tells where it is.
-fn built(package: &str, file: &str) -> PathBuf {
+/// Builds a library, once, and tells where it is.
+fn built(package: &'static str, file: &str) -> PathBuf {
+    static BUILT: LazyLock<Mutex<HashMap<&str, PathBuf>>> = LazyLock::new(Mutex::default);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.entry(package).or_insert_with(|| build(package, file)).clone()
+}
+
+fn build(package: &str, file: &str) -> PathBuf {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
     cargo.args(["build", "--quiet", "--message-format=json", "-p", package]);
     let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();

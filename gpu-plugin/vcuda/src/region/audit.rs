@@ -1,0 +1,89 @@
+//! Whether the region is as these functions leave it, at every instruction at which a process may be killed.
+
+use std::sync::Once;
+use std::sync::atomic::Ordering;
+
+use super::{DAMAGED, FILE, MAGIC, REGION_BYTES, Region, SLOTS};
+use crate::limits::say;
+
+/// A number is not what anybody wrote. It was said on standard error.
+#[derive(Debug)]
+pub(crate) struct Damage;
+
+impl Region {
+    /// Takes a region that is whole, or one that nobody has used yet.
+    pub(super) fn begin(&self) -> Result<(), String> {
+        let first = self.number(0);
+        // All zero is a new one, unless somebody uses it: then it was wiped.
+        let wiped = || self.witness.holder(&(0..SLOTS)).is_some() && first.load(Ordering::SeqCst) == 0;
+        if first.load(Ordering::SeqCst) == 0 && wiped() {
+            first.store(DAMAGED, Ordering::SeqCst);
+        }
+        match first.compare_exchange(0, MAGIC, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) | Err(MAGIC) => Ok(()),
+            Err(DAMAGED) => Err("was found damaged".to_owned()),
+            Err(other) => Err(format!(
+                "begins with {other:#018x}, not {MAGIC:#018x}: it is damaged or of another version"
+            )),
+        }
+    }
+
+    /// Before anything else in it is looked at: behind the end of a file that was made shorter there is nothing to look at.
+    pub(super) fn whole(&self) -> Result<(), Damage> {
+        match self.witness.size() {
+            Some(size) if size != REGION_BYTES as u64 => Err(Self::say_once("it has another size")),
+            _ => match self.number(0).load(Ordering::SeqCst) {
+                MAGIC => Ok(()),
+                _ => Err(self.damaged("its first number is wrong")),
+            },
+        }
+    }
+
+    /// Nobody may use CUDA from now on: what is used of the cards is not known any more.
+    pub(super) fn damaged(&self, what: &str) -> Damage {
+        self.number(0).store(DAMAGED, Ordering::SeqCst);
+        Self::say_once(what)
+    }
+
+    fn say_once(what: &str) -> Damage {
+        static SAID: Once = Once::new();
+        SAID.call_once(|| {
+            say(&format!(
+                "{FILE}: damaged: {what}. CUDA's memory is refused until the container starts again"
+            ));
+        });
+        Damage
+    }
+
+    /// Bytes of a card that all processes have been charged with.
+    pub(crate) fn used(&'static self, place: usize) -> Result<u64, Damage> {
+        self.whole()?;
+        let (mut sum, mut free_from) = (0_u64, 0);
+        for number in 0..SLOTS {
+            let Some(used) = self.slot(number).stated(place)? else { continue };
+            self.are_free(free_from, number)?;
+            free_from = number + 1;
+            sum = sum.saturating_add(used);
+        }
+        self.are_free(free_from, SLOTS)?;
+        Ok(sum)
+    }
+
+    /// A slot that is free is no living process's: each takes its slot first and holds it then, and lets it go before anybody
+    /// clears it.
+    fn are_free(&'static self, from: usize, end: usize) -> Result<(), Damage> {
+        if from == end {
+            return Ok(());
+        }
+        // Twice by the same process with the slot free in between: it was not taken just now.
+        let Some(holder) = self.witness.holder(&(from..end)) else { return Ok(()) };
+        let free = self.slot(holder.0).is_free();
+        if free
+            && self.witness.holder(&(holder.0..holder.0 + 1)) == Some(holder)
+            && self.slot(holder.0).is_free()
+        {
+            return Err(self.damaged("a process that lives has no slot"));
+        }
+        Ok(())
+    }
+}
