@@ -1,9 +1,11 @@
 /* A program that computes: `compute MODE KERNEL_NS SECONDS [KERNELS]`. With a number of kernels it ends after them, else after the
- * time. It prints what share of the card it got, from the end of its first kernel to the end of its last, how long it took in all
- * and the longest time between two of its launches. UNITS_PER_US: what the kernel counts in a microsecond, as `compute calibrate`
- * has measured it with the card to itself; without it the kernel counts nanoseconds, as that of the simulated driver does.
- * Modes `call`, `launch`, `alloc` and `start` print instead what that takes, in ns.
+ * time. It prints what share of the card it got, from the end of its first kernel to the end of its last, when it began and ended,
+ * and the longest that a launch was kept waiting. TRUTH: the file in which the simulated driver counts the card's time; without it
+ * the share is what the program's kernels take. UNITS_PER_US: what the kernel counts in a microsecond, as `compute calibrate` has
+ * measured it with the card to itself; without it the kernel counts nanoseconds, as that of the simulated driver does. GO: it says
+ * when it is ready and begins when it is told to. Mode `cost` prints instead what calls take, in ns; `init` only has a context.
  */
+#define _GNU_SOURCE
 #include <cuda.h>
 #include <spawn.h>
 #include <stdint.h>
@@ -12,6 +14,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 /* In a header for programs that are compiled for streams of their own threads only. */
 CUresult cuLaunchKernel_ptsz(CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, CUstream, void **, void **);
@@ -52,27 +55,53 @@ static CUresult kernel(uint64_t count, CUstream stream) {
 
 static int compare(const void *a, const void *b) { return *(uint32_t *)a < *(uint32_t *)b ? -1 : 1; }
 
-static void one(const char *mode, CUstream stream) {
-    CUdeviceptr address;
-    size_t left, total;
+static void spawned(const char *program, const char *argument) {
     pid_t child;
-    if (!strcmp(mode, "launch")) check(kernel(0, stream), "launch");
-    else if (!strcmp(mode, "call")) check(cuMemGetInfo(&left, &total), "call");
-    else if (!strcmp(mode, "alloc")) check(cuMemAlloc(&address, 4 << 20) || cuMemFree(address), "alloc");
-    else check(posix_spawn(&child, "/bin/true", 0, 0, (char *[]){"true", 0}, 0) || waitpid(child, 0, 0) < 0, "start");
+    int status;
+    check(posix_spawn(&child, program, 0, 0, (char *[]){(char *)program, (char *)argument, 0}, environ), "spawn");
+    check(waitpid(child, &status, 0) < 0 || status, "start");
 }
 
-static void cost(const char *mode, CUstream stream, long count) {
-    uint32_t *took = malloc(count * sizeof *took);
-    for (long i = 0; i < count; i++) {
-        /* A full queue would be what is measured. */
-        if (i % 100 == 0) check(cuStreamSynchronize(stream), "sync");
-        uint64_t start = now();
-        one(mode, stream);
-        took[i] = now() - start;
+static void one(int what, CUstream stream) {
+    CUdeviceptr address;
+    size_t left, total;
+    switch (what) {
+    case 0: check(cuDeviceTotalMem(&total, 0), "total"); break;
+    case 1: check(cuStreamQuery(stream), "query"); break;
+    case 2: check(cuMemGetInfo(&left, &total), "info"); break;
+    case 3: check(kernel(0, stream), "launch"); break;
+    case 4: check(cuMemAlloc(&address, 1 << 10) || cuMemFree(address), "small"); break;
+    case 5: check(cuMemAlloc(&address, 4 << 20) || cuMemFree(address), "alloc"); break;
+    case 6: spawned("/bin/true", 0); break;
+    case 7: spawned("/proc/self/exe", "init"); break;
     }
-    qsort(took, count, sizeof *took, compare);
-    printf("p50 %u p99 %u\n", took[count / 2], took[count * 99 / 100]);
+}
+
+/* The median of batches, as reading the clock costs as much as some of the calls; and the 99th percentile of single calls. */
+static void cost(CUstream stream) {
+    static const struct { const char *name; long batch, count; } calls[] = {
+        {"total", 20, 2000}, {"query", 20, 2000}, {"info", 20, 500}, {"launch", 20, 2000},
+        {"small", 5, 500}, {"alloc", 5, 500}, {"true", 1, 200}, {"cuda", 1, 20}};
+    static uint32_t took[40000], batches[2000];
+    for (int what = 0; what < 8; what++) {
+        long batch = calls[what].batch, count = calls[what].count;
+        for (long i = 0; i < count; i++) {
+            /* A full queue would be what is measured. */
+            check(cuStreamSynchronize(stream), "sync");
+            uint64_t start = now();
+            for (long j = 0; j < batch; j++) one(what, stream);
+            batches[i] = (now() - start) / batch;
+            check(cuStreamSynchronize(stream), "sync");
+            for (long j = 0; j < batch; j++) {
+                start = now();
+                one(what, stream);
+                took[i * batch + j] = now() - start;
+            }
+        }
+        qsort(batches, count, sizeof *batches, compare);
+        qsort(took, count * batch, sizeof *took, compare);
+        printf("%s %u %s_p99 %u\n", calls[what].name, batches[count / 2], calls[what].name, took[count * batch * 99 / 100]);
+    }
     exit(0);
 }
 
@@ -93,6 +122,24 @@ static void calibrate(CUstream stream) {
     exit(0);
 }
 
+/* ns of the card that this process had, as the simulated driver counts it: fake-driver's cuda.rs. */
+static uint64_t busy(void) {
+    uint64_t record[4] = {0};
+    FILE *file = fopen(getenv("TRUTH"), "r");
+    check(!file || fseek(file, 4096, SEEK_SET), "truth");
+    while (record[0] != (uint64_t)getpid()) check(fread(record, sizeof record, 1, file) != 1, "truth");
+    fclose(file);
+    return record[3];
+}
+
+/* The longest that a launch has taken. */
+static uint64_t held;
+
+static void launched(CUresult result, uint64_t since) {
+    check(result, "launch");
+    if (now() - since > held) held = now() - since;
+}
+
 static void graph(uint64_t count, CUstream stream) {
     /* Captured anew each time, ten kernels: nothing of it may be held up or charged before it is launched. */
     CUgraph captured;
@@ -101,20 +148,39 @@ static void graph(uint64_t count, CUstream stream) {
     for (int i = 0; i < 10; i++) check(kernel(count / 10, stream), "captured");
     check(cuStreamEndCapture(stream, &captured), "end");
     check(cuGraphInstantiateWithFlags(&made, captured, 0), "instantiate");
-    check(cuGraphLaunch(made, stream), "graph");
+    uint64_t since = now();
+    launched(cuGraphLaunch(made, stream), since);
     check(cuGraphExecDestroy(made), "destroy");
     check(cuGraphDestroy(captured), "destroy");
 }
 
-static void step(const char *mode, uint64_t count, CUstream *stream, CUevent event) {
+/* Launches, and waits as the mode says; how many kernels. */
+static uint64_t step(const char *mode, uint64_t count, CUstream *stream, CUevent event) {
     void *parameters[] = {&count};
+    uint64_t since = now(), kernels = 1;
     if (!strcmp(mode, "graph")) graph(count, *stream);
-    else if (!strcmp(mode, "thread")) check(cuLaunchKernel_ptsz(spin, 1, 1, 1, 1, 1, 1, 0, 0, parameters, 0), "launch");
-    else check(kernel(count, *stream), "launch");
-    if (!strcmp(mode, "sync")) check(cuStreamSynchronize(*stream), "sync");
+    else if (!strcmp(mode, "thread")) launched(cuLaunchKernel_ptsz(spin, 1, 1, 1, 1, 1, 1, 0, 0, parameters, 0), since);
+    else launched(kernel(count, *stream), since);
+    if (!strcmp(mode, "burst")) for (; kernels < 2000; kernels++) since = now(), launched(kernel(count, *stream), since);
+    if (!strcmp(mode, "sync") || !strcmp(mode, "burst")) check(cuStreamSynchronize(*stream), "sync");
     if (!strcmp(mode, "query")) while (cuStreamQuery(*stream)) continue;
     if (!strcmp(mode, "event")) check(cuEventRecord(event, *stream) || cuEventSynchronize(event), "event");
     if (!strcmp(mode, "destroy")) check(cuStreamDestroy(*stream) || cuStreamCreate(stream, CU_STREAM_NON_BLOCKING), "destroy");
+    return kernels;
+}
+
+/* Kernels until there were so many, or the time is over; prints what came of it. */
+static void compute(const char *mode, uint64_t length, uint64_t time, uint64_t kernels, CUstream stream, CUevent event) {
+    uint64_t count = length * units / 1000, begin = now(), done = step(mode, count, &stream, event), first = done;
+    check(cuCtxSynchronize(), "first");
+    uint64_t start = now(), before = getenv("TRUTH") ? busy() : 0;
+    while (done < kernels && now() < begin + time) done += step(mode, count, &stream, event);
+    /* One that has its share and does not use it. */
+    if (!strcmp(mode, "leave")) for (uint64_t last = now(); now() < last + 2000000000ull;) continue;
+    check(cuCtxSynchronize(), "last");
+    uint64_t end = now(), worked = getenv("TRUTH") ? busy() - before : (done - first) * length;
+    printf("share %.2f kernels %llu begin_ms %.1f end_ms %.1f held_ms %.1f\n", worked * 100. / (end - start), (unsigned long long)done,
+           begin / 1e6, end / 1e6, held / 1e6);
 }
 
 int main(int arguments, char **argument) {
@@ -130,28 +196,18 @@ int main(int arguments, char **argument) {
     check(cuInit(0), "init");
     check(cuDeviceGet(&device, 0), "device");
     check(cuDevicePrimaryCtxRetain(&context, device) || cuCtxSetCurrent(context), "context");
+    if (!strcmp(mode, "init")) return 0;
     check(cuModuleLoadData(&module, PTX), "module");
     check(cuModuleGetFunction(&spin, module, "spin"), "function");
     check(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), "stream");
     check(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "event");
     if (!strcmp(mode, "calibrate")) calibrate(stream);
-    if (!strcmp(mode, "call") || !strcmp(mode, "launch") || !strcmp(mode, "alloc")) cost(mode, stream, 100000);
-    if (!strcmp(mode, "start")) cost(mode, stream, 300);
-    if (!strcmp(mode, "default")) stream = 0;
-    uint64_t count = length * units / 1000, begin = now(), done = 1, worst = 0;
-    step(mode, count, &stream, event);
-    check(cuCtxSynchronize(), "first");
-    uint64_t first = now(), before = first;
-    for (; done < kernels && now() < begin + time; done++) {
-        step(mode, count, &stream, event);
-        if (now() - before > worst) worst = now() - before;
-        before = now();
+    if (!strcmp(mode, "cost")) cost(stream);
+    if (getenv("GO")) {
+        puts("ready");
+        fflush(stdout);
+        check(getchar() < 0, "go");
     }
-    /* One that has its share and does not use it. */
-    if (!strcmp(mode, "leave")) while (now() < before + 2000000000ull) continue;
-    check(cuCtxSynchronize(), "last");
-    uint64_t end = now();
-    printf("share %.2f kernels %llu took_ms %.1f worst_ms %.1f\n", end > first ? (done - 1) * length * 100. / (end - first) : 0.,
-           (unsigned long long)done, (end - begin) / 1e6, worst / 1e6);
+    compute(mode, length, time, kernels, strcmp(mode, "default") ? stream : 0, event);
     return 0;
 }

@@ -14,21 +14,23 @@ use clap::Parser;
 
 /// Measures libvcuda.
 #[derive(Parser)]
-struct Args {
+pub(crate) struct Args {
     /// Folder with `libvcuda.so`, the program `compute` and, for a simulated card, `driver/`
     parts: PathBuf,
     /// Of the library's sources
     #[arg(long)]
-    commit: String,
+    pub(crate) commit: String,
     /// Seconds for each measurement of a share
     #[arg(long, default_value_t = 4.0)]
-    seconds: f64,
+    pub(crate) seconds: f64,
+    /// Longest kernel of the first table in ms: at 10 % one of 500 takes half a minute
+    #[arg(long, default_value_t = 500)]
+    pub(crate) longest: u64,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let measured = machine::Machine::new(&args.parts)
-        .and_then(|machine| tables::all(&machine, &args.commit, args.seconds));
+    let measured = machine::Machine::new(&args.parts).and_then(|machine| tables::all(&machine, &args));
     match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::Args;
 use crate::machine::{Got, Job, Machine};
 
 const MS: u64 = 1_000_000;
@@ -9,11 +10,13 @@ const MS: u64 = 1_000_000;
 /// Points of the card by which shares may miss on average; issue 6.
 const GOAL_POINTS: f64 = 3.0;
 
-pub(crate) fn all(machine: &Machine, commit: &str, seconds: f64) -> io::Result<()> {
+pub(crate) fn all(machine: &Machine, args: &Args) -> io::Result<()> {
+    let Args { commit, seconds, longest, .. } = args;
+    let seconds = *seconds;
     let cores = std::thread::available_parallelism()?;
     let load = std::fs::read_to_string("/proc/loadavg")?;
     println!("{}; commit {commit}; {cores} cores; load before: {load}", machine.name);
-    alone(machine, seconds)?;
+    alone(machine, seconds, longest * MS)?;
     together(machine, seconds)?;
     conserving(machine, seconds)?;
     fixed_work(machine, seconds)?;
@@ -30,19 +33,29 @@ fn job(percent: u32, mode: &'static str, kernel_ns: u64) -> Job {
     Job { percent, mode, kernel_ns, kernels: None, conserving: false }
 }
 
-fn alone(machine: &Machine, seconds: f64) -> io::Result<()> {
-    println!("one container: share got, in percent of the card (by kernel length, ms)\n");
+fn alone(machine: &Machine, seconds: f64, longest: u64) -> io::Result<()> {
+    println!(
+        "one container: in percent of what the same program does of it without limits (by kernel length, ms)"
+    );
+    println!("the first line of each mode: what it does then, in percent of the card\n");
     println!("asked  mode        0.01      0.1        1       10      100      500");
     let (mut error, mut count) = (0.0, 0.0);
-    for percent in [10, 25, 50, 75] {
-        for mode in ["async", "sync", "graph"] {
+    for mode in ["async", "sync", "graph"] {
+        let lengths = [MS / 100, MS / 10, MS, 10 * MS, 100 * MS, 500 * MS];
+        let lengths = lengths.into_iter().filter(|length| *length <= longest);
+        // A program that launches short kernels one by one leaves gaps, whoever holds it to what.
+        let whole = lengths.clone().map(|kernel_ns| whole(machine, job(0, mode, kernel_ns), seconds));
+        let whole = whole.collect::<io::Result<Vec<f64>>>()?;
+        println!(" none  {mode:5}{}", whole.iter().map(|share| format!("{share:9.2}")).collect::<String>());
+        for percent in [10, 25, 50, 75] {
             let mut row = format!("{percent:5}  {mode:5}");
-            for kernel_ns in [MS / 100, MS / 10, MS, 10 * MS, 100 * MS, 500 * MS] {
+            for (kernel_ns, whole) in lengths.clone().zip(&whole) {
                 let job = job(percent, mode, kernel_ns);
-                let got = machine.run(&[job], long_enough(seconds, percent, kernel_ns))?[0];
-                error += (got.share - f64::from(percent)).abs();
+                let got = machine.run(&[job], long_enough(seconds, percent, kernel_ns))?[0].share;
+                let got = 100.0 * got / whole;
+                error += (got - f64::from(percent)).abs();
                 count += 1.0;
-                row += &format!("{:9.2}", got.share);
+                row += &format!("{got:9.2}");
             }
             println!("{row}");
         }
@@ -51,8 +64,14 @@ fn alone(machine: &Machine, seconds: f64) -> io::Result<()> {
     Ok(())
 }
 
+/// What a program does of the card without limits, in percent.
+fn whole(machine: &Machine, job: Job, seconds: f64) -> io::Result<f64> {
+    let bare = Job { percent: 0, ..job };
+    Ok(machine.run(&[bare], long_enough(seconds, 100, job.kernel_ns))?[0].share)
+}
+
 fn together(machine: &Machine, seconds: f64) -> io::Result<()> {
-    println!("several containers at once, each kernel length and share its own\n");
+    println!("several containers at once, each kernel length and share its own; in percent as above\n");
     let cases: [&[Job]; 5] = [
         &[job(25, "sync", MS), job(75, "async", MS)],
         &[job(50, "sync", MS / 100), job(50, "async", 10 * MS)],
@@ -68,7 +87,10 @@ fn together(machine: &Machine, seconds: f64) -> io::Result<()> {
     ];
     let (mut error, mut count) = (0.0, 0.0);
     for jobs in cases {
-        let got = machine.run(jobs, 2.0 * seconds)?;
+        let mut got = machine.run(jobs, 2.0 * seconds)?;
+        for (job, got) in jobs.iter().zip(&mut got) {
+            got.share *= 100.0 / whole(machine, *job, seconds / 2.0)?;
+        }
         for (job, got) in jobs.iter().zip(&got) {
             let (percent, kernel) = (job.percent, job.kernel_ns as f64 / MS as f64);
             error += (got.share - f64::from(percent)).abs();
