@@ -13,13 +13,16 @@
 //! it, the clock tick that it started at, bytes, and ns of device time.
 
 mod abi;
+mod arrays;
 mod capture;
 mod card;
 mod context;
 mod copy;
 mod fill;
 mod graph;
+mod green;
 mod host;
+mod ipc;
 mod kernel;
 mod launch;
 mod locate;

@@ -137,7 +137,7 @@ extern "C" fn cuCtxDestroy_v2(context: usize) -> c_uint {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn cuDevicePrimaryCtxRetain(context: *mut usize, number: c_int) -> c_uint {
+pub(super) extern "C" fn cuDevicePrimaryCtxRetain(context: *mut usize, number: c_int) -> c_uint {
     call(|| {
         let (at, _) = device(number)?;
         let mut process = process();
@@ -151,7 +151,7 @@ extern "C" fn cuDevicePrimaryCtxRetain(context: *mut usize, number: c_int) -> c_
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn cuDevicePrimaryCtxRelease_v2(number: c_int) -> c_uint {
+pub(super) extern "C" fn cuDevicePrimaryCtxRelease_v2(number: c_int) -> c_uint {
     call(|| {
         let (at, _) = device(number)?;
         let mut process = process();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{c_int, c_uint, c_void};
 
-use super::abi::{Done, Fault, call, get, put};
+use super::abi::{Done, Fault, call, put};
 use super::process::{Device, Process, current, devices, process};
 
 /// Bytes of a block.
@@ -106,6 +106,15 @@ impl Arena {
         self.taken.contains_key(&at) || self.managed.contains_key(&at)
     }
 
+    /// Where what an address lies in begins, and its bytes.
+    pub(crate) fn range(&self, at: u64) -> Option<(u64, u64)> {
+        let inside = |all: &BTreeMap<u64, (usize, u64, u64)>| {
+            let (start, (_, bytes, _)) = all.range(..=at).next_back()?;
+            (at - start < *bytes).then_some((*start, *bytes))
+        };
+        inside(&self.taken).or_else(|| inside(&self.managed))
+    }
+
     /// Everything that was made in a context.
     pub(crate) fn of_context(&self, context: usize) -> Vec<u64> {
         let all = self.taken.iter().chain(&self.managed);
@@ -144,7 +153,7 @@ pub(crate) fn free_anywhere(process: &mut Process, at: u64) -> Done {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn cuMemAlloc_v2(place: *mut u64, bytes: usize) -> c_uint {
+pub(super) extern "C" fn cuMemAlloc_v2(place: *mut u64, bytes: usize) -> c_uint {
     call(|| {
         let mut process = process();
         let (at, device) = current(&process)?;
@@ -172,7 +181,7 @@ extern "C" fn cuMemAllocPitch_v2(
     }
 }
 
-/// Managed memory takes of the card what it has, and is never refused: the rest of it stays in the machine's.
+/// Managed memory is never refused: what the card has no room for lies in the machine's, here each allocation as a whole.
 #[unsafe(no_mangle)]
 extern "C" fn cuMemAllocManaged(place: *mut u64, bytes: usize, _flags: c_uint) -> c_uint {
     call(|| {
@@ -191,7 +200,7 @@ extern "C" fn cuMemAllocManaged(place: *mut u64, bytes: usize, _flags: c_uint) -
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn cuMemFree_v2(at: u64) -> c_uint {
+pub(super) extern "C" fn cuMemFree_v2(at: u64) -> c_uint {
     call(|| {
         current(&process())?;
         super::stream::wait_all();
@@ -213,43 +222,11 @@ extern "C" fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) -> c_uint {
 extern "C" fn cuMemGetAddressRange_v2(base: *mut u64, bytes: *mut usize, at: u64) -> c_uint {
     call(|| {
         let process = process();
-        let inside = |arena: &Arena| {
-            let (start, (_, bytes, _)) = arena.taken.range(..=at).next_back()?;
-            (at - start < *bytes).then_some((*start, *bytes as usize))
-        };
-        let (start, length) = process.arenas.values().find_map(inside).ok_or(Fault::NOT_FOUND)?;
+        let (start, length) =
+            process.arenas.values().find_map(|arena| arena.range(at)).ok_or(Fault::NOT_FOUND)?;
         if !base.is_null() {
             put(base, start)?;
         }
-        if bytes.is_null() { Ok(()) } else { put(bytes, length) }
+        if bytes.is_null() { Ok(()) } else { put(bytes, length as usize) }
     })
-}
-
-/// `CUDA_ARRAY3D_DESCRIPTOR_v2`, and as far as it goes `CUDA_ARRAY_DESCRIPTOR_v2`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Flat {
-    width: usize,
-    height: usize,
-    format: c_uint,
-    channels: c_uint,
-}
-
-/// An array is memory in whole blocks, four bytes a channel at most.
-#[unsafe(no_mangle)]
-extern "C" fn cuArrayCreate_v2(array: *mut u64, descriptor: *const Flat) -> c_uint {
-    call(|| {
-        let it = get(descriptor)?;
-        let channel = if [1, 8].contains(&it.format) { 1 } else { 4 };
-        let bytes = it.width.max(1) * it.height.max(1) * it.channels as usize * channel;
-        match cuMemAlloc_v2(array, bytes.next_multiple_of(BLOCK as usize)) {
-            0 => Ok(()),
-            error => Err(Fault(error)),
-        }
-    })
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn cuArrayDestroy(array: u64) -> c_uint {
-    cuMemFree_v2(array)
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::abi::Fault;
@@ -100,8 +101,18 @@ pub(crate) fn wait_until(moment: u64) {
     }
 }
 
+/// Set in a child of `fork`: the driver works for no child of a process that has begun to use it.
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn forked() {
+    FORKED.store(true, Ordering::Relaxed);
+}
+
 /// `cuInit`: opens the cards that are visible.
 pub(crate) fn init() -> Result<(), Fault> {
+    if FORKED.load(Ordering::Relaxed) {
+        return Err(Fault::NOT_INITIALIZED);
+    }
     match DEVICES.get_or_init(|| open().unwrap_or_default()).len() {
         0 => Err(Fault::NO_DEVICE),
         _ => Ok(()),
@@ -109,6 +120,15 @@ pub(crate) fn init() -> Result<(), Fault> {
 }
 
 fn open() -> Result<Vec<Arc<Device>>, Fault> {
+    unsafe extern "C" {
+        fn pthread_atfork(
+            prepare: Option<extern "C" fn()>,
+            parent: Option<extern "C" fn()>,
+            child: Option<extern "C" fn()>,
+        ) -> i32;
+    }
+    // SAFETY: the function is this library's, which is never unloaded.
+    unsafe { pthread_atfork(None, None, Some(forked)) };
     let mut file = File::find();
     let state = file.state().ok_or(Fault::NO_DEVICE)?;
     let config = file.read().filter(|config| config.driver != "not_loaded").ok_or(Fault::NO_DEVICE)?;
@@ -141,7 +161,8 @@ fn uuid(text: &str) -> [u8; 16] {
 
 /// The devices, once `cuInit` was called.
 pub(crate) fn devices() -> Result<&'static [Arc<Device>], Fault> {
-    DEVICES.get().filter(|devices| !devices.is_empty()).map(Vec::as_slice).ok_or(Fault::NOT_INITIALIZED)
+    let usable = |devices: &&Vec<Arc<Device>>| !devices.is_empty() && !FORKED.load(Ordering::Relaxed);
+    DEVICES.get().filter(usable).map(Vec::as_slice).ok_or(Fault::NOT_INITIALIZED)
 }
 
 /// A device by its number.

@@ -15,7 +15,7 @@ impl Region {
     pub(super) fn begin(&self) -> Result<(), String> {
         let first = self.number(0);
         // All zero is a new one, unless somebody uses it: then it was wiped.
-        let wiped = || self.witness.holder(&(0..SLOTS)).is_some() && first.load(Ordering::SeqCst) == 0;
+        let wiped = || self.witness.held(&(0..SLOTS)).is_some() && first.load(Ordering::SeqCst) == 0;
         if first.load(Ordering::SeqCst) == 0 && wiped() {
             first.store(DAMAGED, Ordering::SeqCst);
         }
@@ -75,13 +75,10 @@ impl Region {
         if from == end {
             return Ok(());
         }
-        // Twice by the same process with the slot free in between: it was not taken just now.
-        let Some(holder) = self.witness.holder(&(from..end)) else { return Ok(()) };
-        let free = self.slot(holder.0).is_free();
-        if free
-            && self.witness.holder(&(holder.0..holder.0 + 1)) == Some(holder)
-            && self.slot(holder.0).is_free()
-        {
+        // Held before and behind: it was not taken or cleared just now.
+        let Some(held) = self.witness.held(&(from..end)) else { return Ok(()) };
+        let free = || self.slot(held).is_free() && self.witness.is_held(held);
+        if free() && free() && self.slot(held).is_free() {
             return Err(self.damaged("a process that lives has no slot"));
         }
         Ok(())

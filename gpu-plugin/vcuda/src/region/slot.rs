@@ -1,7 +1,7 @@
 //! What one process uses: its slot, taken at its first allocation, cleared by others once it is gone.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use ideal_gpu::region::{
     CARDS, SLOT_CHECK, SLOT_NAMESPACE, SLOT_PID, SLOT_SPILLED, SLOT_STACK, SLOT_START, SLOT_USED, mix, seal,
@@ -15,17 +15,19 @@ use crate::limits::say;
 
 /// Which slot is this process's. It lies in a page that the kernel gives to a child all zero, so that a child of `fork` takes a slot
 /// of its own.
-#[derive(Default)]
-struct Place {
+pub(super) struct Place {
     /// The slot's number plus one, 0 in a process that has none.
     slot: AtomicU32,
+    /// The descriptor of the region plus one, 0 in a process that has none of its own.
+    pub(super) descriptor: AtomicI32,
     /// [`SLOT_CHECK`] as this process wrote it.
     check: AtomicU64,
 }
 
-fn place() -> &'static Place {
+pub(super) fn place() -> &'static Place {
     static PAGE: OnceLock<usize> = OnceLock::new();
-    static FALLBACK: Place = Place { slot: AtomicU32::new(0), check: AtomicU64::new(0) };
+    static FALLBACK: Place =
+        Place { slot: AtomicU32::new(0), descriptor: AtomicI32::new(0), check: AtomicU64::new(0) };
     let make = || {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
@@ -85,7 +87,7 @@ fn take(region: &'static Region) -> Result<Slot, NoSlot> {
     for number in 0..SLOTS {
         let slot = region.slot(number);
         // Still held by a process that is just about to be gone: not this one.
-        if !slot.is_free() || region.witness.holder(&(number..number + 1)).is_some() {
+        if !slot.is_free() || region.witness.is_held(number) {
             continue;
         }
         // The id last: until then nobody looks at the rest, and if this process is killed before, the slot is free.
@@ -117,10 +119,11 @@ impl Region {
             if it.pid == 0 {
                 continue;
             }
-            // Whose slot is held lives, whatever can be seen of it.
-            let gone = || it.gone() && self.witness.holder(&(number..number + 1)).is_none();
+            // Whose slot is held has its memory still, whatever can be seen of it. That is asked first: who reads of a process in
+            // /proc keeps its mappings.
             if slot.is_sound(&it)?
-                && gone()
+                && !self.witness.is_held(number)
+                && it.gone()
                 && slot.pid().compare_exchange(it.pid, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok()
             {
                 any = true;
