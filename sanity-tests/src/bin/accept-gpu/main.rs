@@ -152,7 +152,7 @@ async fn accept(flags: &Flags) -> Result<Report, Failed> {
         let card = cards.iter().find(|card| slot.ends_with(&card.uuid)).map(|card| card.uuid.clone());
         let program = held::Program { card: card.unwrap_or_default(), ..program };
         held::held(&mut report, &program, &cdi, &slot, context)?;
-        held::pytorch(&mut report, &cdi, &slot)?;
+        held::frameworks(&mut report, &cdi, &slot)?;
     }
 
     let cpu = scene.plugin.cpu_seconds().map_err(|e| Failed::Io("stat", e))?;
