@@ -1,8 +1,10 @@
 //! A machine with a card, and programs that compute on it: one that is simulated, or this one.
 
-use std::io;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use ideal_gpu::region::REGION_BYTES;
 use tempfile::TempDir;
@@ -22,10 +24,12 @@ pub(crate) struct Machine {
     pub(crate) name: String,
     /// What the kernel of `compute` counts in a microsecond.
     units: u64,
+    /// What programs get without limits, by their mode and the length of their kernels.
+    wholes: RefCell<HashMap<(&'static str, u64), f64>>,
 }
 
 /// A container of a measurement.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Job {
     /// Of the card; 0 is a program without the library.
     pub(crate) percent: u32,
@@ -38,16 +42,56 @@ pub(crate) struct Job {
     pub(crate) conserving: bool,
 }
 
-/// What a program has measured.
-#[derive(Debug, Clone, Copy, Default)]
+/// What a program has measured of its share.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Got {
     /// Of the card, in percent.
     pub(crate) share: f64,
-    pub(crate) took_ms: f64,
-    /// The longest time between two of its launches.
-    pub(crate) worst_ms: f64,
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
+    /// On the clock that all programs have.
+    pub(crate) begin_ms: f64,
+    pub(crate) end_ms: f64,
+    /// The longest that one of its launches has taken.
+    pub(crate) held_ms: f64,
+}
+
+/// Names and numbers in turn, as a program prints them.
+pub(crate) struct Said(String);
+
+impl Said {
+    pub(crate) fn number(&self, name: &str) -> io::Result<f64> {
+        let mut words = self.0.split_whitespace();
+        let number = words.find(|word| *word == name).and_then(|_| words.next()?.parse().ok());
+        number.ok_or_else(|| io::Error::other(format!("compute says no {name}: {}", self.0)))
+    }
+}
+
+/// A program that is ready to begin.
+struct Ready {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Ready {
+    fn wait(mut child: Child) -> io::Result<Self> {
+        let output = child.stdout.take().ok_or_else(|| io::Error::other("compute has no output"))?;
+        let (mut output, mut line) = (BufReader::new(output), String::new());
+        output.read_line(&mut line)?;
+        if line != "ready\n" {
+            return Err(io::Error::other(format!("compute: {line}{}", child.wait()?)));
+        }
+        Ok(Self { child, output })
+    }
+
+    fn go(&mut self) -> io::Result<()> {
+        self.child.stdin.as_mut().map_or(Ok(()), |input| input.write_all(b"\n"))
+    }
+
+    fn end(mut self) -> io::Result<Said> {
+        let mut said = String::new();
+        self.output.read_to_string(&mut said)?;
+        said += &self.child.wait()?.to_string();
+        Ok(Said(said))
+    }
 }
 
 impl Machine {
@@ -62,7 +106,7 @@ impl Machine {
         let turns = folder.path().join("turns");
         std::fs::create_dir(&turns)?;
         std::fs::write(turns.join(&card), "")?;
-        let mut machine = Self { parts, folder, card, name, units: 1000 };
+        let mut machine = Self { parts, folder, card, name, units: 1000, wholes: RefCell::default() };
         if !simulated {
             machine.units = machine.calibrate()?;
         }
@@ -81,25 +125,60 @@ impl Machine {
         self.folder.path().join(name)
     }
 
-    /// Runs containers beside each other.
+    /// What a program gets of the card without limits and without others, in percent. Measured once.
+    pub(crate) fn whole(&self, job: Job, seconds: f64) -> io::Result<f64> {
+        let key = (job.mode, job.kernel_ns);
+        if let Some(known) = self.wholes.borrow().get(&key) {
+            return Ok(*known);
+        }
+        let share = self.run(&[Job { percent: 0, ..job }], seconds)?[0].share;
+        self.wholes.borrow_mut().insert(key, share);
+        Ok(share)
+    }
+
+    /// Runs containers beside each other, which all begin when the last of them is ready.
     pub(crate) fn run(&self, jobs: &[Job], seconds: f64) -> io::Result<Vec<Got>> {
-        // A simulated card that has done nothing yet.
+        let state = self.reset()?;
+        let start = |(place, job): (usize, &Job)| {
+            let mut command = self.command(&format!("c{place}"), *job, &state);
+            command.args([job.mode, &job.kernel_ns.to_string(), &seconds.to_string()]);
+            command.args(job.kernels.map(|kernels| kernels.to_string())).env("GO", "1");
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
+        };
+        let children = jobs.iter().enumerate().map(start).collect::<io::Result<Vec<_>>>()?;
+        let mut ready = children.into_iter().map(Ready::wait).collect::<io::Result<Vec<_>>>()?;
+        ready.iter_mut().try_for_each(Ready::go)?;
+        ready.into_iter().map(|ready| got(&ready.end()?)).collect()
+    }
+
+    /// What calls cost one program.
+    pub(crate) fn cost(&self, job: Job) -> io::Result<Said> {
+        let state = self.reset()?;
+        let output = self.command("c0", job, &state).arg(job.mode).output()?;
+        Ok(Said(format!("{}{}", String::from_utf8_lossy(&output.stdout), output.status)))
+    }
+
+    /// A simulated card that has done nothing yet.
+    fn reset(&self) -> io::Result<TempDir> {
         let state = tempfile::tempdir_in(self.folder.path())?;
         let card = format!(
             "state = \"{}\"\n[[cards]]\nuuid = \"{SIMULATED}\"\nmodel = \"A\"\nmemory_mib = 24000\n",
             state.path().display()
         );
         std::fs::write(self.path("cards.toml"), card)?;
-        let start = |(place, job): (usize, &Job)| self.start(&format!("c{place}"), *job, seconds);
-        let children = jobs.iter().enumerate().map(start).collect::<io::Result<Vec<_>>>()?;
-        children.into_iter().map(|child| parse(&child.wait_with_output()?.stdout)).collect()
+        Ok(state)
     }
 
-    fn start(&self, name: &str, job: Job, seconds: f64) -> io::Result<Child> {
+    fn command(&self, name: &str, job: Job, state: &TempDir) -> Command {
         let mut command = if job.percent == 0 { self.bare() } else { self.contained(name, job) };
-        command.args([job.mode, &job.kernel_ns.to_string(), &seconds.to_string()]);
-        command.args(job.kernels.map(|kernels| kernels.to_string()));
-        command.stdout(Stdio::piped()).spawn()
+        if self.simulated() {
+            command.env("TRUTH", state.path().join(format!("{SIMULATED}.used")));
+        }
+        command
+    }
+
+    fn simulated(&self) -> bool {
+        self.parts.join("driver").exists()
     }
 
     fn bare(&self) -> Command {
@@ -126,7 +205,7 @@ impl Machine {
 
     fn environment(&self, command: &mut Command) {
         command.env("UNITS_PER_US", self.units.to_string());
-        if self.parts.join("driver").exists() {
+        if self.simulated() {
             command.env("LD_LIBRARY_PATH", self.parts.join("driver"));
             command.env("FAKE_NVML_CONFIG", self.path("cards.toml"));
         }
@@ -141,23 +220,11 @@ fn asked(property: &str) -> io::Result<String> {
     if said.is_empty() { Err(io::Error::other("nvidia-smi tells of no card")) } else { Ok(said) }
 }
 
-/// The program prints names and numbers in turn.
-fn parse(said: &[u8]) -> io::Result<Got> {
-    let said = String::from_utf8_lossy(said);
-    let words: Vec<&str> = said.split_whitespace().collect();
-    let number = |name: &str| {
-        let at = words.iter().position(|word| *word == name)?;
-        words.get(at + 1)?.parse().ok()
-    };
-    if number("took_ms").or_else(|| number("p50")).is_none() {
-        return Err(io::Error::other(format!("compute: {said}")));
-    }
-    let number = |name| number(name).unwrap_or_default();
+fn got(said: &Said) -> io::Result<Got> {
     Ok(Got {
-        share: number("share"),
-        took_ms: number("took_ms"),
-        worst_ms: number("worst_ms"),
-        p50: number("p50"),
-        p99: number("p99"),
+        share: said.number("share")?,
+        begin_ms: said.number("begin_ms")?,
+        end_ms: said.number("end_ms")?,
+        held_ms: said.number("held_ms")?,
     })
 }

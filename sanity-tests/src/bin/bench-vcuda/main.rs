@@ -4,13 +4,19 @@
 // Its output is what it is for.
 #![allow(clippy::print_stdout)]
 
+mod cost;
 mod machine;
-mod tables;
+mod report;
+mod shares;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+use machine::Machine;
+use report::Report;
 
 /// Measures libvcuda.
 #[derive(Parser)]
@@ -19,23 +25,37 @@ pub(crate) struct Args {
     parts: PathBuf,
     /// Of the library's sources
     #[arg(long)]
-    pub(crate) commit: String,
-    /// Seconds for each measurement of a share
-    #[arg(long, default_value_t = 4.0)]
+    commit: String,
+    /// Seconds for each measurement of a share, at least; one of long kernels takes six of them at their share
+    #[arg(long, default_value_t = 3.0)]
     pub(crate) seconds: f64,
-    /// Longest kernel of the first table in ms: at 10 % one of 500 takes half a minute
+    /// Longest kernel of the tables in ms: at 10 % one of 500 takes half a minute
     #[arg(long, default_value_t = 500)]
     pub(crate) longest: u64,
+    /// File that gets what is printed as well
+    #[arg(long)]
+    out: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let measured = machine::Machine::new(&args.parts).and_then(|machine| tables::all(&machine, &args));
-    match measured {
+    match measure(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("FAILED: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn measure(args: &Args) -> io::Result<()> {
+    let machine = Machine::new(&args.parts)?;
+    let mut report = Report::new(args.out.as_deref())?;
+    report.say(&format!("card: {}", machine.name))?;
+    report.say(&format!("machine: {}", report::processor()?))?;
+    report.say(&format!("library: release build of commit {}", args.commit))?;
+    report.say(&format!("load before: {}\n", report::load()?))?;
+    shares::all(&machine, &mut report, args)?;
+    cost::all(&machine, &mut report)?;
+    report.close()?;
+    report.say(&format!("\nload after: {}", report::load()?))
 }
