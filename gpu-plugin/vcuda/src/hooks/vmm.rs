@@ -9,7 +9,7 @@ use crate::abi::{
 use crate::cards;
 use crate::hook::hooks;
 use crate::limits;
-use crate::memory::physical::{self, Handle};
+use crate::memory::physical::{self, Handle, Origin};
 use crate::memory::{reserve, whole_blocks};
 
 /// `CUmemAllocationProp`, as far as it is read; what follows is passed on as it is.
@@ -54,15 +54,17 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
         let mut store = physical::lock();
         // SAFETY: the caller's own arguments.
         let mut result = unsafe { real(handle, bytes, properties, flags) };
+        let mut origin = Origin::Card;
         if result == CUDA_ERROR_OUT_OF_MEMORY && limits::get().is_some_and(|limits| limits.virtual_memory) {
             // SAFETY: not null, since it was read above.
             let elsewhere = CUmemAllocationProp { location_type: ON_HOST_NUMA, location_id: 0, ..unsafe { properties.read() } };
             // SAFETY: the caller's own arguments, but for the place.
             result = unsafe { real(handle, bytes, &raw const elsewhere, flags) };
+            origin = Origin::Spilled;
         }
         if result == CUDA_SUCCESS {
             // SAFETY: the driver has succeeded, so it has written the handle there.
-            store.add(unsafe { handle.read() }, card, reserved, false);
+            store.add(unsafe { handle.read() }, card, reserved, origin);
         }
         result
     }
@@ -124,7 +126,7 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
         let result = unsafe { real(handle, from, kind) };
         if result == CUDA_SUCCESS {
             // SAFETY: the driver has succeeded, so it has written the handle there.
-            store.add(unsafe { handle.read() }, card, reserved, true);
+            store.add(unsafe { handle.read() }, card, reserved, Origin::Imported);
         }
         result
     }

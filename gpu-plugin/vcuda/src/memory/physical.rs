@@ -4,18 +4,28 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use super::{Reservation, charge};
+use super::{Reservation, charge, charge_spilled};
 use crate::cards::Card;
 
 /// `CUmemGenericAllocationHandle`
 pub(crate) type Handle = u64;
+
+/// Where it is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Card,
+    /// Of the host, since the card was full.
+    Spilled,
+    /// Another process's.
+    Imported,
+}
 
 #[derive(Debug)]
 struct Physical {
     card: &'static Card,
     /// Charged for it. Of memory that was imported this grows with what is mapped of it: nobody tells its size before.
     bytes: u64,
-    imported: bool,
+    origin: Origin,
     handles: u32,
     mappings: u32,
 }
@@ -39,18 +49,21 @@ pub(crate) fn lock() -> MutexGuard<'static, Store> {
 
 impl Store {
     /// Memory that was made, or imported with nothing charged yet.
-    pub(crate) fn add(&mut self, handle: Handle, card: &'static Card, reserved: Reservation, imported: bool) {
+    pub(crate) fn add(&mut self, handle: Handle, card: &'static Card, reserved: Reservation, origin: Origin) {
         self.last += 1;
         let bytes = reserved.bytes();
+        if origin == Origin::Spilled {
+            charge_spilled(card, bytes, 0);
+        }
         reserved.commit(bytes);
         self.handles.insert(handle, self.last);
-        self.physical.insert(self.last, Physical { card, bytes, imported, handles: 1, mappings: 0 });
+        self.physical.insert(self.last, Physical { card, bytes, origin, handles: 1, mappings: 0 });
     }
 
     /// What must be charged before so much of it may be mapped: nothing, but for memory that was imported.
     pub(crate) fn owed(&self, handle: Handle, bytes: u64) -> Option<(&'static Card, u64)> {
         let it = self.physical.get(self.handles.get(&handle)?)?;
-        it.imported.then(|| (it.card, bytes.saturating_sub(it.bytes)))
+        (it.origin == Origin::Imported).then(|| (it.card, bytes.saturating_sub(it.bytes)))
     }
 
     pub(crate) fn mapped(&mut self, handle: Handle, address: u64, bytes: u64, owed: Option<Reservation>) {
@@ -99,6 +112,9 @@ impl Store {
         let Some(it) = self.physical.get_mut(&id) else { return };
         change(it);
         if it.handles == 0 && it.mappings == 0 {
+            if it.origin == Origin::Spilled {
+                charge_spilled(it.card, 0, it.bytes);
+            }
             charge(it.card, 0, it.bytes);
             self.physical.remove(&id);
         }

@@ -211,12 +211,7 @@ impl Container<'_> {
 
     /// A program that is told what to do line by line.
     pub(crate) fn start(&self, program: &Path) -> Program {
-        let mut command = self.command(program);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let errors = child.stderr.take().unwrap();
-        Program { child, input, output: BufReader::new(output), errors }
+        Program::start(self.command(program))
     }
 
     /// What is accounted for the card at a place.
@@ -246,6 +241,14 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let errors = child.stderr.take().unwrap();
+        Self { child, input, output: BufReader::new(output), errors }
+    }
+
     /// Says a line and gives the answer.
     pub(crate) fn ask(&mut self, line: &str) -> String {
         self.say(line);
