@@ -274,6 +274,12 @@ impl Program {
         (said, self.child.wait().unwrap().code().is_some())
     }
 
+    /// A signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
     /// SIGKILL, at whatever it is doing.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -281,31 +287,45 @@ impl Program {
     }
 }
 
-/// A C program of `programs/`, compiled once against NVIDIA's own header.
+/// A C program of `programs/` that is linked with the driver.
 pub(crate) fn program(name: &str) -> PathBuf {
+    let libraries = folder().join("lib");
+    fs::create_dir_all(&libraries).unwrap();
+    let driver = libraries.join("libcuda.so.1");
+    static ONE: Mutex<()> = Mutex::new(());
+    let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !driver.exists() {
+        fs::copy(built("fake-driver", "libfake_driver.so"), driver).unwrap();
+    }
+    drop(one);
+    // By name and not by path: the container's is another copy, and found there without an environment too.
+    let found = format!("-L{}", libraries.display());
+    compile(name, name, &[&found, "-l:libcuda.so.1", "-ldl", "-lpthread", "-Wl,-rpath,/etc/driver"])
+}
+
+fn folder() -> &'static Path {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
+    FOLDER.get_or_init(|| tempfile::tempdir().unwrap()).path()
+}
+
+/// Compiles a C program of `programs/`, once, against NVIDIA's own header.
+pub(crate) fn compile(source: &str, out: &str, options: &[&str]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let out = folder.path().join(name);
+    let out = folder().join(out);
     // Two tests that want it at one time must not both see half of it.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     if !out.exists() {
-        let libraries = folder.path().join("lib");
-        fs::create_dir_all(&libraries).unwrap();
-        fs::copy(built("fake-driver", "libfake_driver.so"), libraries.join("libcuda.so.1")).unwrap();
         let status = Command::new("gcc")
             .args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"])
             .arg(&out)
-            .arg(root.join("tests/programs").join(format!("{name}.c")))
+            .arg(root.join("tests/programs").join(format!("{source}.c")))
             .arg(format!("-I{}", root.join("../../.cache/cuda/include").display()))
-            // By name and not by path: the container's is another copy.
-            .arg(format!("-L{}", libraries.display()))
-            .args(["-l:libcuda.so.1", "-ldl", "-lpthread"])
+            .args(options)
             .status();
         assert!(
             status.unwrap().success(),
-            "{name}.c does not compile; hack/cuda-headers installs the header"
+            "{source}.c does not compile; hack/cuda-headers installs the header"
         );
     }
     out
