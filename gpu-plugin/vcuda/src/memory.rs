@@ -18,9 +18,9 @@ pub(crate) mod pools;
 pub(crate) use blocks::whole_blocks;
 
 /// Bytes that are charged to this process and not yet used. Given back when dropped.
-#[derive(Debug)]
 pub(crate) struct Reservation {
     card: &'static Card,
+    slot: Slot,
     bytes: u64,
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn reserve(card: &'static Card, bytes: u64) -> Result<Reservation, CU
     let room = || fits(region, slot, card, bytes);
     let fits = room().and_then(|fits| if fits { Ok(true) } else { Ok(region.clear_gone()? && room()?) });
     match fits {
-        Ok(true) => Ok(Reservation { card, bytes }),
+        Ok(true) => Ok(Reservation { card, slot, bytes }),
         Ok(false) => {
             card.region().refused.fetch_add(1, Ordering::Relaxed);
             Err(CUDA_ERROR_OUT_OF_MEMORY)
@@ -57,26 +57,29 @@ fn fits(region: &'static Region, slot: Slot, card: &Card, bytes: u64) -> Result<
 impl Reservation {
     /// What it cost in the end. More than was reserved only where the driver has taken more than anyone could foresee.
     pub(crate) fn commit(self, bytes: u64) {
-        charge(self.card, bytes, self.bytes);
+        self.settle(bytes, self.bytes);
         std::mem::forget(self);
     }
-}
 
-impl Reservation {
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// The same where something else that was charged before is replaced by it.
     pub(crate) fn commit_and(self, bytes: u64, before: u64) {
-        charge(self.card, bytes, self.bytes.saturating_add(before));
+        self.settle(bytes, self.bytes.saturating_add(before));
         std::mem::forget(self);
+    }
+
+    fn settle(&self, more: u64, less: u64) {
+        // Damage was said, and is found again by whoever allocates next.
+        let _said = self.slot.charge(self.card.place, more, less);
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        charge(self.card, 0, self.bytes);
+        self.settle(0, self.bytes);
     }
 }
 

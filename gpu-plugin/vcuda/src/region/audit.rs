@@ -32,10 +32,14 @@ impl Region {
     pub(super) fn whole(&self) -> Result<(), Damage> {
         match self.witness.size() {
             Some(size) if size != REGION_BYTES as u64 => Err(Self::say_once("it has another size")),
-            _ => match self.number(0).load(Ordering::SeqCst) {
-                MAGIC => Ok(()),
-                _ => Err(self.damaged("its first number is wrong")),
-            },
+            _ => self.unspoiled(),
+        }
+    }
+
+    fn unspoiled(&self) -> Result<(), Damage> {
+        match self.number(0).load(Ordering::SeqCst) {
+            MAGIC => Ok(()),
+            _ => Err(self.damaged("its first number is wrong")),
         }
     }
 
@@ -55,9 +59,9 @@ impl Region {
         Damage
     }
 
-    /// Bytes of a card that all processes have been charged with.
+    /// Bytes of a card that all processes have been charged with. That the region has its size was looked at just before.
     pub(crate) fn used(&'static self, place: usize) -> Result<u64, Damage> {
-        self.whole()?;
+        self.unspoiled()?;
         let (mut sum, mut free_from) = (0_u64, 0);
         for number in 0..SLOTS {
             let Some(used) = self.slot(number).stated(place)? else { continue };

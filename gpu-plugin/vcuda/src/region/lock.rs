@@ -10,6 +10,9 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// After so many looks the lock is taken from a holder that lives too, or of which it cannot be told.
 const LOOKS: u32 = 20;
 
+/// In the lock's word beside the holder's thread id, which has at most 22 bits: somebody sleeps until it changes.
+const WAITED_FOR: u32 = 1 << 31;
+
 /// The lock, held if it could be had.
 pub(crate) struct Lock {
     word: &'static AtomicU32,
@@ -27,9 +30,10 @@ impl Lock {
         };
         for look in 1.. {
             let timed_out = wait(word, holder);
-            let from = if timed_out && (look >= LOOKS || gone(holder)) { holder } else { 0 };
-            match word.compare_exchange(from, me, Ordering::SeqCst, Ordering::SeqCst) {
-                Ok(_) => return Self { word, me },
+            let from = if timed_out && (look >= LOOKS || gone(holder)) { holder | WAITED_FOR } else { 0 };
+            // Whoever waited does not know whether others do.
+            match word.compare_exchange(from, me | WAITED_FOR, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => break,
                 Err(other) => holder = other,
             }
         }
@@ -37,29 +41,35 @@ impl Lock {
     }
 }
 
-fn gone(thread: u32) -> bool {
-    !std::path::Path::new(&format!("/proc/{thread}")).exists()
+fn gone(holder: u32) -> bool {
+    !std::path::Path::new(&format!("/proc/{}", holder & !WAITED_FOR)).exists()
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // If somebody took it away it is theirs.
-        if self.word.compare_exchange(self.me, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        let leave = |word| (word & !WAITED_FOR == self.me).then_some(0);
+        if self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, leave).is_ok_and(|word| word != self.me)
+        {
             // SAFETY: the word is inside a mapping that lives as long as the process.
             unsafe { libc::syscall(libc::SYS_futex, self.word.as_ptr(), libc::FUTEX_WAKE, 1) };
         }
     }
 }
 
-/// Sleeps until the word is no longer `holder`; whether the time ran out.
+/// Sleeps until the word is no longer that of `holder`; whether the time ran out.
 fn wait(word: &AtomicU32, holder: u32) -> bool {
-    if holder == 0 {
+    let asleep = holder | WAITED_FOR;
+    if holder == 0
+        || (holder != asleep
+            && word.compare_exchange(holder, asleep, Ordering::SeqCst, Ordering::SeqCst).is_err())
+    {
         return false;
     }
     let time = libc::timespec { tv_sec: 0, tv_nsec: i64::from(PATIENCE.subsec_nanos()) };
     // SAFETY: the word is inside a mapping that lives as long as the process, and the time is on this stack.
     let waited =
-        unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, holder, &raw const time) };
+        unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, asleep, &raw const time) };
     waited == -1 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ETIMEDOUT)
 }
 

@@ -113,10 +113,11 @@ impl Region {
     pub(crate) fn clear_gone(&'static self) -> Result<bool, Damage> {
         self.whole()?;
         let mut any = false;
+        let own = place().slot.load(Ordering::Acquire) as usize;
         for number in 0..SLOTS {
             let slot = self.slot(number);
             let it = slot.identity();
-            if it.pid == 0 {
+            if it.pid == 0 || number + 1 == own {
                 continue;
             }
             // Whose slot is held has its memory still, whatever can be seen of it. That is asked first: who reads of a process in

@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Longest kernel of the tables in ms: at 10 % one of 500 takes half a minute
     #[arg(long, default_value_t = 500)]
     pub(crate) longest: u64,
+    /// Only what calls cost, not how well shares are held
+    #[arg(long)]
+    cost: bool,
     /// File that gets what is printed as well
     #[arg(long)]
     out: Option<PathBuf>,
@@ -54,7 +57,9 @@ fn measure(args: &Args) -> io::Result<()> {
     report.say(&format!("machine: {}", report::processor()?))?;
     report.say(&format!("library: release build of commit {}", args.commit))?;
     report.say(&format!("load before: {}\n", report::load()?))?;
-    shares::all(&machine, &mut report, args)?;
+    if !args.cost {
+        shares::all(&machine, &mut report, args)?;
+    }
     cost::all(&machine, &mut report)?;
     report.close()?;
     report.say(&format!("\nload after: {}", report::load()?))
