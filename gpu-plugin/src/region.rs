@@ -6,17 +6,18 @@
 //! | offset | what |
 //! |---|---|
 //! | 0 | [`MAGIC`], 0 before the first process, or [`DAMAGED`] |
-//! | 8 | whose turn it is to change several numbers: a thread's id, or 0 |
+//! | 8 | whose turn it is to change several numbers: a process's id, or 0 |
 //! | [`CARDS_AT`] | [`CARDS`] cards of [`CARD_BYTES`]: see the constants that begin with `CARD_` |
 //! | [`SLOTS_AT`] | [`SLOTS`] processes of [`SLOT_BYTES`]: see those that begin with `SLOT_` |
+//! | [`PIDS_AT`] | the id of each process as it sees it itself, or 0 if its slot is free |
 
 use crate::names::MAX_CARDS_PER_NODE;
 
 /// Size of the file in bytes: a little more than is used, so that a later version may add.
 pub const REGION_BYTES: usize = 192 << 10;
 
-/// "VCUDARG2": the form is this one.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"VCUDARG2");
+/// "VCUDARG3": the form is this one.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"VCUDARG3");
 
 /// "VCUDABAD": a process has found a number that none of them had written. It stays so until the container starts again.
 pub const DAMAGED: u64 = u64::from_le_bytes(*b"VCUDABAD");
@@ -51,8 +52,8 @@ pub const SLOTS_AT: usize = 4096;
 /// Bytes of a process.
 pub const SLOT_BYTES: usize = 512;
 
-/// In a process: its id as it sees it itself, 0 if the slot is free.
-pub const SLOT_PID: usize = 0;
+/// Where the ids of the processes are, 8 bytes each: side by side, since every allocation looks which slots are free.
+pub const PIDS_AT: usize = SLOTS_AT + SLOTS * SLOT_BYTES;
 
 /// In a process: when it started, in clock ticks since boot: field 22 of `/proc/<pid>/stat`.
 pub const SLOT_START: usize = 8;
@@ -63,7 +64,7 @@ pub const SLOT_NAMESPACE: usize = 16;
 /// In a process: where its stack starts, field 28 of `/proc/<pid>/stat`: another after `execve`.
 pub const SLOT_STACK: usize = 24;
 
-/// In a process: [`mix`] of the four numbers above and of where the process stands.
+/// In a process: [`mix`] of its id, of the three numbers above and of where the process stands.
 pub const SLOT_CHECK: usize = 32;
 
 /// In a process: bytes charged on each card, spilled ones included, [`seal`]ed.
@@ -72,7 +73,7 @@ pub const SLOT_USED: usize = 64;
 /// In a process: bytes of each card that lie in host memory.
 pub const SLOT_SPILLED: usize = 64 + 8 * CARDS;
 
-const _: () = assert!(SLOTS_AT + SLOTS * SLOT_BYTES <= REGION_BYTES);
+const _: () = assert!(PIDS_AT + 8 * SLOTS <= REGION_BYTES);
 const _: () = assert!(CARDS_AT + CARDS * CARD_BYTES <= SLOTS_AT);
 const _: () = assert!(SLOT_SPILLED + 8 * CARDS <= SLOT_BYTES);
 
@@ -136,8 +137,9 @@ pub fn read(region: &[u8], cards: usize) -> Option<Vec<CardUse>> {
         sum.busy_ns = number(at + CARD_BUSY)?;
         sum.throttled_ns = number(at + CARD_THROTTLED)?;
         sum.refused = number(at + CARD_REFUSED)?;
-        for slot in (0..SLOTS).map(|slot| SLOTS_AT + slot * SLOT_BYTES) {
-            if number(slot + SLOT_PID)? != 0 {
+        for slot in 0..SLOTS {
+            if number(PIDS_AT + 8 * slot)? != 0 {
+                let slot = SLOTS_AT + slot * SLOT_BYTES;
                 let used = slot + SLOT_USED + 8 * card;
                 sum.used = sum.used.saturating_add(unseal(number(used)?, used)?);
                 sum.spilled = sum.spilled.saturating_add(number(slot + SLOT_SPILLED + 8 * card)?);
@@ -159,7 +161,7 @@ mod tests {
         put(0, MAGIC);
         for (slot, pid, mib) in [(0, 7, 10), (1, 0, 100), (255, 9, 5)] {
             let at = SLOTS_AT + slot * SLOT_BYTES;
-            put(at + SLOT_PID, pid);
+            put(PIDS_AT + 8 * slot, pid);
             for card in [0, 8] {
                 let used = at + SLOT_USED + card;
                 put(used, seal(if card == 8 { mib << 20 } else { 0 }, used));

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use ideal_gpu::region::{CARDS_AT, REGION_BYTES, SLOT_BYTES, SLOTS_AT};
+use ideal_gpu::region::{CARDS_AT, PIDS_AT, REGION_BYTES, SLOT_BYTES, SLOTS_AT};
 use rig::{Container, Machine, Program, Random, Region, limits, program, uuid};
 
 const HARD: &str = "\"virtual_memory\":false,\"work_conserving\":false,";
@@ -111,10 +111,11 @@ fn two(container: &Container<'_>, random: &mut Random) -> [Program; 2] {
 /// Writes over some of the region: where something stands, or anywhere.
 fn damage(region: &Path, random: &mut Random) -> String {
     let file = File::options().write(true).read(true).open(region).unwrap();
-    let at = match random.below(4) {
+    let at = match random.below(5) {
         0 => random.below(64),
         1 => CARDS_AT as u64 + random.below(128),
         2 => (SLOTS_AT as u64) + random.below(3 * SLOT_BYTES as u64),
+        3 => PIDS_AT as u64 + random.below(32),
         _ => random.below(REGION_BYTES as u64),
     };
     let length = [1, 2, 8, 64, 512, 4096, REGION_BYTES as u64][random.below(7) as usize];

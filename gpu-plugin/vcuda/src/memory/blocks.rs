@@ -1,6 +1,6 @@
 //! The physical blocks that this process's allocations lie in.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Bytes of a block: the page size of the driver's virtual memory, which `cuMemGetAllocationGranularity` tells for every card since
 /// Pascal.
@@ -13,7 +13,7 @@ pub(crate) fn whole_blocks(bytes: u64) -> Option<u64> {
 
 /// How many allocations lie in each block, by its address.
 #[derive(Debug, Default)]
-pub(crate) struct Blocks(HashMap<u64, u32>);
+pub(crate) struct Blocks(BTreeMap<u64, u32>);
 
 impl Blocks {
     fn of(pointer: u64, bytes: u64) -> impl Iterator<Item = u64> {

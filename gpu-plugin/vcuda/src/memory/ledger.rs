@@ -1,6 +1,6 @@
 //! The allocations of this process, so that what is freed is given back to the right card, to the byte.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use super::blocks::Blocks;
@@ -33,7 +33,7 @@ pub(crate) enum Kind {
 #[derive(Debug, Default)]
 struct Ledger {
     /// By pointer or handle: neither is ever the other, since both are addresses of this process.
-    allocations: HashMap<u64, Allocation>,
+    allocations: BTreeMap<u64, Allocation>,
     blocks: Blocks,
 }
 

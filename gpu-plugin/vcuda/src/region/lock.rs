@@ -4,13 +4,15 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::slot::place;
+
 /// How often it is looked whether the holder lives: it runs a few thousand instructions, so by then it was killed or stopped.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// After so many looks the lock is taken from a holder that lives too, or of which it cannot be told.
 const LOOKS: u32 = 20;
 
-/// In the lock's word beside the holder's thread id, which has at most 22 bits: somebody sleeps until it changes.
+/// In the lock's word beside the holder's process id, which has at most 22 bits: somebody sleeps until it changes.
 const WAITED_FOR: u32 = 1 << 31;
 
 /// The lock, held if it could be had.
@@ -22,8 +24,7 @@ pub(crate) struct Lock {
 impl Lock {
     /// Waits for the lock, and takes it from one that does not give it back.
     pub(crate) fn new(word: &'static AtomicU32) -> Self {
-        // SAFETY: takes nothing and cannot fail. glibc has a function for it since 2.30 only.
-        let me = unsafe { libc::syscall(libc::SYS_gettid) } as u32;
+        let me = place().process();
         let mut holder = match word.compare_exchange(0, me, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => return Self { word, me },
             Err(holder) => holder,
@@ -47,7 +48,7 @@ fn gone(holder: u32) -> bool {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // If somebody took it away it is theirs.
+        // If another process took it away it is theirs; another thread's is let go too early, which does no harm.
         let leave = |word| (word & !WAITED_FOR == self.me).then_some(0);
         if self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, leave).is_ok_and(|word| word != self.me)
         {

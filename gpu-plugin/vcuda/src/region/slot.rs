@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use ideal_gpu::region::{
-    CARDS, SLOT_CHECK, SLOT_NAMESPACE, SLOT_PID, SLOT_SPILLED, SLOT_STACK, SLOT_START, SLOT_USED, mix, seal,
-    unseal,
+    CARDS, PIDS_AT, SLOT_BYTES, SLOT_CHECK, SLOT_NAMESPACE, SLOT_SPILLED, SLOT_STACK, SLOT_START, SLOT_USED,
+    SLOTS_AT, mix, seal, unseal,
 };
 
 use super::audit::Damage;
@@ -22,12 +22,27 @@ pub(super) struct Place {
     pub(super) descriptor: AtomicI32,
     /// [`SLOT_CHECK`] as this process wrote it.
     check: AtomicU64,
+    /// This process's id, 0 before it was asked for: a system call that every allocation would make.
+    process: AtomicU32,
+}
+
+impl Place {
+    pub(super) fn process(&self) -> u32 {
+        if self.process.load(Ordering::Relaxed) == 0 {
+            self.process.store(std::process::id(), Ordering::Relaxed);
+        }
+        self.process.load(Ordering::Relaxed)
+    }
 }
 
 pub(super) fn place() -> &'static Place {
     static PAGE: OnceLock<usize> = OnceLock::new();
-    static FALLBACK: Place =
-        Place { slot: AtomicU32::new(0), descriptor: AtomicI32::new(0), check: AtomicU64::new(0) };
+    static FALLBACK: Place = Place {
+        slot: AtomicU32::new(0),
+        descriptor: AtomicI32::new(0),
+        check: AtomicU64::new(0),
+        process: AtomicU32::new(0),
+    };
     let make = || {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
@@ -116,10 +131,10 @@ impl Region {
         let own = place().slot.load(Ordering::Acquire) as usize;
         for number in 0..SLOTS {
             let slot = self.slot(number);
-            let it = slot.identity();
-            if it.pid == 0 || number + 1 == own {
+            if slot.is_free() || number + 1 == own {
                 continue;
             }
+            let it = slot.identity();
             // Whose slot is held has its memory still, whatever can be seen of it. That is asked first: who reads of a process in
             // /proc keeps its mappings.
             if slot.is_sound(&it)?
@@ -147,7 +162,7 @@ impl Slot {
     }
 
     fn pid(&self) -> &'static AtomicU64 {
-        self.region.number(self.at + SLOT_PID)
+        self.region.number(PIDS_AT + 8 * ((self.at - SLOTS_AT) / SLOT_BYTES))
     }
 
     fn start(&self) -> &'static AtomicU64 {
@@ -187,11 +202,11 @@ impl Slot {
         self.check_of(&self.identity())
     }
 
-    /// Whether a slot that was read is still that process's, and whole; false if it has changed hands meanwhile.
+    /// Whether a slot that was read is still that process's, and whole; false if it has changed hands or become free meanwhile.
     fn is_sound(&self, it: &Identity) -> Result<bool, Damage> {
         let check = self.check().load(Ordering::SeqCst);
         match self.pid().load(Ordering::SeqCst) {
-            pid if pid != it.pid => Ok(false),
+            pid if pid != it.pid || pid == 0 => Ok(false),
             _ if check != self.check_of(it) => Err(self.region.damaged("a slot is no process's")),
             _ => Ok(true),
         }
@@ -199,16 +214,14 @@ impl Slot {
 
     /// Bytes that its process is charged with on a card; `None` of a slot that is free.
     pub(super) fn stated(&self, place: usize) -> Result<Option<u64>, Damage> {
-        loop {
+        while !self.is_free() {
             let it = self.identity();
-            if it.pid == 0 {
-                return Ok(None);
-            }
             let used = self.used(place);
             if self.is_sound(&it)? {
                 return used.map(Some);
             }
         }
+        Ok(None)
     }
 
     /// Bytes charged on the card at a place.
