@@ -53,7 +53,7 @@ pub const SLOTS_AT: usize = 4096;
 pub const SLOT_BYTES: usize = 512;
 
 /// Where the ids of the processes are, 8 bytes each: side by side, since every allocation looks which slots are free.
-pub const PIDS_AT: usize = SLOTS_AT + SLOTS * SLOT_BYTES;
+pub const PIDS_AT: usize = slot_at(SLOTS);
 
 /// In a process: when it started, in clock ticks since boot: field 22 of `/proc/<pid>/stat`.
 pub const SLOT_START: usize = 8;
@@ -72,6 +72,18 @@ pub const SLOT_USED: usize = 64;
 
 /// In a process: bytes of each card that lie in host memory.
 pub const SLOT_SPILLED: usize = 64 + 8 * CARDS;
+
+/// Where the process of a slot begins.
+#[must_use]
+pub const fn slot_at(slot: usize) -> usize {
+    SLOTS_AT + slot * SLOT_BYTES
+}
+
+/// Where the id of a slot's process is.
+#[must_use]
+pub const fn pid_at(slot: usize) -> usize {
+    PIDS_AT + 8 * slot
+}
 
 const _: () = assert!(PIDS_AT + 8 * SLOTS <= REGION_BYTES);
 const _: () = assert!(CARDS_AT + CARDS * CARD_BYTES <= SLOTS_AT);
@@ -138,8 +150,8 @@ pub fn read(region: &[u8], cards: usize) -> Option<Vec<CardUse>> {
         sum.throttled_ns = number(at + CARD_THROTTLED)?;
         sum.refused = number(at + CARD_REFUSED)?;
         for slot in 0..SLOTS {
-            if number(PIDS_AT + 8 * slot)? != 0 {
-                let slot = SLOTS_AT + slot * SLOT_BYTES;
+            if number(pid_at(slot))? != 0 {
+                let slot = slot_at(slot);
                 let used = slot + SLOT_USED + 8 * card;
                 sum.used = sum.used.saturating_add(unseal(number(used)?, used)?);
                 sum.spilled = sum.spilled.saturating_add(number(slot + SLOT_SPILLED + 8 * card)?);
@@ -160,8 +172,8 @@ mod tests {
         let mut put = |at: usize, value: u64| region[at..at + 8].copy_from_slice(&value.to_ne_bytes());
         put(0, MAGIC);
         for (slot, pid, mib) in [(0, 7, 10), (1, 0, 100), (255, 9, 5)] {
-            let at = SLOTS_AT + slot * SLOT_BYTES;
-            put(PIDS_AT + 8 * slot, pid);
+            let at = slot_at(slot);
+            put(pid_at(slot), pid);
             for card in [0, 8] {
                 let used = at + SLOT_USED + card;
                 put(used, seal(if card == 8 { mib << 20 } else { 0 }, used));

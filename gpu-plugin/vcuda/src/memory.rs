@@ -57,8 +57,7 @@ fn fits(region: &'static Region, slot: Slot, card: &Card, bytes: u64) -> Result<
 impl Reservation {
     /// What it cost in the end. More than was reserved only where the driver has taken more than anyone could foresee.
     pub(crate) fn commit(self, bytes: u64) {
-        self.settle(bytes, self.bytes);
-        std::mem::forget(self);
+        self.commit_and(bytes, 0);
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -67,25 +66,24 @@ impl Reservation {
 
     /// The same where something else that was charged before is replaced by it.
     pub(crate) fn commit_and(self, bytes: u64, before: u64) {
-        self.settle(bytes, self.bytes.saturating_add(before));
+        settle(self.slot, self.card, bytes, self.bytes.saturating_add(before));
         std::mem::forget(self);
-    }
-
-    fn settle(&self, more: u64, less: u64) {
-        // Damage was said, and is found again by whoever allocates next.
-        let _said = self.slot.charge(self.card.place, more, less);
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.settle(0, self.bytes);
+        settle(self.slot, self.card, 0, self.bytes);
     }
 }
 
 /// Charges `more` and takes `less` back, in one step.
 pub(crate) fn charge(card: &Card, more: u64, less: u64) {
     let Some(slot) = cards::permitted().ok().and_then(|region| own(region).ok()) else { return };
+    settle(slot, card, more, less);
+}
+
+fn settle(slot: Slot, card: &Card, more: u64, less: u64) {
     // Damage was said, and is found again by whoever allocates next.
     let _said = slot.charge(card.place, more, less);
 }

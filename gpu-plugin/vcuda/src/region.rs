@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use ideal_gpu::region::{
     CARD_BUSY, CARD_BYTES, CARD_REFUSED, CARD_TAT, CARD_THROTTLED, CARDS_AT, DAMAGED, MAGIC, REGION_BYTES,
-    SLOT_BYTES, SLOTS, SLOTS_AT,
+    SLOTS,
 };
 
 use crate::limits::say;
@@ -118,7 +118,7 @@ impl Region {
     }
 
     fn slot(&'static self, slot: usize) -> Slot {
-        Slot::new(self, SLOTS_AT + slot * SLOT_BYTES)
+        Slot::new(self, slot)
     }
 }
 

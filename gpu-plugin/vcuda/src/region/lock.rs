@@ -61,10 +61,7 @@ impl Drop for Lock {
 /// Sleeps until the word is no longer that of `holder`; whether the time ran out.
 fn wait(word: &AtomicU32, holder: u32) -> bool {
     let asleep = holder | WAITED_FOR;
-    if holder == 0
-        || (holder != asleep
-            && word.compare_exchange(holder, asleep, Ordering::SeqCst, Ordering::SeqCst).is_err())
-    {
+    if holder == 0 || word.compare_exchange(holder, asleep, Ordering::SeqCst, Ordering::SeqCst).is_err() {
         return false;
     }
     let time = libc::timespec { tv_sec: 0, tv_nsec: i64::from(PATIENCE.subsec_nanos()) };

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use ideal_gpu::region::{
-    CARDS, PIDS_AT, SLOT_BYTES, SLOT_CHECK, SLOT_NAMESPACE, SLOT_SPILLED, SLOT_STACK, SLOT_START, SLOT_USED,
-    SLOTS_AT, mix, seal, unseal,
+    CARDS, SLOT_CHECK, SLOT_NAMESPACE, SLOT_SPILLED, SLOT_STACK, SLOT_START, SLOT_USED, mix, pid_at, seal,
+    slot_at, unseal,
 };
 
 use super::audit::Damage;
@@ -28,10 +28,14 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn process(&self) -> u32 {
-        if self.process.load(Ordering::Relaxed) == 0 {
-            self.process.store(std::process::id(), Ordering::Relaxed);
+        match self.process.load(Ordering::Relaxed) {
+            0 => {
+                let id = std::process::id();
+                self.process.store(id, Ordering::Relaxed);
+                id
+            }
+            id => id,
         }
-        self.process.load(Ordering::Relaxed)
     }
 }
 
@@ -153,32 +157,37 @@ impl Region {
 #[derive(Clone, Copy)]
 pub(crate) struct Slot {
     region: &'static Region,
-    at: usize,
+    /// Among the slots.
+    number: usize,
 }
 
 impl Slot {
-    pub(super) fn new(region: &'static Region, at: usize) -> Self {
-        Self { region, at }
+    pub(super) fn new(region: &'static Region, number: usize) -> Self {
+        Self { region, number }
+    }
+
+    fn at(&self) -> usize {
+        slot_at(self.number)
     }
 
     fn pid(&self) -> &'static AtomicU64 {
-        self.region.number(PIDS_AT + 8 * ((self.at - SLOTS_AT) / SLOT_BYTES))
+        self.region.number(pid_at(self.number))
     }
 
     fn start(&self) -> &'static AtomicU64 {
-        self.region.number(self.at + SLOT_START)
+        self.region.number(self.at() + SLOT_START)
     }
 
     fn namespace(&self) -> &'static AtomicU64 {
-        self.region.number(self.at + SLOT_NAMESPACE)
+        self.region.number(self.at() + SLOT_NAMESPACE)
     }
 
     fn stack(&self) -> &'static AtomicU64 {
-        self.region.number(self.at + SLOT_STACK)
+        self.region.number(self.at() + SLOT_STACK)
     }
 
     fn check(&self) -> &'static AtomicU64 {
-        self.region.number(self.at + SLOT_CHECK)
+        self.region.number(self.at() + SLOT_CHECK)
     }
 
     pub(super) fn is_free(&self) -> bool {
@@ -195,7 +204,7 @@ impl Slot {
     }
 
     fn check_of(&self, it: &Identity) -> u64 {
-        mix(&[self.at as u64, it.pid, it.start, it.namespace, it.stack])
+        mix(&[self.at() as u64, it.pid, it.start, it.namespace, it.stack])
     }
 
     fn expected(&self) -> u64 {
@@ -226,14 +235,14 @@ impl Slot {
 
     /// Bytes charged on the card at a place.
     pub(crate) fn used(&self, place: usize) -> Result<u64, Damage> {
-        let at = self.at + SLOT_USED + 8 * place;
+        let at = self.at() + SLOT_USED + 8 * place;
         unseal(self.region.number(at).load(Ordering::SeqCst), at)
             .ok_or_else(|| self.region.damaged("bytes that nobody was charged with"))
     }
 
     /// Charges `more` and takes `less` back, in one step.
     pub(crate) fn charge(&self, place: usize, more: u64, less: u64) -> Result<(), Damage> {
-        let at = self.at + SLOT_USED + 8 * place;
+        let at = self.at() + SLOT_USED + 8 * place;
         let next = |word| Some(seal(unseal(word, at)?.saturating_add(more).saturating_sub(less), at));
         match self.region.number(at).fetch_update(Ordering::SeqCst, Ordering::SeqCst, next) {
             Ok(_) => Ok(()),
@@ -243,12 +252,12 @@ impl Slot {
 
     /// Bytes of them in host memory.
     pub(crate) fn spilled(&self, place: usize) -> &'static AtomicU64 {
-        self.region.number(self.at + SLOT_SPILLED + 8 * place)
+        self.region.number(self.at() + SLOT_SPILLED + 8 * place)
     }
 
     fn clear_numbers(&self) {
         for card in 0..CARDS {
-            let used = self.at + SLOT_USED + 8 * card;
+            let used = self.at() + SLOT_USED + 8 * card;
             self.region.number(used).store(seal(0, used), Ordering::SeqCst);
             self.spilled(card).store(0, Ordering::SeqCst);
         }
