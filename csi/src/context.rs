@@ -3,14 +3,16 @@
 
 use std::collections::HashMap;
 
-use crate::driver::DISK_TYPE_DEFAULT;
-use crate::field::{BadField, map};
+use crate::driver::{DISK_TYPE_DEFAULT, MAX_FIELD_BYTES};
+use crate::field::{BadField, map, text};
 use crate::volume::{DiskId, FsType};
 
 const DISK_TYPE: &str = "diskType";
 const FS_TYPE: &str = "fsType";
 const ORIGIN: &str = "eck.csi.k8s.io/origin";
 const PROVISIONED: &str = "provisioned";
+/// The id of the snapshot or volume that the disk was made from. Both halves know it by this name.
+const CONTENT_SOURCE: &str = "eck.csi.k8s.io/content-source";
 const DISK: &str = "eck.csi.k8s.io/disk";
 const SERIALS: &str = "eck.csi.k8s.io/serials";
 const SIZE: &str = "eck.csi.k8s.io/size-bytes";
@@ -25,6 +27,9 @@ pub struct VolumeContext {
     /// True if this driver ordered the disk itself, empty: then its content can only come from this driver's own mkfs and
     /// the workloads. An adopted disk may hold anything, so the node reads all of it before it calls it blank.
     pub provisioned: bool,
+    /// The snapshot or volume whose content the disk began with: it carries the source's file system, UUID and all, and is
+    /// never formatted.
+    pub source: Option<String>,
 }
 
 impl VolumeContext {
@@ -32,10 +37,13 @@ impl VolumeContext {
     pub fn parse(values: &HashMap<String, String>) -> Result<Self, BadField> {
         map("volume_context", values)?;
         let fs = values.get(FS_TYPE).map(|fs| FsType::parse("volume_context.fsType", fs)).transpose()?;
+        let source = values.get(CONTENT_SOURCE).cloned();
+        let source = source.map(|id| text(&format!("volume_context.{CONTENT_SOURCE}"), id, MAX_FIELD_BYTES));
         Ok(Self {
             disk_type: values.get(DISK_TYPE).map_or(DISK_TYPE_DEFAULT, String::as_str).to_owned(),
             fs,
             provisioned: values.get(ORIGIN).is_some_and(|o| o == PROVISIONED),
+            source: source.transpose()?,
         })
     }
 
@@ -47,6 +55,9 @@ impl VolumeContext {
         }
         if self.provisioned {
             values.insert(ORIGIN.to_owned(), PROVISIONED.to_owned());
+        }
+        if let Some(source) = &self.source {
+            values.insert(CONTENT_SOURCE.to_owned(), source.clone());
         }
         values
     }
@@ -121,14 +132,24 @@ mod tests {
         let disk = DiskId::parse("cd-cfebko79upsq2iuo7lkg").unwrap();
         let publish = PublishContext::new(disk, 20 << 30);
         assert_eq!(PublishContext::parse(&publish.to_map()), Ok(publish));
-        let volume = VolumeContext { disk_type: "SSD".into(), fs: Some(FsType::Xfs), provisioned: true };
+        let volume = VolumeContext {
+            disk_type: "SSD".into(),
+            fs: Some(FsType::Xfs),
+            provisioned: true,
+            source: Some("snap-1".into()),
+        };
         assert_eq!(VolumeContext::parse(&volume.to_map()), Ok(volume));
     }
 
     #[test]
     fn a_pv_written_by_hand_is_an_adopted_disk() {
         let adopted = VolumeContext::parse(&HashMap::from([("diskType".into(), "cloud".into())])).unwrap();
-        assert_eq!(adopted, VolumeContext { disk_type: "cloud".into(), fs: None, provisioned: false });
+        assert_eq!(
+            adopted,
+            VolumeContext { disk_type: "cloud".into(), fs: None, provisioned: false, source: None }
+        );
+        let empty = HashMap::from([(CONTENT_SOURCE.to_owned(), String::new())]);
+        assert!(VolumeContext::parse(&empty).is_err());
         let bad = HashMap::from([("fsType".to_owned(), "ntfs".to_owned())]);
         assert!(VolumeContext::parse(&bad).is_err());
     }

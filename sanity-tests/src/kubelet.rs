@@ -156,4 +156,28 @@ impl Kubelet {
         };
         Ok(self.raw().node_get_volume_stats(request).await?.into_inner().usage)
     }
+
+    /// NodeGetVolumeHealth; an empty path is one that is not told.
+    pub async fn health(
+        &self,
+        volume: &Volume,
+        published: &Path,
+        staged: &Path,
+    ) -> Result<Vec<pb::volume_health::VolumeHealthEntry>, Status> {
+        let request = pb::NodeGetVolumeHealthRequest {
+            volume_id: volume.id.clone(),
+            volume_publish_path: text(published),
+            staging_target_path: text(staged),
+        };
+        let health = self.raw().node_get_volume_health(request).await?.into_inner().volume_health;
+        Ok(health.unwrap_or_default().health_statuses)
+    }
+
+    /// NodeGetStorageHealth.
+    pub async fn storage_health(
+        &self,
+    ) -> Result<Vec<pb::node_get_storage_health_response::StorageBackendHealth>, Status> {
+        let request = pb::NodeGetStorageHealthRequest::default();
+        Ok(self.raw().node_get_storage_health(request).await?.into_inner().backend_health)
+    }
 }

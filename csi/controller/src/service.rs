@@ -101,7 +101,7 @@ impl pb::controller_server::Controller for Controller {
         let Done::Created(region, disk) = self.run(&name, Ask::Create(q)).await? else {
             return Err(mismatch());
         };
-        let context = VolumeContext { disk_type, fs, provisioned: true };
+        let context = VolumeContext { disk_type, fs, provisioned: true, source: None };
         let volume = Some(list::volume(&region, &disk, context.to_map()));
         Ok(Response::new(pb::CreateVolumeResponse { volume }))
     }

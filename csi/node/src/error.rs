@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use eck_csi::code::GrpcCode;
-use eck_csi::volume::FsType;
+use eck_csi::volume::{FsType, VolumeId};
 use tonic::Code;
 
 use crate::host::{DeviceError, FsError, MountError};
@@ -106,6 +106,17 @@ pub enum StageError {
         /// Where.
         at: u64,
     },
+    /// A copy of something must not be blank, and is not formatted: an empty file system in place of the data would be taken
+    /// for the data.
+    #[error(
+        "{device} was made from {from} and is blank: the copy has no file system, and it is not formatted"
+    )]
+    BlankCopy {
+        /// Kernel name.
+        device: String,
+        /// Snapshot or volume.
+        from: String,
+    },
     /// A blank disk cannot be mounted read-only, and is not formatted for it.
     #[error("{device} is blank and only to be read: there is nothing to mount")]
     BlankReadOnly {
@@ -139,6 +150,7 @@ impl GrpcCode for StageError {
             | Self::AnotherVolumes { .. }
             | Self::OtherFileSystem { .. }
             | Self::Foreign { .. }
+            | Self::BlankCopy { .. }
             | Self::BlankReadOnly { .. }
             | Self::ReadOnlyDevice { .. } => Code::FailedPrecondition,
             Self::Device(error) => device_code(error),
@@ -311,6 +323,34 @@ impl GrpcCode for StatsError {
             Self::Hangs { .. } => Code::DeadlineExceeded,
             // A disk that is not here has no statistics here.
             Self::Device(DeviceError::NotThere { .. }) => Code::NotFound,
+            Self::Device(error) => device_code(error),
+            Self::Mount(error) => mount_code(error),
+        }
+    }
+}
+
+/// NodeGetVolumeHealth. What is wrong with a volume is no error but the answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HealthError {
+    /// This node knows nothing of the volume.
+    #[error("there is no volume {volume} on this node")]
+    NotThere {
+        /// Volume.
+        volume: VolumeId,
+    },
+    /// Device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Mount.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+}
+
+impl GrpcCode for HealthError {
+    fn code(&self) -> Code {
+        match self {
+            // The spec's code for a volume that does not exist on the node.
+            Self::NotThere { .. } => Code::NotFound,
             Self::Device(error) => device_code(error),
             Self::Mount(error) => mount_code(error),
         }

@@ -97,6 +97,10 @@ pub trait Host: Send + Sync + 'static {
     /// Checks a file system that is not mounted, repairing what can be repaired without loss.
     fn check(&self, device: &Device, fs: FsType) -> Result<(), FsError>;
 
+    /// Gives a file system that is not mounted and whose log is replayed the UUID, and looks whether it has it now. False if the
+    /// tool left the old one: the file system is whole and can be mounted all the same.
+    fn set_uuid(&self, device: &Device, fs: FsType, uuid: Uuid) -> Result<bool, FsError>;
+
     /// Grows the mounted file system to fill the device and verifies that it did. Growing to the size it has is success.
     fn grow(&self, device: &Device, fs: FsType, mounted_at: &Path) -> Result<(), FsError>;
 
@@ -146,4 +150,13 @@ pub trait Host: Send + Sync + 'static {
 
     /// Statistics of the file system mounted at `path`.
     fn stats(&self, path: &Path) -> Result<FsStats, MountError>;
+
+    /// Reads the device's first and last block past the page cache: whether it answers at all.
+    fn answers(&self, device: &Device) -> Result<(), DeviceError>;
+
+    /// Reads one entry of the directory `path`: whether the file system that is mounted there still works.
+    fn lists(&self, path: &Path) -> Result<(), MountError>;
+
+    /// Errors that the kernel has counted in the device's mounted file system; 0 where it counts none.
+    fn errors_counted(&self, device: &Device) -> u64;
 }

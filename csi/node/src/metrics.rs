@@ -31,7 +31,11 @@ impl Decisions {
             Ok(Staged::Block) => "block",
             Ok(Staged::Mounted) => "mounted",
             Ok(Staged::Formatted) => "formatted",
-            Err(StageError::Foreign { .. } | StageError::OtherFileSystem { .. }) => "refused_data",
+            Err(
+                StageError::Foreign { .. }
+                | StageError::OtherFileSystem { .. }
+                | StageError::BlankCopy { .. },
+            ) => "refused_data",
             Err(StageError::AnotherVolumes { .. }) => "refused_identity",
             Err(StageError::Device(_)) => "refused_device",
             Err(_) => "failed",

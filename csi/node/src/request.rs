@@ -10,6 +10,7 @@ use eck_csi::operations::{Request, Rule};
 use eck_csi::volume::{DiskId, FsType, VolumeId};
 use proto::csi::v1 as pb;
 
+use crate::health::Question;
 use crate::options;
 
 /// How the volume is to be staged or published.
@@ -41,6 +42,8 @@ pub struct Stage {
     pub read_only: bool,
     /// This driver ordered the disk itself, empty.
     pub provisioned: bool,
+    /// What the disk's content was made from.
+    pub source: Option<String>,
 }
 
 /// NodePublishVolume.
@@ -149,7 +152,8 @@ pub(crate) fn stage(q: pb::NodeStageVolumeRequest) -> Result<Stage, Refused> {
     let context = VolumeContext::parse(&q.volume_context)?;
     let (want, read_only) = want(capability, &context)?;
     let publish = contexts(&volume, &q.publish_context)?;
-    Ok(Stage { volume, publish, staging, want, read_only, provisioned: context.provisioned })
+    let (provisioned, source) = (context.provisioned, context.source);
+    Ok(Stage { volume, publish, staging, want, read_only, provisioned, source })
 }
 
 pub(crate) fn publish(q: pb::NodePublishVolumeRequest) -> Result<Publish, Refused> {
@@ -199,6 +203,17 @@ pub(crate) fn at(volume: String, value: String) -> Result<(VolumeId, DiskId, Pat
     }
     let path = path("volume_path", value)?;
     Ok((volume, disk, path))
+}
+
+pub(crate) fn health(q: pb::NodeGetVolumeHealthRequest) -> Result<Question, Refused> {
+    let volume = VolumeId::parse(q.volume_id)?;
+    let place = |field: &str, value: String| {
+        if value.is_empty() { Ok(None) } else { path(field, value).map(Some) }
+    };
+    let published = place("volume_publish_path", q.volume_publish_path)?;
+    let staged = place("staging_target_path", q.staging_target_path)?;
+    let disk = volume.disk().ok_or_else(|| Refused::NoVolume(volume.to_string()))?;
+    Ok(Question { volume, disk, published, staged })
 }
 
 pub(crate) fn expand(q: pb::NodeExpandVolumeRequest) -> Result<(VolumeId, Expand), Refused> {

@@ -1,26 +1,26 @@
 //! The Node service: each RPC is parse, lock, operate, reply. What blocks runs on threads for blocking work.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eck_csi::code::GrpcCode as _;
 use eck_csi::driver::{MAX_DISKS_PER_NODE, TOPOLOGY_REGION};
 use eck_csi::field::BadField;
-use eck_csi::operations::{Operations, Request as _, Rule};
-use eck_csi::volume::{DiskId, NodeId};
+use eck_csi::operations::{Operations, Request as _};
+use eck_csi::volume::NodeId;
 use proto::csi::v1 as pb;
 use tonic::{Request, Response, Status};
 
-use crate::error::StatsError;
 use crate::host::Host;
+use crate::known::Known;
 use crate::metrics::Decisions;
 use crate::request::{self, Ask};
 use crate::stats::Stats;
-use crate::{expand, publish, stage, stats};
+use crate::{expand, publish, response, stage};
 
-/// How long a file system may take to tell its statistics; the kubelet asks every minute and for every volume.
-const STATS_PATIENCE: Duration = Duration::from_secs(5);
+mod looks;
+
+use looks::Looks;
 
 /// Who this node is, and how it works.
 #[derive(Debug, Clone)]
@@ -40,26 +40,13 @@ enum Done {
     Nothing,
 }
 
-/// The look at one path's statistics, as the table of running looks compares them.
-#[derive(Debug, PartialEq, Eq)]
-struct Look(DiskId, PathBuf);
-
-impl eck_csi::operations::Request for Look {
-    fn name(&self) -> &'static str {
-        "NodeGetVolumeStats"
-    }
-
-    fn rule(&self, _: &Self) -> Rule {
-        Rule::Wait
-    }
-}
-
 /// The service. Clones share the host and the tables.
 pub struct Node<H> {
     host: Arc<H>,
     settings: Arc<Settings>,
     operations: Operations<Ask, Result<Done, Status>>,
-    looks: Operations<Look, Result<Stats, Status>>,
+    looks: Looks<H>,
+    known: Known,
     decisions: Decisions,
 }
 
@@ -70,6 +57,7 @@ impl<H> Clone for Node<H> {
             settings: Arc::clone(&self.settings),
             operations: self.operations.clone(),
             looks: self.looks.clone(),
+            known: self.known.clone(),
             decisions: self.decisions.clone(),
         }
     }
@@ -78,11 +66,13 @@ impl<H> Clone for Node<H> {
 impl<H: Host> Node<H> {
     /// A service over `host`; what staging decides is counted in `decisions`.
     pub fn new(host: H, settings: Settings, decisions: Decisions) -> Self {
+        let (host, known) = (Arc::new(host), Known::default());
         Self {
-            host: Arc::new(host),
             settings: Arc::new(settings),
             operations: Operations::default(),
-            looks: Operations::default(),
+            looks: Looks::new(Arc::clone(&host), known.clone()),
+            host,
+            known,
             decisions,
         }
     }
@@ -109,10 +99,13 @@ impl<H: Host> Node<H> {
             Ask::Stage(q) => {
                 let staged = stage::stage(host, q, deadline);
                 self.decisions.count(&staged);
+                self.known.staged_as(q, staged.as_ref().err());
                 staged.map(|_| Done::Nothing).map_err(|e| e.status())
             }
             Ask::Unstage(volume, path) => {
-                stage::unstage(host, volume, path).map(|()| Done::Nothing).map_err(|e| e.status())
+                stage::unstage(host, volume, path).map_err(|e| e.status())?;
+                self.known.left(volume);
+                Ok(Done::Nothing)
             }
             Ask::Publish(q) => publish::publish(host, q).map(|()| Done::Nothing).map_err(|e| e.status()),
             Ask::Unpublish(_, path) => {
@@ -122,27 +115,6 @@ impl<H: Host> Node<H> {
                 expand::expand(host, volume, q, deadline).map(Done::Grown).map_err(|e| e.status())
             }
         }
-    }
-
-    /// Statistics, on a thread of their own: one hung file system holds one thread, however often it is asked for, and
-    /// never one that another volume needs.
-    async fn look(&self, disk: DiskId, path: PathBuf) -> Result<Stats, Status> {
-        let host = Arc::clone(&self.host);
-        let key = path.to_string_lossy().into_owned();
-        let hangs = StatsError::Hangs { path: path.clone() };
-        let work = |look: Arc<Look>| async move {
-            let (reply, answer) = tokio::sync::oneshot::channel();
-            let asked = std::thread::Builder::new().name("stats".to_owned()).spawn(move || {
-                let stats = stats::stats(&*host, &look.0, &look.1);
-                let _ = reply.send(stats.map_err(|e| e.status()));
-            });
-            if let Err(error) = asked {
-                return Err(Status::unavailable(format!("no thread for statistics: {error}")));
-            }
-            answer.await.unwrap_or_else(|_| Err(Status::unavailable("the look ended without a result")))
-        };
-        let looked = tokio::time::timeout(STATS_PATIENCE, self.looks.run(&key, Look(disk, path), work)).await;
-        looked.map_err(|_| hangs.status())?.map_err(|interrupted| interrupted.status())?
     }
 
     /// Disks that the cluster may attach to this node: at least 1, since the scheduler takes 0 for "no limit".
@@ -160,20 +132,6 @@ fn bad_field(error: BadField) -> Status {
 
 fn refused(error: request::Refused) -> Status {
     error.status()
-}
-
-/// A number of bytes or inodes as CSI wants it.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn usage(unit: pb::volume_usage::Unit, (total, available, used): (u64, u64, u64)) -> pb::VolumeUsage {
-    pb::VolumeUsage {
-        total: signed(total),
-        available: signed(available),
-        used: signed(used),
-        unit: unit.into(),
-    }
 }
 
 #[tonic::async_trait]
@@ -224,9 +182,11 @@ impl<H: Host> pb::node_server::Node for Node<H> {
         use pb::volume_usage::Unit;
         let q = request.into_inner();
         let (_, disk, path) = request::at(q.volume_id, q.volume_path).map_err(refused)?;
-        let usage = match self.look(disk, path).await? {
-            Stats::Fs(stats) => vec![usage(Unit::Bytes, stats.bytes), usage(Unit::Inodes, stats.inodes)],
-            Stats::Block(bytes) => vec![usage(Unit::Bytes, (bytes, 0, 0))],
+        let usage = match self.looks.stats(disk, path).await? {
+            Stats::Fs(stats) => {
+                vec![response::usage(Unit::Bytes, stats.bytes), response::usage(Unit::Inodes, stats.inodes)]
+            }
+            Stats::Block(bytes) => vec![response::usage(Unit::Bytes, (bytes, 0, 0))],
         };
         Ok(Response::new(pb::NodeGetVolumeStatsResponse { usage }))
     }
@@ -238,7 +198,7 @@ impl<H: Host> pb::node_server::Node for Node<H> {
         let (volume, q) = request::expand(request.into_inner()).map_err(refused)?;
         match self.run(&volume.to_string(), Ask::Expand(volume, q)).await? {
             Done::Grown(bytes) => {
-                Ok(Response::new(pb::NodeExpandVolumeResponse { capacity_bytes: signed(bytes) }))
+                Ok(Response::new(pb::NodeExpandVolumeResponse { capacity_bytes: response::signed(bytes) }))
             }
             Done::Nothing => Err(Status::internal("the operation ended with the result of another kind")),
         }
@@ -254,6 +214,8 @@ impl<H: Host> pb::node_server::Node for Node<H> {
             rpc::Type::GetVolumeStats,
             rpc::Type::ExpandVolume,
             rpc::Type::SingleNodeMultiWriter,
+            rpc::Type::GetVolumeHealth,
+            rpc::Type::GetStorageHealth,
         ];
         let capability = |kind: rpc::Type| pb::NodeServiceCapability {
             r#type: Some(Type::Rpc(Rpc { r#type: kind.into() })),
@@ -281,15 +243,20 @@ impl<H: Host> pb::node_server::Node for Node<H> {
 
     async fn node_get_volume_health(
         &self,
-        _: Request<pb::NodeGetVolumeHealthRequest>,
+        request: Request<pb::NodeGetVolumeHealthRequest>,
     ) -> Result<Response<pb::NodeGetVolumeHealthResponse>, Status> {
-        Err(Status::unimplemented("NodeGetVolumeHealth is not advertised"))
+        let q = request::health(request.into_inner()).map_err(refused)?;
+        let volume_id = q.volume.to_string();
+        let health_statuses = self.looks.health(q).await?.into_iter().map(response::volume_health).collect();
+        let volume_health = Some(pb::VolumeHealth { volume_id, health_statuses });
+        Ok(Response::new(pb::NodeGetVolumeHealthResponse { volume_health }))
     }
 
     async fn node_get_storage_health(
         &self,
         _: Request<pb::NodeGetStorageHealthRequest>,
     ) -> Result<Response<pb::NodeGetStorageHealthResponse>, Status> {
-        Err(Status::unimplemented("NodeGetStorageHealth is not advertised"))
+        let backend_health = self.looks.storage().await?.into_iter().map(response::storage_health).collect();
+        Ok(Response::new(pb::NodeGetStorageHealthResponse { backend_health }))
     }
 }

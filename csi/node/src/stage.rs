@@ -5,6 +5,7 @@
 //!    this disk, as asked   → done
 //!    anything else         → refused
 //!    nothing               → probe ─▶ our file system → (check) → mount ─▶ grow if the disk is larger ─▶ proven
+//!                                     the source's    → check, a UUID of its own → mount ─▶ grow ─▶ proven
 //!                                     blank           → format → mount
 //!                                     anything else   → refused, untouched
 //! ```
@@ -40,6 +41,8 @@ struct Plan {
     fs: FsType,
     format: bool,
     check: bool,
+    /// Give the copy of another file system a UUID of its own.
+    identify: bool,
     grow: bool,
 }
 
@@ -57,6 +60,9 @@ pub(crate) fn stage(host: &impl Host, q: &Stage, deadline: Instant) -> Result<St
     let depth = if q.provisioned { Depth::Sampled } else { Depth::Whole };
     let content = host.probe(&device, depth)?;
     let plan = decide(&content, &device, q, *fs)?;
+    // In use means mounted elsewhere on this machine: the kernel has it in hand, and a check or a new UUID would do harm.
+    let free = (plan.check || plan.identify) && !host.in_use(&device)?;
+    let plan = Plan { check: plan.check && free, identify: plan.identify && free, ..plan };
     if plan.format && !host.supports(plan.fs) {
         return Err(MountError::NoFileSystem { fs: plan.fs }.into());
     }
@@ -64,12 +70,54 @@ pub(crate) fn stage(host: &impl Host, q: &Stage, deadline: Instant) -> Result<St
     if plan.format {
         let (uuid, fat) = (fsid::of(&q.volume), fsid::fat(&q.volume));
         host.format(&device, &Format { fs: plan.fs, uuid, fat, depth })?;
-    } else if plan.check && !host.in_use(&device)? {
-        // In use means mounted elsewhere on this machine: the kernel has it in hand and a check would do harm.
-        host.check(&device, plan.fs)?;
+    } else {
+        if plan.check {
+            host.check(&device, plan.fs)?;
+        }
+        if plan.identify {
+            identify(host, &device, q, plan.fs, options)?;
+        }
     }
     mount(host, &device, q, plan, options)?;
     Ok(if plan.format { Staged::Formatted } else { Staged::Mounted })
+}
+
+/// Gives a copy the volume's own UUID: its source may be mounted on this very machine, and a mix-up is seen at the next
+/// staging. Not having one stops nothing, since the mount does without (`nouuid`).
+fn identify(
+    host: &impl Host,
+    device: &Device,
+    q: &Stage,
+    fs: FsType,
+    options: &[String],
+) -> Result<(), StageError> {
+    if fs == FsType::Xfs {
+        // Only the kernel replays the log, and a snapshot of a mounted file system has one to replay.
+        attach(host, device, q, fs, options)?;
+        host.unmount(&q.staging)?;
+    }
+    if !host.set_uuid(&host.recheck(device)?, fs, fsid::of(&q.volume))? {
+        tracing::warn!(volume = %q.volume, device = %device.name, "The copy keeps the UUID of its source.");
+    }
+    Ok(())
+}
+
+/// The mount itself, of the disk that was probed. What stands there afterwards is for the caller to prove.
+fn attach(
+    host: &impl Host,
+    device: &Device,
+    q: &Stage,
+    fs: FsType,
+    options: &[String],
+) -> Result<Device, StageError> {
+    let device = host.recheck(device)?;
+    let mut options = options.to_vec();
+    if fs == FsType::Xfs && !options.iter().any(|o| o == "nouuid") {
+        // A clone on the same node has the same UUID; which disk this is was proven by other means.
+        options.push("nouuid".to_owned());
+    }
+    host.mount(&device, fs, &q.staging, &options, q.read_only)?;
+    Ok(device)
 }
 
 /// Mounts, and proves that what is mounted is the disk that was probed.
@@ -80,13 +128,7 @@ fn mount(
     plan: Plan,
     options: &[String],
 ) -> Result<(), StageError> {
-    let device = &host.recheck(device)?;
-    let mut options = options.to_vec();
-    if plan.fs == FsType::Xfs && !options.iter().any(|o| o == "nouuid") {
-        // A clone on the same node has the same UUID; which disk this is was proven by other means.
-        options.push("nouuid".to_owned());
-    }
-    host.mount(device, plan.fs, &q.staging, &options, q.read_only)?;
+    let device = &attach(host, device, q, plan.fs, options)?;
     let proven = host.recheck(device).map_err(StageError::from).and_then(|now| {
         if !staged(&host.mounts()?, &now, q, Some(plan.fs))? {
             let what = "nothing of this volume".to_owned();
@@ -126,22 +168,38 @@ fn decide(content: &Content, device: &Device, q: &Stage, fs: Option<FsType>) -> 
         Content::Foreign(found) => {
             return Err(StageError::Foreign { device: name(), what: found.what.clone(), at: found.at });
         }
-        Content::Blank if q.read_only => return Err(StageError::BlankReadOnly { device: name() }),
-        Content::Blank => {
-            let fs = fs.unwrap_or_default();
-            return Ok(Plan { fs, format: true, check: false, grow: false });
-        }
+        Content::Blank => return blank(device, q, fs),
     };
     if let Some(wants) = fs.filter(|wants| *wants != found.fs) {
         return Err(StageError::OtherFileSystem { device: name(), has: found.fs, wants });
     }
-    if let FsId::Uuid(uuid) = found.id
-        && fsid::whose(uuid, &q.volume) == Whose::AnotherVolumes
-    {
+    let whose = match found.id {
+        FsId::Uuid(uuid) => fsid::whose(uuid, &q.volume),
+        FsId::Fat(_) => Whose::Nobodys,
+    };
+    // A copy has the UUID that its source had, or its source's source: whose that was nobody here can know.
+    if whose == Whose::AnotherVolumes && q.source.is_none() {
         return Err(StageError::AnotherVolumes { device: name() });
     }
+    let copied = q.source.is_some() && whose != Whose::Ours && matches!(found.id, FsId::Uuid(_));
+    let identify = copied && !q.read_only;
     let grow = found.fs != FsType::Vfat && found.size_bytes + SLACK < device.size_bytes;
-    Ok(Plan { fs: found.fs, format: false, check: !found.clean && !q.read_only, grow })
+    // A copy of what was mounted may have a journal to replay, whatever its flags say.
+    let check = (!found.clean || identify) && !q.read_only;
+    Ok(Plan { fs: found.fs, format: false, check, identify, grow })
+}
+
+/// A blank disk is formatted, if it is the volume's own and may be written to.
+fn blank(device: &Device, q: &Stage, fs: Option<FsType>) -> Result<Plan, StageError> {
+    let name = device.name.clone();
+    if let Some(from) = &q.source {
+        return Err(StageError::BlankCopy { device: name, from: from.clone() });
+    }
+    if q.read_only {
+        return Err(StageError::BlankReadOnly { device: name });
+    }
+    let fs = fs.unwrap_or_default();
+    Ok(Plan { fs, format: true, check: false, identify: false, grow: false })
 }
 
 /// NodeUnstageVolume: success only when nothing is mounted at the path and nobody on this machine holds the disk.

@@ -231,7 +231,7 @@ impl Case<'_> {
         };
         let mode = pb::volume_capability::access_mode::Mode::SingleNodeWriter.into();
         let provisioned = self.fault == Fault::Provisioned;
-        let context = VolumeContext { disk_type: "cloud".to_owned(), fs: None, provisioned };
+        let context = VolumeContext { disk_type: "cloud".to_owned(), fs: None, provisioned, source: None };
         let request = pb::NodeStageVolumeRequest {
             volume_id: VOLUME.to_owned(),
             publish_context: publish(size).to_map(),

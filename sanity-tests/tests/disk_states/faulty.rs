@@ -17,6 +17,7 @@ use eck_csi_node::host::{
     Content, Depth, Device, DeviceError, Format, FsError, FsStats, Host, MountError, MountTable,
 };
 use nix::errno::Errno;
+use uuid::Uuid;
 
 /// Something that happens at a moment.
 pub(crate) type Hook = Box<dyn Fn() + Send + Sync>;
@@ -120,6 +121,10 @@ impl Host for Faulty {
         self.linux.check(device, fs)
     }
 
+    fn set_uuid(&self, device: &Device, fs: FsType, uuid: Uuid) -> Result<bool, FsError> {
+        self.linux.set_uuid(device, fs, uuid)
+    }
+
     fn grow(&self, device: &Device, fs: FsType, mounted_at: &Path) -> Result<(), FsError> {
         self.linux.grow(device, fs, mounted_at)
     }
@@ -182,5 +187,17 @@ impl Host for Faulty {
 
     fn stats(&self, path: &Path) -> Result<FsStats, MountError> {
         self.linux.stats(path)
+    }
+
+    fn answers(&self, device: &Device) -> Result<(), DeviceError> {
+        self.linux.answers(device)
+    }
+
+    fn lists(&self, path: &Path) -> Result<(), MountError> {
+        self.linux.lists(path)
+    }
+
+    fn errors_counted(&self, device: &Device) -> u64 {
+        self.linux.errors_counted(device)
     }
 }

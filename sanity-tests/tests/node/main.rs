@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod bad_input;
+mod copies;
+mod health;
 mod lifecycle;
 mod programs;
 mod registration;

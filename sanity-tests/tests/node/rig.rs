@@ -1,8 +1,11 @@
 //! A cloud without waiting times, a controller, and one or two nodes.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
 
+use ecx_sim::plane::sysfs;
 use sanity_tests::kubelet::{Kubelet, Volume};
 use sanity_tests::sidecar::{Ask, Claim, Patience, Told};
 use sanity_tests::stack::{Plan, Stack};
@@ -18,6 +21,8 @@ const CLOUD: &str =
 pub(crate) struct Rig {
     pub(crate) stack: Stack,
     folder: tempfile::TempDir,
+    /// Serials and names of disks that are hidden.
+    pulled: Mutex<HashMap<String, String>>,
 }
 
 pub(crate) fn run(program: &str, args: &[&str]) -> String {
@@ -46,7 +51,7 @@ impl Rig {
         plan.controller = vec!["--ecx-profile".into(), profile.to_str().unwrap().into()];
         let stack = Stack::start(&plan, folder.path()).await.unwrap();
         std::fs::create_dir(folder.path().canonicalize().unwrap().join("kubelet")).unwrap();
-        Self { stack, folder }
+        Self { stack, folder, pulled: Mutex::default() }
     }
 
     pub(crate) fn kubelet(&self, node: usize) -> Kubelet {
@@ -90,6 +95,21 @@ impl Rig {
     pub(crate) fn device(&self, volume: &Volume, node: usize) -> String {
         let serial = volume.id.trim_start_matches("cd-");
         self.stack.nodes[node].device(serial).expect("the disk is attached")
+    }
+
+    /// Hides the volume's disk from the node, as if it had been pulled out.
+    pub(crate) fn pull(&self, volume: &Volume, node: usize) {
+        let (name, serial) = (self.device(volume, node), volume.id.trim_start_matches("cd-"));
+        let name = name.trim_start_matches("/dev/");
+        sysfs::unplug(&self.stack.nodes[node].root, name).unwrap();
+        self.pulled.lock().unwrap().insert(serial.to_owned(), name.to_owned());
+    }
+
+    /// Shows it again.
+    pub(crate) fn push(&self, volume: &Volume, node: usize) {
+        let serial = volume.id.trim_start_matches("cd-");
+        let name = self.pulled.lock().unwrap().remove(serial).expect("the disk was pulled");
+        sysfs::plug(&self.stack.nodes[node].root, &name, serial).unwrap();
     }
 
     /// Asserts that nothing is left, and ends.

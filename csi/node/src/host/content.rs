@@ -157,6 +157,17 @@ pub fn read(device: &(impl ReadAt + Sync), size: u64, depth: Depth) -> Result<Co
     Ok(data.map_or(Content::Blank, Content::Foreign))
 }
 
+/// Reads the first and the last block: whether the device answers.
+pub fn ends(device: &(impl ReadAt + Sync), size: u64) -> Result<(), ReadError> {
+    if size == 0 {
+        return Err(ReadError { at: 0, source: io::ErrorKind::UnexpectedEof.into() });
+    }
+    let mut buffer = buffers::take();
+    let mut reader = Reader { device, size, buffer: buffer.bytes() };
+    reader.window(0..size.min(BLOCK))?;
+    reader.window((size - 1) / BLOCK * BLOCK..size).map(drop)
+}
+
 /// What the ends of the device say, or `None` when they carry no known sign. In this order: an owner of the whole device
 /// at its start, then a file system, unless an owner at the end (a RAID member) says that it is only a part, then any
 /// other sign.

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use super::Device;
-use super::content::{Content, Depth, ReadAt, read};
+use super::content::{self, Content, Depth, ReadAt, ReadError, read};
 use super::error::DeviceError;
 
 /// An open device. While this lives, the kernel gives its number and name to no other disk.
@@ -32,14 +32,20 @@ impl Opened {
         Ok(Self { file: open(device, OFlag::empty())? })
     }
 
+    /// Reads the first and the last block.
+    pub(super) fn answers(&self, device: &Device) -> Result<(), DeviceError> {
+        content::ends(self, device.size_bytes).map_err(|e| unreadable(device, e))
+    }
+
     /// What the device holds.
     pub(super) fn probe(&self, device: &Device, depth: Depth) -> Result<Content, DeviceError> {
-        read(self, device.size_bytes, depth).map_err(|e| DeviceError::Unreadable {
-            device: device.name.clone(),
-            at: e.at,
-            errno: Errno::from_raw(e.source.raw_os_error().unwrap_or(Errno::EIO as i32)),
-        })
+        read(self, device.size_bytes, depth).map_err(|e| unreadable(device, e))
     }
+}
+
+fn unreadable(device: &Device, error: ReadError) -> DeviceError {
+    let errno = Errno::from_raw(error.source.raw_os_error().unwrap_or(Errno::EIO as i32));
+    DeviceError::Unreadable { device: device.name.clone(), at: error.at, errno }
 }
 
 /// Opens the node and makes sure that it is the device with the number that was identified.

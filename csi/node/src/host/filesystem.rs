@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use eck_csi::volume::FsType;
+use uuid::Uuid;
 
 use super::command::{self, Ended};
 use super::content::{BLOCK, Content, Depth, Formatted, FsId, ReadAt as _};
@@ -122,6 +123,41 @@ pub(super) fn check(device: &Device, fs: FsType) -> Result<(), FsError> {
         }
         _ => Err(failure(program, device, ended)),
     }
+}
+
+/// See [`super::Host::set_uuid`].
+pub(super) fn set_uuid(sysfs: &Sysfs, device: &Device, fs: FsType, uuid: Uuid) -> Result<bool, FsError> {
+    // Open until the end, as in `format`.
+    let opened = Opened::direct(device)?;
+    let now = recheck(sysfs, device)?;
+    if device::in_use(&now)? {
+        return Err(FsError::InUse { device: device.name.clone() });
+    }
+    let text = uuid.to_string();
+    let command = format!("uuid {text}");
+    let (program, args): (&'static str, &[&str]) = match fs {
+        // With the seed of the checksums kept apart, a new UUID changes the superblocks alone; without, tune2fs would write
+        // every inode anew, and a machine that dies meanwhile would leave a damaged file system.
+        FsType::Ext4 => ("tune2fs", &["-O", "metadata_csum_seed", "-U", &text]),
+        FsType::Ext3 => ("tune2fs", &["-U", &text]),
+        // What `xfs_admin -U` runs, which is a shell script.
+        FsType::Xfs => ("xfs_db", &["-x", "-p", "xfs_admin", "-c", &command]),
+        FsType::Vfat => return Ok(false),
+    };
+    // Its exit status is no proof: xfs_db ends with 0 when it refuses a log that is not replayed.
+    let ended = tool(program, &now, args)?;
+    recheck(sysfs, device)?;
+    match opened.probe(&now, Depth::Sampled)? {
+        Content::Formatted(found) if found.fs == fs && found.clean => Ok(found.id == FsId::Uuid(uuid)),
+        _ => Err(failure(program, device, ended)),
+    }
+}
+
+/// See [`super::Host::errors_counted`].
+pub(super) fn errors_counted(device: &Device) -> u64 {
+    // ext3 and ext4 count; the others have no such file (Documentation/ABI/testing/sysfs-fs-ext4).
+    let counted = std::fs::read_to_string(format!("/sys/fs/ext4/{}/errors_count", device.name));
+    counted.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
 /// See [`super::Host::grow`].

@@ -6,6 +6,7 @@ use std::time::Instant;
 use eck_csi::context::PublishContext;
 use eck_csi::volume::FsType;
 use nix::sys::statvfs::statvfs;
+use uuid::Uuid;
 
 use super::device::{self, Opened};
 use super::events::Events;
@@ -83,6 +84,10 @@ impl Host for Linux {
 
     fn check(&self, device: &Device, fs: FsType) -> Result<(), FsError> {
         filesystem::check(device, fs)
+    }
+
+    fn set_uuid(&self, device: &Device, fs: FsType, uuid: Uuid) -> Result<bool, FsError> {
+        filesystem::set_uuid(&self.sysfs, device, fs, uuid)
     }
 
     fn grow(&self, device: &Device, fs: FsType, mounted_at: &Path) -> Result<(), FsError> {
@@ -169,5 +174,20 @@ impl Host for Linux {
             ),
             inodes: (stats.files(), stats.files_free(), stats.files().saturating_sub(stats.files_free())),
         })
+    }
+
+    fn answers(&self, device: &Device) -> Result<(), DeviceError> {
+        Opened::direct(device)?.answers(device)
+    }
+
+    fn lists(&self, at: &Path) -> Result<(), MountError> {
+        let place = path::open_at(at)?;
+        let entry = std::fs::read_dir(place.path()).and_then(|mut entries| entries.next().transpose());
+        let failed = |source| MountError::Io { what: format!("read the directory {}", at.display()), source };
+        entry.map(drop).map_err(failed)
+    }
+
+    fn errors_counted(&self, device: &Device) -> u64 {
+        filesystem::errors_counted(device)
     }
 }

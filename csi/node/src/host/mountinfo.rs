@@ -15,6 +15,8 @@ pub struct Mount {
     pub target: PathBuf,
     /// True if this mount, or its file system, takes no writes.
     pub read_only: bool,
+    /// True if the kernel itself has stopped the file system after an error: nobody asked for a read-only mount.
+    pub stopped: bool,
     /// The kernel's name of the file system.
     pub fs: String,
 }
@@ -50,18 +52,25 @@ impl MountTable {
     }
 }
 
+/// What ext4 shows among its options instead of `ro` after an error, since Linux 6.15 (fs/ext4/super.c, _ext4_show_options).
+const STOPPED: [&[u8]; 2] = [b"emergency_ro", b"shutdown"];
+
 /// `36 35 98:0 /root /target rw,noatime master:1 - ext4 /dev/x rw`: optional fields end at the lone `-`.
 fn line(bytes: &[u8]) -> Option<Mount> {
     let fields: Vec<&[u8]> = bytes.split(|b| *b == b' ').collect();
     let dash = fields.iter().skip(6).position(|field| *field == b"-")? + 6;
     let number = std::str::from_utf8(fields.get(2)?).ok()?;
     let (major, minor) = number.split_once(':')?;
-    let read_only = |options: &[u8]| options.split(|b| *b == b',').any(|option| option == b"ro");
+    let (own, systems) = (fields.get(5)?, fields.get(dash + 3)?);
+    let has = |options: &[u8], word: &[u8]| options.split(|b| *b == b',').any(|option| option == word);
+    let stopped = STOPPED.iter().any(|word| has(systems, word));
     Some(Mount {
         device: (major.parse().ok()?, minor.parse().ok()?),
         root: path(fields.get(3)?),
         target: path(fields.get(4)?),
-        read_only: read_only(fields.get(5)?) || read_only(fields.get(dash + 3)?),
+        read_only: has(own, b"ro") || has(systems, b"ro") || stopped,
+        // Whoever asks for a read-only mount makes both of them so, or only the mount.
+        stopped: stopped || has(systems, b"ro") && !has(own, b"ro"),
         fs: String::from_utf8_lossy(fields.get(dash + 1)?).into_owned(),
     })
 }
@@ -89,6 +98,20 @@ fn path(field: &[u8]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_system_that_the_kernel_stopped_is_told_from_one_that_was_asked_to_be_read_only() {
+        let stopped = |own: &str, systems: &str| {
+            let line = format!("40 22 7:3 / /a {own} - ext4 /dev/loop3 {systems}\n");
+            let mount = MountTable::parse(line.as_bytes()).at(Path::new("/a")).cloned().unwrap();
+            assert!(mount.read_only || !mount.stopped);
+            mount.stopped
+        };
+        assert!(stopped("rw,relatime", "ro,errors=remount-ro"));
+        assert!(stopped("rw,relatime", "rw,errors=remount-ro,emergency_ro"));
+        assert!(stopped("rw,relatime", "rw,shutdown"));
+        assert!(!stopped("ro,relatime", "ro") && !stopped("ro,relatime", "rw") && !stopped("rw", "rw"));
+    }
 
     const TABLE: &[u8] = b"22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n\
         40 22 7:3 / /var/lib/kubelet/a\\040b\\134c rw,noatime - xfs /dev/loop3 rw,attr2\n\

@@ -19,6 +19,7 @@ fn ask() -> Stage {
         want: Want::Mount { fs: None, options: vec![] },
         read_only: false,
         provisioned: true,
+        source: None,
     }
 }
 
@@ -46,7 +47,7 @@ fn plan(content: &Content, fs: Option<FsType>) -> Result<Plan, StageError> {
 #[test]
 fn only_a_blank_disk_that_may_be_written_to_is_formatted() {
     let blank = plan(&Content::Blank, Some(FsType::Xfs)).unwrap();
-    assert_eq!(blank, Plan { fs: FsType::Xfs, format: true, check: false, grow: false });
+    assert_eq!(blank, Plan { fs: FsType::Xfs, format: true, check: false, identify: false, grow: false });
     assert_eq!(plan(&Content::Blank, None).unwrap().fs, FsType::Ext4);
     let reader = Stage { read_only: true, ..ask() };
     let refused = decide(&Content::Blank, &device(), &reader, None);
@@ -61,7 +62,7 @@ fn a_file_system_is_mounted_if_it_is_the_asked_one_and_no_other_volumes() {
     let ours = formatted(FsType::Ext4, fsid::of(&volume(VOLUME)), 20 << 30);
     assert_eq!(
         plan(&ours, Some(FsType::Ext4)).unwrap(),
-        Plan { fs: FsType::Ext4, format: false, check: false, grow: false }
+        Plan { fs: FsType::Ext4, format: false, check: false, identify: false, grow: false }
     );
     assert!(matches!(plan(&ours, Some(FsType::Xfs)), Err(StageError::OtherFileSystem { .. })));
     let others = formatted(FsType::Ext4, fsid::of(&volume("cd-b")), 20 << 30);
@@ -70,6 +71,25 @@ fn a_file_system_is_mounted_if_it_is_the_asked_one_and_no_other_volumes() {
     let adopted = formatted(FsType::Xfs, Uuid::from_u128(5), 10 << 30);
     let plan = plan(&adopted, None).unwrap();
     assert!(plan.fs == FsType::Xfs && !plan.format && plan.grow);
+}
+
+#[test]
+fn a_copy_has_its_sources_uuid_gets_its_own_and_is_never_formatted() {
+    let copy = || Stage { source: Some("snap-1".into()), ..ask() };
+    let decide = |content: &Content, q: &Stage| decide(content, &device(), q, None);
+    let sources = |fs, uuid| formatted(fs, uuid, 10 << 30);
+    for uuid in [fsid::of(&volume("cd-source")), Uuid::from_u128(5)] {
+        let plan = decide(&sources(FsType::Ext4, uuid), &copy()).unwrap();
+        assert_eq!(plan, Plan { fs: FsType::Ext4, format: false, check: true, identify: true, grow: true });
+        let reader = Stage { read_only: true, ..copy() };
+        let plan = decide(&sources(FsType::Xfs, uuid), &reader).unwrap();
+        assert!(!plan.identify && !plan.check, "a disk that is only to be read is not written to");
+    }
+    let again = decide(&sources(FsType::Ext4, fsid::of(&volume(VOLUME))), &copy()).unwrap();
+    assert!(!again.identify && !again.check);
+    assert!(matches!(decide(&Content::Blank, &copy()), Err(StageError::BlankCopy { .. })));
+    let others = decide(&sources(FsType::Ext4, fsid::of(&volume("cd-source"))), &ask());
+    assert!(matches!(others, Err(StageError::AnotherVolumes { .. })));
 }
 
 #[test]
