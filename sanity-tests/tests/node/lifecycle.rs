@@ -87,6 +87,16 @@ async fn pods_share_a_volume_or_have_it_alone_as_asked() {
     for option in ["ro", "noatime", "nosuid", "nodev"] {
         assert!(options.split(',').any(|o| o == option), "{options} lacks {option}");
     }
+    // SINGLE_NODE_MULTI_WRITER: any number of writers on the node.
+    let many = Use { mode: Mode::SingleNodeMultiWriter.into(), ..wanted.clone() };
+    let more = [rig.path("more-1"), rig.path("more-2")];
+    for target in &more {
+        kubelet.publish(&volume, &staging, target, &many).await.unwrap();
+        std::fs::write(target.join("file"), "shared").unwrap();
+    }
+    for target in &more {
+        kubelet.unpublish(&volume, target).await.unwrap();
+    }
     let alone = Use { mode: Mode::SingleNodeSingleWriter.into(), ..wanted.clone() };
     let second = kubelet.publish(&volume, &staging, &rig.path("third"), &alone).await;
     refused(second, Code::FailedPrecondition, "SINGLE_NODE_SINGLE_WRITER");
