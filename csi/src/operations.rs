@@ -14,7 +14,9 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use futures::FutureExt as _;
+use futures::future::Shared;
+use tokio::sync::{oneshot, watch};
 
 /// What to do when a different operation already runs for the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +52,13 @@ pub trait Request: PartialEq + Send + Sync + 'static {
     fn rule(&self, running: &Self) -> Rule;
 }
 
+/// The end of an operation, for all who wait for it. They are woken in one order, the same each time: a `watch` draws it, and
+/// then no simulation gives the same run again.
+type Ending<R> = Shared<oneshot::Receiver<R>>;
+
 struct Running<Q, R> {
     request: Arc<Q>,
-    result: watch::Receiver<Option<R>>,
+    result: Ending<R>,
 }
 
 type Table<Q, R> = Mutex<HashMap<String, Running<Q, R>>>;
@@ -99,13 +105,13 @@ impl<Q: Request, R: Clone + Send + Sync + 'static> Operations<Q, R> {
         let request = Arc::new(request);
         loop {
             match self.enter(key, &request)? {
-                Entry::Started(sender, place, receiver) => {
+                Entry::Started(sender, place, ending) => {
                     spawn(work(request), sender, place);
-                    return finished(receiver).await;
+                    return ending.await.map_err(|_| Interrupted::Lost);
                 }
-                Entry::Joined(receiver) => return finished(receiver).await,
+                Entry::Joined(ending) => return ending.await.map_err(|_| Interrupted::Lost),
                 // The end of the other one is what we wait for; its result is not ours.
-                Entry::Other(mut receiver) => drop(receiver.wait_for(Option::is_some).await),
+                Entry::Other(ending) => drop(ending.await),
             }
         }
     }
@@ -136,11 +142,12 @@ impl<Q: Request, R: Clone + Send + Sync + 'static> Operations<Q, R> {
                 }
             };
         }
-        let (sender, receiver) = watch::channel(None);
-        table.insert(key.to_owned(), Running { request: Arc::clone(request), result: receiver.clone() });
+        let (sender, receiver) = oneshot::channel();
+        let ending = receiver.shared();
+        table.insert(key.to_owned(), Running { request: Arc::clone(request), result: ending.clone() });
         drop(table);
         self.busy.send_modify(|n| *n += 1);
-        Ok(Entry::Started(sender, Place { operations: self.clone(), key: key.to_owned() }, receiver))
+        Ok(Entry::Started(sender, Place { operations: self.clone(), key: key.to_owned() }, ending))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Running<Q, R>>> {
@@ -150,27 +157,22 @@ impl<Q: Request, R: Clone + Send + Sync + 'static> Operations<Q, R> {
 }
 
 enum Entry<Q: Request, R: Clone + Send + Sync + 'static> {
-    Started(watch::Sender<Option<R>>, Place<Q, R>, watch::Receiver<Option<R>>),
-    Joined(watch::Receiver<Option<R>>),
-    Other(watch::Receiver<Option<R>>),
+    Started(oneshot::Sender<R>, Place<Q, R>, Ending<R>),
+    Joined(Ending<R>),
+    Other(Ending<R>),
 }
 
 fn spawn<Q: Request, R: Clone + Send + Sync + 'static>(
     work: impl Future<Output = R> + Send + 'static,
-    sender: watch::Sender<Option<R>>,
+    sender: oneshot::Sender<R>,
     place: Place<Q, R>,
 ) {
     tokio::spawn(async move {
         let result = work.await;
         // Free first, answer then: who hears the answer and asks again must not meet this operation.
         drop(place);
-        let _ = sender.send(Some(result));
+        let _ = sender.send(result);
     });
-}
-
-async fn finished<R: Clone>(mut result: watch::Receiver<Option<R>>) -> Result<R, Interrupted> {
-    let value = result.wait_for(Option::is_some).await.map_err(|_| Interrupted::Lost)?;
-    value.clone().ok_or(Interrupted::Lost)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! ever told an older state than the one at the time of asking. Waiting is the same: all waiters of a region share the
 //! ticks of one poller.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,7 +30,7 @@ const HANGS: Duration = Duration::from_secs(3);
 const PAGE: u32 = 1000;
 
 /// What is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Query {
     /// The disk with this id: none or one.
     Id(String),
@@ -175,7 +175,8 @@ async fn answer_all(client: Arc<Client>, region: String, mut asked: mpsc::Unboun
     let pages = Arc::new(AtomicUsize::new(1));
     while let Some(first) = asked.recv().await {
         tokio::time::sleep(GATHER).await;
-        let mut batch: HashMap<Query, Vec<oneshot::Sender<Answer>>> = HashMap::new();
+        // Sorted, like all that is gone through here: the same questions are the same requests in the same order.
+        let mut batch: BTreeMap<Query, Vec<oneshot::Sender<Answer>>> = BTreeMap::new();
         let mut next = Some(first);
         while let Some(question) = next {
             // Nobody waits for an answer whose caller is gone.
@@ -194,7 +195,7 @@ async fn answer_all(client: Arc<Client>, region: String, mut asked: mpsc::Unboun
 async fn read(
     client: Arc<Client>,
     region: String,
-    batch: HashMap<Query, Vec<oneshot::Sender<Answer>>>,
+    batch: BTreeMap<Query, Vec<oneshot::Sender<Answer>>>,
     pages: Arc<AtomicUsize>,
 ) {
     if batch.len() <= pages.load(Ordering::Relaxed) && !batch.contains_key(&Query::All) {

@@ -1,44 +1,103 @@
-//! What time it is in the cloud: real, or moved by the test.
+//! What time it is in the cloud: real, moved by the test, or the caller's tokio runtime's.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+/// Where a clock that follows a runtime begins: any day will do that is always the same, 2026-01-01.
+const EPOCH_MS: u64 = 1_767_225_600_000;
 
 /// The cloud's clock, in epoch milliseconds.
 #[derive(Debug)]
 pub struct Clock {
-    /// `Some`: stepped; the time is this.
-    stepped: Option<AtomicU64>,
+    kind: Kind,
     skew: i64,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// The machine's.
+    True,
+    /// Stands at this time.
+    Stepped(AtomicU64),
+    /// Goes with the runtime's clock, which may be paused. One runtime after the other may carry it on.
+    Followed(Mutex<Followed>),
+}
+
+#[derive(Debug)]
+struct Followed {
+    /// The time at the last call of [`Clock::follow`].
+    ms: u64,
+    since: Option<Instant>,
 }
 
 impl Clock {
     /// A stepped clock starts at the true time and then stands.
     pub fn new(stepped: bool, skew_s: i64) -> Self {
-        Self { stepped: stepped.then(|| AtomicU64::new(true_ms())), skew: skew_s * 1000 }
+        let kind = if stepped { Kind::Stepped(AtomicU64::new(true_ms())) } else { Kind::True };
+        Self { kind, skew: skew_s * 1000 }
+    }
+
+    /// A clock that stands until [`Self::follow`].
+    pub fn followed() -> Self {
+        Self { kind: Kind::Followed(Mutex::new(Followed { ms: EPOCH_MS, since: None })), skew: 0 }
+    }
+
+    /// From now on the time goes with the clock of the runtime of the caller.
+    pub fn follow(&self) {
+        if let Kind::Followed(followed) = &self.kind {
+            lock(followed).since = Some(Instant::now());
+        }
+    }
+
+    /// The runtime ends: the time stands until another one is followed.
+    pub fn stand(&self) {
+        if let Kind::Followed(followed) = &self.kind {
+            let mut followed = lock(followed);
+            (followed.ms, followed.since) = (followed.now_ms(), None);
+        }
     }
 
     /// Now.
     pub fn now_ms(&self) -> u64 {
-        match &self.stepped {
-            Some(ms) => ms.load(Ordering::SeqCst),
-            None => true_ms().saturating_add_signed(self.skew),
+        match &self.kind {
+            Kind::Stepped(ms) => ms.load(Ordering::SeqCst),
+            Kind::Followed(followed) => lock(followed).now_ms(),
+            Kind::True => true_ms().saturating_add_signed(self.skew),
         }
     }
 
-    /// Moves a stepped clock; a real one moves by itself.
+    /// Moves a stepped clock; others move by themselves.
     pub fn advance(&self, by: Duration) {
-        if let Some(ms) = &self.stepped {
-            ms.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        if let Kind::Stepped(ms) = &self.kind {
+            ms.fetch_add(millis(by), Ordering::SeqCst);
         }
     }
 
     /// How long until `due_ms`; `None` if time stands.
     pub fn until(&self, due_ms: u64) -> Option<Duration> {
-        self.stepped.is_none().then(|| Duration::from_millis(due_ms.saturating_sub(self.now_ms())))
+        let moves = !matches!(self.kind, Kind::Stepped(_));
+        moves.then(|| Duration::from_millis(due_ms.saturating_sub(self.now_ms())))
     }
+}
+
+impl Followed {
+    fn now_ms(&self) -> u64 {
+        self.ms + self.since.map_or(0, |since| millis(since.elapsed()))
+    }
+}
+
+fn lock(followed: &Mutex<Followed>) -> MutexGuard<'_, Followed> {
+    followed.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn true_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    millis(since)
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limit::Rate;
+
 /// One TOML file, or [`Config::default`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -33,6 +35,11 @@ pub struct Config {
     pub refuse_replays: bool,
     /// States are spelled with their other official names (`attached`, `diskAttaching`, …).
     pub alias_states: bool,
+    /// What one account may send; anything without it.
+    pub rate: Option<Rate>,
+    /// No client token is remembered: the same order again is another order. A cloud that no client can be safe with, for tests
+    /// of the tests.
+    pub forgets_tokens: bool,
     /// Seed of random faults; `None` for none.
     pub fault_seed: Option<u64>,
     /// Share of requests that a random fault hits, 0 to 1.
@@ -122,6 +129,8 @@ impl Default for Config {
             clock_skew_s: 0,
             refuse_replays: false,
             alias_states: false,
+            rate: None,
+            forgets_tokens: false,
             fault_seed: None,
             fault_rate: 0.02,
         }

@@ -1,6 +1,7 @@
 //! The door: one handler for the seventeen operations, one for the simulator's own pages.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -23,6 +24,19 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     control::routes().fallback(operation).with_state(shared)
 }
 
+/// A request that has arrived.
+#[derive(Clone)]
+pub(crate) struct Received {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Set when it is carried out or refused: what is still to do then is the answer.
+    pub(crate) acted: Arc<AtomicBool>,
+    /// It was under way when its client died: carried out at once, before all that comes after, and met by no fault.
+    pub(crate) survived: bool,
+}
+
 /// One request of the cloud's API, in a task of its own: what has arrived is carried out even if the client is gone, as in
 /// any cloud.
 async fn operation(
@@ -32,23 +46,16 @@ async fn operation(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let work = tokio::spawn(carry_out(shared, method, uri, headers, body));
+    let received = Received { method, uri, headers, body, acted: Arc::default(), survived: false };
+    let work = tokio::spawn(carry_out(shared, received));
     work.await.unwrap_or_else(|_| plain(500, None))
 }
 
-/// Authenticate, meet the fault, act, answer.
-async fn carry_out(
-    shared: Arc<Shared>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+/// Authenticate, meet the limit and the fault, act, answer.
+pub(crate) async fn carry_out(shared: Arc<Shared>, received: Received) -> Response {
+    let Received { method, uri, headers, body, acted, survived } = received;
     let query = uri.query().unwrap_or_default();
-    let found = Op::ALL
-        .into_iter()
-        .find(|op| shared.profile.path(*op) == uri.path() && op.is_post() == (method == Method::POST));
-    let Some(op) = found else {
+    let Some(op) = operation_of(&shared, &method, &uri) else {
         return refused(&Refusal {
             http: 404,
             code: "openapi.path".to_owned(),
@@ -64,9 +71,18 @@ async fn carry_out(
         let refusal = Refusal { http: 401, code: format!("{}refused", codes::AUTH), message: step };
         return logged(&shared, number, refused(&refusal), &refusal.code);
     }
-    let effect = shared.faults().hit(op, &text);
-    tokio::time::sleep(std::time::Duration::from_millis(shared.config.latency.reply)).await;
-    match before(&shared, effect.as_ref(), &text).await {
+    if let Err(seconds) = shared.within_rate() {
+        acted.store(true, Ordering::SeqCst);
+        return logged(&shared, number, plain(429, Some(seconds)), codes::FLOW);
+    }
+    let mut effect = None;
+    if !survived {
+        effect = shared.faults().hit(op, &text);
+        tokio::time::sleep(std::time::Duration::from_millis(shared.config.latency.reply)).await;
+    }
+    let ended = before(&shared, effect.as_ref(), &text).await;
+    acted.store(true, Ordering::SeqCst);
+    match ended {
         Some(response) => logged(&shared, number, response, "fault"),
         None => {
             let done = fields(op, query, &body, &shared.profile.region_key).and_then(|fields| {
@@ -84,6 +100,11 @@ async fn carry_out(
             )
         }
     }
+}
+
+fn operation_of(shared: &Shared, method: &Method, uri: &Uri) -> Option<Op> {
+    let named = |op: &Op| shared.profile.path(*op) == uri.path() && op.is_post() == (method == Method::POST);
+    Op::ALL.into_iter().find(named)
 }
 
 /// What a fault does before anything is carried out; a response ends the request.

@@ -10,12 +10,13 @@ use std::time::Duration;
 use ecx::api::Op;
 use ecx::{Credentials, Profile};
 use serde::Serialize;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 use crate::clock::Clock;
 use crate::config::{BadConfig, Config, PlaneKind};
 use crate::fault::{Fault, Faults};
 use crate::http;
+use crate::limit::Bucket;
 use crate::plane::{Plane, PlaneError};
 use crate::world::World;
 
@@ -62,9 +63,10 @@ pub(crate) struct Shared {
     log: Mutex<Vec<LogEntry>>,
     used_ids: Mutex<BTreeSet<String>>,
     changed: Notify,
-    /// Changes when held requests may go on.
-    gate: watch::Sender<()>,
+    /// Told when held requests may go on.
+    gate: Notify,
     held: AtomicUsize,
+    bucket: Mutex<Bucket>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -72,7 +74,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    fn new(config: Config) -> Result<Self, StartError> {
+    pub(crate) fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
         let io = |what: &str| {
             let what = what.to_owned();
             move |e| StartError::Io(what, e)
@@ -101,7 +103,7 @@ impl Shared {
             }
         }
         Ok(Self {
-            clock: Clock::new(config.stepped, config.clock_skew_s),
+            clock,
             faults: Mutex::new(Faults::new(config.fault_seed, config.fault_rate)),
             profile: Profile::default(),
             plane,
@@ -109,8 +111,9 @@ impl Shared {
             log: Mutex::default(),
             used_ids: Mutex::default(),
             changed: Notify::new(),
-            gate: watch::Sender::new(()),
+            gate: Notify::new(),
             held: AtomicUsize::new(0),
+            bucket: Mutex::default(),
             config,
         })
     }
@@ -147,14 +150,15 @@ impl Shared {
     /// Holds a request until [`Self::release`].
     pub(crate) async fn hold(&self) {
         // Listens before it is counted: who sees the count may release at once.
-        let mut released = self.gate.subscribe();
+        let mut released = std::pin::pin!(self.gate.notified());
+        released.as_mut().enable();
         self.held.fetch_add(1, Ordering::SeqCst);
-        let _ = released.changed().await;
+        released.await;
         self.held.fetch_sub(1, Ordering::SeqCst);
     }
 
     pub(crate) fn release(&self) {
-        self.gate.send_replace(());
+        self.gate.notify_waiters();
         self.act(|world, _| {
             let stuck = |d: &&String| world.disks[*d].pending.as_ref().is_some_and(|p| p.due == u64::MAX);
             let ids: Vec<String> = world.disks.keys().filter(stuck).cloned().collect();
@@ -171,8 +175,24 @@ impl Shared {
         lock(&self.faults)
     }
 
+    /// Takes one request out of the account's rate; if there is none left, the seconds until there is.
+    pub(crate) fn within_rate(&self) -> Result<(), f64> {
+        let Some(rate) = self.config.rate else { return Ok(()) };
+        lock(&self.bucket).take(rate, self.clock.now_ms())
+    }
+
+    /// The first configured key pair.
+    pub(crate) fn credentials(&self) -> Credentials {
+        let pair = self.config.keys.iter().next();
+        pair.map_or_else(|| Credentials::new("", ""), |(ak, sk)| Credentials::new(ak, sk))
+    }
+
     pub(crate) fn log(&self) -> Vec<LogEntry> {
         lock(&self.log).clone()
+    }
+
+    pub(crate) fn log_from(&self, first: usize) -> Vec<LogEntry> {
+        lock(&self.log).iter().skip(first).cloned().collect()
     }
 
     pub(crate) fn calls(&self) -> BTreeMap<Op, u64> {
@@ -244,7 +264,8 @@ impl Sim {
         let listener = std::net::TcpListener::bind(wanted).map_err(io)?;
         listener.set_nonblocking(true).map_err(io)?;
         let address = listener.local_addr().map_err(io)?;
-        let shared = Arc::new(Shared::new(config)?);
+        let clock = Clock::new(config.stepped, config.clock_skew_s);
+        let shared = Arc::new(Shared::new(config, clock)?);
         let (stop, stopped) = oneshot::channel::<()>();
         let served = Arc::clone(&shared);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io)?;
@@ -269,8 +290,7 @@ impl Sim {
 
     /// The first configured key pair.
     pub fn credentials(&self) -> Credentials {
-        let pair = self.shared.config.keys.iter().next();
-        pair.map_or_else(|| Credentials::new("", ""), |(ak, sk)| Credentials::new(ak, sk))
+        self.shared.credentials()
     }
 
     /// A profile that points here, with short polls and a generous rate.

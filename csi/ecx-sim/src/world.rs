@@ -144,6 +144,10 @@ pub struct World {
     pub tokens: BTreeMap<String, Token>,
     pub snapshots: BTreeMap<String, (Snapshot, u64)>,
     pub counter: u32,
+    #[serde(default)]
+    pub now: u64,
+    #[serde(default)]
+    pub forgets_tokens: bool,
     /// Disks that ever existed: for tests that ask whether one was bought twice.
     pub bought: u64,
 }
@@ -151,7 +155,7 @@ pub struct World {
 impl World {
     /// The cloud at its birth.
     pub fn new(config: &Config) -> Self {
-        let mut world = Self::default();
+        let mut world = Self { forgets_tokens: config.forgets_tokens, ..Self::default() };
         for (code, region) in &config.regions {
             let record = RegionRecord { stock: region.stock.clone(), quota_gib: region.quota_gib };
             world.regions.insert(code.clone(), record);

@@ -2,22 +2,24 @@
 //! for a volume is the caller's business.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use rand::Rng as _;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use uuid::Uuid;
+use uuid::Builder;
 
 use crate::api::*;
 use crate::decode::{Reply, decode};
 use crate::error::{Error, Said};
+use crate::outside::{Internet, Outgoing, Outside};
 use crate::profile::Profile;
 use crate::sign::{self, Credentials, Signed};
 use crate::throttle::Budget;
+
+pub use crate::outside::BadClient;
 
 /// First pause between two attempts; doubled each time, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -26,41 +28,24 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 pub struct Client {
     profile: Profile,
     credentials: Credentials,
-    http: reqwest::Client,
+    outside: Arc<dyn Outside>,
     budget: Budget,
     calls: [AtomicU64; Op::ALL.len()],
     throttled: AtomicU64,
 }
 
-/// Why no client can be made.
-#[derive(Debug, thiserror::Error)]
-#[error("the HTTP client cannot be made")]
-pub struct BadClient(#[from] reqwest::Error);
-
-/// One attempt, ready to be sent.
-struct Attempt {
-    url: String,
-    body: Option<Vec<u8>>,
-    request_id: String,
-    date: String,
-    authorization: String,
-}
-
 impl Client {
     /// A client of the cloud that `profile` describes.
     pub fn new(profile: Profile, credentials: Credentials) -> Result<Self, BadClient> {
-        let mut http = reqwest::Client::builder()
-            .timeout(Duration::from_millis(profile.http_timeout_ms))
-            .redirect(reqwest::redirect::Policy::none())
-            .http1_only();
-        if profile.base_url.starts_with("http://") {
-            // The simulator: nobody's certificate is looked at, so the machine's trust store is not read for each client.
-            http = http.tls_certs_only([]);
-        }
-        let http = http.build()?;
+        let outside = Internet::new(&profile)?;
+        Ok(Self::over(Arc::new(outside), profile, credentials))
+    }
+
+    /// The same client over an outside of the caller's.
+    pub fn over(outside: Arc<dyn Outside>, profile: Profile, credentials: Credentials) -> Self {
         let budget = Budget::new(profile.rate_per_second, profile.burst);
         let calls = std::array::from_fn(|_| AtomicU64::new(0));
-        Ok(Self { profile, credentials, http, budget, calls, throttled: AtomicU64::new(0) })
+        Self { profile, credentials, outside, budget, calls, throttled: AtomicU64::new(0) }
     }
 
     /// The profile the client was made with.
@@ -181,7 +166,9 @@ impl Client {
             if attempt >= self.profile.attempts || !again(op, &error, attempt) {
                 return Err(error);
             }
-            let jittered = pause.mul_f64(rand::rng().random_range(0.5..1.0));
+            // 0.5 to 1.
+            let share = (self.outside.random() >> 64) as f64 / u64::MAX as f64;
+            let jittered = pause.mul_f64(0.5 + share / 2.0);
             tokio::time::sleep(jittered).await;
             pause *= 2;
         }
@@ -189,44 +176,22 @@ impl Client {
     }
 
     async fn attempt<Q: Serialize, T: DeserializeOwned>(&self, op: Op, request: &Q) -> Result<T, Error> {
-        let attempt = self.prepare(op, request)?;
-        let request_id = attempt.request_id.clone();
-        let failed = |e: &reqwest::Error| {
-            let code = if e.is_timeout() { "timeout" } else { "connection" };
-            // `without_url` is by value; the URL holds no secret, but the chain is what tells the cause.
-            Error::NoReply(Said { code: code.to_owned(), message: causes(e), request_id: request_id.clone() })
-        };
+        let (request, request_id) = self.prepare(op, request)?;
         self.calls[op as usize].fetch_add(1, Ordering::Relaxed);
-        let response = self.request(attempt).send().await.map_err(|e| failed(&e))?;
-        let http = response.status().as_u16();
-        let header = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok());
-        let retry_after = header.and_then(|v| v.parse::<f64>().ok()).filter(|s| (0.0..3600.0).contains(s));
-        let body = response.bytes().await.map_err(|e| failed(&e))?;
-        let retry_after = retry_after.map(Duration::from_secs_f64);
-        decode(&Reply { http, body: &body, retry_after, request_id: &request_id }, &self.profile.ok_codes)
+        let reply = self.outside.exchange(request).await.map_err(|lost| {
+            let (code, message) = (lost.code.to_owned(), lost.message);
+            Error::NoReply(Said { code, message, request_id: request_id.clone() })
+        })?;
+        let seconds = reply.retry_after.and_then(|v| v.parse::<f64>().ok());
+        let retry_after = seconds.filter(|s| (0.0..3600.0).contains(s)).map(Duration::from_secs_f64);
+        let reply = Reply { http: reply.http, body: &reply.body, retry_after, request_id: &request_id };
+        decode(&reply, &self.profile.ok_codes)
     }
 
-    fn request(&self, attempt: Attempt) -> reqwest::RequestBuilder {
-        let request = match attempt.body {
-            Some(body) => self.http.post(attempt.url).body(body),
-            None => self.http.get(attempt.url),
-        };
-        let request = request
-            .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, &self.profile.user_agent)
-            .header(sign::REQUEST_ID, attempt.request_id)
-            .header(sign::DATE, attempt.date)
-            .header(sign::AUTHORIZATION, attempt.authorization);
-        if self.profile.send_external_id {
-            let digits: String = (0..10).map(|_| rand::rng().random_range('0'..='9')).collect();
-            return request.header("x-alogic-externalId", digits);
-        }
-        request
-    }
-
-    /// Builds and signs one attempt: a fresh request id and date each time.
-    fn prepare<Q: Serialize>(&self, op: Op, request: &Q) -> Result<Attempt, Error> {
-        let request_id = Uuid::new_v4().to_string();
+    /// Builds and signs one attempt: a fresh request id, which is given too, and date each time.
+    fn prepare<Q: Serialize>(&self, op: Op, request: &Q) -> Result<(Outgoing, String), Error> {
+        let random = self.outside.random().to_be_bytes();
+        let request_id = Builder::from_random_bytes(random).into_uuid().to_string();
         let bad = |message: String| {
             let code = "client.request".to_owned();
             Error::Parameter(Said { code, message, request_id: request_id.clone() })
@@ -245,14 +210,25 @@ impl Client {
             let pairs: Vec<_> = fields.into_iter().map(|(key, value)| (key, text(value))).collect();
             (sign::query(&pairs), None)
         };
-        let date = sign::eop_date(SystemTime::now());
+        let date = sign::eop_date(self.outside.now());
         let headers = vec![(sign::REQUEST_ID, request_id.as_str()), (sign::DATE, date.as_str())];
         let signed = Signed { headers, query: &query, body: body.as_deref().unwrap_or_default() };
         let authorization = signed.authorization(&self.credentials, &date);
         let mark = if query.is_empty() { "" } else { "?" };
         let url =
             format!("{}{}{mark}{query}", self.profile.base_url.trim_end_matches('/'), self.profile.path(op));
-        Ok(Attempt { url, body, request_id, date, authorization })
+        let mut headers = vec![
+            ("content-type", "application/json".to_owned()),
+            ("user-agent", self.profile.user_agent.clone()),
+            (sign::REQUEST_ID, request_id.clone()),
+            (sign::DATE, date),
+            (sign::AUTHORIZATION, authorization),
+        ];
+        if self.profile.send_external_id {
+            let digits = format!("{:010}", self.outside.random() % 10_000_000_000);
+            headers.push(("x-alogic-externalId", digits));
+        }
+        Ok((Outgoing { url, body, headers }, request_id))
     }
 }
 
@@ -267,16 +243,6 @@ fn again(op: Op, error: &Error, attempt: u32) -> bool {
         Error::Auth(_) => attempt == 1,
         error => error.retryable() && (op.repeatable() || !error.outcome_unknown()),
     }
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

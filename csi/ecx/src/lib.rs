@@ -6,6 +6,7 @@ pub mod client;
 pub mod codes;
 pub mod decode;
 pub mod error;
+pub mod outside;
 pub mod profile;
 pub mod sign;
 pub mod throttle;

@@ -1,7 +1,7 @@
 //! One poller a region: all who wait share its ticks. The pace is the youngest waiter's, so a disk that was just ordered
 //! is looked at soon, and those that wait long ride along for nothing.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ecx::profile::Poll;
@@ -38,7 +38,7 @@ pub(super) async fn run(
     questions: mpsc::UnboundedSender<Question>,
     mut waiting: mpsc::UnboundedReceiver<Waiter>,
 ) {
-    let mut waiters: HashMap<u64, Waiter> = HashMap::new();
+    let mut waiters: BTreeMap<u64, Waiter> = BTreeMap::new();
     let mut looks = FuturesUnordered::new();
     let (mut number, mut looked) = (0, Instant::now());
     loop {
@@ -46,6 +46,8 @@ pub(super) async fn run(
         // A tick waits for the looks of the one before: a request that stands in line behind writes is not asked again.
         let tick = tick.map(|tick| if looks.is_empty() { tick } else { tick.max(looked + HANGS) });
         tokio::select! {
+            // Not in a random order, so that a simulation's seed gives the same run again.
+            biased;
             arrived = waiting.recv() => {
                 // The reader is gone: nobody can wait any more.
                 let Some(mut waiter) = arrived else { return };

@@ -1,6 +1,6 @@
 //! Ids of the forms that the cloud uses (ECX-API §2.2).
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use uuid::Uuid;
 
 use super::World;
 
@@ -10,24 +10,32 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 impl World {
     /// Twelve bytes of time, machine and counter as 20 characters.
     pub(super) fn xid(&mut self) -> String {
-        self.counter += 1;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let seconds = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
-        let mut bytes = [0u8; 12];
-        bytes[..4].copy_from_slice(&seconds.to_be_bytes());
-        bytes[4..9].copy_from_slice(b"ecsim");
-        bytes[9..].copy_from_slice(&self.counter.to_be_bytes()[1..]);
-        encode(bytes)
+        encode(self.unique())
     }
 
     /// 32 hex digits.
     pub(super) fn order_id(&mut self) -> String {
-        uuid::Uuid::new_v4().simple().to_string()
+        self.uuid().simple().to_string()
     }
 
     /// A UUID.
     pub(super) fn job_id(&mut self) -> String {
-        uuid::Uuid::new_v4().to_string()
+        self.uuid().to_string()
+    }
+
+    fn uuid(&mut self) -> Uuid {
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, &self.unique())
+    }
+
+    /// The cloud's own time and counter and no chance: the same requests at the same times have the same ids.
+    fn unique(&mut self) -> [u8; 12] {
+        self.counter += 1;
+        let seconds = u32::try_from(self.now / 1000).unwrap_or(u32::MAX);
+        let mut bytes = [0u8; 12];
+        bytes[..4].copy_from_slice(&seconds.to_be_bytes());
+        bytes[4..9].copy_from_slice(b"ecsim");
+        bytes[9..].copy_from_slice(&self.counter.to_be_bytes()[1..]);
+        bytes
     }
 }
 

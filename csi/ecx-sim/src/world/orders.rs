@@ -122,7 +122,7 @@ impl World {
         if token.is_empty() || token.len() > 64 {
             return Err(Refusal::parameter("clientToken", "1 to 64 characters"));
         }
-        match self.tokens.get(token) {
+        match self.tokens.get(token).filter(|_| !self.forgets_tokens) {
             None => Ok(None),
             Some(t) if t.request == request => Ok(Some(t.order.clone())),
             Some(_) => Err(Refusal::new(codes::TOKEN_CONFLICT, "the token was used for another request")),

@@ -8,6 +8,7 @@ use crate::plane::{Plane, PlaneError};
 impl World {
     /// Ends every transition that is due at `now`. True if anything changed.
     pub fn settle(&mut self, now: u64, plane: Option<&Plane>) -> bool {
+        self.now = now;
         let due = |p: &Pending| p.due <= now;
         let mut ready: Vec<(u64, String)> = Vec::new();
         for (id, record) in &self.disks {

@@ -1,0 +1,85 @@
+//! `hack/bench churn`: many volumes created, attached, detached and deleted, against a cloud that enforces its rate.
+//!
+//! The controller is the real one with the profile that it is shipped with; the callers are as many as the chart's sidecars
+//! have workers, with their deadline. Time is virtual (the clock of the runtime jumps from one event to the next), so that half
+//! an hour takes seconds; with `--real` it is the machine's, the controller is the shipped program and the cloud is one of
+//! sockets. Each number of volumes is a process of its own: its peak of memory is nobody else's.
+
+// The numbers are what this program is for.
+#![allow(clippy::print_stdout)]
+
+mod life;
+mod memory;
+mod report;
+
+use std::process::{Command, ExitCode};
+
+use clap::Parser;
+
+use life::{Figures, Plan};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Volumes for each machine: the 5,000 on 500.
+const PER_MACHINE: usize = 10;
+
+/// Measures the churn of volumes
+#[derive(Parser)]
+struct Args {
+    /// Numbers of volumes, ten for each machine
+    #[arg(long, value_delimiter = ',', default_values_t = [50, 500, 5000])]
+    volumes: Vec<usize>,
+    /// Regions over which the machines are spread
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 5])]
+    regions: Vec<usize>,
+    /// Milliseconds that the cloud takes for each create, attach, detach and delete; those of the simulator without it
+    #[arg(long)]
+    latency: Option<u64>,
+    /// What a process of its own runs
+    #[arg(long, hide = true)]
+    one: bool,
+}
+
+fn main() -> ExitCode {
+    match bench(&Args::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("FAILED: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(args: &Args) -> Result<bool, Failure> {
+    if args.one {
+        let (Some(volumes), Some(regions)) = (args.volumes.first(), args.regions.first()) else {
+            return Err("--one wants a number of volumes and of regions".into());
+        };
+        let plan = Plan { volumes: *volumes, regions: *regions, latency: args.latency };
+        println!("{}", serde_json::to_string(&life::run(&plan)?)?);
+        return Ok(true);
+    }
+    let mut all = Vec::new();
+    for regions in &args.regions {
+        for volumes in &args.volumes {
+            all.push(apart(*volumes, *regions, args.latency)?);
+        }
+    }
+    Ok(report::print(&all))
+}
+
+/// Runs one number of volumes in a process of its own.
+fn apart(volumes: usize, regions: usize, latency: Option<u64>) -> Result<Figures, Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--one", "--volumes", &volumes.to_string(), "--regions", &regions.to_string()]);
+    if let Some(ms) = latency {
+        command.args(["--latency", &ms.to_string()]);
+    }
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&said).map_err(|_| {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        format!("{volumes} volumes in {regions} regions: {said}{errors}").into()
+    })
+}

@@ -1,0 +1,52 @@
+//! Bugs that can be planted, to show that the invariants see them: between the controller and its callers, or in the cloud.
+
+use std::future::pending;
+
+use tonic::{Code, Status};
+
+use super::caller::{Answer, Ask};
+use crate::sidecar::open;
+
+/// A bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// The cloud remembers no client tokens, as if each order had a new one: a lost reply orders twice.
+    FreshTokens,
+    /// An unknown outcome is told as success.
+    UnknownIsDone,
+    /// An unknown outcome of CreateVolume is told as a final failure.
+    UnknownIsFailure,
+    /// A volume that another machine holds is told to be published.
+    HolderIgnored,
+    /// Who is to ask again hears nothing.
+    NeverAnswers,
+    /// Unpublishing deletes.
+    UnpublishDeletes,
+}
+
+impl Bug {
+    /// All.
+    pub const ALL: [Self; 6] = [
+        Self::FreshTokens,
+        Self::UnknownIsDone,
+        Self::UnknownIsFailure,
+        Self::HolderIgnored,
+        Self::NeverAnswers,
+        Self::UnpublishDeletes,
+    ];
+
+    /// What the caller hears instead of `told`.
+    pub(super) async fn twist(self, ask: &Ask, told: Result<Answer, Status>) -> Result<Answer, Status> {
+        let code = told.as_ref().map_or_else(Status::code, |_| Code::Ok);
+        let unknown = matches!(code, Code::Unavailable | Code::DeadlineExceeded);
+        match (self, ask) {
+            (Self::UnknownIsDone, Ask::Publish(_) | Ask::Unpublish(_) | Ask::Delete) if unknown => {
+                Ok(Answer::Done)
+            }
+            (Self::UnknownIsFailure, Ask::Create(_)) if unknown => Err(Status::resource_exhausted("planted")),
+            (Self::HolderIgnored, Ask::Publish(_)) if code == Code::FailedPrecondition => Ok(Answer::Done),
+            (Self::NeverAnswers, _) if open(code) => pending().await,
+            _ => told,
+        }
+    }
+}

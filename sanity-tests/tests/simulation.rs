@@ -1,0 +1,66 @@
+//! The controller under seeded schedules (`sanity_tests::simulation`): the short run; `hack/simulate` is the long one.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::collections::BTreeSet;
+
+use sanity_tests::simulation::{Bug, Counts, Invariant, Outcome, run};
+
+/// Schedules of the short run.
+const SEEDS: u64 = 200;
+
+/// A planted bug is found within so many.
+const BUG_SEEDS: u64 = 300;
+
+fn shown(outcome: &Outcome) -> String {
+    let broken = outcome.broken.as_ref().unwrap();
+    let schedule = outcome.schedule.join("\n");
+    format!("{schedule}\nseed {} breaks {:?}: {}", outcome.seed, broken.invariant, broken.seen)
+}
+
+#[test]
+fn every_invariant_holds_in_every_schedule() {
+    let mut all = Counts::default();
+    for seed in 0..SEEDS {
+        let outcome = run(seed, None).unwrap();
+        assert!(outcome.broken.is_none(), "{}", shown(&outcome));
+        all.add(&outcome.counts);
+    }
+    println!("{all}");
+    // The schedules are not empty ones.
+    assert!(all.faults > SEEDS && all.crashes > SEEDS / 4 && all.abandoned > SEEDS / 4, "{all}");
+    assert!(all.answers > 10 * SEEDS && all.requests > 50 * SEEDS, "{all}");
+}
+
+#[test]
+fn a_seed_gives_the_same_schedule_again_and_another_seed_another() {
+    let hashes: BTreeSet<u64> = (0..20)
+        .map(|seed| {
+            let (first, second) = (run(seed, None).unwrap(), run(seed, None).unwrap());
+            assert_eq!(first, second, "seed {seed}");
+            first.hash
+        })
+        .collect();
+    assert_eq!(hashes.len(), 20);
+}
+
+#[test]
+fn each_planted_bug_is_found_and_its_seed_finds_it_again() {
+    for bug in Bug::ALL {
+        let mut outcomes = (0..BUG_SEEDS).map(|seed| run(seed, Some(bug)).unwrap());
+        let found = outcomes.find(|outcome| outcome.broken.is_some());
+        let found = found.unwrap_or_else(|| panic!("{bug:?} is not found in {BUG_SEEDS} schedules"));
+        let broken = found.broken.as_ref().unwrap();
+        println!("{bug:?}: seed {} breaks {:?}: {}", found.seed, broken.invariant, broken.seen);
+        let expected: &[Invariant] = match bug {
+            Bug::FreshTokens => &[Invariant::OneDisk],
+            Bug::UnknownIsDone => &[Invariant::ToldIsTrue],
+            Bug::UnknownIsFailure => &[Invariant::ToldIsTrue, Invariant::NothingLeft],
+            Bug::HolderIgnored => &[Invariant::ToldIsTrue, Invariant::OneMachine],
+            Bug::NeverAnswers => &[Invariant::Answered],
+            Bug::UnpublishDeletes => &[Invariant::NothingTaken],
+        };
+        assert!(expected.contains(&broken.invariant), "{bug:?}: {}", shown(&found));
+        assert_eq!(run(found.seed, Some(bug)).unwrap(), found, "{bug:?}");
+    }
+}
