@@ -149,7 +149,7 @@ impl Client {
 
     /// Sends until there is an answer worth giving up on: see [`again`].
     async fn call<Q: Serialize, T: DeserializeOwned>(&self, op: Op, request: &Q) -> Result<T, Error> {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut open) = (FIRST_PAUSE, None);
         for attempt in 1.. {
             self.budget.turn().await;
             let error = match self.attempt(op, request).await {
@@ -164,7 +164,10 @@ impl Client {
                 self.budget.throttled(*retry_after);
             }
             if attempt >= self.profile.attempts || !again(op, &error, attempt) {
-                return Err(error);
+                return Err(total(open, error));
+            }
+            if error.outcome_unknown() {
+                open = Some(error);
             }
             // 0.5 to 1.
             let share = (self.outside.random() >> 64) as f64 / u64::MAX as f64;
@@ -229,6 +232,15 @@ impl Client {
             headers.push(("x-alogic-externalId", digits));
         }
         Ok((Outgoing { url, body, headers }, request_id))
+    }
+}
+
+/// The error of all attempts together: the last one's, but that a refused order says nothing of an earlier attempt whose
+/// outcome is open. That one may have taken the last of the stock or the quota itself.
+fn total(open: Option<Error>, last: Error) -> Error {
+    match (open, last) {
+        (Some(open), Error::SoldOut(_) | Error::Quota(_) | Error::Billing(_)) => open,
+        (_, last) => last,
     }
 }
 

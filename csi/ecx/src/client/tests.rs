@@ -32,6 +32,8 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 35\r\nconnection: close\r\n
 const FAULT: &str = "HTTP/1.1 500 Oops\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 const SLOW: &str = "HTTP/1.1 429 Slow\r\nretry-after: 0.3\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
+const SOLD_OUT: &str = "HTTP/1.1 200 OK\r\ncontent-length: 55\r\nconnection: close\r\n\r\n{\"statusCode\":900,\"errorCode\":\"ebs.resource.soldOut\"}\n\n";
+
 fn attach() -> AttachDisk {
     AttachDisk { region_id: "r-1".into(), disk_id: "cd-1".into(), instance_id: Some("evm-1".into()) }
 }
@@ -55,6 +57,30 @@ async fn an_attach_without_reply_is_never_sent_again() {
     let error = client.attach_disk(&attach()).await.unwrap_err();
     assert!(matches!(error, Error::NoReply(_)) && error.outcome_unknown(), "{error}");
     assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_order_is_not_sold_out_while_an_earlier_attempt_may_have_bought_the_last() {
+    let order = || CreateDisk {
+        client_token: "t".into(),
+        region_id: "r-1".into(),
+        disk_name: "pvc-1".into(),
+        disk_mode: "VBD".into(),
+        disk_type: None,
+        disk_size: 20,
+        on_demand: true,
+        labels: vec![],
+        snapshot_id: None,
+    };
+    let (client, _) = cloud(vec![Some(SOLD_OUT)]).await;
+    let error = client.create_disk(&order()).await.unwrap_err();
+    assert!(matches!(error, Error::SoldOut(_)), "{error}");
+    for lost in [None, Some(FAULT)] {
+        let (client, seen) = cloud(vec![lost, Some(SOLD_OUT)]).await;
+        let error = client.create_disk(&order()).await.unwrap_err();
+        assert!(error.outcome_unknown() && error.retryable(), "{error}");
+        assert_eq!(seen.lock().unwrap().len(), 2);
+    }
 }
 
 #[tokio::test]
