@@ -9,7 +9,7 @@ use crate::error::DeleteError;
 use crate::name::order_subject;
 use crate::reads::{Query, Verdict};
 
-/// A refund whose order fails is ordered anew, each time with a token of its own, so often.
+/// A refund whose order fails is ordered anew, each time with a token of its own, so often in one call.
 const ATTEMPTS: u32 = 3;
 
 /// What to do about the disk that was found.
@@ -24,14 +24,15 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
     // An id of another form never was a disk here.
     let Some(id) = volume.disk() else { return Ok(()) };
     let cloud = |source| DeleteError::Cloud { disk: id.to_string(), source };
-    let Some((region, disk)) = driver.places.locate(&driver.reader, &id).await.map_err(cloud)? else {
+    let Some((region, mut disk)) = driver.places.locate(&driver.reader, &id).await.map_err(cloud)? else {
         driver.places.forget(id.as_str());
         return Ok(());
     };
-    for attempt in 1..=ATTEMPTS {
-        let mut order = None;
+    let what = format!("delete {id}");
+    for _ in 1..=ATTEMPTS {
+        let (mut order, number) = (None, driver.orders.next(&what));
         if decide(&disk)? == Plan::Refund {
-            let subject = order_subject(&id, attempt);
+            let subject = order_subject(&id, number);
             let client_token = token::delete(&driver.cluster, &subject);
             let body = DeleteDisk { client_token, region_id: region.to_string(), disk_id: id.to_string() };
             order = match driver.client.delete_disk(&body).await {
@@ -41,10 +42,16 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
                 Err(source) => return Err(cloud(source)),
             };
         }
-        if gone(driver, &region, id.as_str(), order).await? {
+        let failed = order.is_some();
+        let Some(left) = gone(driver, &region, id.as_str(), order).await? else {
+            driver.orders.done(&what);
             driver.places.forget(id.as_str());
             return Ok(());
+        };
+        if failed {
+            driver.orders.failed(&what, number);
         }
+        disk = left;
     }
     Err(DeleteError::OrderFailed { disk: id.to_string(), attempts: ATTEMPTS })
 }
@@ -61,31 +68,29 @@ fn decide(disk: &Disk) -> Result<Plan, DeleteError> {
     }
 }
 
-/// Waits until the disk is gone; `false` if the order failed and the disk is as before.
+/// Waits until the disk is gone; gives it as it is if the order failed.
 async fn gone(
     driver: &Driver,
     region: &eck_csi::volume::Region,
     id: &str,
     order: Option<String>,
-) -> Result<bool, DeleteError> {
+) -> Result<Option<Disk>, DeleteError> {
     let wait = |source| DeleteError::Wait { disk: id.to_owned(), source };
     let judge = |disks: &[Disk]| match disks.first() {
-        None => Verdict::Done(true),
+        None => Verdict::Done(None),
         Some(disk) if disk.disk_status == DiskState::Deleting => Verdict::Wait("deleting".to_owned()),
-        Some(_) => Verdict::Done(false),
+        Some(disk) => Verdict::Done(Some(disk.clone())),
     };
     loop {
-        if driver.reader.wait(region, Query::Id(id.to_owned()), judge).await.map_err(wait)? {
-            return Ok(true);
-        }
+        let left = driver.reader.wait(region, Query::Id(id.to_owned()), judge).await.map_err(wait)?;
         // The disk is still there and is not being deleted: either the order has not begun, or it has failed.
-        let Some(order) = &order else { return Ok(false) };
+        let (Some(_), Some(order)) = (&left, &order) else { return Ok(left) };
         let query = GetOrder { master_order_id: order.clone() };
         let order = driver.client.get_order(&query).await;
         let order = order.map_err(|source| DeleteError::Cloud { disk: id.to_owned(), source })?;
         // 3 done, 14 opening; everything else has ended without success (ECX-API §3).
         if !matches!(order.order_status.as_str(), "3" | "14") {
-            return Ok(false);
+            return Ok(left);
         }
     }
 }

@@ -7,6 +7,7 @@ use ecx::Client;
 use ecx::api::GetJob;
 
 use crate::nodes::Nodes;
+use crate::orders::Orders;
 use crate::places::Places;
 use crate::reads::Reader;
 use crate::slots::Slots;
@@ -18,6 +19,7 @@ pub struct Driver {
     pub(crate) places: Places,
     pub(crate) nodes: Nodes,
     pub(crate) slots: Slots,
+    pub(crate) orders: Orders,
     pub(crate) cluster: String,
 }
 
@@ -26,7 +28,8 @@ impl Driver {
     pub fn new(client: Arc<Client>, cluster: String, regions: Vec<Region>) -> Self {
         let reader = Reader::new(Arc::clone(&client));
         let places = Places::new(regions);
-        Self { client, reader, places, nodes: Nodes::default(), slots: Slots::default(), cluster }
+        let (nodes, slots, orders) = (Nodes::default(), Slots::default(), Orders::default());
+        Self { client, reader, places, nodes, slots, orders, cluster }
     }
 
     /// Whether the cloud says that an attach's or detach's job failed; a job nobody knows did not.

@@ -10,7 +10,7 @@ use crate::driver::Driver;
 use crate::error::ExpandError;
 use crate::name::order_subject;
 
-/// An order that fails is ordered anew, each time with a token of its own, so often.
+/// An order that fails is ordered anew, each time with a token of its own, so often in one call.
 const ATTEMPTS: u32 = 3;
 
 /// What to do about a disk that is to grow.
@@ -28,17 +28,27 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
     let cloud = |source| ExpandError::Cloud { disk: id.to_string(), source };
     let found = driver.places.locate(&driver.reader, &id).await.map_err(cloud)?;
     let (region, mut disk) = found.ok_or_else(no_volume)?;
-    let mut attempt = 0;
+    let what = format!("grow {id} to {}", size.min_gib);
+    let (mut attempt, mut sent) = (0, None);
     loop {
-        match decide(&disk, size)? {
-            Plan::Done => return Ok(disk.disk_size * GIB),
+        let plan = decide(&disk, size)?;
+        if let (Plan::Grow, Some(number)) = (&plan, sent.take()) {
+            // Nothing goes on with the disk and it has not grown.
+            driver.orders.failed(&what, number);
+        }
+        match plan {
+            Plan::Done => {
+                driver.orders.done(&what);
+                return Ok(disk.disk_size * GIB);
+            }
             Plan::Wait => {}
             Plan::Grow if attempt == ATTEMPTS => {
                 return Err(ExpandError::OrderFailed { disk: id.to_string(), attempts: ATTEMPTS });
             }
             Plan::Grow => {
                 attempt += 1;
-                let subject = order_subject(&id, attempt);
+                let number = driver.orders.next(&what);
+                let subject = order_subject(&id, number);
                 let body = ResizeDisk {
                     client_token: token::resize(&driver.cluster, &subject, size.min_gib),
                     region_id: region.to_string(),
@@ -46,9 +56,9 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
                     disk_size: size.min_gib,
                 };
                 match driver.client.resize_disk(&body).await {
+                    Ok(_) | Err(ecx::Error::InProgress(_)) => sent = Some(number),
                     // The state or the size is not what we saw: look again.
-                    Ok(_)
-                    | Err(ecx::Error::InProgress(_) | ecx::Error::DiskState(_) | ecx::Error::Shrink(_)) => {}
+                    Err(ecx::Error::DiskState(_) | ecx::Error::Shrink(_)) => {}
                     Err(source) => return Err(cloud(source)),
                 }
             }

@@ -18,6 +18,7 @@ mod list;
 mod metrics;
 mod name;
 mod nodes;
+mod orders;
 mod parameters;
 mod places;
 mod reads;

@@ -1,0 +1,34 @@
+//! Orders that failed in the cloud. A client token means one order, whatever becomes of it: after a failure the same token only
+//! tells of the same failure, for as long as the cloud remembers it. So each new order about a disk has a number of its own.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many orders failed, by what they were to do. A new controller begins at none and is told of the failures again, a few
+/// with each call.
+#[derive(Default)]
+pub(crate) struct Orders(Mutex<HashMap<String, u32>>);
+
+impl Orders {
+    /// The number of the next order to do `what`, from 1 on.
+    pub(crate) fn next(&self, what: &str) -> u32 {
+        self.lock().get(what).copied().unwrap_or(0) + 1
+    }
+
+    /// The order `number` to do `what` failed.
+    pub(crate) fn failed(&self, what: &str, number: u32) {
+        self.lock().insert(what.to_owned(), number);
+    }
+
+    /// It is done.
+    pub(crate) fn done(&self, what: &str) {
+        self.lock().remove(what);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;
