@@ -168,11 +168,11 @@ impl Sidecar {
     }
 }
 
-fn bytes(gib: u64) -> i64 {
+pub(crate) fn bytes(gib: u64) -> i64 {
     i64::try_from(gib * GIB).unwrap_or(i64::MAX)
 }
 
-fn capability() -> pb::VolumeCapability {
+pub(crate) fn capability() -> pb::VolumeCapability {
     use pb::volume_capability::{AccessMode, AccessType, MountVolume, access_mode};
     pb::VolumeCapability {
         access_type: Some(AccessType::Mount(MountVolume::default())),
@@ -180,7 +180,7 @@ fn capability() -> pb::VolumeCapability {
     }
 }
 
-fn create(claim: &Claim, turn: u32) -> Request<pb::CreateVolumeRequest> {
+pub(crate) fn create(claim: &Claim, turn: u32) -> Request<pb::CreateVolumeRequest> {
     let topology = |region: &String| pb::Topology {
         segments: HashMap::from([(TOPOLOGY_REGION.to_owned(), region.clone())]),
     };

@@ -29,7 +29,7 @@ fn every_invariant_holds_in_every_schedule() {
     println!("{all}");
     // The schedules are not empty ones.
     assert!(all.faults > SEEDS && all.crashes > SEEDS / 4 && all.abandoned > SEEDS / 4, "{all}");
-    assert!(all.answers > 10 * SEEDS && all.requests > 50 * SEEDS, "{all}");
+    assert!(all.answers > 10 * SEEDS && all.requests > 30 * SEEDS, "{all}");
 }
 
 #[test]
@@ -56,9 +56,11 @@ fn each_planted_bug_is_found_and_its_seed_finds_it_again() {
             Bug::FreshTokens => &[Invariant::OneDisk],
             Bug::UnknownIsDone => &[Invariant::ToldIsTrue],
             Bug::UnknownIsFailure => &[Invariant::ToldIsTrue, Invariant::NothingLeft],
+            Bug::FailsEarly => &[Invariant::NothingLeft],
             Bug::HolderIgnored => &[Invariant::ToldIsTrue, Invariant::OneMachine],
             Bug::NeverAnswers => &[Invariant::Answered],
             Bug::UnpublishDeletes => &[Invariant::NothingTaken],
+            Bug::ExpandDetaches => &[Invariant::StaysAttached],
         };
         assert!(expected.contains(&broken.invariant), "{bug:?}: {}", shown(&found));
         assert_eq!(run(found.seed, Some(bug)).unwrap(), found, "{bug:?}");

@@ -39,6 +39,7 @@ pub(super) enum Answer {
 }
 
 /// What a call needs to know.
+#[derive(Clone)]
 pub(super) struct Call {
     pub(super) number: u64,
     pub(super) ask: Ask,
@@ -64,14 +65,9 @@ pub(super) async fn call(
     call: Call,
     ended: mpsc::UnboundedSender<Ended>,
 ) {
-    let told = ask(&controller, &call).await;
     let told = match bug {
-        None => told,
-        Some(Bug::UnpublishDeletes) if matches!(call.ask, Ask::Unpublish(_)) && told.is_ok() => {
-            let _ = controller.delete(call.id.clone()).await;
-            told
-        }
-        Some(bug) => bug.twist(&call.ask, told).await,
+        None => ask(&controller, &call).await,
+        Some(bug) => bug.ask(&controller, &call).await,
     };
     let named = |disk: &&DiskRecord| disk.disk.disk_name == call.claim.name;
     let disks = cloud.look(|world| world.disks.values().filter(named).cloned().collect());
@@ -79,7 +75,7 @@ pub(super) async fn call(
     let _ = ended.send(Ended { number: call.number, told, disks });
 }
 
-async fn ask(controller: &Direct, call: &Call) -> Result<Answer, Status> {
+pub(super) async fn ask(controller: &Direct, call: &Call) -> Result<Answer, Status> {
     let (id, node) = (call.id.clone(), call.node.clone());
     match call.ask {
         Ask::Create(turn) => controller.create(&call.claim, turn).await.map(Answer::Created),

@@ -28,6 +28,7 @@ impl Scene {
                 return self.rest(stage).await;
             }
             self.wait(stage, 1000).await?;
+            self.check()?;
         }
         let open: Vec<_> = self.volumes.iter().filter(|v| v.deletion != Deletion::Done).collect();
         Err((Invariant::NothingLeft, format!("in {ROUNDS} s of quiet these came to no end: {open:?}")))

@@ -79,7 +79,7 @@ impl Scene {
         let cloud = Local::new(Config { forgets_tokens: bug == Some(Bug::FreshTokens), ..config })?;
         let regions = places.regions.iter().map(|code| Region::parse("regions", code));
         let regions = regions.collect::<Result<_, _>>()?;
-        let volumes = (0..rng.random_range(1..=5)).map(|n| Volume::draw(&mut rng, n, &places)).collect();
+        let volumes = (0..rng.random_range(1..=6)).map(|n| Volume::draw(&mut rng, n, &places)).collect();
         let mut profile = Profile { base_url: "http://ecx-sim".to_owned(), ..Profile::default() };
         if rng.random() {
             // So fast that nobody ever waits for his turn.
@@ -237,7 +237,7 @@ impl Scene {
     }
 
     /// The rules, and what the cloud has heard since.
-    fn check(&mut self) -> Verdict {
+    pub(super) fn check(&mut self) -> Verdict {
         let entries = self.cloud.log_from(self.heard);
         self.heard += entries.len();
         self.counts.requests += entries.len() as u64;

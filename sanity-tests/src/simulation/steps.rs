@@ -40,7 +40,7 @@ impl Moods {
         let (abandons, repeats) = (of([0, 4, 12]), of([0, 6, 12]));
         let pause = [20, 2000, 30_000][rng.random_range(0..3)];
         Self {
-            steps: rng.random_range(30..=150),
+            steps: rng.random_range(30..=300),
             late: rng.random_bool(0.2),
             loses: rng.random_bool(0.2),
             faults,
