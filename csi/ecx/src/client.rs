@@ -63,6 +63,11 @@ impl Client {
         (self.throttled.load(Ordering::Relaxed), self.budget.factor())
     }
 
+    /// Requests that wait for their turn now: whoever can wait with his own need not make the line longer.
+    pub fn in_line(&self) -> f64 {
+        self.budget.in_line()
+    }
+
     /// Op 1 (or 2, with a snapshot). [`Error::InProgress`] while the order runs: ask by name, or send the same again.
     pub async fn create_disk(&self, body: &CreateDisk) -> Result<OrderReply, Error> {
         let op = if body.snapshot_id.is_some() { Op::CreateDiskFromSnapshot } else { Op::CreateDisk };

@@ -78,6 +78,11 @@ impl Budget {
         state.factor = (state.factor + RECOVERY).min(1.0);
     }
 
+    /// Requests that wait for their turn now.
+    pub fn in_line(&self) -> f64 {
+        (-self.refilled().tokens).max(0.0)
+    }
+
     /// Share of the configured rate that is used now, 0 to 1; a metric.
     pub fn factor(&self) -> f64 {
         self.lock().factor

@@ -54,3 +54,26 @@ async fn a_list_of_many_pages_is_only_taken_for_more_questions_than_it_has_pages
     assert_eq!(ask_for(&sim, &reader, &region, 3).await, [Op::GetDisk; 3]);
     assert_eq!(ask_for(&sim, &reader, &region, 4).await, [Op::ListDisks; 3]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn while_others_stand_in_line_a_read_takes_along_what_is_asked_later() {
+    let cloud = ecx_sim::Local::new(Config::default()).unwrap();
+    cloud.begin();
+    let profile = ecx::Profile { base_url: "http://ecx-sim".into(), burst: 1.0, ..ecx::Profile::default() };
+    let outside = cloud.outside(1, Duration::from_secs(10));
+    let client = Arc::new(Client::over(outside, profile, cloud.credentials()));
+    let (reader, region) = (Reader::new(Arc::clone(&client)), Region::parse("region", REGION).unwrap());
+    let ask = async |after: u64| {
+        tokio::time::sleep(Duration::from_millis(after)).await;
+        assert_eq!(reader.disk(&region, &format!("cd-{after}")).await.unwrap(), None);
+    };
+    let lists = |cloud: &ecx_sim::Local| cloud.calls().get(&Op::ListDisks).copied().unwrap_or(0);
+    // Nobody in line: each is read by itself.
+    futures::join!(ask(0), ask(1000), ask(2000));
+    assert_eq!((cloud.calls()[&Op::GetDisk], lists(&cloud)), (3, 0));
+    // 40 others: four seconds.
+    let query = GetDisk { region_id: REGION.into(), disk_id: "cd-1".into() };
+    let others = join_all((0..40).map(|_| client.get_disk(&query)));
+    futures::join!(others, ask(1), ask(1000), ask(2000));
+    assert_eq!((cloud.calls()[&Op::GetDisk], lists(&cloud)), (43, 1));
+}

@@ -21,7 +21,7 @@ use crate::memory::Memory;
 use crate::{Failure, PER_MACHINE};
 
 /// `--worker-threads` and `--timeout` of the sidecars in `deploy/charts/eck-csi`.
-const WORKERS: usize = 50;
+pub(crate) const WORKERS: usize = 50;
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// The sidecars' first pause before they ask again.
@@ -37,6 +37,7 @@ pub(crate) struct Plan {
     pub(crate) volumes: usize,
     pub(crate) regions: usize,
     pub(crate) latency: Option<u64>,
+    pub(crate) workers: usize,
 }
 
 /// A phase of all lives.
@@ -144,7 +145,7 @@ async fn live(plan: &Plan) -> Result<Figures, Failure> {
             let (controller, again) = (controller.clone(), Arc::clone(&again));
             async move { persist(&controller, name, volume, &again).await }
         };
-        let ended: Vec<_> = stream::iter(all).map(work).buffer_unordered(WORKERS).collect().await;
+        let ended: Vec<_> = stream::iter(all).map(work).buffer_unordered(plan.workers).collect().await;
         all = ended.into_iter().collect::<Result<_, _>>().map_err(|status: Status| status.to_string())?;
         let mut calls = cloud.calls();
         calls.iter_mut().for_each(|(op, n)| *n -= before.get(op).copied().unwrap_or(0));

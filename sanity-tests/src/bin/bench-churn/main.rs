@@ -34,6 +34,9 @@ struct Args {
     /// Milliseconds that the cloud takes for each create, attach, detach and delete; those of the simulator without it
     #[arg(long)]
     latency: Option<u64>,
+    /// Callers at once; as many as the chart's sidecars have workers without it
+    #[arg(long, default_value_t = life::WORKERS)]
+    workers: usize,
     /// What a process of its own runs
     #[arg(long, hide = true)]
     one: bool,
@@ -55,24 +58,26 @@ fn bench(args: &Args) -> Result<bool, Failure> {
         let (Some(volumes), Some(regions)) = (args.volumes.first(), args.regions.first()) else {
             return Err("--one wants a number of volumes and of regions".into());
         };
-        let plan = Plan { volumes: *volumes, regions: *regions, latency: args.latency };
+        let (latency, workers) = (args.latency, args.workers);
+        let plan = Plan { volumes: *volumes, regions: *regions, latency, workers };
         println!("{}", serde_json::to_string(&life::run(&plan)?)?);
         return Ok(true);
     }
     let mut all = Vec::new();
     for regions in &args.regions {
         for volumes in &args.volumes {
-            all.push(apart(*volumes, *regions, args.latency)?);
+            all.push(apart(*volumes, *regions, args)?);
         }
     }
     Ok(report::print(&all))
 }
 
 /// Runs one number of volumes in a process of its own.
-fn apart(volumes: usize, regions: usize, latency: Option<u64>) -> Result<Figures, Failure> {
+fn apart(volumes: usize, regions: usize, args: &Args) -> Result<Figures, Failure> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--one", "--volumes", &volumes.to_string(), "--regions", &regions.to_string()]);
-    if let Some(ms) = latency {
+    command.args(["--workers", &args.workers.to_string()]);
+    if let Some(ms) = args.latency {
         command.args(["--latency", &ms.to_string()]);
     }
     let output = command.output()?;
