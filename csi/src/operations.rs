@@ -52,8 +52,8 @@ pub trait Request: PartialEq + Send + Sync + 'static {
     fn rule(&self, running: &Self) -> Rule;
 }
 
-/// The end of an operation, for all who wait for it. They are woken in one order, the same each time: a `watch` draws it, and
-/// then no simulation gives the same run again.
+/// The end of an operation, for all who wait for it. They are woken in one order, the same each time: a `watch` draws
+/// it, and then no simulation gives the same run again.
 type Ending<R> = Shared<oneshot::Receiver<R>>;
 
 struct Running<Q, R> {

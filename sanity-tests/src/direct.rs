@@ -1,5 +1,5 @@
-//! The controller in the caller's runtime, without sockets: its service is called as the gRPC server would call it, and it
-//! reaches a simulated cloud of the same runtime by function calls. So all of it runs under a paused clock.
+//! The controller in the caller's runtime, without sockets: its service is called as the gRPC server would call it, and
+//! it reaches a simulated cloud of the same runtime by function calls. So all of it runs under a paused clock.
 
 use std::sync::Arc;
 use std::time::Duration;

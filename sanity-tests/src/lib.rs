@@ -1,9 +1,8 @@
 //! The product from outside: what the tests, the benches and the demo share.
 //!
-//! `process` runs a shipped program; `in_process` serves the controller from the caller's own process, on a real socket,
-//! and `direct` without one;
-//! `sidecar` calls it as the CSI sidecars do, `kubelet` calls a node; `stack` is all programs together. `simulation` is the
-//! controller under a seeded scheduler, in virtual time.
+//! `process` runs a shipped program; `in_process` serves the controller from the caller's own process, on a real
+//! socket, and `direct` without one; `sidecar` calls it as the CSI sidecars do, `kubelet` calls a node; `stack` is all
+//! programs together. `simulation` is the controller under a seeded scheduler, in virtual time.
 
 pub mod apiserver;
 pub mod direct;

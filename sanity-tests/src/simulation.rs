@@ -1,11 +1,12 @@
-//! Deterministic simulation: the controller's own code against the simulated cloud, in one thread and virtual time, under a
-//! scheduler that draws everything from a seed: what callers ask for, again, at once, or give up; what goes wrong in the cloud;
-//! when the controller dies. After each step and at each answer the invariants of [`check`] must hold.
+//! Deterministic simulation: the controller's own code against the simulated cloud, in one thread and virtual time,
+//! under a scheduler that draws everything from a seed: what callers ask for, again, at once, or give up; what goes
+//! wrong in the cloud; when the controller dies. After each step and at each answer the invariants of [`check`] must
+//! hold.
 //!
-//! A schedule is lived in several lives. A life is a tokio runtime with a paused clock; a crash ends it at whatever await
-//! point each task has reached, and the next life begins with a controller that knows nothing. The cloud, its time, and what
-//! the callers believe go on. In the end nothing goes wrong any more, everybody asks until he has his answer, all volumes are
-//! deleted, and nothing may be left.
+//! A schedule is lived in several lives. A life is a tokio runtime with a paused clock; a crash ends it at whatever
+//! await point each task has reached, and the next life begins with a controller that knows nothing. The cloud, its
+//! time, and what the callers believe go on. In the end nothing goes wrong any more, everybody asks until he has his
+//! answer, all volumes are deleted, and nothing may be left.
 
 use std::fmt;
 

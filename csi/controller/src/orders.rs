@@ -1,11 +1,12 @@
-//! Orders that failed in the cloud. A client token means one order, whatever becomes of it: after a failure the same token only
-//! tells of the same failure, for as long as the cloud remembers it. So each new order about a disk has a number of its own.
+//! Orders that failed in the cloud. A client token means one order, whatever becomes of it: after a failure the same
+//! token only tells of the same failure, for as long as the cloud remembers it. So each new order about a disk has a
+//! number of its own.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many orders failed, by what they were to do. A new controller begins at none and is told of the failures again, a few
-/// with each call.
+/// How many orders failed, by what they were to do. A new controller begins at none and is told of the failures again,
+/// a few with each call.
 #[derive(Default)]
 pub(crate) struct Orders(Mutex<HashMap<String, u32>>);
 

@@ -22,9 +22,9 @@ mod poller;
 /// Questions that arrive within this time share a batch. Far below any cloud call, long enough for fifty callers.
 const GATHER: Duration = Duration::from_millis(3);
 
-/// While requests stand in line for the account's rate, a read takes the turn of a write that somebody waits for: then it waits
-/// so long for more questions. With the chart's 50 callers the line is 5 s long at the shipped rate, so nobody is the last
-/// for it.
+/// While requests stand in line for the account's rate, a read takes the turn of a write that somebody waits for: then
+/// it waits so long for more questions. With the chart's 100 callers the line can be 10 s long at the shipped rate, so
+/// that it is not the reads who end it.
 const GATHER_IN_LINE: Duration = Duration::from_secs(3);
 
 /// How soon it is seen that the line is gone.

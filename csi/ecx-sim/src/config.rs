@@ -37,8 +37,8 @@ pub struct Config {
     pub alias_states: bool,
     /// What one account may send; anything without it.
     pub rate: Option<Rate>,
-    /// No client token is remembered: the same order again is another order. A cloud that no client can be safe with, for tests
-    /// of the tests.
+    /// No client token is remembered: the same order again is another order. A cloud that no client can be safe with,
+    /// for tests of the tests.
     pub forgets_tokens: bool,
     /// Seed of random faults; `None` for none.
     pub fault_seed: Option<u64>,

@@ -1,8 +1,8 @@
 //! The ECX cloud, simulated: state, time, limits and faults behind the same wire types as the client's.
 //!
 //! `world` is a synchronous state machine that knows neither HTTP nor time's source; `clock` says what time it is; `plane`
-//! makes disks real (sparse files and loop devices); `http` is the door; `fault` decides what goes wrong. `server` is all of it on a socket, `local` within the
-//! caller's runtime.
+//! makes disks real (sparse files and loop devices); `http` is the door; `fault` decides what goes wrong. `server` is
+//! all of it on a socket, `local` within the caller's runtime.
 
 pub mod clock;
 pub mod config;

@@ -1,8 +1,8 @@
-//! The simulator without sockets and threads: a request is a function call, and time is that of the caller's runtime, which
-//! may be paused. With that, the same calls give the same run again.
+//! The simulator without sockets and threads: a request is a function call, and time is that of the caller's runtime,
+//! which may be paused. With that, the same calls give the same run again.
 //!
-//! A client's process can die in the midst of it: its runtime ends, and with it everything that waits. What it had sent is
-//! the cloud's then: the requests that have not been carried out are carried out under the next runtime.
+//! A client's process can die in the midst of it: its runtime ends, and with it everything that waits. What it had sent
+//! is the cloud's then: the requests that have not been carried out are carried out under the next runtime.
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;

@@ -240,8 +240,8 @@ impl Client {
     }
 }
 
-/// The error of all attempts together: the last one's, but that a refused order says nothing of an earlier attempt whose
-/// outcome is open. That one may have taken the last of the stock or the quota itself.
+/// The error of all attempts together: the last one's, but that a refused order says nothing of an earlier attempt
+/// whose outcome is open. That one may have taken the last of the stock or the quota itself.
 fn total(open: Option<Error>, last: Error) -> Error {
     match (open, last) {
         (Some(open), Error::SoldOut(_) | Error::Quota(_) | Error::Billing(_)) => open,

@@ -68,7 +68,8 @@ impl Internet {
             .redirect(reqwest::redirect::Policy::none())
             .http1_only();
         if profile.base_url.starts_with("http://") {
-            // The simulator: nobody's certificate is looked at, so the machine's trust store is not read for each client.
+            // The simulator: nobody's certificate is looked at, so the machine's trust store is not read for each
+            // client.
             http = http.tls_certs_only([]);
         }
         Ok(Self(http.build()?))

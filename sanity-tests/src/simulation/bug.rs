@@ -1,4 +1,5 @@
-//! Bugs that can be planted, to show that the invariants see them: between the controller and its callers, or in the cloud.
+//! Bugs that can be planted, to show that the invariants see them: between the controller and its callers, or in the
+//! cloud.
 
 use std::future::pending;
 

@@ -35,8 +35,8 @@ fn must(holds: bool, invariant: Invariant, seen: impl FnOnce() -> String) -> Ver
     if holds { Ok(()) } else { Err((invariant, seen())) }
 }
 
-/// What must hold between any two steps. `late`: writes without a token may be carried out when their caller has long given
-/// up, so that what machines hold is nobody's fault.
+/// What must hold between any two steps. `late`: writes without a token may be carried out when their caller has long
+/// given up, so that what machines hold is nobody's fault.
 pub(super) fn world(world: &World, volumes: &[Volume], places: &Places, late: bool) -> Verdict {
     let asked = volumes.iter().filter(|v| v.made != Made::NotAsked).count() as u64;
     must(world.bought <= asked, Invariant::OneDisk, || {
@@ -120,8 +120,8 @@ pub(super) fn answer(
     must(right, Invariant::ToldIsTrue, seen)
 }
 
-/// The codes that the contract has for a call (`csi/README.md`), without those that no caller of ours can cause. `free`:
-/// the volume's end was asked for or came by itself, so that it may be gone.
+/// The codes that the contract has for a call (`csi/README.md`), without those that no caller of ours can cause.
+/// `free`: the volume's end was asked for or came by itself, so that it may be gone.
 fn allowed(volume: &Volume, ask: &Ask, status: &Status, free: bool) -> bool {
     use Code::*;
     let code = status.code();
@@ -160,7 +160,8 @@ pub(super) fn got(volume: &Volume, before: Option<usize>, nodes: &[String]) -> V
     })
 }
 
-/// What must hold after quiet. `stock`: GiB that were to be had in the beginning; unknown if a fault made a disk disappear.
+/// What must hold after quiet. `stock`: GiB that were to be had in the beginning; unknown if a fault made a disk
+/// disappear.
 pub(super) fn left(world: &World, stock: Option<u64>) -> Verdict {
     let disks: Vec<_> = world.disks.values().collect();
     must(disks.is_empty(), Invariant::NothingLeft, || format!("nobody has {disks:?}"))?;

@@ -25,8 +25,8 @@ use super::{Broken, CannotRun, Counts, Outcome};
 use crate::direct::{Created, Direct};
 use crate::sidecar::open;
 
-/// A call that runs longer is one that nobody answers. A detach that waits for an attach that waits for a detach, each as long
-/// as the profile's patience of 5 minutes, is well below.
+/// A call that runs longer is one that nobody answers. A detach that waits for an attach that waits for a detach, each
+/// as long as the profile's patience of 5 minutes, is well below.
 const LONGEST_MS: u64 = 3_600_000;
 
 /// How a life ended.

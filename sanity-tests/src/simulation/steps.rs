@@ -205,7 +205,8 @@ impl Scene {
         Fault { op: Some(op), contains: None, skip, count, effect }
     }
 
-    /// What may be carried out however late it is: what has a client token, but an order; or, in a late schedule, anything.
+    /// What may be carried out however late it is: what has a client token, but an order; or, in a late schedule,
+    /// anything.
     fn held(&mut self) -> Op {
         let harmless = |op: &&Op| !matches!(op, Op::AttachDisk | Op::DetachDisk | Op::CreateDisk);
         let late = self.moods.late;

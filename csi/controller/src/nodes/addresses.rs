@@ -98,9 +98,9 @@ impl Line {
     }
 }
 
-/// Instances by address, those that are wanted among them if they exist: one is asked for by the cloud's filter, which is fuzzy,
-/// so 10.0.0.3 also brings 10.0.0.33; for more the region's instances are read until all are found. What else was read is kept
-/// too: in a region of 500 nodes that are wanted one after the other, each would cost ten pages.
+/// Instances by address, those that are wanted among them if they exist: one is asked for by the cloud's filter, which
+/// is fuzzy, so 10.0.0.3 also brings 10.0.0.33; for more the region's instances are read until all are found. What else
+/// was read is kept too: in a region of 500 nodes that are wanted one after the other, each would cost ten pages.
 async fn ask(
     client: &Client,
     region: &Region,

@@ -21,7 +21,7 @@ use crate::memory::Memory;
 use crate::{Failure, PER_MACHINE};
 
 /// `--worker-threads` and `--timeout` of the sidecars in `deploy/charts/eck-csi`.
-pub(crate) const WORKERS: usize = 50;
+pub(crate) const WORKERS: usize = 100;
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// The sidecars' first pause before they ask again.

@@ -1,8 +1,9 @@
 //! `hack/bench churn`: many volumes created, attached, detached and deleted, against a cloud that enforces its rate.
 //!
-//! The controller is the real one with the profile that it is shipped with; the callers are as many as the chart's sidecars
-//! have workers, with their deadline. Time is virtual (the runtime's clock jumps from one event to the next), so that half an
-//! hour takes seconds. Each number of volumes is a process of its own: its peak of memory is nobody else's.
+//! The controller is the real one with the profile that it is shipped with; the callers are as many as the chart's
+//! sidecars have workers, with their deadline. Time is virtual (the runtime's clock jumps from one event to the next),
+//! so that half an hour takes seconds. Each number of volumes is a process of its own: its peak of memory is nobody
+//! else's.
 
 // The numbers are what this program is for.
 #![allow(clippy::print_stdout)]

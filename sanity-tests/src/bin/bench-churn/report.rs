@@ -10,8 +10,8 @@ const WRITES: usize = 4;
 /// Goals: issue 7, item 5.
 const TIMES: f64 = 1.2;
 
-/// Growth that is linear: cost and time of a volume at the largest number, beside those at a tenth of it. What is once for all,
-/// the burst and the last waits, weighs less the more volumes there are.
+/// Growth that is linear: cost and time of a volume at the largest number, beside those at a tenth of it. What is once
+/// for all, the burst and the last waits, weighs less the more volumes there are.
 const LINEAR: f64 = 1.1;
 
 impl Figures {
