@@ -1,4 +1,4 @@
-//! Wire types of the seventeen operations (ECX-API B.3). Shapes are EBS v4's; unknown reply fields are ignored, optional
+//! Wire types of the operations: the seventeen of ECX-API B.3, and two that change a disk. Shapes are EBS v4's; unknown reply fields are ignored, optional
 //! ones may be absent or null. Sizes are in GiB, times in epoch milliseconds unless said.
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ pub use disk::*;
 pub use instance::*;
 pub use snapshot::*;
 
-/// The seventeen operations, by the names of ECX-API B.3.
+/// The seventeen operations, by the names of ECX-API B.3, and what a volume attributes class needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Op {
     /// 1: order a disk.
@@ -48,11 +48,15 @@ pub enum Op {
     CheckStock,
     /// 17: a region's instances.
     ListInstances,
+    /// A disk's description: EBS v4's `update-attr-ebs` (ECX-API §3).
+    UpdateDisk,
+    /// A disk's type and speed. No such call is known of ECX: only a profile that names its path has it.
+    ModifyDisk,
 }
 
 impl Op {
     /// All, in the order of ECX-API B.3.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::CreateDisk,
         Self::CreateDiskFromSnapshot,
         Self::DeleteDisk,
@@ -70,6 +74,8 @@ impl Op {
         Self::ListDiskTypes,
         Self::CheckStock,
         Self::ListInstances,
+        Self::UpdateDisk,
+        Self::ModifyDisk,
     ];
 
     /// True for the operations that are sent as a POST with a JSON body.
@@ -86,13 +92,16 @@ impl Op {
                 | CreateSnapshot
                 | DeleteSnapshot
                 | ListInstances
+                | UpdateDisk
+                | ModifyDisk
         )
     }
 
-    /// True if sending the same request twice does no more than sending it once: reads, and writes that carry a client
-    /// token. Attach and detach have none (ECX-API §3), and a snapshot's deletion neither.
+    /// True if sending the same request twice does no more than sending it once: reads, writes that carry a client token, and
+    /// those that set a value. Attach and detach have no token (ECX-API §3), a snapshot's deletion neither, and that of its
+    /// creation counts only while the disk has no other.
     pub fn repeatable(self) -> bool {
-        !matches!(self, Self::AttachDisk | Self::DetachDisk | Self::DeleteSnapshot)
+        !matches!(self, Self::AttachDisk | Self::DetachDisk | Self::CreateSnapshot | Self::DeleteSnapshot)
     }
 }
 

@@ -152,6 +152,16 @@ impl Client {
         self.call(Op::ListInstances, body).await
     }
 
+    /// Sets a disk's description.
+    pub async fn update_disk(&self, body: &UpdateDisk) -> Result<Nothing, Error> {
+        self.call(Op::UpdateDisk, body).await
+    }
+
+    /// Changes a disk's type or speed, where [`Profile::has`] says that the cloud can.
+    pub async fn modify_disk(&self, body: &ModifyDisk) -> Result<OrderReply, Error> {
+        self.call(Op::ModifyDisk, body).await
+    }
+
     /// Sends until there is an answer worth giving up on: see [`again`].
     async fn call<Q: Serialize, T: DeserializeOwned>(&self, op: Op, request: &Q) -> Result<T, Error> {
         let (mut pause, mut open) = (FIRST_PAUSE, None);

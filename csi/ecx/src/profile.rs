@@ -100,9 +100,14 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// Path of an operation.
+    /// Path of an operation; empty if this cloud has none.
     pub fn path(&self, op: Op) -> &str {
         self.paths.get(&op).map_or_else(|| default_path(op), String::as_str)
+    }
+
+    /// Whether this cloud has the operation.
+    pub fn has(&self, op: Op) -> bool {
+        !self.path(op).is_empty()
     }
 }
 
@@ -125,5 +130,7 @@ fn default_path(op: Op) -> &'static str {
         Op::ListDiskTypes => "/v4/ebs/list-disk-type",
         Op::CheckStock => "/v4/region/check-demand",
         Op::ListInstances => "/v4/ecs/list-instances",
+        Op::UpdateDisk => "/v4/ebs/update-attr-ebs",
+        Op::ModifyDisk => "",
     }
 }

@@ -27,6 +27,16 @@ pub fn resize(cluster: &str, disk: &str, gib: u64) -> String {
     token(cluster, "resize", &format!("{disk}/{gib}"))
 }
 
+/// For the snapshot `name`.
+pub fn snapshot(cluster: &str, name: &str) -> String {
+    token(cluster, "snapshot", name)
+}
+
+/// For the change of a disk to a type and speed, as one text.
+pub fn modify(cluster: &str, disk: &str, to: &str) -> String {
+    token(cluster, "modify", &format!("{disk}/{to}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

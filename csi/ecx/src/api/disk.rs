@@ -70,6 +70,44 @@ pub struct ResizeDisk {
     pub disk_size: u64,
 }
 
+/// Body of UpdateDisk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateDisk {
+    /// Region.
+    #[serde(rename = "regionID")]
+    pub region_id: String,
+    /// Disk.
+    #[serde(rename = "diskID")]
+    pub disk_id: String,
+    /// The description it gets.
+    #[serde(rename = "volumeDescription")]
+    pub volume_description: String,
+}
+
+/// Body of ModifyDisk: an assumption in the manner of ResizeDisk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModifyDisk {
+    /// Idempotency key.
+    #[serde(rename = "clientToken")]
+    pub client_token: String,
+    /// Region.
+    #[serde(rename = "regionID")]
+    pub region_id: String,
+    /// Disk.
+    #[serde(rename = "diskID")]
+    pub disk_id: String,
+    /// The type it gets.
+    #[serde(default, rename = "diskType", skip_serializing_if = "Option::is_none")]
+    pub disk_type: Option<String>,
+    /// The operations per second it gets.
+    #[serde(default, rename = "provisionedIops", skip_serializing_if = "Option::is_none")]
+    pub provisioned_iops: Option<u64>,
+}
+
+/// A reply that says nothing but that it was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nothing {}
+
 /// Query of GetDisk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GetDisk {
@@ -172,6 +210,15 @@ pub struct Disk {
     /// Epoch milliseconds.
     #[serde(rename = "createTime")]
     pub create_time: Option<u64>,
+    /// Id of the snapshot that the content was made from.
+    #[serde(rename = "volumeSourceID", skip_serializing_if = "Option::is_none")]
+    pub volume_source_id: Option<String>,
+    /// For people.
+    #[serde(rename = "volumeDescription", skip_serializing_if = "Option::is_none")]
+    pub volume_description: Option<String>,
+    /// Operations per second that were ordered, of types that have it.
+    #[serde(rename = "provisionedIops", skip_serializing_if = "Option::is_none")]
+    pub provisioned_iops: Option<u64>,
 }
 
 impl Disk {

@@ -56,6 +56,9 @@ pub struct SnapshotReply {
     pub not_allowed_list: Option<Vec<String>>,
 }
 
+/// Bytes of a snapshot's name at most, and at least 2 (ECX-API §3).
+pub const MAX_SNAPSHOT_NAME: usize = 63;
+
 /// Query of ListSnapshots.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListSnapshots {
@@ -119,4 +122,7 @@ pub struct Snapshot {
     /// RFC 3339.
     #[serde(rename = "createTime")]
     pub create_time: String,
+    /// The disk type of the source.
+    #[serde(rename = "volumeType", skip_serializing_if = "Option::is_none")]
+    pub volume_type: Option<String>,
 }
