@@ -16,6 +16,7 @@ const CONTENT_SOURCE: &str = "eck.csi.k8s.io/content-source";
 const DISK: &str = "eck.csi.k8s.io/disk";
 const SERIALS: &str = "eck.csi.k8s.io/serials";
 const SIZE: &str = "eck.csi.k8s.io/size-bytes";
+const READONLY: &str = "eck.csi.k8s.io/readonly";
 
 /// What is known of a volume for its whole life. A PV written by hand for an adopted disk carries `diskType: cloud` only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,12 +73,14 @@ pub struct PublishContext {
     pub serials: Vec<String>,
     /// Size of the disk as the cloud tells it, in bytes; the device must not be smaller.
     pub size_bytes: u64,
+    /// It is published for reading only.
+    pub readonly: bool,
 }
 
 impl PublishContext {
-    /// For a disk of `size_bytes`.
+    /// For a disk of `size_bytes`, for reading and writing.
     pub fn new(disk: DiskId, size_bytes: u64) -> Self {
-        Self { serials: disk.serials(), disk, size_bytes }
+        Self { serials: disk.serials(), disk, size_bytes, readonly: false }
     }
 
     /// Reads the field `publish_context`.
@@ -110,16 +113,25 @@ impl PublishContext {
         let size = get(SIZE)?;
         let size_bytes = size.parse().ok().filter(|n| *n > 0);
         let size_bytes = size_bytes.ok_or_else(|| bad(SIZE, size, "a positive number of bytes"))?;
-        Ok(Self { disk, serials, size_bytes })
+        let readonly = match values.get(READONLY).map(String::as_str) {
+            None => false,
+            Some("true") => true,
+            Some(other) => return Err(bad(READONLY, other, "true, or no such key")),
+        };
+        Ok(Self { disk, serials, size_bytes, readonly })
     }
 
     /// The map for ControllerPublishVolumeResponse.
     pub fn to_map(&self) -> HashMap<String, String> {
-        HashMap::from([
+        let mut values = HashMap::from([
             (DISK.to_owned(), self.disk.to_string()),
             (SERIALS.to_owned(), self.serials.join(",")),
             (SIZE.to_owned(), self.size_bytes.to_string()),
-        ])
+        ]);
+        if self.readonly {
+            values.insert(READONLY.to_owned(), "true".to_owned());
+        }
+        values
     }
 }
 
@@ -131,7 +143,9 @@ mod tests {
     fn both_contexts_survive_the_wire() {
         let disk = DiskId::parse("cd-cfebko79upsq2iuo7lkg").unwrap();
         let publish = PublishContext::new(disk, 20 << 30);
-        assert_eq!(PublishContext::parse(&publish.to_map()), Ok(publish));
+        assert_eq!(PublishContext::parse(&publish.to_map()), Ok(publish.clone()));
+        let readonly = PublishContext { readonly: true, ..publish };
+        assert_eq!(PublishContext::parse(&readonly.to_map()), Ok(readonly));
         let volume = VolumeContext {
             disk_type: "SSD".into(),
             fs: Some(FsType::Xfs),
@@ -163,8 +177,14 @@ mod tests {
             part.remove(key);
             assert!(PublishContext::parse(&part).unwrap_err().field.ends_with(key.as_str()));
         }
-        for (key, value) in [(SIZE, "0"), (SIZE, "-1"), (SERIALS, "a,,b"), (SERIALS, "../x"), (DISK, "vol-1")]
-        {
+        for (key, value) in [
+            (SIZE, "0"),
+            (SIZE, "-1"),
+            (SERIALS, "a,,b"),
+            (SERIALS, "../x"),
+            (DISK, "vol-1"),
+            (READONLY, "yes"),
+        ] {
             let mut bad = good.clone();
             bad.insert(key.into(), value.into());
             assert!(PublishContext::parse(&bad).is_err(), "{key}={value}");

@@ -47,6 +47,8 @@ impl pb::identity_server::Identity for Identity {
         let types = [
             service(service::Type::ControllerService),
             service(service::Type::VolumeAccessibilityConstraints),
+            service(service::Type::SnapshotAccessibilityConstraints),
+            service(service::Type::GroupControllerService),
             expansion(volume_expansion::Type::Online),
         ];
         let capabilities = types.map(|kind| pb::PluginCapability { r#type: Some(kind) }).into();

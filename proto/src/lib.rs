@@ -18,6 +18,9 @@ pub mod csi {
     }
 }
 
+/// A moment, as CSI tells it; read from and shown as RFC 3339.
+pub use prost_types::Timestamp;
+
 /// The kubelet's plugin registration API, v1.
 pub mod pluginregistration {
     tonic::include_proto!("pluginregistration");

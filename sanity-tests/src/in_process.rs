@@ -8,6 +8,7 @@ use eck_csi_controller::driver::Driver;
 use eck_csi_controller::service::Controller;
 use ecx::{Client, Credentials, Profile};
 use proto::csi::v1::controller_server::ControllerServer;
+use proto::csi::v1::group_controller_server::GroupControllerServer;
 use proto::csi::v1::identity_server::IdentityServer;
 use serve::admin::Ready;
 use serve::metrics::Metrics;
@@ -62,8 +63,9 @@ impl InProcess {
         let ready = Ready::not_yet("starting");
         ready.set(Ok(()));
         let identity = Identity::new(ready, env!("CARGO_PKG_VERSION"));
-        let routes =
-            Routes::new(IdentityServer::new(identity)).add_service(ControllerServer::new(controller));
+        let routes = Routes::new(IdentityServer::new(identity))
+            .add_service(ControllerServer::new(controller.clone()))
+            .add_service(GroupControllerServer::new(controller));
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("csi.sock");
         let socket = uds::bind(&path).await?;

@@ -31,6 +31,7 @@ pub(crate) async fn attach(
     driver: &Driver,
     volume: &VolumeId,
     node: &NodeId,
+    readonly: bool,
 ) -> Result<PublishContext, AttachError> {
     let no_volume = || AttachError::NoVolume(volume.to_string());
     let id = volume.disk().ok_or_else(no_volume)?;
@@ -51,7 +52,14 @@ pub(crate) async fn attach(
     let mut attempts = 0;
     loop {
         match decide(&disk, &machine.instance)? {
-            Plan::Done => return Ok(PublishContext::new(id, disk.disk_size * GIB)),
+            Plan::Done => {
+                // The cloud attaches no disk read-only: the node mounts it so, and this alone remembers it.
+                let published = driver.published.publish(&id, &machine.instance, readonly);
+                if published != readonly {
+                    return Err(AttachError::OtherReadonly { disk: id.to_string(), published });
+                }
+                return Ok(PublishContext { readonly, ..PublishContext::new(id, disk.disk_size * GIB) });
+            }
             Plan::Wait => disk = settled(driver, &machine, &disk).await?,
             Plan::Refuse => {
                 // The spec: the message names the node by its node id.

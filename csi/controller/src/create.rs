@@ -6,15 +6,20 @@
 
 use eck_csi::driver::DISK_TYPE_DEFAULT;
 use eck_csi::field::BadField;
-use eck_csi::volume::Region;
+use eck_csi::volume::{Region, SizeRange};
 use ecx::api::{CreateDisk, Disk, DiskState, Group, Label};
 use ecx::token;
 
 use crate::driver::Driver;
 use crate::error::CreateError;
+use crate::modify::{self, Mutable};
 use crate::name::disk_name;
 use crate::reads::{Query, Verdict};
 use crate::request::Create;
+
+mod content;
+
+use content::Content;
 
 /// Key of the label that marks this driver's disks; its value is the cluster id.
 const LABEL: &str = "eck-csi";
@@ -30,25 +35,87 @@ enum Plan {
 
 /// The disk of the volume, and its region.
 pub(crate) async fn create(driver: &Driver, q: &Create) -> Result<(Region, Disk), CreateError> {
+    let allowed = allowed(q, driver.places.all())?;
     let name = disk_name(&q.name);
     let class = &q.parameters.regions;
-    let allowed = allowed(q, driver.places.all())?;
-    let wanted = driver.disk_type(q.parameters.disk_type.as_deref());
-    let scope = if class.is_empty() { driver.places.all() } else { class };
+    let scope = if class.is_empty() || q.source.is_some() { driver.places.all() } else { class };
     let found = look(driver, q, scope, &name).await?;
-    let (region, query, seen) = match decide(q, wanted, &driver.cluster, allowed.clone(), &found)? {
+    let content = content::look(driver, q, &found).await?;
+    modify::possible(driver, &later(q))?;
+    let made = make(driver, q, &Wanted::of(driver, q, allowed, content.as_ref())?, found).await;
+    if let Some(content) = &content {
+        // A clone's snapshot is needed no more when the disk is there, or will not be.
+        let over = made.as_ref().map_or_else(CreateError::is_final, |_| true);
+        let finished = if over { content.finish(driver, q).await } else { Ok(()) };
+        if made.is_ok() {
+            finished?;
+        }
+    }
+    let (region, disk) = made?;
+    driver.places.learn(&disk.disk_id, &region);
+    let changed = modify::apply(driver, &region, disk, &q.mutable).await;
+    let disk =
+        changed.map_err(|source| CreateError::Modify { name: q.name.clone(), source: Box::new(source) })?;
+    Ok((region, disk))
+}
+
+/// What its class of attributes asks for that an order cannot have: an empty disk is ordered with its type.
+fn later(q: &Create) -> Mutable {
+    let disk_type = q.mutable.disk_type.clone().filter(|_| q.source.is_some());
+    Mutable { disk_type, ..q.mutable.clone() }
+}
+
+/// What the disk must be like.
+#[derive(Debug)]
+struct Wanted<'a> {
+    /// Its name in the cloud.
+    name: String,
+    /// Regions in which it may be, the best first.
+    allowed: Vec<Region>,
+    /// `None` if the cloud chooses it and does not tell beforehand.
+    disk_type: Option<&'a str>,
+    size: SizeRange,
+    content: Option<&'a Content>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(
+        driver: &'a Driver,
+        q: &'a Create,
+        allowed: Vec<Region>,
+        content: Option<&'a Content>,
+    ) -> Result<Self, CreateError> {
+        let (name, class) = (disk_name(&q.name), q.parameters.disk_type.as_deref());
+        let Some(source) = content else {
+            let disk_type = Some(driver.disk_type(q.mutable.disk_type.as_deref().or(class)));
+            return Ok(Self { name, allowed, disk_type, size: q.size, content });
+        };
+        let (size, disk_type) = (source.size(q.size)?, source.disk_type(class)?);
+        Ok(Self { name, allowed: source.region(q, &allowed)?, disk_type, size, content })
+    }
+}
+
+/// Finds or orders the disk, and waits until it is there.
+async fn make(
+    driver: &Driver,
+    q: &Create,
+    wanted: &Wanted<'_>,
+    found: Vec<(Region, Disk)>,
+) -> Result<(Region, Disk), CreateError> {
+    let name = &wanted.name;
+    let (region, query, seen) = match decide(q, wanted, &driver.cluster, &found)? {
         Plan::Use(region, id) => (region, Query::Id(id), found),
-        Plan::Order(regions) => match order(driver, q, &name, wanted, &regions).await {
+        Plan::Order(regions) => match order(driver, q, wanted, &regions).await {
             Ok(Ordered { region, done }) => {
                 // An order that is done at once shows its disk at once: no tick needs to be waited for.
                 let seen =
-                    if done { look(driver, q, std::slice::from_ref(&region), &name).await? } else { vec![] };
-                (region, Query::Name(name), seen)
+                    if done { look(driver, q, std::slice::from_ref(&region), name).await? } else { vec![] };
+                (region, Query::Name(name.clone()), seen)
             }
             // The name was ordered with other arguments: the disk is somewhere, and it decides.
             Err(error @ CreateError::Cloud { source: ecx::Error::TokenConflict(_), .. }) => {
-                let found = look(driver, q, driver.places.all(), &name).await?;
-                match decide(q, wanted, &driver.cluster, allowed, &found)? {
+                let found = look(driver, q, driver.places.all(), name).await?;
+                match decide(q, wanted, &driver.cluster, &found)? {
                     Plan::Use(region, id) => (region, Query::Id(id), found),
                     Plan::Order(_) => return Err(error),
                 }
@@ -56,9 +123,7 @@ pub(crate) async fn create(driver: &Driver, q: &Create) -> Result<(Region, Disk)
             Err(error) => return Err(error),
         },
     };
-    let (region, disk) = settle(driver, q, region, query, &seen).await?;
-    driver.places.learn(&disk.disk_id, &region);
-    Ok((region, disk))
+    settle(driver, q, region, query, &seen).await
 }
 
 /// The disks of this name in the regions.
@@ -100,14 +165,13 @@ fn allowed(q: &Create, configured: &[Region]) -> Result<Vec<Region>, BadField> {
 
 fn decide(
     q: &Create,
-    wanted: &str,
+    wanted: &Wanted<'_>,
     cluster: &str,
-    allowed: Vec<Region>,
     found: &[(Region, Disk)],
 ) -> Result<Plan, CreateError> {
     let ours = |disk: &Disk| disk.labels.iter().any(|l| l.key == LABEL && l.value == cluster);
     let (region, disk) = match found {
-        [] => return Ok(Plan::Order(allowed)),
+        [] => return Ok(Plan::Order(wanted.allowed.clone())),
         [one] => one,
         many => {
             let mut labelled = many.iter().filter(|(_, disk)| ours(disk));
@@ -125,17 +189,30 @@ fn decide(
     if disk.disk_status == DiskState::Deleting {
         return Err(CreateError::Deleting { name, disk: id });
     }
-    let what = if !q.size.holds(disk.disk_size) {
-        format!("it has {} GiB and {} to {} are asked for", disk.disk_size, q.size.min_gib, q.size.max_gib)
-    } else if disk.disk_type != wanted {
+    // A class of attributes may have changed the type since.
+    let changed = q.mutable.disk_type.as_deref();
+    let fits = |wanted: &str| disk.disk_type == wanted || changed == Some(disk.disk_type.as_str());
+    let (size, made) = (wanted.size, wanted.content.map_or_else(|| empty(disk), |source| source.made(disk)));
+    let what = if !made {
+        let source = disk.volume_source_id.as_deref().unwrap_or("nothing");
+        let asked = q.source.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+        format!("it was made from {source} and {asked} is asked for")
+    } else if !size.holds(disk.disk_size) {
+        format!("it has {} GiB and {} to {} are asked for", disk.disk_size, size.min_gib, size.max_gib)
+    } else if let Some(wanted) = wanted.disk_type.filter(|wanted| !fits(wanted)) {
         format!("its type is {} and {wanted} is asked for", disk.disk_type)
-    } else if !allowed.contains(region) {
-        let regions: Vec<&str> = allowed.iter().map(Region::as_str).collect();
+    } else if !wanted.allowed.contains(region) {
+        let regions: Vec<&str> = wanted.allowed.iter().map(Region::as_str).collect();
         format!("it is in {region} and only {} will do", regions.join(", "))
     } else {
         return Ok(Plan::Use(region.clone(), id));
     };
     Err(CreateError::Incompatible { name, disk: id, what })
+}
+
+/// Whether the disk began empty, as far as the cloud tells.
+fn empty(disk: &Disk) -> bool {
+    disk.volume_source_id.as_deref().unwrap_or_default().is_empty()
 }
 
 /// An order that the cloud took.
@@ -149,10 +226,15 @@ struct Ordered {
 async fn order(
     driver: &Driver,
     q: &Create,
-    name: &str,
-    wanted: &str,
+    wanted: &Wanted<'_>,
     regions: &[Region],
 ) -> Result<Ordered, CreateError> {
+    let snapshot_id = match wanted.content {
+        None => None,
+        Some(content) => Some(content.ready(driver, q).await?),
+    };
+    // A disk from a snapshot takes neither type nor labels (ECX-API B.3, op 2).
+    let labels = vec![Label { key: LABEL.to_owned(), value: driver.cluster.clone() }];
     let mut tried = Vec::new();
     for region in regions {
         let body = CreateDisk {
@@ -161,13 +243,13 @@ async fn order(
             // for want of stock has made no order, so it leaves the token free for the next.
             client_token: token::create(&driver.cluster, &q.name),
             region_id: region.to_string(),
-            disk_name: name.to_owned(),
+            disk_name: wanted.name.clone(),
             disk_mode: driver.client.profile().disk_mode.clone(),
-            disk_type: Some(wanted.to_owned()),
-            disk_size: q.size.min_gib,
+            disk_type: wanted.disk_type.filter(|_| snapshot_id.is_none()).map(str::to_owned),
+            disk_size: wanted.size.min_gib,
             on_demand: true,
-            labels: vec![Label { key: LABEL.to_owned(), value: driver.cluster.clone() }],
-            snapshot_id: None,
+            labels: if snapshot_id.is_none() { labels.clone() } else { Vec::new() },
+            snapshot_id: snapshot_id.clone(),
         };
         match driver.client.create_disk(&body).await {
             Ok(_) => return Ok(Ordered { region: region.clone(), done: true }),
@@ -215,7 +297,11 @@ async fn settle(
 
 /// What `diskType` a volume context shows.
 pub(crate) fn shown_type(q: &Create) -> String {
-    q.parameters.disk_type.clone().unwrap_or_else(|| DISK_TYPE_DEFAULT.to_owned())
+    q.mutable
+        .disk_type
+        .clone()
+        .or_else(|| q.parameters.disk_type.clone())
+        .unwrap_or_else(|| DISK_TYPE_DEFAULT.to_owned())
 }
 
 #[cfg(test)]

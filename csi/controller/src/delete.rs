@@ -1,13 +1,14 @@
 //! DeleteVolume: gone is success; attached is refused; nothing else is touched.
 
-use eck_csi::volume::VolumeId;
-use ecx::api::{DeleteDisk, Disk, DiskState, GetOrder, Group};
+use eck_csi::volume::{DiskId, Region, VolumeId};
+use ecx::api::{DeleteDisk, Disk, DiskState, GetOrder, Group, ListSnapshots};
 use ecx::token;
 
 use crate::driver::Driver;
 use crate::error::DeleteError;
 use crate::name::order_subject;
 use crate::reads::{Query, Verdict};
+use crate::snapshot;
 
 /// A refund whose order fails is ordered anew, each time with a token of its own, so often in one call.
 const ATTEMPTS: u32 = 3;
@@ -39,6 +40,9 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
                 Ok(reply) => reply.master_order_id,
                 Err(ecx::Error::DiskNotFound(_)) => return Ok(()),
                 Err(ecx::Error::InProgress(_)) => None,
+                Err(source @ ecx::Error::DiskState(_)) => {
+                    return Err(with_snapshots(driver, &region, &id).await?.unwrap_or(cloud(source)));
+                }
                 Err(source) => return Err(cloud(source)),
             };
         }
@@ -56,6 +60,20 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
     Err(DeleteError::OrderFailed { disk: id.to_string(), attempts: ATTEMPTS })
 }
 
+/// The error of a disk that has snapshots, `None` if it has none: such a disk the cloud does not refund (ECX-API B.4).
+async fn with_snapshots(
+    driver: &Driver,
+    region: &Region,
+    id: &DiskId,
+) -> Result<Option<DeleteError>, DeleteError> {
+    let query = ListSnapshots { disk_id: Some(id.to_string()), ..ListSnapshots::default() };
+    let found = snapshot::all(driver, region, &query).await;
+    let found = found.map_err(|source| DeleteError::Cloud { disk: id.to_string(), source })?;
+    let ids: Vec<&str> = found.iter().map(|s| s.snapshot_id.as_str()).collect();
+    let error = DeleteError::Snapshots { disk: id.to_string(), snapshots: ids.join(", ") };
+    Ok(Some(error).filter(|_| !ids.is_empty()))
+}
+
 fn decide(disk: &Disk) -> Result<Plan, DeleteError> {
     let state = disk.disk_status.as_str().to_owned();
     match (disk.disk_status.group(), &disk.disk_status) {
@@ -71,7 +89,7 @@ fn decide(disk: &Disk) -> Result<Plan, DeleteError> {
 /// Waits until the disk is gone; gives it as it is if the order failed.
 async fn gone(
     driver: &Driver,
-    region: &eck_csi::volume::Region,
+    region: &Region,
     id: &str,
     order: Option<String>,
 ) -> Result<Option<Disk>, DeleteError> {

@@ -26,6 +26,12 @@ pub(crate) async fn detach(
 ) -> Result<(), DetachError> {
     // No disk, or none of ours: it is on no machine.
     let Some(id) = volume.disk() else { return Ok(()) };
+    take_off(driver, &id, node).await?;
+    driver.published.unpublish(&id);
+    Ok(())
+}
+
+async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>) -> Result<(), DetachError> {
     let cloud = |source| DetachError::Cloud { disk: id.to_string(), source };
     let wait = |source| DetachError::Wait { disk: id.to_string(), source };
     let instance = match node {
@@ -36,11 +42,11 @@ pub(crate) async fn detach(
             None => return Ok(()),
         },
     };
-    let (region, mut plan) = match (driver.places.known(&id), &instance) {
+    let (region, mut plan) = match (driver.places.known(id), &instance) {
         // A detach names the machine, so it cannot take the disk from another one: it needs no look before, the cloud's
         // refusal is one.
         (Some(region), Some(instance)) => (region, Plan::Detach(instance.clone())),
-        _ => match driver.places.locate(&driver.reader, &id).await.map_err(cloud)? {
+        _ => match driver.places.locate(&driver.reader, id).await.map_err(cloud)? {
             Some((region, disk)) => (region, decide(&disk, instance.as_deref())),
             None => return Ok(()),
         },
@@ -53,7 +59,7 @@ pub(crate) async fn detach(
             Plan::Detach(instance) => {
                 let _turn = driver.slots.turn(&instance, Change::Detach).await;
                 attempts += 1;
-                act(driver, &region, &instance, &id, attempts < ATTEMPTS).await?
+                act(driver, &region, &instance, id, attempts < ATTEMPTS).await?
             }
         };
         let Some(disk) = now else { return Ok(()) };

@@ -9,6 +9,7 @@ use ecx::api::GetJob;
 use crate::nodes::Nodes;
 use crate::orders::Orders;
 use crate::places::Places;
+use crate::published::Published;
 use crate::reads::Reader;
 use crate::slots::Slots;
 
@@ -20,6 +21,7 @@ pub struct Driver {
     pub(crate) nodes: Nodes,
     pub(crate) slots: Slots,
     pub(crate) orders: Orders,
+    pub(crate) published: Published,
     pub(crate) cluster: String,
 }
 
@@ -28,8 +30,9 @@ impl Driver {
     pub fn new(client: Arc<Client>, cluster: String, regions: Vec<Region>) -> Self {
         let reader = Reader::new(Arc::clone(&client));
         let places = Places::new(regions);
-        let (nodes, slots, orders) = (Nodes::default(), Slots::default(), Orders::default());
-        Self { client, reader, places, nodes, slots, orders, cluster }
+        let (nodes, slots) = (Nodes::default(), Slots::default());
+        let (orders, published) = (Orders::default(), Published::default());
+        Self { client, reader, places, nodes, slots, orders, published, cluster }
     }
 
     /// Whether the cloud says that an attach's or detach's job failed; a job nobody knows did not.

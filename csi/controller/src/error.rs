@@ -9,6 +9,10 @@ use tonic::Code;
 
 use crate::reads::WaitError;
 
+mod snapshot;
+
+pub(crate) use snapshot::{GroupError, SnapshotError};
+
 /// The code of a cloud error that no rule of the operation has caught.
 fn cloud_code(error: &ecx::Error) -> Code {
     use ecx::Error::*;
@@ -54,6 +58,18 @@ pub(crate) enum CreateError {
     Ambiguous { name: String, count: usize, disks: String },
     #[error("disk {disk} of an earlier volume {name} is being deleted")]
     Deleting { name: String, disk: String },
+    #[error("there is no {what} {id} to make {name} from")]
+    NoSource { name: String, what: &'static str, id: String },
+    #[error("{what} {id} is {state} in the cloud; it will not become usable by itself")]
+    DeadSource { what: &'static str, id: String, state: String },
+    #[error(transparent)]
+    OutOfRange(BadField),
+    #[error("the source of {name} is in {region}, and a disk can only be made there; allowed are {allowed}")]
+    SourceElsewhere { name: String, region: String, allowed: String },
+    #[error("cloning for {name}")]
+    Snapshot { name: String, source: Box<SnapshotError> },
+    #[error("volume {name} is there, without what its class of attributes asks for")]
+    Modify { name: String, source: Box<ModifyError> },
     #[error("no region has a disk for {name}: {tried}")]
     Exhausted { name: String, tried: String },
     #[error("disk {disk} is {state} in the cloud; it will not become usable by itself")]
@@ -62,6 +78,13 @@ pub(crate) enum CreateError {
     Cloud { name: String, source: ecx::Error },
     #[error("disk of {name}")]
     Wait { name: String, source: WaitError },
+}
+
+impl CreateError {
+    /// Whether the provisioner gives the volume up.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Aborted)
+    }
 }
 
 impl GrpcCode for CreateError {
@@ -73,8 +96,15 @@ impl GrpcCode for CreateError {
             // A person must look; nothing may be bought meanwhile.
             Self::Ambiguous { .. } | Self::Dead { .. } => Code::Internal,
             Self::Deleting { .. } => Code::Aborted,
+            // The spec's code for a source that does not exist.
+            Self::NoSource { .. } => Code::NotFound,
+            Self::DeadSource { .. } => Code::Internal,
+            // The spec's code for a source that is larger than the volume may be.
+            Self::OutOfRange(_) => Code::OutOfRange,
             // Lets the provisioner ask the scheduler for another region.
-            Self::Exhausted { .. } => Code::ResourceExhausted,
+            Self::Exhausted { .. } | Self::SourceElsewhere { .. } => Code::ResourceExhausted,
+            Self::Snapshot { source, .. } => source.code(),
+            Self::Modify { source, .. } => source.code(),
             Self::Cloud { source, .. } => cloud_code(source),
             Self::Wait { source, .. } => wait_code(source),
         }
@@ -90,6 +120,8 @@ pub(crate) enum DeleteError {
     Busy { disk: String, state: String },
     #[error("the cloud did not refund disk {disk}: its order failed {attempts} times")]
     OrderFailed { disk: String, attempts: u32 },
+    #[error("disk {disk} has snapshots, and the cloud refunds no such disk: {snapshots}")]
+    Snapshots { disk: String, snapshots: String },
     #[error("deleting {disk}")]
     Cloud { disk: String, source: ecx::Error },
     #[error("deleting {disk}")]
@@ -100,7 +132,7 @@ impl GrpcCode for DeleteError {
     fn code(&self) -> Code {
         match self {
             // The spec's code for a volume in use.
-            Self::Attached { .. } => Code::FailedPrecondition,
+            Self::Attached { .. } | Self::Snapshots { .. } => Code::FailedPrecondition,
             Self::Busy { .. } => Code::Aborted,
             Self::OrderFailed { .. } => Code::Internal,
             Self::Cloud { source, .. } => cloud_code(source),
@@ -116,6 +148,8 @@ pub(crate) enum AttachError {
     NoVolume(String),
     #[error("there is no node {0}")]
     NoNode(String),
+    #[error("disk {disk} is published there already, with readonly {published}")]
+    OtherReadonly { disk: String, published: bool },
     #[error("disk {disk} is attached to {holders}; it must be detached there first")]
     Elsewhere { disk: String, holders: String },
     #[error("disk {disk} is in region {disk_region}, node {node} in {node_region}")]
@@ -134,6 +168,8 @@ impl GrpcCode for AttachError {
     fn code(&self) -> Code {
         match self {
             Self::NoVolume(_) | Self::NoNode(_) => Code::NotFound,
+            // The spec's code for a volume published there in another way.
+            Self::OtherReadonly { .. } => Code::AlreadyExists,
             // The spec's code for a volume published at another node.
             Self::Elsewhere { .. } => Code::FailedPrecondition,
             // The pair can never work: no retry helps.
@@ -198,11 +234,45 @@ impl GrpcCode for ExpandError {
     }
 }
 
-/// The reads: ListVolumes, ControllerGetVolume, ValidateVolumeCapabilities, GetCapacity.
+/// ControllerModifyVolume, and what CreateVolume does for a class of attributes.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ModifyError {
+    #[error("there is no volume {0}")]
+    NoVolume(String),
+    #[error(transparent)]
+    Field(#[from] BadField),
+    #[error("disk {disk} is {state} in the cloud; it will not become usable by itself")]
+    Dead { disk: String, state: String },
+    #[error("the cloud took the change of disk {disk} and shows {shown} all the same")]
+    NotChanged { disk: String, shown: String },
+    #[error("changing {disk}")]
+    Cloud { disk: String, source: ecx::Error },
+    #[error("changing {disk}")]
+    Wait { disk: String, source: WaitError },
+}
+
+impl GrpcCode for ModifyError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NoVolume(_) => Code::NotFound,
+            // The spec's code for parameters that the volume cannot have.
+            Self::Field(_) => Code::InvalidArgument,
+            Self::Dead { .. } => Code::Internal,
+            // It may only be late: ask again.
+            Self::NotChanged { .. } => Code::Unavailable,
+            Self::Cloud { source, .. } => cloud_code(source),
+            Self::Wait { source, .. } => wait_code(source),
+        }
+    }
+}
+
+/// The reads: volumes and snapshots listed and by id, their health, ValidateVolumeCapabilities, GetCapacity.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
     #[error("there is no volume {0}")]
     NoVolume(String),
+    #[error("there is no snapshot {0}")]
+    NoSnapshot(String),
     #[error(transparent)]
     Field(#[from] BadField),
     #[error(transparent)]
@@ -214,7 +284,7 @@ pub(crate) enum ReadError {
 impl GrpcCode for ReadError {
     fn code(&self) -> Code {
         match self {
-            Self::NoVolume(_) => Code::NotFound,
+            Self::NoVolume(_) | Self::NoSnapshot(_) => Code::NotFound,
             Self::Field(_) => Code::InvalidArgument,
             // The spec's code for a bad starting_token: begin again without one.
             Self::Token(_) => Code::Aborted,

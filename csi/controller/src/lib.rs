@@ -1,7 +1,8 @@
 //! The controller half: from CSI's Controller service to the ECX API. It never touches a device.
 //!
 //! ```text
-//! service ─▶ request ─▶ create, delete, attach, detach, expand, list, capacity   one operation a file: look, decide, act
+//! service ─▶ request ─▶ create, delete, attach, detach, expand, modify, snapshot   one operation a file: look, decide, act
+//!             list, health, capacity                                              reads
 //!                          └─▶ driver: reads (shared), places (disk → region), nodes (node → instance), slots ─▶ ecx
 //! ```
 
@@ -14,15 +15,20 @@ mod detach;
 pub mod driver;
 mod error;
 mod expand;
+mod health;
 mod list;
 mod metrics;
+mod modify;
 mod name;
 mod nodes;
 mod orders;
 mod parameters;
 mod places;
+mod published;
 mod reads;
 mod request;
+mod response;
 pub mod run;
 pub mod service;
 mod slots;
+mod snapshot;

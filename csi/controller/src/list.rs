@@ -1,4 +1,4 @@
-//! ListVolumes, ControllerGetVolume and ValidateVolumeCapabilities: what the cloud has, as CSI tells it.
+//! ListVolumes, ControllerGetVolume, ValidateVolumeCapabilities and the health of volumes: what the cloud has.
 
 use std::collections::HashMap;
 
@@ -11,17 +11,16 @@ use proto::csi::v1 as pb;
 use crate::driver::Driver;
 use crate::error::ReadError;
 use crate::reads::Query;
+use crate::response;
 
-/// A page of volumes. Every data disk of the cluster's regions is listed, not only those that carry our label: an adopted
-/// disk is a volume too, and the attacher must see where it is attached.
+/// A page of volumes, and the token of the next one. Every data disk of the cluster's regions is listed, not only those that
+/// carry our label: an adopted disk is a volume too, and the attacher must see where it is attached.
 ///
 /// The token is `<region>/<disk id>` of the last volume of the page before. Volumes are sorted by region and id, so a page
 /// that begins after a volume which is gone by then still begins at the right place.
-pub(crate) async fn list(
-    driver: &Driver,
-    max: usize,
-    token: &str,
-) -> Result<pb::ListVolumesResponse, ReadError> {
+async fn page(driver: &Driver, max: i32, token: &str) -> Result<(Vec<(Region, Disk)>, String), ReadError> {
+    let max = usize::try_from(max)
+        .map_err(|_| BadField::new("max_entries", max, "0 (all) or a positive number"))?;
     let after = parse_token(token)?;
     let mut found = driver.places.everywhere(&driver.reader, &Query::All).await?;
     found.retain(|(_, disk)| disk.is_system_volume != Some(true) && DiskId::parse(&disk.disk_id).is_some());
@@ -35,6 +34,15 @@ pub(crate) async fn list(
     }
     let last = found.last().filter(|_| more);
     let next_token = last.map(|(region, disk)| format!("{region}/{}", disk.disk_id)).unwrap_or_default();
+    Ok((found, next_token))
+}
+
+/// A page of volumes and where each is attached.
+pub(crate) async fn list(
+    driver: &Driver,
+    q: &pb::ListVolumesRequest,
+) -> Result<pb::ListVolumesResponse, ReadError> {
+    let (found, next_token) = page(driver, q.max_entries, &q.starting_token).await?;
     let entry = |(region, disk): (Region, Disk)| pb::list_volumes_response::Entry {
         status: Some(pb::list_volumes_response::VolumeStatus {
             published_node_ids: holders(driver, &region, &disk),
@@ -75,6 +83,25 @@ pub(crate) async fn find(driver: &Driver, id: &VolumeId) -> Result<(Region, Disk
     let none = || ReadError::NoVolume(id.to_string());
     let disk = id.disk().ok_or_else(none)?;
     driver.places.locate(&driver.reader, &disk).await?.ok_or_else(none)
+}
+
+/// One volume's health.
+pub(crate) async fn health(
+    driver: &Driver,
+    id: &VolumeId,
+) -> Result<pb::ControllerGetVolumeHealthResponse, ReadError> {
+    let (_, disk) = find(driver, id).await?;
+    Ok(pb::ControllerGetVolumeHealthResponse { volume_health: Some(response::health(&disk)) })
+}
+
+/// A page of volumes with the health of each.
+pub(crate) async fn list_health(
+    driver: &Driver,
+    q: &pb::ControllerListVolumeHealthRequest,
+) -> Result<pb::ControllerListVolumeHealthResponse, ReadError> {
+    let (found, next_token) = page(driver, q.max_entries, &q.starting_token).await?;
+    let entries = found.iter().map(|(_, disk)| response::health(disk)).collect();
+    Ok(pb::ControllerListVolumeHealthResponse { entries, next_token })
 }
 
 fn holders(driver: &Driver, region: &Region, disk: &Disk) -> Vec<String> {

@@ -17,10 +17,31 @@ pub(crate) fn disk_name(volume: &str) -> String {
     }
 }
 
+/// The name of the snapshot through which the volume is cloned. It is gone when the clone is there.
+pub(crate) fn clone_name(volume: &str) -> String {
+    format!("eck-clone-{}", Uuid::new_v5(&NAMESPACE, volume.as_bytes()).simple())
+}
+
+/// The id of the group snapshot of this name.
+pub(crate) fn group_id(name: &str) -> String {
+    Uuid::new_v5(&NAMESPACE, name.as_bytes()).simple().to_string()
+}
+
+/// The name of a disk's snapshot in the group: of the disk there is room for half a hash (ECX-API §3: 63 characters).
+pub(crate) fn member_name(group: &str, disk: &DiskId) -> String {
+    let hash = Uuid::new_v5(&NAMESPACE, disk.as_str().as_bytes()).simple().to_string();
+    format!("g-{group}-{}", hash.get(..16).unwrap_or(&hash))
+}
+
 /// What the client token of an order about a disk is made from: the first attempt's is the disk's alone, later ones count, so
 /// that an order that failed can be ordered anew.
 pub(crate) fn order_subject(disk: &DiskId, attempt: u32) -> String {
-    if attempt == 1 { disk.to_string() } else { format!("{disk}#{attempt}") }
+    numbered(disk.as_str(), attempt)
+}
+
+/// The same for anything that is ordered.
+pub(crate) fn numbered(what: &str, attempt: u32) -> String {
+    if attempt == 1 { what.to_owned() } else { format!("{what}#{attempt}") }
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ impl Parameters {
         sorted.sort();
         for (key, value) in sorted {
             match key.as_str() {
-                "diskType" => parsed.disk_type = disk_type(value)?,
+                "diskType" => parsed.disk_type = disk_type("parameters.diskType", value)?,
                 "fsType" => parsed.fs = Some(FsType::parse("parameters.fsType", value)?),
                 "region" => parsed.regions = regions(value)?,
                 other if other.starts_with(PROVISIONERS) => {}
@@ -43,7 +43,8 @@ impl Parameters {
     }
 }
 
-fn disk_type(value: &str) -> Result<Option<String>, BadField> {
+/// A disk type as a class names it, found in `field`; `None` for the pool's default.
+pub(crate) fn disk_type(field: &str, value: &str) -> Result<Option<String>, BadField> {
     if value.is_empty() || value == DISK_TYPE_DEFAULT {
         return Ok(None);
     }
@@ -52,7 +53,7 @@ fn disk_type(value: &str) -> Result<Option<String>, BadField> {
         return Ok(Some(value.to_owned()));
     }
     let allowed = "cloud (the pool's default) or a type of the pool such as SAS or SSD: letters, digits, '-', at most 32";
-    Err(BadField::new("parameters.diskType", value, allowed))
+    Err(BadField::new(field, value, allowed))
 }
 
 fn regions(value: &str) -> Result<Vec<Region>, BadField> {

@@ -1,5 +1,9 @@
 //! CSI requests, parsed once into what the operations work on.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
 use eck_csi::capability::{Access, Capability};
 use eck_csi::driver::{MAX_FIELD_BYTES, TOPOLOGY_REGION};
 use eck_csi::field::{BadField, text};
@@ -7,7 +11,16 @@ use eck_csi::operations::{Request, Rule};
 use eck_csi::volume::{BadSize, FsType, NodeId, Region, SizeRange, VolumeId};
 use proto::csi::v1 as pb;
 
+use crate::error::GroupError;
+use crate::modify::Mutable;
+use crate::name::{disk_name, group_id};
 use crate::parameters::Parameters;
+use crate::snapshot::SnapshotId;
+use crate::snapshot::create::Take;
+use crate::snapshot::group::TakeGroup;
+
+/// Begins the keys that the snapshotter adds by itself (`--extra-create-metadata`).
+const SNAPSHOTTERS: &str = "csi.storage.k8s.io/";
 
 /// CreateVolume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,16 +34,75 @@ pub(crate) struct Create {
     pub(crate) requisite: Vec<Region>,
     /// Regions in the order of preference.
     pub(crate) preferred: Vec<Region>,
+    /// What the content is made from; `None` for an empty disk.
+    pub(crate) source: Option<Source>,
+    /// What its class of attributes asks for.
+    pub(crate) mutable: Mutable,
+}
+
+/// What a volume's content is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    Snapshot(SnapshotId),
+    Volume(VolumeId),
+}
+
+impl Source {
+    /// A word for errors.
+    pub(crate) fn what(&self) -> &'static str {
+        match self {
+            Self::Snapshot(_) => "snapshot",
+            Self::Volume(_) => "volume",
+        }
+    }
+
+    /// As CSI tells it.
+    pub(crate) fn told(&self) -> pb::VolumeContentSource {
+        use pb::volume_content_source::{SnapshotSource, Type, VolumeSource};
+        let kind = match self {
+            Self::Snapshot(id) => Type::Snapshot(SnapshotSource { snapshot_id: id.to_string() }),
+            Self::Volume(id) => Type::Volume(VolumeSource { volume_id: id.to_string() }),
+        };
+        pb::VolumeContentSource { r#type: Some(kind) }
+    }
+
+    fn parse(value: pb::VolumeContentSource) -> Result<Self, BadField> {
+        use pb::volume_content_source::Type;
+        match value.r#type {
+            Some(Type::Snapshot(source)) => {
+                let field = "volume_content_source.snapshot.snapshot_id";
+                SnapshotId::parse(field, source.snapshot_id).map(Self::Snapshot)
+            }
+            Some(Type::Volume(source)) => VolumeId::parse(source.volume_id).map(Self::Volume),
+            None => Err(BadField::missing("volume_content_source.type")),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Snapshot(id) => id.fmt(f),
+            Self::Volume(id) => id.fmt(f),
+        }
+    }
 }
 
 /// Any operation that changes something, as the table of running operations compares them.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
-    Create(Create),
+    Create(Box<Create>),
     Delete(VolumeId),
-    Publish(VolumeId, NodeId),
+    /// Whether for reading only.
+    Publish(VolumeId, NodeId, bool),
     Unpublish(VolumeId, Option<NodeId>),
     Expand(VolumeId, SizeRange),
+    Modify(VolumeId, Mutable),
+    Snapshot(Take),
+    DeleteSnapshot(SnapshotId),
+    /// Runs at the place of the group, and of each of its volumes.
+    Group(Arc<TakeGroup>),
+    DeleteGroup(String, Vec<String>),
 }
 
 impl Request for Ask {
@@ -41,15 +113,27 @@ impl Request for Ask {
             Self::Publish(..) => "ControllerPublishVolume",
             Self::Unpublish(..) => "ControllerUnpublishVolume",
             Self::Expand(..) => "ControllerExpandVolume",
+            Self::Modify(..) => "ControllerModifyVolume",
+            Self::Snapshot(_) => "CreateSnapshot",
+            Self::DeleteSnapshot(_) => "DeleteSnapshot",
+            Self::Group(_) => "CreateVolumeGroupSnapshot",
+            Self::DeleteGroup(..) => "DeleteVolumeGroupSnapshot",
         }
     }
 
     fn rule(&self, _running: &Self) -> Rule {
         match self {
-            // Attach, detach and growth of one disk follow each other: the later one looks at what the earlier one left.
-            Self::Publish(..) | Self::Unpublish(..) | Self::Expand(..) => Rule::Wait,
+            // Attach, detach, growth and change of one disk follow each other: the later one looks at what the earlier one
+            // left. So does a group's snapshot, which wants the disks at rest.
+            Self::Publish(..)
+            | Self::Unpublish(..)
+            | Self::Expand(..)
+            | Self::Modify(..)
+            | Self::Group(_)
+            | Self::DeleteSnapshot(_)
+            | Self::DeleteGroup(..) => Rule::Wait,
             // A create with other arguments, or a delete of a disk that is being used, is the caller's contradiction.
-            Self::Create(_) | Self::Delete(_) => Rule::Abort,
+            Self::Create(_) | Self::Delete(_) | Self::Snapshot(_) => Rule::Abort,
         }
     }
 }
@@ -59,14 +143,8 @@ pub(crate) fn create(q: pb::CreateVolumeRequest) -> Result<Create, BadSize> {
     let capabilities = Capability::parse_all("volume_capabilities", q.volume_capabilities)?;
     let parameters = Parameters::parse(&q.parameters)?;
     let size = size(q.capacity_range)?;
-    if q.volume_content_source.is_some() {
-        let allowed = "nothing: the driver does not advertise CREATE_DELETE_SNAPSHOT or CLONE_VOLUME";
-        return Err(BadField::new("volume_content_source", "set", allowed).into());
-    }
-    if !q.mutable_parameters.is_empty() {
-        let allowed = "nothing: the driver does not advertise MODIFY_VOLUME";
-        return Err(BadField::new("mutable_parameters", "set", allowed).into());
-    }
+    let source = q.volume_content_source.map(Source::parse).transpose()?;
+    let mutable = Mutable::parse(&q.mutable_parameters)?;
     let asked = capabilities.iter().find_map(Capability::fs);
     if let (Some(class), Some(asked)) = (parameters.fs, asked)
         && class != asked
@@ -79,7 +157,7 @@ pub(crate) fn create(q: pb::CreateVolumeRequest) -> Result<Create, BadSize> {
     let preferred = regions("accessibility_requirements.preferred", &topology.preferred)?;
     let block_only = capabilities.iter().all(|c| c.access == Access::Block);
     let fs = asked.or(parameters.fs).filter(|_| !block_only);
-    Ok(Create { name, size, parameters, fs, requisite, preferred })
+    Ok(Create { name, size, parameters, fs, requisite, preferred, source, mutable })
 }
 
 fn regions(field: &str, topologies: &[pb::Topology]) -> Result<Vec<Region>, BadField> {
@@ -104,16 +182,48 @@ pub(crate) fn size(range: Option<pb::CapacityRange>) -> Result<SizeRange, BadSiz
     SizeRange::parse(range.required_bytes, range.limit_bytes)
 }
 
-pub(crate) fn publish(q: pb::ControllerPublishVolumeRequest) -> Result<(VolumeId, NodeId), BadField> {
+pub(crate) fn publish(q: pb::ControllerPublishVolumeRequest) -> Result<(VolumeId, Ask), BadField> {
     let volume = VolumeId::parse(q.volume_id)?;
     let node = NodeId::parse(q.node_id)?;
     Capability::parse("volume_capability", q.volume_capability)?;
-    if q.readonly {
-        // The spec: the CO must not set it unless PUBLISH_READONLY is advertised. The node mounts read-only instead.
-        let allowed = "false: the driver does not advertise PUBLISH_READONLY, read-only is the node's work";
-        return Err(BadField::new("readonly", true, allowed));
+    Ok((volume.clone(), Ask::Publish(volume, node, q.readonly)))
+}
+
+pub(crate) fn snapshot(q: pb::CreateSnapshotRequest) -> Result<Take, BadField> {
+    let volume = q.source_volume_id;
+    if volume.is_empty() {
+        return Err(BadField::missing("source_volume_id"));
     }
-    Ok((volume, node))
+    let name = text("name", q.name, MAX_FIELD_BYTES)?;
+    if let Some((key, value)) = q.parameters.iter().find(|(key, _)| !key.starts_with(SNAPSHOTTERS)) {
+        return Err(BadField::new(format!("parameters.{key}"), value, "no parameters"));
+    }
+    let topology = q.accessibility_requirements.unwrap_or_default();
+    let requisite = regions("accessibility_requirements.requisite", &topology.requisite)?;
+    Ok(Take { name: disk_name(&name), volume: VolumeId::parse(volume)?, requisite })
+}
+
+pub(crate) fn group(q: pb::CreateVolumeGroupSnapshotRequest) -> Result<TakeGroup, GroupError> {
+    let name = text("name", q.name, MAX_FIELD_BYTES)?;
+    if let Some((key, value)) = q.parameters.iter().find(|(key, _)| !key.starts_with(SNAPSHOTTERS)) {
+        return Err(BadField::new(format!("parameters.{key}"), value, "no parameters").into());
+    }
+    if q.source_volume_ids.is_empty() {
+        return Err(BadField::missing("source_volume_ids").into());
+    }
+    let mut disks = BTreeSet::new();
+    for id in q.source_volume_ids {
+        let volume = VolumeId::parse(id)?;
+        let disk = volume.disk().ok_or_else(|| GroupError::NoVolume(volume.to_string()))?;
+        if !disks.insert(disk) {
+            return Err(BadField::new("source_volume_ids", volume, "each volume once").into());
+        }
+    }
+    Ok(TakeGroup { id: group_id(&name), disks: disks.into_iter().collect() })
+}
+
+pub(crate) fn modify(q: pb::ControllerModifyVolumeRequest) -> Result<(VolumeId, Mutable), BadField> {
+    Ok((VolumeId::parse(q.volume_id)?, Mutable::parse(&q.mutable_parameters)?))
 }
 
 pub(crate) fn unpublish(

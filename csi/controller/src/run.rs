@@ -7,6 +7,7 @@ use std::time::Duration;
 use eck_csi::identity::Identity;
 use ecx::{Client, Profile};
 use proto::csi::v1::controller_server::ControllerServer;
+use proto::csi::v1::group_controller_server::GroupControllerServer;
 use proto::csi::v1::identity_server::IdentityServer;
 use serve::admin::{self, Ready};
 use serve::metrics::Metrics;
@@ -71,8 +72,9 @@ async fn serve(args: Args) -> Result<(), RunError> {
     tokio::spawn(watch_cloud(Arc::clone(&driver), ready.clone()));
     let controller = Controller::new(driver);
     let identity = Identity::new(ready, env!("CARGO_PKG_VERSION"));
-    let routes =
-        Routes::new(IdentityServer::new(identity)).add_service(ControllerServer::new(controller.clone()));
+    let routes = Routes::new(IdentityServer::new(identity))
+        .add_service(ControllerServer::new(controller.clone()))
+        .add_service(GroupControllerServer::new(controller.clone()));
     let socket = uds::bind(&uds::path_of(&args.csi_endpoint)?).await?;
     grpc::serve(routes, socket, metrics, token, async move { controller.idle().await }).await?;
     Ok(())

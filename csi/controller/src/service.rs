@@ -8,13 +8,16 @@ use eck_csi::context::{PublishContext, VolumeContext};
 use eck_csi::field::{BadField, map};
 use eck_csi::operations::Operations;
 use eck_csi::volume::{BadSize, Region, VolumeId};
-use ecx::api::Disk;
+use ecx::api::{Disk, Snapshot};
 use proto::csi::v1 as pb;
 use tonic::{Request, Response, Status};
 
 use crate::driver::Driver;
-use crate::request::{self, Ask};
-use crate::{attach, capacity, create, delete, detach, expand, list};
+use crate::request::{self, Ask, Source};
+use crate::snapshot::{self, SnapshotId};
+use crate::{attach, capacity, create, delete, detach, expand, list, modify, response};
+
+mod group;
 
 /// What an operation ended with.
 #[derive(Clone)]
@@ -22,6 +25,8 @@ enum Done {
     Created(Region, Box<Disk>),
     Attached(Box<PublishContext>),
     Grown(u64),
+    Snapshot(Region, Box<Snapshot>),
+    Group(Box<snapshot::group::Taken>),
     Nothing,
 }
 
@@ -59,8 +64,8 @@ async fn operate(driver: &Driver, ask: &Ask) -> Result<Done, Status> {
         Ask::Delete(volume) => {
             delete::delete(driver, volume).await.map(|()| Done::Nothing).map_err(|e| e.status())
         }
-        Ask::Publish(volume, node) => {
-            let context = attach::attach(driver, volume, node).await.map_err(|e| e.status())?;
+        Ask::Publish(volume, node, readonly) => {
+            let context = attach::attach(driver, volume, node, *readonly).await.map_err(|e| e.status())?;
             Ok(Done::Attached(Box::new(context)))
         }
         Ask::Unpublish(volume, node) => {
@@ -69,6 +74,24 @@ async fn operate(driver: &Driver, ask: &Ask) -> Result<Done, Status> {
         }
         Ask::Expand(volume, size) => {
             expand::expand(driver, volume, size).await.map(Done::Grown).map_err(|e| e.status())
+        }
+        Ask::Modify(volume, mutable) => {
+            modify::modify(driver, volume, mutable).await.map(|()| Done::Nothing).map_err(|e| e.status())
+        }
+        Ask::Snapshot(take) => {
+            let taken = snapshot::create::create(driver, take).await.map_err(|e| e.status())?;
+            Ok(Done::Snapshot(taken.0, Box::new(taken.1)))
+        }
+        Ask::DeleteSnapshot(id) => {
+            snapshot::delete::delete(driver, id).await.map(|()| Done::Nothing).map_err(|e| e.status())
+        }
+        Ask::Group(group) => {
+            let taken = snapshot::group::take(driver, group).await.map_err(|e| e.status())?;
+            Ok(Done::Group(Box::new(taken)))
+        }
+        Ask::DeleteGroup(id, ids) => {
+            let done = snapshot::group::delete(driver, id, ids).await;
+            done.map(|()| Done::Nothing).map_err(|e| e.status())
         }
     }
 }
@@ -98,12 +121,14 @@ impl pb::controller_server::Controller for Controller {
     ) -> Result<Response<pb::CreateVolumeResponse>, Status> {
         let q = request::create(request.into_inner()).map_err(bad_size)?;
         let (disk_type, fs, name) = (create::shown_type(&q), q.fs, q.name.clone());
-        let Done::Created(region, disk) = self.run(&name, Ask::Create(q)).await? else {
+        let (source, content_source) =
+            (q.source.as_ref().map(Source::to_string), q.source.as_ref().map(Source::told));
+        let Done::Created(region, disk) = self.run(&name, Ask::Create(Box::new(q))).await? else {
             return Err(mismatch());
         };
-        let context = VolumeContext { disk_type, fs, provisioned: true, source: None };
-        let volume = Some(list::volume(&region, &disk, context.to_map()));
-        Ok(Response::new(pb::CreateVolumeResponse { volume }))
+        let context = VolumeContext { disk_type, fs, provisioned: true, source };
+        let volume = pb::Volume { content_source, ..list::volume(&region, &disk, context.to_map()) };
+        Ok(Response::new(pb::CreateVolumeResponse { volume: Some(volume) }))
     }
 
     async fn delete_volume(
@@ -119,8 +144,8 @@ impl pb::controller_server::Controller for Controller {
         &self,
         request: Request<pb::ControllerPublishVolumeRequest>,
     ) -> Result<Response<pb::ControllerPublishVolumeResponse>, Status> {
-        let (volume, node) = request::publish(request.into_inner()).map_err(bad_field)?;
-        let done = self.run(&volume.to_string(), Ask::Publish(volume, node)).await?;
+        let (volume, ask) = request::publish(request.into_inner()).map_err(bad_field)?;
+        let done = self.run(volume.as_str(), ask).await?;
         let Done::Attached(context) = done else { return Err(mismatch()) };
         Ok(Response::new(pb::ControllerPublishVolumeResponse { publish_context: context.to_map() }))
     }
@@ -178,11 +203,7 @@ impl pb::controller_server::Controller for Controller {
         &self,
         request: Request<pb::ListVolumesRequest>,
     ) -> Result<Response<pb::ListVolumesResponse>, Status> {
-        let q = request.into_inner();
-        let max = usize::try_from(q.max_entries).map_err(|_| {
-            bad_field(BadField::new("max_entries", q.max_entries, "0 (all) or a positive number"))
-        })?;
-        let page = list::list(&self.driver, max, &q.starting_token).await.map_err(|e| e.status())?;
+        let page = list::list(&self.driver, &request.into_inner()).await.map_err(|e| e.status())?;
         Ok(Response::new(page))
     }
 
@@ -216,6 +237,14 @@ impl pb::controller_server::Controller for Controller {
             rpc::Type::ExpandVolume,
             rpc::Type::GetVolume,
             rpc::Type::SingleNodeMultiWriter,
+            rpc::Type::CreateDeleteSnapshot,
+            rpc::Type::ListSnapshots,
+            rpc::Type::GetSnapshot,
+            rpc::Type::CloneVolume,
+            rpc::Type::ModifyVolume,
+            rpc::Type::PublishReadonly,
+            rpc::Type::GetVolumeHealth,
+            rpc::Type::ListVolumeHealth,
         ];
         let capability = |kind: rpc::Type| pb::ControllerServiceCapability {
             r#type: Some(Type::Rpc(Rpc { r#type: kind.into() })),
@@ -226,50 +255,62 @@ impl pb::controller_server::Controller for Controller {
 
     async fn controller_list_volume_health(
         &self,
-        _: Request<pb::ControllerListVolumeHealthRequest>,
+        request: Request<pb::ControllerListVolumeHealthRequest>,
     ) -> Result<Response<pb::ControllerListVolumeHealthResponse>, Status> {
-        Err(Status::unimplemented("ControllerListVolumeHealth is not advertised"))
+        let page = list::list_health(&self.driver, &request.into_inner()).await.map_err(|e| e.status())?;
+        Ok(Response::new(page))
     }
 
     async fn controller_get_volume_health(
         &self,
-        _: Request<pb::ControllerGetVolumeHealthRequest>,
+        request: Request<pb::ControllerGetVolumeHealthRequest>,
     ) -> Result<Response<pb::ControllerGetVolumeHealthResponse>, Status> {
-        Err(Status::unimplemented("ControllerGetVolumeHealth is not advertised"))
+        let volume = VolumeId::parse(request.into_inner().volume_id).map_err(bad_field)?;
+        Ok(Response::new(list::health(&self.driver, &volume).await.map_err(|e| e.status())?))
     }
 
     async fn create_snapshot(
         &self,
-        _: Request<pb::CreateSnapshotRequest>,
+        request: Request<pb::CreateSnapshotRequest>,
     ) -> Result<Response<pb::CreateSnapshotResponse>, Status> {
-        Err(Status::unimplemented("CreateSnapshot is not advertised"))
+        let take = request::snapshot(request.into_inner()).map_err(bad_field)?;
+        let done = self.run(&format!("snapshot {}", take.name), Ask::Snapshot(take)).await?;
+        let Done::Snapshot(region, snapshot) = done else { return Err(mismatch()) };
+        let snapshot = Some(response::snapshot(&region, &snapshot));
+        Ok(Response::new(pb::CreateSnapshotResponse { snapshot }))
     }
 
     async fn delete_snapshot(
         &self,
-        _: Request<pb::DeleteSnapshotRequest>,
+        request: Request<pb::DeleteSnapshotRequest>,
     ) -> Result<Response<pb::DeleteSnapshotResponse>, Status> {
-        Err(Status::unimplemented("DeleteSnapshot is not advertised"))
+        let id = SnapshotId::parse("snapshot_id", request.into_inner().snapshot_id).map_err(bad_field)?;
+        self.run(&format!("snapshot {id}"), Ask::DeleteSnapshot(id)).await?;
+        Ok(Response::new(pb::DeleteSnapshotResponse {}))
     }
 
     async fn list_snapshots(
         &self,
-        _: Request<pb::ListSnapshotsRequest>,
+        request: Request<pb::ListSnapshotsRequest>,
     ) -> Result<Response<pb::ListSnapshotsResponse>, Status> {
-        Err(Status::unimplemented("ListSnapshots is not advertised"))
+        let page = snapshot::list::page(request.into_inner()).map_err(|e| e.status())?;
+        Ok(Response::new(snapshot::list::list(&self.driver, &page).await.map_err(|e| e.status())?))
     }
 
     async fn get_snapshot(
         &self,
-        _: Request<pb::GetSnapshotRequest>,
+        request: Request<pb::GetSnapshotRequest>,
     ) -> Result<Response<pb::GetSnapshotResponse>, Status> {
-        Err(Status::unimplemented("GetSnapshot is not advertised"))
+        let id = SnapshotId::parse("snapshot_id", request.into_inner().snapshot_id).map_err(bad_field)?;
+        Ok(Response::new(snapshot::list::get(&self.driver, &id).await.map_err(|e| e.status())?))
     }
 
     async fn controller_modify_volume(
         &self,
-        _: Request<pb::ControllerModifyVolumeRequest>,
+        request: Request<pb::ControllerModifyVolumeRequest>,
     ) -> Result<Response<pb::ControllerModifyVolumeResponse>, Status> {
-        Err(Status::unimplemented("ControllerModifyVolume is not advertised"))
+        let (volume, mutable) = request::modify(request.into_inner()).map_err(bad_field)?;
+        self.run(&volume.to_string(), Ask::Modify(volume, mutable)).await?;
+        Ok(Response::new(pb::ControllerModifyVolumeResponse {}))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use ecx::api::Op;
 use serde::{Deserialize, Serialize};
 
 use crate::limit::Rate;
@@ -35,6 +36,8 @@ pub struct Config {
     pub refuse_replays: bool,
     /// States are spelled with their other official names (`attached`, `diskAttaching`, …).
     pub alias_states: bool,
+    /// Paths that differ from the default, by operation: those of calls that ECX is not known to have.
+    pub paths: BTreeMap<Op, String>,
     /// What one account may send; anything without it.
     pub rate: Option<Rate>,
     /// No client token is remembered: the same order again is another order. A cloud that no client can be safe with,
@@ -130,6 +133,7 @@ impl Default for Config {
             refuse_replays: false,
             alias_states: false,
             rate: None,
+            paths: BTreeMap::new(),
             forgets_tokens: false,
             fault_seed: None,
             fault_rate: 0.02,

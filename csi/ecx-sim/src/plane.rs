@@ -68,6 +68,19 @@ impl Plane {
         file.set_len(gib * self.unit).map_err(io_error("disk file"))
     }
 
+    /// Keeps a disk's content as it is now under a snapshot's name.
+    pub fn snapshot(&self, disk: &str, snapshot: &str) -> Result<(), PlaneError> {
+        copy(&self.file(disk), &self.file(snapshot))
+    }
+
+    /// Makes a disk with a snapshot's content.
+    pub fn restore(&self, snapshot: &str, disk: &str, gib: u64) -> Result<(), PlaneError> {
+        copy(&self.file(snapshot), &self.file(disk))?;
+        let file =
+            std::fs::File::options().write(true).open(self.file(disk)).map_err(io_error("disk file"))?;
+        file.set_len(gib * self.unit).map_err(io_error("disk file"))
+    }
+
     /// Removes the file.
     pub fn delete(&self, disk: &str) -> Result<(), PlaneError> {
         match std::fs::remove_file(self.file(disk)) {
@@ -155,6 +168,18 @@ impl Plane {
         }
         Ok(())
     }
+}
+
+/// Copies a file and keeps its holes, which a disk mostly consists of.
+fn copy(from: &Path, to: &Path) -> Result<(), PlaneError> {
+    let output =
+        Command::new("cp").args(["--sparse=always", "--reflink=auto", "--"]).arg(from).arg(to).output();
+    let output = output.map_err(io_error("cp"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(PlaneError::Io("cp".to_owned(), io::Error::other(said)))
 }
 
 fn losetup(args: &[&str]) -> Result<String, PlaneError> {

@@ -105,7 +105,7 @@ impl Shared {
         Ok(Self {
             clock,
             faults: Mutex::new(Faults::new(config.fault_seed, config.fault_rate)),
-            profile: Profile::default(),
+            profile: Profile { paths: config.paths.clone(), ..Profile::default() },
             plane,
             world: Mutex::new(world),
             log: Mutex::default(),
@@ -128,6 +128,11 @@ impl Shared {
         drop(world);
         self.changed.notify_one();
         result
+    }
+
+    /// What makes disks real, if anything does.
+    pub(crate) fn plane(&self) -> Option<&Plane> {
+        self.plane.as_ref()
     }
 
     /// Looks at the world as it is now.
@@ -296,7 +301,15 @@ impl Sim {
     /// A profile that points here, with short polls and a generous rate.
     pub fn profile(&self) -> Profile {
         let poll = ecx::profile::Poll { first_ms: 20, factor: 1.5, max_ms: 100, give_up_ms: 20_000 };
-        Profile { base_url: self.url(), poll, rate_per_second: 2000.0, burst: 2000.0, ..Profile::default() }
+        let paths = self.shared.config.paths.clone();
+        Profile {
+            base_url: self.url(),
+            paths,
+            poll,
+            rate_per_second: 2000.0,
+            burst: 2000.0,
+            ..Profile::default()
+        }
     }
 
     /// Looks at the world.

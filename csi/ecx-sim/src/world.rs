@@ -73,11 +73,22 @@ pub struct Pending {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Kind {
-    Create,
-    Attach { instance: String, serial: String },
-    Detach { instance: String },
+    /// `from`: the snapshot whose content the disk gets.
+    Create {
+        #[serde(default)]
+        from: Option<String>,
+    },
+    Attach {
+        instance: String,
+        serial: String,
+    },
+    Detach {
+        instance: String,
+    },
     Delete,
-    Resize { gib: u64 },
+    Resize {
+        gib: u64,
+    },
 }
 
 /// A disk, its holder and what goes on with it.
@@ -91,6 +102,15 @@ pub struct DiskRecord {
     pub pending: Option<Pending>,
     /// Every machine that ever held it, in order: for tests that ask whether it was attached twice.
     pub history: Vec<String>,
+}
+
+/// A snapshot and what goes on with it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SnapshotRecord {
+    /// As the API shows it.
+    pub snapshot: Snapshot,
+    /// Epoch ms at which it becomes `available`, or is gone if it is `deleting`; `u64::MAX` if it is at rest.
+    pub due: u64,
 }
 
 /// A machine.
@@ -142,7 +162,7 @@ pub struct World {
     pub disks: BTreeMap<String, DiskRecord>,
     pub handles: BTreeMap<String, Handle>,
     pub tokens: BTreeMap<String, Token>,
-    pub snapshots: BTreeMap<String, (Snapshot, u64)>,
+    pub snapshots: BTreeMap<String, SnapshotRecord>,
     pub counter: u32,
     #[serde(default)]
     pub now: u64,
@@ -177,7 +197,7 @@ impl World {
     /// The earliest moment at which something ends by itself.
     pub fn next_due(&self) -> Option<u64> {
         let disks = self.disks.values().filter_map(|d| d.pending.as_ref()).map(|p| p.due);
-        let snapshots = self.snapshots.values().map(|(_, due)| *due);
+        let snapshots = self.snapshots.values().map(|s| s.due);
         disks.chain(snapshots).filter(|due| *due != u64::MAX).min()
     }
 
@@ -192,6 +212,17 @@ impl World {
         let found = self.disks.get_mut(id).filter(|d| d.disk.region_id == region);
         found
             .ok_or_else(|| Refusal::new(codes::DISK_UNKNOWN, format!("disk {id} does not exist in {region}")))
+    }
+
+    /// A snapshot that can be read: of this region, and whole.
+    fn snapshot(&self, region: &str, id: &str) -> Result<&Snapshot, Refusal> {
+        let found = self.snapshots.get(id).map(|s| &s.snapshot).filter(|s| s.region_id == region);
+        let snapshot = found.ok_or_else(|| Refusal::parameter("snapshotID", "no such snapshot"))?;
+        if snapshot.snapshot_status != snapshots::AVAILABLE {
+            let state = &snapshot.snapshot_status;
+            return Err(Refusal::new(codes::STATE_INVALID, format!("snapshot {id} is {state}")));
+        }
+        Ok(snapshot)
     }
 
     fn machine(&self, id: &str) -> Result<&Machine, Refusal> {

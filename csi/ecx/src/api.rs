@@ -1,5 +1,5 @@
-//! Wire types of the operations: the seventeen of ECX-API B.3, and two that change a disk. Shapes are EBS v4's; unknown reply fields are ignored, optional
-//! ones may be absent or null. Sizes are in GiB, times in epoch milliseconds unless said.
+//! Wire types of the operations: the seventeen of ECX-API B.3, and two that change a disk. Shapes are EBS v4's; unknown
+//! reply fields are ignored, optional ones may be absent or null. Sizes are in GiB, times in epoch milliseconds unless said.
 
 use serde::{Deserialize, Serialize};
 

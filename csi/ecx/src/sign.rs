@@ -122,10 +122,21 @@ fn encode(value: &str) -> String {
 
 /// `time` as `yyyyMMdd'T'HHmmss'Z'` in **Beijing** wall time; the `Z` is layout only.
 pub fn eop_date(time: SystemTime) -> String {
-    let seconds = (time + BEIJING).duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let ([year, month, day], [hour, minute, second]) = moment(time + BEIJING);
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+}
+
+/// `time` as the cloud writes the moments of snapshots, e.g. `2022-11-08T10:07:28Z`: RFC 3339, in UTC.
+pub fn rfc3339(time: SystemTime) -> String {
+    let ([year, month, day], [hour, minute, second]) = moment(time);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Date and time of day.
+fn moment(time: SystemTime) -> ([u64; 3], [u64; 3]) {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
-    format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", second / 3600, second / 60 % 60, second % 60)
+    (civil(days).into(), [second / 3600, second / 60 % 60, second % 60])
 }
 
 /// Reads an `Eop-date`; `None` if it has another form.

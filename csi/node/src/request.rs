@@ -152,6 +152,7 @@ pub(crate) fn stage(q: pb::NodeStageVolumeRequest) -> Result<Stage, Refused> {
     let context = VolumeContext::parse(&q.volume_context)?;
     let (want, read_only) = want(capability, &context)?;
     let publish = contexts(&volume, &q.publish_context)?;
+    let read_only = read_only || publish.readonly;
     let (provisioned, source) = (context.provisioned, context.source);
     Ok(Stage { volume, publish, staging, want, read_only, provisioned, source })
 }
@@ -168,7 +169,8 @@ pub(crate) fn publish(q: pb::NodePublishVolumeRequest) -> Result<Publish, Refuse
     }
     let staging = path("staging_target_path", q.staging_target_path)?;
     let publish = contexts(&volume, &q.publish_context)?;
-    Ok(Publish { volume, publish, staging, target, want, read_only: read_only || q.readonly, alone })
+    let read_only = read_only || q.readonly || publish.readonly;
+    Ok(Publish { volume, publish, staging, target, want, read_only, alone })
 }
 
 /// The publish context, which must be about this volume.

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use clap::Parser;
 use futures::future::BoxFuture;
 use proto::csi::v1::controller_server::ControllerServer;
+use proto::csi::v1::group_controller_server::GroupControllerServer;
 use proto::csi::v1::identity_server::IdentityServer;
 use proto::csi::v1::node_server::NodeServer;
 use serve::{shutdown, uds};
@@ -85,6 +86,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let node = uds::connect(&args.node).await?;
     let server = Server::builder()
         .add_service(PassOn::<ControllerServer<()>>::new(&controller))
+        .add_service(PassOn::<GroupControllerServer<()>>::new(&controller))
         .add_service(PassOn::<NodeServer<()>>::new(&node))
         .add_service(PassOn::<IdentityServer<()>>::new(&node));
     let socket = uds::bind(&args.listen).await?;

@@ -17,6 +17,8 @@ fn ask(requisite: &[&str], preferred: &[&str], class: &[&str]) -> Create {
         fs: None,
         requisite: list(requisite),
         preferred: list(preferred),
+        source: None,
+        mutable: Mutable::default(),
     }
 }
 
@@ -33,7 +35,10 @@ fn disk(id: &str, gib: u64, labelled: bool) -> Disk {
 
 fn plan(q: &Create, allowed: &[&str], found: &[(&str, Disk)]) -> Result<Plan, CreateError> {
     let found: Vec<_> = found.iter().map(|(r, d)| (region(r), d.clone())).collect();
-    decide(q, "SAS", "c1", allowed.iter().map(|r| region(r)).collect(), &found)
+    let allowed = allowed.iter().map(|r| region(r)).collect();
+    let wanted =
+        Wanted { name: q.name.clone(), allowed, disk_type: Some("SAS"), size: q.size, content: None };
+    decide(q, &wanted, "c1", &found)
 }
 
 #[test]
@@ -50,6 +55,7 @@ fn a_disk_that_does_not_fit_is_never_replaced_by_a_second_one() {
     for (allowed, found, word) in [
         (["a-1"], disk("cd-1", 40, true), "GiB"),
         (["a-1"], Disk { disk_type: "SSD".into(), ..disk("cd-1", 20, true) }, "type"),
+        (["a-1"], Disk { volume_source_id: Some("cs-1".into()), ..disk("cd-1", 20, true) }, "made from"),
         (["b-1"], disk("cd-1", 20, true), "will do"),
     ] {
         let error = plan(&q, &allowed, &[("a-1", found)]).unwrap_err();

@@ -33,11 +33,15 @@ pub(super) fn act(
             world.job(&q.job_id).and_then(value)
         }
         Op::GetOrder => world.order(&typed(fields)?).and_then(value),
-        Op::CreateSnapshot => world.create_snapshot(&typed(fields)?, now, ms.snapshot).and_then(value),
-        Op::DeleteSnapshot => world.delete_snapshot(&typed(fields)?).and_then(value),
+        Op::CreateSnapshot => {
+            world.create_snapshot(&typed(fields)?, now, ms.snapshot, shared.plane()).and_then(value)
+        }
+        Op::DeleteSnapshot => world.delete_snapshot(&typed(fields)?, now, ms.snapshot).and_then(value),
         Op::ListSnapshots => world.list_snapshots(&typed(fields)?).and_then(value),
         Op::ListDiskTypes => world.types(&typed(fields)?).and_then(value),
         Op::CheckStock => world.stock(&typed(fields)?).and_then(value),
+        Op::UpdateDisk => world.update(&typed(fields)?).and_then(value),
+        Op::ModifyDisk => world.modify(&typed(fields)?, now).and_then(value),
         Op::ListInstances => world.instances(&typed(fields)?).and_then(value),
     }
 }

@@ -1,6 +1,6 @@
 //! Orders: create, delete, resize; client tokens.
 
-use ecx::api::{CreateDisk, DeleteDisk, Disk, DiskState, Group, OrderReply, ResizeDisk, Resource};
+use ecx::api::*;
 use ecx::codes;
 
 use super::{DiskRecord, Handle, Kind, Pending, Refusal, TOKEN_LIFE_MS, Token, Twist, World};
@@ -35,11 +35,14 @@ impl World {
             disk_type,
             disk_status: DiskState::Creating,
             region_id: q.region_id.clone(),
-            labels: q.labels.clone(),
+            // A disk from a snapshot takes none (ECX-API B.3, op 2).
+            labels: if q.snapshot_id.is_some() { Vec::new() } else { q.labels.clone() },
             create_time: Some(now),
+            volume_source_id: q.snapshot_id.clone(),
             ..Disk::default()
         };
-        let pending = Some(Pending { kind: Kind::Create, due, handle: order.clone(), fails: twist.fails });
+        let kind = Kind::Create { from: q.snapshot_id.clone() };
+        let pending = Some(Pending { kind, due, handle: order.clone(), fails: twist.fails });
         self.disks.insert(id.clone(), DiskRecord { disk, holder: None, pending, history: Vec::new() });
         self.bought += 1;
         self.handles.insert(order.clone(), Handle { disk: id, status: 0, empty: twist.empty_order });
@@ -63,7 +66,7 @@ impl World {
             return Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() });
         }
         let order = self.order_id();
-        let live = self.snapshots.values().any(|(s, _)| s.disk_id == q.disk_id);
+        let live = self.snapshots.values().any(|s| s.snapshot.disk_id == q.disk_id);
         let record = self.disk(&q.region_id, &q.disk_id)?;
         let allowed = matches!(record.state().group(), Group::Settled) || *record.state() == DiskState::Error;
         if !allowed || live {
@@ -116,8 +119,44 @@ impl World {
         Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() })
     }
 
+    /// A disk's description (ECX-API §3, update-attr-ebs).
+    pub fn update(&mut self, q: &UpdateDisk) -> Result<Nothing, Refusal> {
+        let record = self.disk(&q.region_id, &q.disk_id)?;
+        record.disk.volume_description = Some(q.volume_description.clone());
+        Ok(Nothing {})
+    }
+
+    /// Another type or speed, at once. Only the type's stock is asked.
+    pub fn modify(&mut self, q: &ModifyDisk, now: u64) -> Result<OrderReply, Refusal> {
+        let request = serde_json::to_string(q).unwrap_or_default();
+        if let Some(order) = self.token(&q.client_token, &request, now)? {
+            return Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() });
+        }
+        let record = self.disk(&q.region_id, &q.disk_id)?;
+        if !matches!(record.state().group(), Group::Settled | Group::Attached) {
+            return Err(record.refuse("be changed"));
+        }
+        let (old, gib) = (record.disk.disk_type.clone(), record.disk.disk_size);
+        if let Some(new) = q.disk_type.as_ref().filter(|new| **new != old) {
+            let region = self.region(&q.region_id)?;
+            if !region.stock.contains_key(new) {
+                let known: Vec<&str> = region.stock.keys().map(String::as_str).collect();
+                return Err(Refusal::parameter("diskType", format!("one of {}", known.join(", "))));
+            }
+            self.take(&q.region_id, new, gib)?;
+            self.put_back(&q.region_id, &old, gib);
+        }
+        let record = self.disk(&q.region_id, &q.disk_id)?;
+        record.disk.disk_type = q.disk_type.clone().unwrap_or(old);
+        record.disk.provisioned_iops = q.provisioned_iops.or(record.disk.provisioned_iops);
+        let order = self.order_id();
+        self.handles.insert(order.clone(), Handle { disk: q.disk_id.clone(), status: 1, empty: false });
+        self.tokens.insert(q.client_token.clone(), Token { request, order: order.clone(), at: now });
+        Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() })
+    }
+
     /// The order that a token made; a token that made another request's order is refused.
-    fn token(&mut self, token: &str, request: &str, now: u64) -> Result<Option<String>, Refusal> {
+    pub(super) fn token(&mut self, token: &str, request: &str, now: u64) -> Result<Option<String>, Refusal> {
         self.tokens.retain(|_, t| t.at + TOKEN_LIFE_MS > now);
         if token.is_empty() || token.len() > 64 {
             return Err(Refusal::parameter("clientToken", "1 to 64 characters"));
@@ -167,13 +206,11 @@ impl World {
         let source = match &q.snapshot_id {
             None => None,
             Some(id) => {
-                let found = self.snapshots.get(id).filter(|(s, _)| s.region_id == q.region_id);
-                let (snapshot, _) =
-                    found.ok_or_else(|| Refusal::parameter("snapshotID", "no such snapshot"))?;
+                let snapshot = self.snapshot(&q.region_id, id)?;
                 if snapshot.volume_size > q.disk_size {
                     return Err(Refusal::parameter("diskSize", "not less than the snapshot's"));
                 }
-                Some("SAS".to_owned())
+                snapshot.volume_type.clone()
             }
         };
         let disk_type = source.or_else(|| q.disk_type.clone()).unwrap_or_default();

@@ -21,12 +21,7 @@ impl World {
             self.end(id, plane);
         }
         let mut changed = !ready.is_empty();
-        for (snapshot, at) in self.snapshots.values_mut() {
-            if *at <= now {
-                (*at, changed) = (u64::MAX, true);
-                snapshot.snapshot_status = "available".to_owned();
-            }
-        }
+        changed |= self.settle_snapshots(now, plane);
         changed
     }
 
@@ -43,8 +38,8 @@ impl World {
         }
         let settled = |held: bool| if held { DiskState::InUse } else { DiskState::Available };
         match (pending.kind, done) {
-            (Kind::Create, true) => record.disk.disk_status = DiskState::Available,
-            (Kind::Create, false) => record.disk.disk_status = DiskState::Error,
+            (Kind::Create { .. }, true) => record.disk.disk_status = DiskState::Available,
+            (Kind::Create { .. }, false) => record.disk.disk_status = DiskState::Error,
             (Kind::Attach { .. }, true) | (Kind::Detach { .. }, false) => {
                 record.disk.disk_status = DiskState::InUse
             }
@@ -85,7 +80,8 @@ impl World {
 fn act(plane: Option<&Plane>, id: &str, gib: u64, kind: &Kind) -> Result<(), PlaneError> {
     let Some(plane) = plane else { return Ok(()) };
     let done = match kind {
-        Kind::Create => plane.create(id, gib),
+        Kind::Create { from: None } => plane.create(id, gib),
+        Kind::Create { from: Some(snapshot) } => plane.restore(snapshot, id, gib),
         Kind::Attach { instance, serial } => plane.attach(id, instance, serial),
         Kind::Detach { instance } => plane.detach(id, instance, false),
         Kind::Delete => plane.delete(id),

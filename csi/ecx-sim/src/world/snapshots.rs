@@ -1,8 +1,17 @@
-//! Snapshots: state only; their content is for the issue that needs it.
+//! Snapshots: a disk's content at the moment of the call. The first one of a disk is an order, later ones are jobs
+//! (ECX-API §3).
 
-use ecx::api::{CreateSnapshot, DeleteSnapshot, Group, ListSnapshots, Snapshot, SnapshotList, SnapshotReply};
+use std::time::{Duration, UNIX_EPOCH};
 
-use super::{Refusal, World};
+use ecx::api::*;
+use ecx::codes;
+
+use super::{Handle, Kind, Refusal, SnapshotRecord, Token, World};
+use crate::plane::Plane;
+
+/// The state of a snapshot that is whole.
+pub(super) const AVAILABLE: &str = "available";
+const DELETING: &str = "deleting";
 
 impl World {
     /// Op 12.
@@ -11,7 +20,12 @@ impl World {
         q: &CreateSnapshot,
         now: u64,
         latency: u64,
+        plane: Option<&Plane>,
     ) -> Result<SnapshotReply, Refusal> {
+        let request = serde_json::to_string(q).unwrap_or_default();
+        if let Some(order) = self.token(&q.client_token, &request, now)? {
+            return Ok(self.ordered(order));
+        }
         let record = self.disk(&q.region_id, &q.disk_id)?;
         if !matches!(record.state().group(), Group::Settled | Group::Attached) {
             return Err(record.refuse("be snapshotted"));
@@ -19,8 +33,12 @@ impl World {
         if !(2..=63).contains(&q.snapshot_name.len()) {
             return Err(Refusal::parameter("snapshotName", "2 to 63 characters"));
         }
-        let volume_size = record.disk.disk_size;
+        let (volume_size, volume_type) = (record.disk.disk_size, record.disk.disk_type.clone());
+        let first = !self.snapshots.values().any(|s| s.snapshot.disk_id == q.disk_id);
         let id = format!("cs-{}", self.xid());
+        if let Some(plane) = plane {
+            plane.snapshot(&q.disk_id, &id).map_err(|e| Refusal::new(codes::SERVER, e.to_string()))?;
+        }
         let snapshot = Snapshot {
             snapshot_id: id.clone(),
             snapshot_name: q.snapshot_name.clone(),
@@ -28,23 +46,85 @@ impl World {
             disk_id: q.disk_id.clone(),
             volume_size,
             region_id: q.region_id.clone(),
-            create_time: "2026-01-01T00:00:00Z".to_owned(),
+            create_time: ecx::sign::rfc3339(UNIX_EPOCH + Duration::from_millis(now)),
+            volume_type: Some(volume_type),
         };
-        self.snapshots.insert(id, (snapshot, now + latency));
-        let job = self.job_id();
-        Ok(SnapshotReply { snapshot_job_id: Some(job), ..SnapshotReply::default() })
+        self.snapshots.insert(id.clone(), SnapshotRecord { snapshot, due: now + latency });
+        if !first {
+            let job = self.job_id();
+            return Ok(SnapshotReply { snapshot_job_id: Some(job), ..SnapshotReply::default() });
+        }
+        let order = self.order_id();
+        self.handles.insert(order.clone(), Handle { disk: id, status: 1, empty: false });
+        self.tokens.insert(q.client_token.clone(), Token { request, order: order.clone(), at: now });
+        Ok(self.ordered(order))
     }
 
-    /// Op 13.
-    pub fn delete_snapshot(&mut self, q: &DeleteSnapshot) -> Result<SnapshotReply, Refusal> {
+    fn ordered(&self, order: String) -> SnapshotReply {
+        let snapshot_id = self.handles.get(&order).map(|handle| handle.disk.clone());
+        let resource = Resource { snapshot_id, ..Resource::default() };
+        SnapshotReply {
+            master_order_id: Some(order),
+            resources: Some(vec![resource]),
+            ..SnapshotReply::default()
+        }
+    }
+
+    /// Op 13. One that is being made, or from which a disk is being made, may not go now.
+    pub fn delete_snapshot(
+        &mut self,
+        q: &DeleteSnapshot,
+        now: u64,
+        latency: u64,
+    ) -> Result<SnapshotReply, Refusal> {
         self.region(&q.region_id)?;
-        let gone = q.snapshot_ids.iter().filter(|id| self.snapshots.remove(*id).is_none()).cloned().collect();
+        let (mut unknown, mut refused) = (Vec::new(), Vec::new());
+        for id in &q.snapshot_ids {
+            let used = self.disks.values().any(|disk| {
+                let kind = disk.pending.as_ref().map(|p| &p.kind);
+                matches!(kind, Some(Kind::Create { from: Some(from) }) if from == id)
+            });
+            let ours = |s: &&mut SnapshotRecord| {
+                s.snapshot.region_id == q.region_id && s.snapshot.disk_id == q.disk_id
+            };
+            match self.snapshots.get_mut(id).filter(ours) {
+                None => unknown.push(id.clone()),
+                Some(record) if used || record.snapshot.snapshot_status != AVAILABLE => {
+                    refused.push(id.clone());
+                }
+                Some(record) => {
+                    record.snapshot.snapshot_status = DELETING.to_owned();
+                    record.due = now + latency;
+                }
+            }
+        }
         let job = self.job_id();
         Ok(SnapshotReply {
             snapshot_job_id: Some(job),
-            not_found_list: Some(gone),
+            not_found_list: Some(unknown),
+            not_allowed_list: Some(refused),
             ..SnapshotReply::default()
         })
+    }
+
+    /// Ends what is due at `now`. True if anything changed.
+    pub(super) fn settle_snapshots(&mut self, now: u64, plane: Option<&Plane>) -> bool {
+        let due = |s: &SnapshotRecord| s.due <= now;
+        let ready: Vec<String> =
+            self.snapshots.iter().filter(|(_, s)| due(s)).map(|(id, _)| id.clone()).collect();
+        for id in &ready {
+            let Some(mut record) = self.snapshots.remove(id) else { continue };
+            if record.snapshot.snapshot_status == DELETING {
+                if let Some(Err(error)) = plane.map(|plane| plane.delete(id)) {
+                    tracing::warn!(snapshot = id, %error, "The data plane refuses");
+                }
+                continue;
+            }
+            record.snapshot.snapshot_status = AVAILABLE.to_owned();
+            record.due = u64::MAX;
+            self.snapshots.insert(id.clone(), record);
+        }
+        !ready.is_empty()
     }
 
     /// Op 14. `snapshotName` is fuzzy, as the cloud's is.
@@ -57,16 +137,13 @@ impl World {
                 && q.snapshot_name.as_ref().is_none_or(|name| s.snapshot_name.contains(name))
         };
         let after = q.next_token.as_deref().unwrap_or_default();
-        let all = self.snapshots.values().map(|(s, _)| s).filter(fits);
+        let all = self.snapshots.values().map(|s| &s.snapshot).filter(fits);
+        let total = all.clone().count() as u64;
         let mut rest = all.filter(|s| s.snapshot_id.as_str() > after);
         let list: Vec<Snapshot> =
             rest.by_ref().take(q.max_results.clamp(1, 1000) as usize).cloned().collect();
         let more = rest.next().is_some();
         let next_token = list.last().filter(|_| more).map(|s| s.snapshot_id.clone());
-        Ok(SnapshotList {
-            snapshot_total: Some(self.snapshots.len() as u64),
-            snapshot_list: list,
-            next_token,
-        })
+        Ok(SnapshotList { snapshot_total: Some(total), snapshot_list: list, next_token })
     }
 }

@@ -56,9 +56,6 @@ pub struct SnapshotReply {
     pub not_allowed_list: Option<Vec<String>>,
 }
 
-/// Bytes of a snapshot's name at most, and at least 2 (ECX-API §3).
-pub const MAX_SNAPSHOT_NAME: usize = 63;
-
 /// Query of ListSnapshots.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListSnapshots {

@@ -1,0 +1,214 @@
+//! What a new disk's content is made from: a snapshot, or a volume. The cloud has no call that clones, so a clone is made
+//! through a snapshot that lives only until the clone is there.
+
+use eck_csi::driver::GIB;
+use eck_csi::field::BadField;
+use eck_csi::volume::{DiskId, Region, SizeRange, VolumeId};
+use ecx::api::{Disk, Snapshot};
+
+use crate::driver::Driver;
+use crate::error::CreateError;
+use crate::name::clone_name;
+use crate::request::{Create, Source};
+use crate::snapshot::{self, create::Take};
+
+/// A source that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Content {
+    /// Where it is: a disk can only be made there.
+    pub(super) region: Region,
+    /// The disk type that the disk will have, if the cloud tells it: that of the source.
+    pub(super) disk_type: Option<String>,
+    /// GiB of the source.
+    gib: u64,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Snapshot(Snapshot),
+    Volume(DiskId),
+}
+
+/// The source, or `None` if the disk is to be empty. A source that is gone matters no more when a disk of the name,
+/// `made`, has been made of it.
+pub(super) async fn look(
+    driver: &Driver,
+    q: &Create,
+    made: &[(Region, Disk)],
+) -> Result<Option<Content>, CreateError> {
+    let Some(source) = &q.source else { return Ok(None) };
+    let cloud = |source| CreateError::Cloud { name: q.name.clone(), source };
+    let found = match source {
+        Source::Snapshot(id) => {
+            let found = snapshot::one(driver, id).await.map_err(cloud)?;
+            found.map(|(region, snapshot)| of_snapshot(region, snapshot))
+        }
+        Source::Volume(volume) => match volume.disk() {
+            None => None,
+            Some(disk) => {
+                let found = driver.places.locate(&driver.reader, &disk).await.map_err(cloud)?;
+                found.map(|(region, found)| of_volume(region, &found, disk))
+            }
+        },
+    };
+    match (found, made.first()) {
+        (Some(content), _) => Ok(Some(content)),
+        (None, Some((region, _))) => Ok(gone(source, region)),
+        (None, None) => Err(no_source(q, source)),
+    }
+}
+
+fn of_snapshot(region: Region, snapshot: Snapshot) -> Content {
+    let (disk_type, gib) = (snapshot.volume_type.clone(), snapshot.volume_size);
+    Content { region, disk_type, gib, kind: Kind::Snapshot(snapshot) }
+}
+
+fn of_volume(region: Region, found: &Disk, disk: DiskId) -> Content {
+    let disk_type = Some(found.disk_type.clone()).filter(|name| !name.is_empty());
+    Content { region, disk_type, gib: found.disk_size, kind: Kind::Volume(disk) }
+}
+
+/// A source of which only the handle is known.
+fn gone(source: &Source, region: &Region) -> Option<Content> {
+    let kind = match source {
+        Source::Snapshot(id) => {
+            let snapshot_id = id.known()?.1.to_owned();
+            Kind::Snapshot(Snapshot { snapshot_id, ..Snapshot::default() })
+        }
+        Source::Volume(volume) => Kind::Volume(volume.disk()?),
+    };
+    Some(Content { region: region.clone(), disk_type: None, gib: 0, kind })
+}
+
+fn no_source(q: &Create, source: &Source) -> CreateError {
+    CreateError::NoSource { name: q.name.clone(), what: source.what(), id: source.to_string() }
+}
+
+impl Content {
+    /// The region in which the disk must be made, which must be an allowed one.
+    pub(super) fn region(&self, q: &Create, allowed: &[Region]) -> Result<Vec<Region>, CreateError> {
+        if allowed.contains(&self.region) {
+            return Ok(vec![self.region.clone()]);
+        }
+        let allowed = allowed.iter().map(Region::as_str).collect::<Vec<_>>().join(", ");
+        Err(CreateError::SourceElsewhere { name: q.name.clone(), region: self.region.to_string(), allowed })
+    }
+
+    /// The size that is asked for and not below the source's.
+    pub(super) fn size(&self, asked: SizeRange) -> Result<SizeRange, CreateError> {
+        if self.gib > asked.max_gib {
+            let allowed = format!("0 or at least the source's {} bytes", self.gib * GIB);
+            let limit = asked.max_gib * GIB;
+            return Err(CreateError::OutOfRange(BadField::new("capacity_range.limit_bytes", limit, allowed)));
+        }
+        Ok(SizeRange { min_gib: asked.min_gib.max(self.gib), ..asked })
+    }
+
+    /// The disk type, which cannot be chosen: one that the class names must be the source's.
+    pub(super) fn disk_type<'a>(&'a self, class: Option<&'a str>) -> Result<Option<&'a str>, BadField> {
+        match (class, self.disk_type.as_deref()) {
+            (Some(class), Some(source)) if class != source => {
+                let allowed = format!("cloud, or the source's type {source}: the cloud keeps it");
+                Err(BadField::new("parameters.diskType", class, allowed))
+            }
+            (class, source) => Ok(source.or(class)),
+        }
+    }
+
+    /// Whether the disk was made from this. Of a clone's snapshot, which is gone by then, no more is known than that there
+    /// was one.
+    pub(super) fn made(&self, disk: &Disk) -> bool {
+        let source = disk.volume_source_id.as_deref().filter(|id| !id.is_empty());
+        match &self.kind {
+            Kind::Snapshot(snapshot) => source == Some(snapshot.snapshot_id.as_str()),
+            Kind::Volume(_) => source.is_some(),
+        }
+    }
+
+    /// The cloud's id of a snapshot from which the disk can be ordered now. A clone's is taken here.
+    pub(super) async fn ready(&self, driver: &Driver, q: &Create) -> Result<String, CreateError> {
+        let snapshot = match &self.kind {
+            Kind::Snapshot(snapshot) => snapshot.clone(),
+            Kind::Volume(disk) => {
+                let volume = VolumeId::parse(disk.to_string())?;
+                let take = Take { name: clone_name(&q.name), volume, requisite: Vec::new() };
+                let taken = snapshot::create::create(driver, &take).await;
+                taken
+                    .map_err(|source| CreateError::Snapshot {
+                        name: q.name.clone(),
+                        source: Box::new(source),
+                    })?
+                    .1
+            }
+        };
+        let waited = snapshot::ready(driver, &self.region, snapshot).await;
+        let now = waited.map_err(|source| CreateError::Wait { name: q.name.clone(), source })?;
+        let source = || CreateError::NoSource {
+            name: q.name.clone(),
+            what: "snapshot",
+            id: q.source.as_ref().map(ToString::to_string).unwrap_or_default(),
+        };
+        let now = now.ok_or_else(source)?;
+        if snapshot::dead(&now) {
+            let (id, state) = (now.snapshot_id, now.snapshot_status);
+            return Err(CreateError::DeadSource { what: "snapshot", id, state });
+        }
+        Ok(now.snapshot_id)
+    }
+
+    /// Takes away a clone's snapshot, if there is one.
+    pub(super) async fn finish(&self, driver: &Driver, q: &Create) -> Result<(), CreateError> {
+        let Kind::Volume(disk) = &self.kind else { return Ok(()) };
+        let name = clone_name(&q.name);
+        let here = std::slice::from_ref(&self.region);
+        let found = snapshot::named(driver, here, &name).await;
+        let found = found.map_err(|source| CreateError::Cloud { name: q.name.clone(), source })?;
+        for (region, left) in found.iter().filter(|(_, left)| left.disk_id == disk.as_str()) {
+            let removed = snapshot::delete::remove(driver, region, left).await;
+            removed
+                .map_err(|source| CreateError::Snapshot { name: q.name.clone(), source: Box::new(source) })?;
+            // Another one of this name is another order.
+            let what = snapshot::create::what(&name);
+            driver.orders.failed(&what, driver.orders.next(&what));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(kind: Kind) -> Content {
+        let region = Region::parse("region", "a-1").unwrap();
+        Content { region, disk_type: Some("SSD".into()), gib: 30, kind }
+    }
+
+    fn snapshot() -> Content {
+        content(Kind::Snapshot(Snapshot { snapshot_id: "cs-1".into(), ..Snapshot::default() }))
+    }
+
+    #[test]
+    fn a_disk_is_only_taken_for_one_that_was_made_from_the_source() {
+        let of = |id: Option<&str>| Disk { volume_source_id: id.map(str::to_owned), ..Disk::default() };
+        let clone = content(Kind::Volume(DiskId::parse("cd-1").unwrap()));
+        assert!(snapshot().made(&of(Some("cs-1"))) && !snapshot().made(&of(Some("cs-2"))));
+        assert!(clone.made(&of(Some("cs-9"))));
+        for content in [snapshot(), clone] {
+            assert!(!content.made(&of(None)) && !content.made(&of(Some(""))));
+        }
+    }
+
+    #[test]
+    fn size_and_type_are_the_sources_or_refused() {
+        let asked = |min_gib, max_gib| SizeRange { min_gib, max_gib };
+        assert_eq!(snapshot().size(asked(20, 40)).unwrap(), asked(30, 40));
+        assert_eq!(snapshot().size(asked(35, 40)).unwrap(), asked(35, 40));
+        assert!(matches!(snapshot().size(asked(20, 29)), Err(CreateError::OutOfRange(_))));
+        let source = snapshot();
+        assert_eq!(source.disk_type(None).unwrap(), Some("SSD"));
+        assert_eq!(source.disk_type(Some("SSD")).unwrap(), Some("SSD"));
+        assert!(source.disk_type(Some("SAS")).unwrap_err().allowed.contains("SSD"));
+    }
+}

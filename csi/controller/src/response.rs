@@ -1,0 +1,76 @@
+//! What the operations found, as CSI words it.
+
+use eck_csi::driver::GIB;
+use eck_csi::volume::Region;
+use ecx::api::{Disk, Snapshot};
+use proto::csi::v1 as pb;
+
+use crate::health::look;
+use crate::list::topology;
+use crate::snapshot::group::Taken;
+use crate::snapshot::{self, SnapshotId};
+
+/// A disk's health.
+pub(crate) fn health(disk: &Disk) -> pb::VolumeHealth {
+    let entry = |(reason, message): (&str, String)| pb::volume_health::VolumeHealthEntry {
+        // No node can use a disk that the cloud has taken out of service.
+        status: pb::VolumeHealthErrorType::Inaccessible.into(),
+        reason: reason.to_owned(),
+        message,
+    };
+    let health_statuses = look(disk).map(entry).into_iter().collect();
+    pb::VolumeHealth { volume_id: disk.disk_id.clone(), health_statuses }
+}
+
+/// A snapshot as CSI tells it.
+pub(crate) fn snapshot(region: &Region, snapshot: &Snapshot) -> pb::Snapshot {
+    let creation_time = snapshot.create_time.parse().ok();
+    if creation_time.is_none() {
+        tracing::warn!(
+            snapshot = snapshot.snapshot_id,
+            time = snapshot.create_time,
+            "Not a time of RFC 3339"
+        );
+    }
+    pb::Snapshot {
+        size_bytes: i64::try_from(snapshot.volume_size.saturating_mul(GIB)).unwrap_or(i64::MAX),
+        snapshot_id: SnapshotId::new(region, &snapshot.snapshot_id).to_string(),
+        source_volume_id: snapshot.disk_id.clone(),
+        creation_time,
+        ready_to_use: snapshot::usable(snapshot),
+        group_snapshot_id: snapshot::group::of(&snapshot.snapshot_name).unwrap_or_default(),
+        accessible_topology: vec![topology(region)],
+    }
+}
+
+/// A group snapshot as CSI tells it: taken when its last member was.
+pub(crate) fn group(taken: &Taken) -> pb::VolumeGroupSnapshot {
+    let snapshots: Vec<_> = taken.members.iter().map(|(region, s)| snapshot(region, s)).collect();
+    pb::VolumeGroupSnapshot {
+        group_snapshot_id: taken.id.clone(),
+        creation_time: snapshots.iter().filter_map(|s| s.creation_time).max_by_key(|t| t.seconds),
+        ready_to_use: snapshots.iter().all(|s| s.ready_to_use),
+        snapshots,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_told_with_its_region_and_time() {
+        let region = Region::parse("region", "fj-xiamen-4").unwrap();
+        let snapshot = Snapshot {
+            snapshot_id: "cs-1".into(),
+            snapshot_status: "available".into(),
+            volume_size: 20,
+            create_time: "2022-11-08T10:07:28Z".into(),
+            ..Snapshot::default()
+        };
+        let told = super::snapshot(&region, &snapshot);
+        assert_eq!((told.size_bytes, told.ready_to_use), (20 << 30, true));
+        assert_eq!(told.creation_time.unwrap().seconds, 1_667_902_048);
+        assert_eq!((told.snapshot_id.as_str(), told.group_snapshot_id.as_str()), ("fj-xiamen-4/cs-1", ""));
+    }
+}

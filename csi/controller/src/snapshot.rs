@@ -1,0 +1,179 @@
+//! Snapshots: of the cloud's list what is one of ours to name, and how CSI tells it.
+//!
+//! The cloud's list can be asked by id and, loosely, by name; there is no call for one snapshot. A snapshot never leaves its
+//! region, so the handle carries it: `<region>/<the cloud's id>`.
+
+use std::fmt;
+
+use eck_csi::driver::MAX_FIELD_BYTES;
+use eck_csi::field::{BadField, text};
+use eck_csi::volume::Region;
+use ecx::api::{ListSnapshots, Snapshot};
+use tokio::time::Instant;
+
+use crate::driver::Driver;
+use crate::reads::{Verdict, WaitError};
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod group;
+pub(crate) mod list;
+
+/// Snapshots of one page (ECX-API B.8: at most 1000).
+const PAGE: u32 = 1000;
+
+/// The state of a snapshot from which a disk can be made (ECX-API B.3, op 12).
+const AVAILABLE: &str = "available";
+/// The state of one that is on its way out.
+const DELETING: &str = "deleting";
+/// States out of which no snapshot comes by itself: the disk's dead states, which are the only ones that are known.
+const DEAD: [&str; 3] = ["error", "expired", "freezing"];
+
+/// A snapshot handle as the CO sent it: any text the spec allows. Whether it can name a snapshot is asked with
+/// [`SnapshotId::known`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SnapshotId(String);
+
+impl SnapshotId {
+    /// Takes `value`, found in `field`.
+    pub(crate) fn parse(field: &str, value: String) -> Result<Self, BadField> {
+        text(field, value, MAX_FIELD_BYTES).map(Self)
+    }
+
+    /// The handle of a snapshot of the cloud.
+    pub(crate) fn new(region: &Region, id: &str) -> Self {
+        Self(format!("{region}/{id}"))
+    }
+
+    /// Region and the cloud's id; `None` if no snapshot of ours can have this handle.
+    pub(crate) fn known(&self) -> Option<(Region, &str)> {
+        let (region, id) = self.0.split_once('/')?;
+        let plain = !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        Some((Region::parse("snapshot_id", region).ok()?, id)).filter(|_| plain)
+    }
+}
+
+impl fmt::Display for SnapshotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The snapshots of a region that fit the query, all pages of them.
+pub(crate) async fn all(
+    driver: &Driver,
+    region: &Region,
+    query: &ListSnapshots,
+) -> Result<Vec<Snapshot>, ecx::Error> {
+    let mut query =
+        ListSnapshots { region_id: region.to_string(), max_results: PAGE, next_token: None, ..query.clone() };
+    let mut found = Vec::new();
+    loop {
+        let page = driver.client.list_snapshots(&query).await?;
+        let full = !page.snapshot_list.is_empty();
+        found.extend(page.snapshot_list);
+        match page.next_token.filter(|token| full && !token.is_empty()) {
+            Some(token) => query.next_token = Some(token),
+            None => return Ok(found),
+        }
+    }
+}
+
+/// The snapshots of this very name in the regions: the cloud's filter is fuzzy.
+pub(crate) async fn named(
+    driver: &Driver,
+    regions: &[Region],
+    name: &str,
+) -> Result<Vec<(Region, Snapshot)>, ecx::Error> {
+    let query = ListSnapshots { snapshot_name: Some(name.to_owned()), ..ListSnapshots::default() };
+    let mut found = Vec::new();
+    for region in regions {
+        let here = all(driver, region, &query).await?.into_iter().filter(|s| s.snapshot_name == name);
+        found.extend(here.map(|snapshot| (region.clone(), snapshot)));
+    }
+    Ok(found)
+}
+
+/// The snapshot with this handle.
+pub(crate) async fn one(driver: &Driver, id: &SnapshotId) -> Result<Option<(Region, Snapshot)>, ecx::Error> {
+    let Some((region, cloud_id)) = id.known().filter(|(region, _)| driver.places.all().contains(region))
+    else {
+        return Ok(None);
+    };
+    let query = ListSnapshots { snapshot_id: Some(cloud_id.to_owned()), ..ListSnapshots::default() };
+    let found = all(driver, &region, &query).await?.into_iter().find(|s| s.snapshot_id == cloud_id);
+    Ok(found.map(|snapshot| (region, snapshot)))
+}
+
+/// Looks at the snapshots that fit the query, at the profile's pace, until `judge` has a verdict or its patience ends.
+pub(crate) async fn wait<T>(
+    driver: &Driver,
+    region: &Region,
+    query: &ListSnapshots,
+    mut judge: impl FnMut(&[Snapshot]) -> Verdict<T>,
+) -> Result<T, WaitError> {
+    let poll = &driver.client.profile().poll;
+    let started = Instant::now();
+    let (mut pause, mut last) = (None, "nothing".to_owned());
+    while started.elapsed() < poll.give_up() {
+        let next = poll.next(pause);
+        pause = Some(next);
+        tokio::time::sleep(next).await;
+        match all(driver, region, query).await {
+            Ok(found) => match judge(&found) {
+                Verdict::Done(verdict) => return Ok(verdict),
+                Verdict::Wait(seen) => last = seen,
+            },
+            Err(error) if error.retryable() => last = error.to_string(),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(WaitError::TooLong { after: started.elapsed(), last })
+}
+
+/// Waits until a disk can be made from the snapshot; gives it as it is then, or `None` if it is gone.
+pub(crate) async fn ready(
+    driver: &Driver,
+    region: &Region,
+    seen: Snapshot,
+) -> Result<Option<Snapshot>, WaitError> {
+    if usable(&seen) {
+        return Ok(Some(seen));
+    }
+    let id = seen.snapshot_id;
+    let query = ListSnapshots { snapshot_id: Some(id.clone()), ..ListSnapshots::default() };
+    let judge = |found: &[Snapshot]| match found.iter().find(|s| s.snapshot_id == id) {
+        None => Verdict::Done(None),
+        Some(s) if usable(s) || dead(s) => Verdict::Done(Some(s.clone())),
+        Some(s) => Verdict::Wait(s.snapshot_status.clone()),
+    };
+    wait(driver, region, &query, judge).await
+}
+
+/// Whether a disk can be made from the snapshot.
+pub(crate) fn usable(snapshot: &Snapshot) -> bool {
+    snapshot.snapshot_status == AVAILABLE
+}
+
+/// Whether the snapshot will never become usable by itself.
+pub(crate) fn dead(snapshot: &Snapshot) -> bool {
+    DEAD.contains(&snapshot.snapshot_status.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_names_region_and_id_or_nothing() {
+        let handle = |text: &str| SnapshotId::parse("snapshot_id", text.to_owned()).unwrap();
+        let taken = handle("fj-xiamen-4/cs-1");
+        assert_eq!(taken.known().map(|(r, id)| (r.to_string(), id.to_owned())), {
+            Some(("fj-xiamen-4".to_owned(), "cs-1".to_owned()))
+        });
+        for other in ["cs-1", "/cs-1", "fj-xiamen-4/", "FJ/cs-1", "fj-xiamen-4/a b", "fj-xiamen-4/a/b"] {
+            assert!(handle(other).known().is_none(), "{other}");
+        }
+        assert!(SnapshotId::parse("snapshot_id", String::new()).is_err());
+    }
+}

@@ -1,0 +1,191 @@
+//! CreateSnapshot: one snapshot of a name, however often it is asked for.
+//!
+//! Look: the snapshots of this name in every region. Decide: one of this disk → it; only of other disks → ALREADY_EXISTS;
+//! none → take one. Act: the cloud's client token counts only for a disk's first snapshot (ECX-API §3), so the request is
+//! sent once, and after an unknown outcome the list decides.
+
+use eck_csi::volume::{DiskId, Region, VolumeId};
+use ecx::api::{CreateSnapshot, Group, ListSnapshots, Snapshot};
+use ecx::token;
+
+use super::{dead, named, wait};
+use crate::driver::Driver;
+use crate::error::SnapshotError;
+use crate::name::numbered;
+use crate::reads::Verdict;
+
+/// CreateSnapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Take {
+    /// The name in the cloud.
+    pub(crate) name: String,
+    /// Of which volume.
+    pub(crate) volume: VolumeId,
+    /// Regions in which a volume must be possible to make from it; empty for anywhere.
+    pub(crate) requisite: Vec<Region>,
+}
+
+/// A snapshot that the cloud refuses although the disk is at rest is asked for so often.
+const ATTEMPTS: u32 = 3;
+
+/// The snapshot, as soon as the cloud lists it: its content is the disk's at that moment.
+pub(crate) async fn create(driver: &Driver, q: &Take) -> Result<(Region, Snapshot), SnapshotError> {
+    let no_volume = || SnapshotError::NoVolume(q.volume.to_string());
+    let disk = q.volume.disk().ok_or_else(no_volume)?;
+    let cloud = |source| SnapshotError::Cloud { name: q.name.clone(), source };
+    let found = named(driver, driver.places.all(), &q.name).await.map_err(cloud)?;
+    if let Some(one) = decide(q, &disk, found)? {
+        return Ok(one);
+    }
+    let located = driver.places.locate(&driver.reader, &disk).await.map_err(cloud)?;
+    let (region, _) = located.ok_or_else(no_volume)?;
+    if !q.requisite.is_empty() && !q.requisite.contains(&region) {
+        return Err(SnapshotError::OtherRegion { disk: disk.to_string(), region: region.to_string() });
+    }
+    let snapshot = take(driver, q, &disk, &region).await?;
+    Ok((region, snapshot))
+}
+
+/// The snapshot of this name and disk. Of several the oldest: so every retry has the same answer.
+fn decide(
+    q: &Take,
+    disk: &DiskId,
+    mut found: Vec<(Region, Snapshot)>,
+) -> Result<Option<(Region, Snapshot)>, SnapshotError> {
+    let Some((_, other)) = found.first().cloned() else { return Ok(None) };
+    found.retain(|(_, snapshot)| snapshot.disk_id == disk.as_str());
+    found.sort_by(|(_, a), (_, b)| (&a.create_time, &a.snapshot_id).cmp(&(&b.create_time, &b.snapshot_id)));
+    let Some((region, snapshot)) = found.into_iter().next() else {
+        return Err(SnapshotError::OtherVolume { name: q.name.clone(), volume: other.disk_id });
+    };
+    if dead(&snapshot) {
+        let (snapshot, state) = (snapshot.snapshot_id, snapshot.snapshot_status);
+        return Err(SnapshotError::Dead { snapshot, state });
+    }
+    Ok(Some((region, snapshot)))
+}
+
+/// What the order of a snapshot of this name is to do, for the table of orders.
+pub(crate) fn what(name: &str) -> String {
+    format!("snapshot {name}")
+}
+
+/// Takes the snapshot when nothing goes on with the disk, and waits until it is listed.
+async fn take(driver: &Driver, q: &Take, disk: &DiskId, region: &Region) -> Result<Snapshot, SnapshotError> {
+    let what = what(&q.name);
+    let number = driver.orders.next(&what);
+    for attempt in 1..=ATTEMPTS {
+        at_rest(driver, q, disk, region).await?;
+        let body = CreateSnapshot {
+            client_token: token::snapshot(&driver.cluster, &numbered(&q.name, number)),
+            region_id: region.to_string(),
+            disk_id: disk.to_string(),
+            snapshot_name: q.name.clone(),
+            retention_policy: "forever".to_owned(),
+        };
+        match driver.client.create_snapshot(&body).await {
+            Ok(_) | Err(ecx::Error::InProgress(_)) => break,
+            // The disk is not as it was when we looked.
+            Err(ecx::Error::DiskState(_)) if attempt < ATTEMPTS => {}
+            Err(source) => {
+                let cloud = |source| SnapshotError::Cloud { name: q.name.clone(), source };
+                // If it is there it is there; else asking again is for the retry, which looks first.
+                let known = source.outcome_unknown();
+                let now = if known { listed(driver, q, disk, region).await.map_err(cloud)? } else { None };
+                return now.ok_or_else(|| cloud(source));
+            }
+        }
+    }
+    let query = ListSnapshots { snapshot_name: Some(q.name.clone()), ..ListSnapshots::default() };
+    let judge = |found: &[Snapshot]| match ours(found, q, disk) {
+        Some(snapshot) => Verdict::Done(snapshot),
+        None => Verdict::Wait("the request, no snapshot yet".to_owned()),
+    };
+    if let Ok(Some(snapshot)) = listed(driver, q, disk, region).await {
+        return Ok(snapshot);
+    }
+    let waited = wait(driver, region, &query, judge).await;
+    waited.map_err(|source| {
+        // An order of an earlier life, whose snapshot is gone: the next attempt needs a token of its own.
+        driver.orders.failed(&what, number);
+        SnapshotError::Wait { name: q.name.clone(), source }
+    })
+}
+
+async fn listed(
+    driver: &Driver,
+    q: &Take,
+    disk: &DiskId,
+    region: &Region,
+) -> Result<Option<Snapshot>, ecx::Error> {
+    let found = named(driver, std::slice::from_ref(region), &q.name).await?;
+    Ok(ours(&found.into_iter().map(|(_, snapshot)| snapshot).collect::<Vec<_>>(), q, disk))
+}
+
+fn ours(found: &[Snapshot], q: &Take, disk: &DiskId) -> Option<Snapshot> {
+    let fits = |s: &&Snapshot| s.snapshot_name == q.name && s.disk_id == disk.as_str();
+    found.iter().filter(fits).min_by_key(|s| (&s.create_time, &s.snapshot_id)).cloned()
+}
+
+/// Waits until nothing goes on with the disk: only then the cloud takes a snapshot.
+async fn at_rest(driver: &Driver, q: &Take, disk: &DiskId, region: &Region) -> Result<(), SnapshotError> {
+    let waited = driver.reader.settled(region, disk.as_str()).await;
+    let now = waited.map_err(|source| SnapshotError::Wait { name: q.name.clone(), source })?;
+    let now = now.ok_or_else(|| SnapshotError::NoVolume(disk.to_string()))?;
+    match now.disk_status.group() {
+        Group::Dead => {
+            let (disk, state) = (disk.to_string(), now.disk_status.as_str().to_owned());
+            Err(SnapshotError::DeadDisk { disk, state })
+        }
+        Group::Settled | Group::Attached | Group::Busy => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask() -> (Take, DiskId) {
+        let volume = VolumeId::parse("cd-1".into()).unwrap();
+        let disk = volume.disk().unwrap();
+        (Take { name: "snapshot-1".into(), volume, requisite: vec![] }, disk)
+    }
+
+    fn found(id: &str, disk: &str, time: &str) -> (Region, Snapshot) {
+        let snapshot = Snapshot {
+            snapshot_id: id.into(),
+            disk_id: disk.into(),
+            create_time: time.into(),
+            snapshot_status: "available".into(),
+            ..Snapshot::default()
+        };
+        (Region::parse("region", "a-1").unwrap(), snapshot)
+    }
+
+    #[test]
+    fn a_name_belongs_to_the_disk_that_has_it() {
+        let (q, disk) = ask();
+        assert_eq!(decide(&q, &disk, vec![]).unwrap(), None);
+        let other = decide(&q, &disk, vec![found("cs-1", "cd-2", "2026-01-01T00:00:00Z")]);
+        assert!(matches!(other, Err(SnapshotError::OtherVolume { volume, .. }) if volume == "cd-2"));
+    }
+
+    #[test]
+    fn of_several_the_oldest_is_the_answer_each_time() {
+        let (q, disk) = ask();
+        let late = found("cs-1", "cd-1", "2026-01-02T00:00:00Z");
+        let first = found("cs-2", "cd-1", "2026-01-01T00:00:00Z");
+        let other = found("cs-0", "cd-2", "2025-01-01T00:00:00Z");
+        for order in [vec![late.clone(), first.clone(), other.clone()], vec![other, first.clone(), late]] {
+            assert_eq!(decide(&q, &disk, order).unwrap(), Some(first.clone()));
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_cannot_be_used_is_no_success() {
+        let (q, disk) = ask();
+        let (region, mut broken) = found("cs-1", "cd-1", "");
+        broken.snapshot_status = "error".into();
+        assert!(matches!(decide(&q, &disk, vec![(region, broken)]), Err(SnapshotError::Dead { .. })));
+    }
+}

@@ -1,0 +1,64 @@
+//! DeleteSnapshot: gone is success; one from which a disk is being made stays.
+
+use eck_csi::volume::Region;
+use ecx::api::{DeleteSnapshot, ListSnapshots, Snapshot};
+
+use super::{DELETING, SnapshotId, one, ready, wait};
+use crate::driver::Driver;
+use crate::error::SnapshotError;
+use crate::reads::Verdict;
+
+pub(crate) async fn delete(driver: &Driver, id: &SnapshotId) -> Result<(), SnapshotError> {
+    let cloud = |source| SnapshotError::Cloud { name: id.to_string(), source };
+    // A handle of another form never was a snapshot here.
+    match one(driver, id).await.map_err(cloud)? {
+        None => Ok(()),
+        Some((region, snapshot)) => remove(driver, &region, &snapshot).await,
+    }
+}
+
+/// Deletes what was just seen, and waits until it is gone. One that is being made cannot be deleted before it is there.
+pub(crate) async fn remove(
+    driver: &Driver,
+    region: &Region,
+    snapshot: &Snapshot,
+) -> Result<(), SnapshotError> {
+    let id = &snapshot.snapshot_id;
+    let wait_error = |source| SnapshotError::Wait { name: id.clone(), source };
+    let Some(now) = ready(driver, region, snapshot.clone()).await.map_err(wait_error)? else {
+        return Ok(());
+    };
+    send(driver, region, &now).await?;
+    let query = ListSnapshots { snapshot_id: Some(id.clone()), ..ListSnapshots::default() };
+    let judge = |found: &[Snapshot]| match found.iter().find(|s| s.snapshot_id == *id) {
+        None => Verdict::Done(()),
+        Some(left) => Verdict::Wait(left.snapshot_status.clone()),
+    };
+    wait(driver, region, &query, judge).await.map_err(wait_error)
+}
+
+/// Sends the request; after this the snapshot is gone or on its way out.
+async fn send(driver: &Driver, region: &Region, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+    let id = &snapshot.snapshot_id;
+    let body = DeleteSnapshot {
+        region_id: region.to_string(),
+        disk_id: snapshot.disk_id.clone(),
+        snapshot_ids: vec![id.clone()],
+    };
+    let named = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| list.contains(id));
+    let here = SnapshotId::new(region, id);
+    let cloud = |source| SnapshotError::Cloud { name: here.to_string(), source };
+    match driver.client.delete_snapshot(&body).await {
+        Ok(reply) if named(&reply.not_allowed_list) => {
+            Err(SnapshotError::InUse { snapshot: id.clone(), state: snapshot.snapshot_status.clone() })
+        }
+        Ok(_) => Ok(()),
+        // It may have been carried out: the list decides.
+        Err(source) if source.outcome_unknown() => {
+            let now = one(driver, &here).await.map_err(cloud)?;
+            let stays = now.is_some_and(|(_, now)| now.snapshot_status != DELETING);
+            if stays { Err(cloud(source)) } else { Ok(()) }
+        }
+        Err(source) => Err(cloud(source)),
+    }
+}

@@ -1,0 +1,198 @@
+//! Volume group snapshots, as far as they can be honest: the cloud takes a snapshot of one disk at a time, so those of a
+//! group are of one moment only if nothing writes in between. That is so while no disk of the group is attached, and the
+//! caller holds the place of every volume, so that none is attached meanwhile.
+//!
+//! The cloud knows no groups: a member's name carries the group's id.
+
+use std::collections::BTreeSet;
+
+use eck_csi::driver::MAX_FIELD_BYTES;
+use eck_csi::field::{BadField, text};
+use eck_csi::volume::{DiskId, Region, VolumeId};
+use ecx::api::{Group, ListSnapshots, Snapshot};
+
+use super::create::{Take, create};
+use super::delete::remove;
+use super::{SnapshotId, all};
+use crate::driver::Driver;
+use crate::error::GroupError;
+use crate::name::member_name;
+
+/// CreateVolumeGroupSnapshot.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TakeGroup {
+    /// The group's id, made from its name.
+    pub(crate) id: String,
+    /// Its disks, each once, in order.
+    pub(crate) disks: Vec<DiskId>,
+}
+
+/// A group and its snapshots.
+#[derive(Debug, Clone)]
+pub(crate) struct Taken {
+    pub(crate) id: String,
+    pub(crate) members: Vec<(Region, Snapshot)>,
+}
+
+/// What to do about the members that are there.
+#[derive(Debug, PartialEq, Eq)]
+enum Plan {
+    /// They are the group.
+    Use,
+    /// They are what an earlier attempt left, none or some: nobody knows what was written since.
+    TakeAll,
+}
+
+/// The id of the group that a snapshot of this name belongs to.
+pub(crate) fn of(name: &str) -> Option<String> {
+    let (id, disk) = name.strip_prefix("g-")?.split_once('-')?;
+    let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    (id.len() == 32 && disk.len() == 16 && hex(id) && hex(disk)).then(|| id.to_owned())
+}
+
+/// CreateVolumeGroupSnapshot, with the place of every volume held.
+pub(crate) async fn take(driver: &Driver, q: &TakeGroup) -> Result<Taken, GroupError> {
+    let found = members(driver, &q.id).await?;
+    if decide(q, &found)? == Plan::Use {
+        return Ok(Taken { id: q.id.clone(), members: found });
+    }
+    unattached(driver, q).await?;
+    drop_all(driver, &found).await?;
+    let mut taken = Vec::new();
+    let ended = take_each(driver, q, &mut taken).await;
+    // Nothing of a group that is not whole stays, if that can be helped; the next attempt begins with the same.
+    if let Err(error) = ended {
+        if let Err(left) = drop_all(driver, &taken).await {
+            tracing::warn!(group = q.id, error = %left, "Snapshots of a group that is not whole are left");
+        }
+        return Err(error);
+    }
+    Ok(Taken { id: q.id.clone(), members: taken })
+}
+
+async fn take_each(
+    driver: &Driver,
+    q: &TakeGroup,
+    taken: &mut Vec<(Region, Snapshot)>,
+) -> Result<(), GroupError> {
+    for disk in &q.disks {
+        let volume = VolumeId::parse(disk.to_string())?;
+        let member = Take { name: member_name(&q.id, disk), volume, requisite: Vec::new() };
+        taken.push(create(driver, &member).await?);
+    }
+    // From outside of the cluster a disk can be attached all the same.
+    unattached(driver, q).await
+}
+
+fn decide(q: &TakeGroup, found: &[(Region, Snapshot)]) -> Result<Plan, GroupError> {
+    let wanted: BTreeSet<&str> = q.disks.iter().map(DiskId::as_str).collect();
+    let there: BTreeSet<&str> = found.iter().map(|(_, s)| s.disk_id.as_str()).collect();
+    if let Some(other) = there.difference(&wanted).next() {
+        return Err(GroupError::OtherVolumes { group: q.id.clone(), volume: (*other).to_owned() });
+    }
+    let whole = there == wanted && found.len() == wanted.len() && !found.iter().any(|(_, s)| super::dead(s));
+    Ok(if whole { Plan::Use } else { Plan::TakeAll })
+}
+
+/// Whether every disk is there and on no machine.
+async fn unattached(driver: &Driver, q: &TakeGroup) -> Result<(), GroupError> {
+    for id in &q.disks {
+        let located = driver.places.locate(&driver.reader, id).await?;
+        let (_, disk) = located.ok_or_else(|| GroupError::NoVolume(id.to_string()))?;
+        let free = disk.disk_status.group() == Group::Settled && disk.holders().is_empty();
+        if !free {
+            let state = disk.disk_status.as_str().to_owned();
+            return Err(GroupError::Attached { disk: id.to_string(), state });
+        }
+    }
+    Ok(())
+}
+
+async fn drop_all(driver: &Driver, members: &[(Region, Snapshot)]) -> Result<(), GroupError> {
+    for (region, snapshot) in members {
+        remove(driver, region, snapshot).await?;
+    }
+    Ok(())
+}
+
+/// The snapshots of the group, in the order of their handles.
+async fn members(driver: &Driver, id: &str) -> Result<Vec<(Region, Snapshot)>, ecx::Error> {
+    let query = ListSnapshots { snapshot_name: Some(format!("g-{id}-")), ..ListSnapshots::default() };
+    let mut found = Vec::new();
+    for region in driver.places.all() {
+        let here = all(driver, region, &query).await?.into_iter();
+        let here = here.filter(|s| of(&s.snapshot_name).as_deref() == Some(id));
+        found.extend(here.map(|snapshot| (region.clone(), snapshot)));
+    }
+    found.sort_by(|(ra, a), (rb, b)| (ra, &a.snapshot_id).cmp(&(rb, &b.snapshot_id)));
+    Ok(found)
+}
+
+/// GetVolumeGroupSnapshot.
+pub(crate) async fn get(driver: &Driver, id: String, ids: &[String]) -> Result<Taken, GroupError> {
+    let id = text("group_snapshot_id", id, MAX_FIELD_BYTES)?;
+    let found = members(driver, &id).await?;
+    if found.is_empty() {
+        return Err(GroupError::NoGroup(id));
+    }
+    only(&found, ids)?;
+    Ok(Taken { id, members: found })
+}
+
+/// DeleteVolumeGroupSnapshot: gone is success.
+pub(crate) async fn delete(driver: &Driver, id: &str, ids: &[String]) -> Result<(), GroupError> {
+    let found = members(driver, id).await?;
+    if !found.is_empty() {
+        only(&found, ids)?;
+    }
+    drop_all(driver, &found).await
+}
+
+/// Refuses an id that is none of the group's.
+fn only(found: &[(Region, Snapshot)], ids: &[String]) -> Result<(), BadField> {
+    let known: Vec<String> =
+        found.iter().map(|(region, s)| SnapshotId::new(region, &s.snapshot_id).to_string()).collect();
+    match ids.iter().find(|id| !known.contains(id)) {
+        Some(other) => {
+            Err(BadField::new("snapshot_ids", other, format!("those of the group: {}", known.join(", "))))
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::group_id;
+
+    fn disks(ids: &[&str]) -> Vec<DiskId> {
+        ids.iter().map(|id| DiskId::parse(id).unwrap()).collect()
+    }
+
+    fn member(disk: &str) -> (Region, Snapshot) {
+        let snapshot = Snapshot { disk_id: disk.into(), ..Snapshot::default() };
+        (Region::parse("region", "a-1").unwrap(), snapshot)
+    }
+
+    #[test]
+    fn a_members_name_tells_its_group_and_no_other_name_does() {
+        let id = group_id("groupsnapshot-1");
+        let name = member_name(&id, &DiskId::parse("cd-1").unwrap());
+        assert!((2..=63).contains(&name.len()), "{name}");
+        assert_eq!(of(&name), Some(id));
+        for other in ["snapshot-1", "g-1-2", "g-", &name[..50], &format!("x{name}")] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_a_whole_group_is_taken_as_it_is() {
+        let q = TakeGroup { id: "1".into(), disks: disks(&["cd-1", "cd-2"]) };
+        assert_eq!(decide(&q, &[]).unwrap(), Plan::TakeAll);
+        assert_eq!(decide(&q, &[member("cd-1")]).unwrap(), Plan::TakeAll);
+        assert_eq!(decide(&q, &[member("cd-1"), member("cd-2")]).unwrap(), Plan::Use);
+        assert_eq!(decide(&q, &[member("cd-1"), member("cd-2"), member("cd-2")]).unwrap(), Plan::TakeAll);
+        let other = decide(&q, &[member("cd-1"), member("cd-3")]);
+        assert!(matches!(other, Err(GroupError::OtherVolumes { volume, .. }) if volume == "cd-3"));
+    }
+}
