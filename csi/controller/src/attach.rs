@@ -3,7 +3,6 @@
 //! There is no client token for an attach, so the disk is read before each write and again after every unknown outcome.
 
 use eck_csi::context::PublishContext;
-use eck_csi::driver::GIB;
 use eck_csi::volume::{NodeId, VolumeId};
 use ecx::api::{AttachDisk, Disk, Group};
 
@@ -58,7 +57,7 @@ pub(crate) async fn attach(
                 if published != readonly {
                     return Err(AttachError::OtherReadonly { disk: id.to_string(), published });
                 }
-                return Ok(PublishContext { readonly, ..PublishContext::new(id, disk.disk_size * GIB) });
+                return Ok(PublishContext { readonly, ..PublishContext::new(id, disk.size_bytes()) });
             }
             Plan::Wait => disk = settled(driver, &machine, &disk).await?,
             Plan::Refuse => {

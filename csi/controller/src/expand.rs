@@ -39,7 +39,7 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
         match plan {
             Plan::Done => {
                 driver.orders.done(&what);
-                return Ok(disk.disk_size * GIB);
+                return Ok(disk.size_bytes());
             }
             Plan::Wait => {}
             Plan::Grow if attempt == ATTEMPTS => {
@@ -74,7 +74,7 @@ fn decide(disk: &Disk, size: &SizeRange) -> Result<Plan, ExpandError> {
         return Ok(Plan::Wait);
     }
     if disk.disk_size > size.max_gib {
-        let allowed = format!("at least the disk's size, {} bytes: disks never shrink", disk.disk_size * GIB);
+        let allowed = format!("at least the disk's size, {} bytes: disks never shrink", disk.size_bytes());
         let field = BadField::new("capacity_range.limit_bytes", size.max_gib * GIB, allowed);
         return Err(ExpandError::OutOfRange(field));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use eck_csi::driver::{GIB, TOPOLOGY_REGION};
+use eck_csi::driver::TOPOLOGY_REGION;
 use eck_csi::field::BadField;
 use eck_csi::volume::{DiskId, Region, VolumeId};
 use ecx::api::{Disk, Group};
@@ -114,7 +114,7 @@ fn holders(driver: &Driver, region: &Region, disk: &Disk) -> Vec<String> {
 /// A volume as CSI tells it.
 pub(crate) fn volume(region: &Region, disk: &Disk, context: HashMap<String, String>) -> pb::Volume {
     pb::Volume {
-        capacity_bytes: i64::try_from(disk.disk_size * GIB).unwrap_or(i64::MAX),
+        capacity_bytes: i64::try_from(disk.size_bytes()).unwrap_or(i64::MAX),
         volume_id: disk.disk_id.clone(),
         volume_context: context,
         accessible_topology: vec![topology(region)],

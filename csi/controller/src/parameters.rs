@@ -14,18 +14,18 @@ const PROVISIONERS: &str = "csi.storage.k8s.io/";
 
 /// Parsed parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Parameters {
+pub struct Parameters {
     /// The type as written; `None` for the default.
-    pub(crate) disk_type: Option<String>,
+    pub disk_type: Option<String>,
     /// File system for volumes whose capability names none.
-    pub(crate) fs: Option<FsType>,
+    pub fs: Option<FsType>,
     /// Regions the class allows; empty for any.
-    pub(crate) regions: Vec<Region>,
+    pub regions: Vec<Region>,
 }
 
 impl Parameters {
     /// Takes the field `parameters`. An unknown key is refused by name, with the nearest known one.
-    pub(crate) fn parse(values: &HashMap<String, String>) -> Result<Self, BadField> {
+    pub fn parse(values: &HashMap<String, String>) -> Result<Self, BadField> {
         map("parameters", values)?;
         let mut parsed = Self::default();
         let mut sorted: Vec<_> = values.iter().collect();

@@ -24,16 +24,19 @@ const SNAPSHOTTERS: &str = "csi.storage.k8s.io/";
 
 /// CreateVolume.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Create {
-    pub(crate) name: String,
-    pub(crate) size: SizeRange,
-    pub(crate) parameters: Parameters,
+pub struct Create {
+    /// The volume's name.
+    pub name: String,
+    /// The size that it must have.
+    pub size: SizeRange,
+    /// What its class says.
+    pub parameters: Parameters,
     /// The file system that the node will make if it finds the disk blank.
-    pub(crate) fs: Option<FsType>,
+    pub fs: Option<FsType>,
     /// Regions in which the volume must be reachable; empty for anywhere.
-    pub(crate) requisite: Vec<Region>,
+    pub requisite: Vec<Region>,
     /// Regions in the order of preference.
-    pub(crate) preferred: Vec<Region>,
+    pub preferred: Vec<Region>,
     /// What the content is made from; `None` for an empty disk.
     pub(crate) source: Option<Source>,
     /// What its class of attributes asks for.
@@ -138,7 +141,8 @@ impl Request for Ask {
     }
 }
 
-pub(crate) fn create(q: pb::CreateVolumeRequest) -> Result<Create, BadSize> {
+/// Takes CreateVolume.
+pub fn create(q: pb::CreateVolumeRequest) -> Result<Create, BadSize> {
     let name = text("name", q.name, MAX_FIELD_BYTES)?;
     let capabilities = Capability::parse_all("volume_capabilities", q.volume_capabilities)?;
     let parameters = Parameters::parse(&q.parameters)?;
@@ -182,11 +186,12 @@ pub(crate) fn size(range: Option<pb::CapacityRange>) -> Result<SizeRange, BadSiz
     SizeRange::parse(range.required_bytes, range.limit_bytes)
 }
 
-pub(crate) fn publish(q: pb::ControllerPublishVolumeRequest) -> Result<(VolumeId, Ask), BadField> {
+/// Takes ControllerPublishVolume: the volume, the node, and whether for reading only.
+pub fn publish(q: pb::ControllerPublishVolumeRequest) -> Result<(VolumeId, NodeId, bool), BadField> {
     let volume = VolumeId::parse(q.volume_id)?;
     let node = NodeId::parse(q.node_id)?;
     Capability::parse("volume_capability", q.volume_capability)?;
-    Ok((volume.clone(), Ask::Publish(volume, node, q.readonly)))
+    Ok((volume, node, q.readonly))
 }
 
 pub(crate) fn snapshot(q: pb::CreateSnapshotRequest) -> Result<Take, BadField> {
@@ -226,16 +231,16 @@ pub(crate) fn modify(q: pb::ControllerModifyVolumeRequest) -> Result<(VolumeId, 
     Ok((VolumeId::parse(q.volume_id)?, Mutable::parse(&q.mutable_parameters)?))
 }
 
-pub(crate) fn unpublish(
-    q: pb::ControllerUnpublishVolumeRequest,
-) -> Result<(VolumeId, Option<NodeId>), BadField> {
+/// Takes ControllerUnpublishVolume.
+pub fn unpublish(q: pb::ControllerUnpublishVolumeRequest) -> Result<(VolumeId, Option<NodeId>), BadField> {
     let volume = VolumeId::parse(q.volume_id)?;
     // An empty node id means: from every node (spec).
     let node = if q.node_id.is_empty() { None } else { Some(NodeId::parse(q.node_id)?) };
     Ok((volume, node))
 }
 
-pub(crate) fn expand(q: pb::ControllerExpandVolumeRequest) -> Result<(VolumeId, SizeRange), BadSize> {
+/// Takes ControllerExpandVolume.
+pub fn expand(q: pb::ControllerExpandVolumeRequest) -> Result<(VolumeId, SizeRange), BadSize> {
     let volume = VolumeId::parse(q.volume_id)?;
     let range = q.capacity_range.ok_or_else(|| BadField::missing("capacity_range"))?;
     if let Some(capability) = q.volume_capability {

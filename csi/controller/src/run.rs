@@ -34,6 +34,9 @@ pub enum RunError {
     /// The profile's content.
     #[error("the profile {0} cannot be used")]
     BadProfile(PathBuf, #[source] toml::de::Error),
+    /// A value of the profile or of the flags that are set over it.
+    #[error("profile: {0}")]
+    Setting(#[from] ecx::profile::BadSetting),
     /// HTTP.
     #[error(transparent)]
     Client(#[from] ecx::client::BadClient),
@@ -94,6 +97,7 @@ fn profile(args: &Args) -> Result<Profile, RunError> {
     if let Some(disk_type) = &args.default_disk_type {
         profile.default_disk_type.clone_from(disk_type);
     }
+    profile.check()?;
     Ok(profile)
 }
 

@@ -144,8 +144,8 @@ impl pb::controller_server::Controller for Controller {
         &self,
         request: Request<pb::ControllerPublishVolumeRequest>,
     ) -> Result<Response<pb::ControllerPublishVolumeResponse>, Status> {
-        let (volume, ask) = request::publish(request.into_inner()).map_err(bad_field)?;
-        let done = self.run(volume.as_str(), ask).await?;
+        let (volume, node, readonly) = request::publish(request.into_inner()).map_err(bad_field)?;
+        let done = self.run(&volume.to_string(), Ask::Publish(volume, node, readonly)).await?;
         let Done::Attached(context) = done else { return Err(mismatch()) };
         Ok(Response::new(pb::ControllerPublishVolumeResponse { publish_context: context.to_map() }))
     }

@@ -97,6 +97,23 @@ impl Op {
         )
     }
 
+    /// True for the operations that only tell something: a success that tells nothing is no answer to them.
+    pub fn reads(self) -> bool {
+        use Op::*;
+        matches!(
+            self,
+            GetDisk
+                | FindDiskByName
+                | ListDisks
+                | GetJob
+                | GetOrder
+                | ListSnapshots
+                | ListDiskTypes
+                | CheckStock
+                | ListInstances
+        )
+    }
+
     /// True if sending the same request twice does no more than sending it once: reads, writes that carry a client token, and
     /// those that set a value. Attach and detach have no token (ECX-API §3), a snapshot's deletion neither, and that of its
     /// creation counts only while the disk has no other.

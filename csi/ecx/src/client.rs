@@ -79,9 +79,10 @@ impl Client {
         self.call(Op::DeleteDisk, body).await
     }
 
-    /// Op 4.
+    /// Op 4. Never another disk than the one asked for.
     pub async fn get_disk(&self, query: &GetDisk) -> Result<Disk, Error> {
-        self.call(Op::GetDisk, query).await
+        let disk: Disk = self.call(Op::GetDisk, query).await?;
+        disk.about(&query.disk_id)
     }
 
     /// Op 5: every disk that has exactly this name.
@@ -203,7 +204,7 @@ impl Client {
         let seconds = reply.retry_after.and_then(|v| v.parse::<f64>().ok());
         let retry_after = seconds.filter(|s| (0.0..3600.0).contains(s)).map(Duration::from_secs_f64);
         let reply = Reply { http: reply.http, body: &reply.body, retry_after, request_id: &request_id };
-        decode(&reply, &self.profile.ok_codes)
+        decode(op, &reply, &self.profile.ok_codes)
     }
 
     /// Builds and signs one attempt: a fresh request id, which is given too, and date each time.

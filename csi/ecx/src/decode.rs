@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::api::Op;
 use crate::error::{Error, Said};
 
 /// What is known of a reply besides its body.
@@ -20,8 +21,8 @@ pub struct Reply<'a> {
     pub request_id: &'a str,
 }
 
-/// The payload of a success, or the error that the reply means. An order in progress is [`Error::InProgress`].
-pub fn decode<T: DeserializeOwned>(reply: &Reply<'_>, ok_codes: &[String]) -> Result<T, Error> {
+/// The payload of a success of `op`, or the error that the reply means. An order in progress is [`Error::InProgress`].
+pub fn decode<T: DeserializeOwned>(op: Op, reply: &Reply<'_>, ok_codes: &[String]) -> Result<T, Error> {
     let said =
         |code: String, message: String| Said { code, message, request_id: reply.request_id.to_owned() };
     let Ok(Value::Object(envelope)) = serde_json::from_slice::<Value>(reply.body) else {
@@ -46,7 +47,14 @@ pub fn decode<T: DeserializeOwned>(reply: &Reply<'_>, ok_codes: &[String]) -> Re
         return Err(Error::from_reply(reply.http, said(code, message), reply.retry_after));
     }
     let payload = envelope.get("returnObj").or_else(|| envelope.get("data")).cloned().unwrap_or(Value::Null);
-    // An absent payload reads as an empty object: every field of a reply is optional but those the type insists on.
+    if payload.is_null() && op.reads() {
+        // "No disks" would be believed: a disk that is not told of counts as gone.
+        return Err(Error::Unreadable(said(
+            status,
+            "a success without the payload that was asked for".to_owned(),
+        )));
+    }
+    // A write's absent payload reads as an empty object: every field of its reply is optional.
     let payload = if payload.is_null() { Value::Object(serde_json::Map::new()) } else { payload };
     serde_json::from_value(payload).map_err(|e| Error::Unreadable(said(status, e.to_string())))
 }
@@ -54,13 +62,41 @@ pub fn decode<T: DeserializeOwned>(reply: &Reply<'_>, ok_codes: &[String]) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Disk, DiskState, OrderReply};
+    use crate::api::{Disk, DiskList, DiskState, Group, OrderReply};
     use crate::profile::Profile;
     use proptest::prelude::*;
 
-    fn read<T: DeserializeOwned>(http: u16, body: &str) -> Result<T, Error> {
+    fn answer<T: DeserializeOwned>(op: Op, http: u16, body: &str) -> Result<T, Error> {
         let reply = Reply { http, body: body.as_bytes(), retry_after: None, request_id: "r-1" };
-        decode(&reply, &Profile::default().ok_codes)
+        decode(op, &reply, &Profile::default().ok_codes)
+    }
+
+    fn read<T: DeserializeOwned>(http: u16, body: &str) -> Result<T, Error> {
+        answer(Op::GetDisk, http, body)
+    }
+
+    #[test]
+    fn a_success_that_tells_nothing_is_no_answer_to_a_read() {
+        for body in [r#"{"statusCode":800}"#, r#"{"statusCode":800,"returnObj":null}"#] {
+            assert!(
+                matches!(answer::<DiskList>(Op::ListDisks, 200, body), Err(Error::Unreadable(_))),
+                "{body}"
+            );
+            assert!(matches!(answer::<Disk>(Op::GetDisk, 200, body), Err(Error::Unreadable(_))), "{body}");
+            assert_eq!(answer::<OrderReply>(Op::DeleteDisk, 200, body), Ok(OrderReply::default()));
+        }
+        let none = r#"{"statusCode":800,"returnObj":{"diskList":null}}"#;
+        assert_eq!(answer::<DiskList>(Op::ListDisks, 200, none), Ok(DiskList::default()));
+    }
+
+    #[test]
+    fn a_disk_without_id_is_none_and_one_without_state_is_not_free() {
+        let nameless = r#"{"statusCode":800,"returnObj":{"diskList":[{"diskStatus":"available"}]}}"#;
+        assert!(matches!(answer::<DiskList>(Op::ListDisks, 200, nameless), Err(Error::Unreadable(_))));
+        let disk: Disk = read(200, r#"{"statusCode":800,"returnObj":{"diskID":"cd-1"}}"#).unwrap();
+        assert_eq!(disk.disk_status.group(), Group::Busy);
+        assert_eq!(disk.clone().about("cd-1"), Ok(disk.clone()));
+        assert!(matches!(disk.about("cd-2"), Err(Error::Unreadable(_))));
     }
 
     #[test]
@@ -96,7 +132,7 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(http in 100u16..600, body in prop::collection::vec(any::<u8>(), 0..200)) {
             let reply = Reply { http, body: &body, retry_after: None, request_id: "r" };
-            let _ = decode::<Disk>(&reply, &Profile::default().ok_codes);
+            let _ = decode::<Disk>(Op::GetDisk, &reply, &Profile::default().ok_codes);
         }
     }
 }

@@ -57,6 +57,21 @@ pub struct Poll {
     pub give_up_ms: u64,
 }
 
+/// A setting that the client cannot work with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {value} is not allowed; allowed: {allowed}")]
+pub struct BadSetting {
+    /// Its name.
+    pub field: &'static str,
+    /// What came.
+    pub value: String,
+    /// What would have been taken.
+    pub allowed: &'static str,
+}
+
+/// The longest time that can be set: a day. Nothing is waited for longer, and every sum of such times is a time.
+const LONGEST_MS: u64 = 24 * 3600 * 1000;
+
 impl Default for Poll {
     fn default() -> Self {
         Self { first_ms: 1000, factor: 1.5, max_ms: 5000, give_up_ms: 300_000 }
@@ -67,8 +82,10 @@ impl Poll {
     /// The pause after the pause `last` (`None`: before the first look).
     pub fn next(&self, last: Option<Duration>) -> Duration {
         let first = Duration::from_millis(self.first_ms);
-        let grown = last.map_or(first, |d| d.mul_f64(self.factor.max(1.0)));
-        grown.min(Duration::from_millis(self.max_ms.max(self.first_ms)))
+        let longest = Duration::from_millis(self.max_ms.max(self.first_ms));
+        let seconds = last.map_or(first.as_secs_f64(), |last| last.as_secs_f64() * self.factor.max(1.0));
+        // What is no time any more is longer than the longest.
+        Duration::try_from_secs_f64(seconds).map_or(longest, |grown| grown.min(longest))
     }
 
     /// When a wait ends.
@@ -100,6 +117,32 @@ impl Default for Profile {
 }
 
 impl Profile {
+    /// Whether a client can work with it: the first setting that it cannot work with.
+    pub fn check(&self) -> Result<(), BadSetting> {
+        let time = "1 to 86400000 ms";
+        let ms = |field, value: u64| (field, value.to_string(), (1..=LONGEST_MS).contains(&value), time);
+        let number = |field, value: f64, most: f64, allowed| {
+            (field, value.to_string(), (0.001..=most).contains(&value), allowed)
+        };
+        let (poll, url) = (&self.poll, &self.base_url);
+        let web = url.starts_with("https://") || url.starts_with("http://");
+        let all = [
+            ("base_url", url.clone(), web, "an https:// or http:// URL"),
+            ("poll.factor", poll.factor.to_string(), (1.0..=100.0).contains(&poll.factor), "1 to 100"),
+            ms("poll.first_ms", poll.first_ms),
+            ms("poll.max_ms", poll.max_ms),
+            ms("poll.give_up_ms", poll.give_up_ms),
+            ms("http_timeout_ms", self.http_timeout_ms),
+            ("attempts", self.attempts.to_string(), (1..=100).contains(&self.attempts), "1 to 100"),
+            number("rate_per_second", self.rate_per_second, 1e6, "0.001 to 1000000"),
+            number("burst", self.burst, 1e6, "0.001 to 1000000"),
+        ];
+        match all.into_iter().find(|(_, _, allowed, _)| !allowed) {
+            Some((field, value, _, allowed)) => Err(BadSetting { field, value, allowed }),
+            None => Ok(()),
+        }
+    }
+
     /// Path of an operation; empty if this cloud has none.
     pub fn path(&self, op: Op) -> &str {
         self.paths.get(&op).map_or_else(|| default_path(op), String::as_str)
@@ -132,5 +175,34 @@ fn default_path(op: Op) -> &'static str {
         Op::ListInstances => "/v4/ecs/list-instances",
         Op::UpdateDisk => "/v4/ebs/update-attr-ebs",
         Op::ModifyDisk => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_client_can_work_with_is_refused_by_name() {
+        assert_eq!(Profile::default().check(), Ok(()));
+        let poll = |poll| Profile { poll, ..Profile::default() };
+        for (profile, field) in [
+            (Profile { base_url: "ftp://x".into(), ..Profile::default() }, "base_url"),
+            (Profile { rate_per_second: f64::NAN, ..Profile::default() }, "rate_per_second"),
+            (Profile { burst: -1e300, ..Profile::default() }, "burst"),
+            (Profile { attempts: 0, ..Profile::default() }, "attempts"),
+            (poll(Poll { factor: f64::INFINITY, ..Poll::default() }), "poll.factor"),
+            (poll(Poll { give_up_ms: u64::MAX, ..Poll::default() }), "poll.give_up_ms"),
+        ] {
+            let error = profile.check().unwrap_err();
+            assert_eq!(error.field, field, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pause_grows_to_the_longest_whatever_the_factor() {
+        let poll = Poll { factor: 1e300, ..Poll::default() };
+        assert_eq!(poll.next(None), Duration::from_secs(1));
+        assert_eq!(poll.next(Some(Duration::from_secs(1))), Duration::from_secs(5));
     }
 }

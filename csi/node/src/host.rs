@@ -14,6 +14,7 @@ pub mod content;
 pub mod error;
 pub mod linux;
 pub mod mountinfo;
+pub mod sysfs;
 
 mod command;
 mod device;
@@ -21,7 +22,6 @@ mod events;
 mod filesystem;
 mod mount;
 mod path;
-mod sysfs;
 
 pub use content::{Content, Depth, Foreign, Formatted, FsId};
 pub use error::{DeviceError, FsError, MountError};

@@ -21,7 +21,7 @@ pub(crate) fn parse(field: &str, flags: Vec<String>) -> Result<Vec<String>, BadF
         let parts: Vec<&str> = if label { vec![flag] } else { flag.split(',').map(str::trim).collect() };
         for option in parts.into_iter().filter(|o| !o.is_empty()) {
             let name = option.split('=').next().unwrap_or(option);
-            if REFUSED.contains(&name) || option.contains(['"', '\\', '/']) && !label {
+            if REFUSED.contains(&name) || !(if label { is_label(option) } else { plain(option) }) {
                 let allowed = "options of this volume's own mount, such as noatime, discard or data=journal";
                 return Err(BadField::new(field, option, allowed));
             }
@@ -32,6 +32,19 @@ pub(crate) fn parse(field: &str, flags: Vec<String>) -> Result<Vec<String>, BadF
         }
     }
     Ok(options)
+}
+
+fn plain(option: &str) -> bool {
+    !option.contains(['"', '\\', '/'])
+}
+
+/// Whether a label is one: nothing follows its quotes, and without quotes there is no comma, behind which another option could hide.
+fn is_label(option: &str) -> bool {
+    let value = option.split_once('=').map_or("", |(_, value)| value);
+    match value.strip_prefix('"') {
+        Some(quoted) => quoted.strip_suffix('"').is_some_and(|inside| !inside.contains(['"', '\\'])),
+        None => plain(value) && !value.contains(','),
+    }
 }
 
 /// Whether the options end up read-only: the last word counts.
@@ -53,6 +66,10 @@ mod tests {
         let label = "context=\"system_u:object_r:container_file_t:s0:c1,c2\"";
         assert_eq!(parse("f", vec![label.into()]).unwrap(), [label]);
         for bad in ["bind", "remount,rw", "loop=/dev/loop0", "journal_path=/dev/sda"] {
+            for label in ["context=a,", "context=\"a\",", "context=\"a\"b\",", "fscontext=\"a,"] {
+                let hidden = format!("{label}{bad}");
+                assert!(parse("f", vec![hidden.clone()]).is_err(), "{hidden}");
+            }
             assert!(parse("f", vec![bad.into()]).is_err(), "{bad}");
         }
     }

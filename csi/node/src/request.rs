@@ -109,11 +109,14 @@ impl Request for Ask {
 
 /// A field that cannot be taken, or something the spec has an own code for.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused {
+pub enum Refused {
+    /// A field.
     #[error(transparent)]
     Field(#[from] BadField),
+    /// No such volume can be here.
     #[error("there is no volume {0} on this node")]
     NoVolume(String),
+    /// The volume is to be published without having been staged.
     #[error("staging_target_path is missing: the volume must be staged before it is published")]
     NotStaged,
 }
@@ -145,7 +148,8 @@ fn want(capability: Capability, context: &VolumeContext) -> Result<(Want, bool),
     }
 }
 
-pub(crate) fn stage(q: pb::NodeStageVolumeRequest) -> Result<Stage, Refused> {
+/// Takes NodeStageVolume.
+pub fn stage(q: pb::NodeStageVolumeRequest) -> Result<Stage, Refused> {
     let volume = VolumeId::parse(q.volume_id)?;
     let staging = path("staging_target_path", q.staging_target_path)?;
     let capability = Capability::parse("volume_capability", q.volume_capability)?;
@@ -157,7 +161,8 @@ pub(crate) fn stage(q: pb::NodeStageVolumeRequest) -> Result<Stage, Refused> {
     Ok(Stage { volume, publish, staging, want, read_only, provisioned, source })
 }
 
-pub(crate) fn publish(q: pb::NodePublishVolumeRequest) -> Result<Publish, Refused> {
+/// Takes NodePublishVolume.
+pub fn publish(q: pb::NodePublishVolumeRequest) -> Result<Publish, Refused> {
     let volume = VolumeId::parse(q.volume_id)?;
     let target = path("target_path", q.target_path)?;
     let capability = Capability::parse("volume_capability", q.volume_capability)?;
@@ -188,12 +193,12 @@ fn contexts(
 }
 
 /// A volume and the path at which it is to be no more.
-pub(crate) fn leave(volume: String, field: &str, target: String) -> Result<(VolumeId, PathBuf), BadField> {
+pub fn leave(volume: String, field: &str, target: String) -> Result<(VolumeId, PathBuf), BadField> {
     Ok((VolumeId::parse(volume)?, path(field, target)?))
 }
 
 /// A volume that must be at a path here: an id or a path of a form that nothing can have is "not found", as the spec has it.
-pub(crate) fn at(volume: String, value: String) -> Result<(VolumeId, DiskId, PathBuf), Refused> {
+pub fn at(volume: String, value: String) -> Result<(VolumeId, DiskId, PathBuf), Refused> {
     let volume = VolumeId::parse(volume)?;
     if value.is_empty() {
         return Err(BadField::missing("volume_path").into());
@@ -218,7 +223,8 @@ pub(crate) fn health(q: pb::NodeGetVolumeHealthRequest) -> Result<Question, Refu
     Ok(Question { volume, disk, published, staged })
 }
 
-pub(crate) fn expand(q: pb::NodeExpandVolumeRequest) -> Result<(VolumeId, Expand), Refused> {
+/// Takes NodeExpandVolume.
+pub fn expand(q: pb::NodeExpandVolumeRequest) -> Result<(VolumeId, Expand), Refused> {
     let range = q.capacity_range.unwrap_or_default();
     for (field, bytes) in [("required_bytes", range.required_bytes), ("limit_bytes", range.limit_bytes)] {
         if bytes < 0 {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::error::{Error, Said};
+
 /// Body of CreateDisk, and (with a snapshot, without type and labels) of CreateDiskFromSnapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -173,55 +175,68 @@ pub struct AttachDisk {
     pub instance_id: Option<String>,
 }
 
-/// A disk.
+/// A disk. One without an id is none, and one without a state is not free: a missing word must not make a disk gone or free.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Disk {
     /// `cd-…`.
     #[serde(rename = "diskID")]
     pub disk_id: String,
     /// Name; may repeat.
-    #[serde(rename = "diskName", deserialize_with = "super::null_is_default")]
+    #[serde(default, rename = "diskName", deserialize_with = "super::null_is_default")]
     pub disk_name: String,
     /// Size in GiB.
-    #[serde(rename = "diskSize")]
+    #[serde(default, rename = "diskSize")]
     pub disk_size: u64,
     /// E.g. `SAS`.
-    #[serde(rename = "diskType", deserialize_with = "super::null_is_default")]
+    #[serde(default, rename = "diskType", deserialize_with = "super::null_is_default")]
     pub disk_type: String,
     /// State.
-    #[serde(rename = "diskStatus")]
+    #[serde(default = "DiskState::untold", rename = "diskStatus")]
     pub disk_status: DiskState,
     /// Region.
-    #[serde(rename = "regionID", deserialize_with = "super::null_is_default")]
+    #[serde(default, rename = "regionID", deserialize_with = "super::null_is_default")]
     pub region_id: String,
     /// True on the disk a machine boots from.
-    #[serde(rename = "isSystemVolume", skip_serializing_if = "Option::is_none")]
+    #[serde(default, rename = "isSystemVolume", skip_serializing_if = "Option::is_none")]
     pub is_system_volume: Option<bool>,
     /// Labels.
-    #[serde(deserialize_with = "super::null_is_default")]
+    #[serde(default, deserialize_with = "super::null_is_default")]
     pub labels: Vec<Label>,
     /// Only while attached.
-    #[serde(deserialize_with = "super::null_is_default")]
+    #[serde(default, deserialize_with = "super::null_is_default")]
     pub attachments: Vec<Attachment>,
     /// The attachment's instance once more; some replies have only this.
-    #[serde(rename = "instanceID", skip_serializing_if = "Option::is_none")]
+    #[serde(default, rename = "instanceID", skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<String>,
     /// Epoch milliseconds.
-    #[serde(rename = "createTime")]
+    #[serde(default, rename = "createTime")]
     pub create_time: Option<u64>,
     /// Id of the snapshot that the content was made from.
-    #[serde(rename = "volumeSourceID", skip_serializing_if = "Option::is_none")]
+    #[serde(default, rename = "volumeSourceID", skip_serializing_if = "Option::is_none")]
     pub volume_source_id: Option<String>,
     /// For people.
-    #[serde(rename = "volumeDescription", skip_serializing_if = "Option::is_none")]
+    #[serde(default, rename = "volumeDescription", skip_serializing_if = "Option::is_none")]
     pub volume_description: Option<String>,
     /// Operations per second that were ordered, of types that have it.
-    #[serde(rename = "provisionedIops", skip_serializing_if = "Option::is_none")]
+    #[serde(default, rename = "provisionedIops", skip_serializing_if = "Option::is_none")]
     pub provisioned_iops: Option<u64>,
 }
 
 impl Disk {
+    /// This disk, if it is the one that was asked for. Another one in its place tells nothing about that one.
+    pub fn about(self, id: &str) -> Result<Self, Error> {
+        if self.disk_id == id {
+            return Ok(self);
+        }
+        let message = format!("{id} was asked for and {:?} answered", self.disk_id);
+        Err(Error::Unreadable(Said { code: "another disk".to_owned(), message, request_id: String::new() }))
+    }
+
+    /// Size in bytes; the largest number for one that no number can tell.
+    pub fn size_bytes(&self) -> u64 {
+        self.disk_size.saturating_mul(1 << 30)
+    }
+
     /// The machines that hold the disk.
     pub fn holders(&self) -> Vec<&str> {
         let mut holders: Vec<&str> = self.attachments.iter().map(|a| a.instance_id.as_str()).collect();
@@ -305,6 +320,11 @@ const STATES: [(&str, DiskState); 16] = [
 ];
 
 impl DiskState {
+    /// Of a disk whose state was not told: busy until it is.
+    fn untold() -> Self {
+        Self::Unknown(String::new())
+    }
+
     /// The wire's word.
     pub fn as_str(&self) -> &str {
         match self {

@@ -11,7 +11,7 @@ use super::Device;
 use super::error::DeviceError;
 
 /// Files below a disk's folder that may hold its serial: virtio-blk; NVMe and some SCSI drivers; SCSI's unit serial number page.
-const SERIAL_FILES: [&str; 3] = ["serial", "device/serial", "device/vpd_pg80"];
+pub const SERIAL_FILES: [&str; 3] = ["serial", "device/serial", "device/vpd_pg80"];
 
 /// Bytes of a SCSI vital product data page before its text (SPC-4, 7.8.1).
 const VPD_HEADER: usize = 4;
@@ -97,18 +97,15 @@ impl Sysfs {
                 Err(e) => Err(failed(&path)(e)),
             }
         };
-        let number = read("dev")?;
-        let number = number.as_deref().and_then(|n| n.split_once(':'));
-        let number = number.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-        let sectors = read("size")?.and_then(|text| text.parse::<u64>().ok());
-        let (Some((major, minor)), Some(sectors)) = (number, sectors) else { return Ok(None) };
+        let (Some(dev), Some(size)) = (read("dev")?, read("size")?) else { return Ok(None) };
+        let Some((major, minor, size_bytes)) = numbers(&dev, &size) else { return Ok(None) };
         Ok(Some(Device {
             path: self.dev.join(&name),
             major,
             minor,
             diskseq: read("diskseq")?.and_then(|text| text.parse().ok()),
             serial,
-            size_bytes: sectors * SECTOR,
+            size_bytes,
             read_only: read("ro")?.as_deref() == Some("1"),
             name,
         }))
@@ -125,10 +122,22 @@ fn gone(error: &io::Error) -> bool {
 fn serial(folder: &Path) -> Option<String> {
     SERIAL_FILES.iter().find_map(|file| {
         let bytes = fs::read(folder.join(file)).ok()?;
-        let text = if file.ends_with("pg80") { bytes.get(VPD_HEADER..)? } else { &bytes };
-        let text = String::from_utf8_lossy(text).trim_matches(['\0', ' ', '\n', '\t']).to_owned();
-        (!text.is_empty()).then_some(text)
+        serial_in(file, &bytes)
     })
+}
+
+/// The serial that a file of [`SERIAL_FILES`] holds, if it holds one.
+pub fn serial_in(file: &str, bytes: &[u8]) -> Option<String> {
+    let text = if file.ends_with("pg80") { bytes.get(VPD_HEADER..)? } else { bytes };
+    let text = String::from_utf8_lossy(text).trim_matches(['\0', ' ', '\n', '\t']).to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+/// Device number and size in bytes, out of the files `dev` and `size`. A size that no number of bytes can tell is none.
+pub fn numbers(dev: &str, size: &str) -> Option<(u64, u64, u64)> {
+    let (major, minor) = dev.split_once(':')?;
+    let sectors: u64 = size.parse().ok()?;
+    Some((major.parse().ok()?, minor.parse().ok()?, sectors.checked_mul(SECTOR)?))
 }
 
 #[cfg(test)]
@@ -144,6 +153,12 @@ mod tests {
         fs::write(folder.join(serial_file), serial).unwrap();
         let link = root.join("sys/dev/block").join(number);
         std::os::unix::fs::symlink(Path::new("../../block").join(name), link).unwrap();
+    }
+
+    #[test]
+    fn a_size_beyond_all_numbers_is_no_size() {
+        assert_eq!(numbers("253:16", "41943040"), Some((253, 16, 20 << 30)));
+        assert_eq!(numbers("253:16", &u64::MAX.to_string()), None);
     }
 
     #[test]
