@@ -1,5 +1,6 @@
 //! A node's cards, as the node tells them to the scheduler.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -86,14 +87,37 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Reads the annotation.
+    /// Reads the annotation. A card that is named twice is not two cards.
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
+        let inventory: Self = serde_json::from_str(text)?;
+        let mut seen = BTreeSet::new();
+        match inventory.cards.iter().find(|card| !seen.insert(&card.id)) {
+            Some(twice) => Err(serde::de::Error::custom(format_args!("card {} is named twice", twice.id))),
+            None => Ok(inventory),
+        }
     }
 
     /// Writes the annotation.
     pub fn to_text(&self) -> String {
         // Plain strings and numbers: there is nothing that could fail.
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inventory_survives_the_wire_and_names_each_card_once() {
+        let card = |id: &str| {
+            let id = CardId::parse(id).unwrap();
+            let model = "NVIDIA GeForce RTX 3060".to_owned();
+            Card { id, model, memory_mib: 12_000, index: 0, numa: None, healthy: true, mig: false }
+        };
+        let good = Inventory { cards: vec![card("GPU-a"), card("GPU-b")] };
+        assert_eq!(Inventory::parse(&good.to_text()).unwrap(), good);
+        let twice = Inventory { cards: vec![card("GPU-a"), card("GPU-a")] };
+        assert!(Inventory::parse(&twice.to_text()).unwrap_err().to_string().contains("GPU-a is named twice"));
     }
 }

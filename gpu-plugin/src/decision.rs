@@ -163,6 +163,9 @@ impl Decision {
         let plan = Plan::of(ask);
         let cards: Vec<CardId> = self.held.iter().map(|held| held.card.clone()).collect();
         let differs = |what: &str| Err(NotADecision::Differs(what.to_owned()));
+        if plan.holders.len() != ask.containers.len() {
+            return differs("the pod asks for more than any machine has");
+        }
         if cards.len() != plan.needs.len() {
             return differs("it holds another number of cards than the pod asks for");
         }

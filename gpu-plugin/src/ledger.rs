@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::ask::Share;
 use crate::card::{Card, CardId, Inventory};
-use crate::names::{CORE_PER_CARD, SLOTS_PER_CARD};
+use crate::names::{CORE_PER_CARD, MAX_CARDS_PER_NODE, SLOTS_PER_CARD};
 
 /// What is used of one card.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -112,15 +112,17 @@ impl Node {
 
     /// Devices that the kubelet counts as taken: slots and whole cards.
     pub fn taken(&self) -> (u32, u32) {
-        let add = |(a, b): (u32, u32), (c, d): &(u32, u32)| (a + c, b + d);
+        // A pod that was let past the webhook may name any number.
+        let add = |(a, b): (u32, u32), (c, d): &(u32, u32)| (a.saturating_add(*c), b.saturating_add(*d));
         self.undecided.values().fold(self.taken, add)
     }
 
-    /// Devices that the kubelet can hand out: those of usable cards.
+    /// Devices that the kubelet can hand out: those of usable cards, of as many as a machine can have.
     pub fn allocatable(&self) -> (u32, u32) {
         let usable = self.cards.iter().filter(|card| card.usable()).count();
-        let usable = u32::try_from(usable).unwrap_or(u32::MAX);
-        (usable.saturating_mul(SLOTS_PER_CARD), usable)
+        let usable =
+            u32::try_from(usable).map_or(MAX_CARDS_PER_NODE, |usable| usable.min(MAX_CARDS_PER_NODE));
+        (usable * SLOTS_PER_CARD, usable)
     }
 
     /// Pods whose cards nobody knows (yet).
@@ -174,6 +176,15 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn devices_beyond_all_numbers_leave_none_free() {
+        let mut node = Node::default();
+        node.add_undecided("a", (u32::MAX - 1, 0));
+        node.add_undecided("b", (2, u32::MAX));
+        node.add_undecided("c", (0, 1));
+        assert_eq!(node.taken(), (u32::MAX, u32::MAX));
+    }
 
     #[test]
     fn a_whole_card_that_two_pods_were_promised_stays_taken_until_both_are_gone() {

@@ -5,6 +5,11 @@
 //! leaves all it held; a sidecar or an ordinary container keeps what it got. (kubelet, devicemanager/manager.go, Allocate)
 
 use crate::ask::{Phase, PodAsk, Share};
+use crate::names::{MAX_CARDS_PER_NODE, SLOTS_PER_CARD};
+
+/// Slots and whole cards together that a machine can have at most. A pod that needs more fits nowhere (see
+/// [`Node::allocatable`](crate::ledger::Node::allocatable)), so the rest of it need not be planned: it could be thousands of containers.
+const MOST: usize = (MAX_CARDS_PER_NODE * (SLOTS_PER_CARD + 1)) as usize;
 
 /// A slot that the pod needs, on one card.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +50,15 @@ struct Pool {
 }
 
 impl Plan {
-    /// Makes the plan for a pod.
+    /// Makes the plan for a pod; of one that needs more than any machine has, a part that does so too.
     pub fn of(ask: &PodAsk) -> Self {
         let mut plan = Self::default();
         // Slots of slices and whole cards are two kubelet resources, and nothing goes from one to the other.
         let mut pools = [Pool::default(), Pool::default()];
         for container in &ask.containers {
+            if plan.needs.len() > MOST {
+                break;
+            }
             let pool = &mut pools[usize::from(container.share == Share::Whole)];
             let count = container.cards as usize;
             let mut from = pool.members.clone();
@@ -66,7 +74,10 @@ impl Plan {
             for slot in &from {
                 plan.needs[*slot].share = plan.needs[*slot].share.larger(container.share);
                 let others = from.iter().copied().filter(|other| other != slot);
-                plan.needs[*slot].apart.extend(others);
+                let apart = &mut plan.needs[*slot].apart;
+                apart.extend(others);
+                apart.sort_unstable();
+                apart.dedup();
             }
             match container.phase {
                 Phase::Init => {
@@ -76,10 +87,6 @@ impl Plan {
                 Phase::Sidecar | Phase::App => pool.count = pool.count.saturating_sub(count),
             }
             plan.holders.push(Holder { name: container.name.clone(), count, from });
-        }
-        for need in &mut plan.needs {
-            need.apart.sort_unstable();
-            need.apart.dedup();
         }
         plan
     }
@@ -146,5 +153,18 @@ mod tests {
         ]));
         // The sidecar takes the init container's slot and does not give it back.
         assert_eq!(from(&after), [(1, vec![0]), (1, vec![0]), (1, vec![1])]);
+    }
+
+    #[test]
+    fn a_pod_of_thousands_of_containers_is_planned_as_far_as_it_can_fit() {
+        let pair = [("i", Phase::Init, 16, 1), ("s", Phase::Sidecar, 15, 1)];
+        let plan = Plan::of(&ask(&pair.repeat(100)));
+        let apart: usize = plan.needs.iter().map(|need| need.apart.len()).sum();
+        assert!(
+            (MOST + 1..=MOST + 16).contains(&plan.needs.len()) && apart < 20_000,
+            "{} {apart}",
+            plan.needs.len()
+        );
+        assert!(plan.devices().0 > MAX_CARDS_PER_NODE * SLOTS_PER_CARD);
     }
 }

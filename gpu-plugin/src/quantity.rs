@@ -45,7 +45,7 @@ fn scale(suffix: &str) -> Option<(u128, i32)> {
         "Ti" => return Some((1 << 40, 0)),
         "Pi" => return Some((1 << 50, 0)),
         "Ei" => return Some((1 << 60, 0)),
-        _ => suffix.strip_prefix(['e', 'E'])?.parse().ok().filter(|tens: &i32| tens.abs() <= 30)?,
+        _ => suffix.strip_prefix(['e', 'E'])?.parse().ok().filter(|tens: &i32| tens.unsigned_abs() <= 30)?,
     };
     Some((1, tens))
 }
@@ -96,6 +96,7 @@ mod tests {
             "1+2",
             "+",
             "1e31",
+            "1e-2147483648",
             "18446744073709551615k",
             "٣",
         ] {

@@ -33,6 +33,9 @@ pub mod pods;
 pub mod resource;
 pub mod service;
 
+// For fuzz/, which reads records as the plugin finds them on its disk.
+pub mod store;
+
 mod api;
 mod devices;
 mod error;
@@ -47,4 +50,3 @@ mod node;
 mod own;
 mod prefer;
 mod prestart;
-mod store;

@@ -23,9 +23,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A pod of the kubelet's. Init containers that end are not among its containers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listed {
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-    pub(crate) containers: Vec<(String, BTreeMap<Resource, BTreeSet<String>>)>,
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub name: String,
+    /// By container: our resources and the ids that it holds of each.
+    pub containers: Vec<(String, BTreeMap<Resource, BTreeSet<String>>)>,
 }
 
 impl Listed {

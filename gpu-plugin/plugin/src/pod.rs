@@ -105,9 +105,14 @@ pub(crate) struct Pod {
 }
 
 impl Wire {
+    /// What the pod asks for.
+    pub fn ask(&self) -> Result<PodAsk, BadAsk> {
+        self.spec.ask()
+    }
+
     /// The pod, if it asks for cards.
     pub(crate) fn read(self) -> Result<Option<Pod>, BadAsk> {
-        let ask = self.spec.ask()?;
+        let ask = self.ask()?;
         if ask.containers.is_empty() {
             return Ok(None);
         }

@@ -26,7 +26,8 @@ impl Resource {
         }
     }
 
-    pub(crate) fn parse(name: &str) -> Option<Self> {
+    /// The resource of this name.
+    pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|resource| resource.name() == name)
     }
 
@@ -47,7 +48,7 @@ impl Resource {
     }
 
     /// A card's device ids. They are CDI names as they are: letters, digits and dashes.
-    pub(crate) fn ids(self, card: &CardId) -> Vec<String> {
+    pub fn ids(self, card: &CardId) -> Vec<String> {
         match self {
             Self::Slices => SlotId::all(card).map(|slot| slot.to_string()).collect(),
             Self::Whole => vec![card.to_string()],
@@ -55,7 +56,7 @@ impl Resource {
     }
 
     /// The card that a device id names.
-    pub(crate) fn card(self, id: &str) -> Option<CardId> {
+    pub fn card(self, id: &str) -> Option<CardId> {
         match self {
             Self::Slices => SlotId::parse(id).map(|slot| slot.card),
             Self::Whole => CardId::parse(id).ok(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ideal_gpu::ask::{ContainerAsk, Phase, PodAsk, Share};
+use ideal_gpu::ask::{Amounts, ContainerAsk, Phase, PodAsk, Share};
 use ideal_gpu::card::CardId;
 use ideal_gpu::decision::Decision;
 use serde::{Deserialize, Serialize};
@@ -16,13 +16,16 @@ const VERSION: u32 = 1;
 
 /// A pod with its decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) uid: String,
+pub struct Record {
+    /// The pod's uid.
+    pub uid: String,
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) created: String,
-    pub(crate) ask: PodAsk,
-    pub(crate) decision: Decision,
+    /// What it asks for.
+    pub ask: PodAsk,
+    /// What was decided for it.
+    pub decision: Decision,
     /// The node decided, because no scheduler of ours had.
     pub(crate) own: bool,
     /// Ids that the kubelet was steered to, by container: the pod-resources API does not show init containers.
@@ -71,11 +74,16 @@ impl Container {
 
     fn read(self) -> Option<ContainerAsk> {
         let phase = PHASES.iter().find(|(_, name)| *name == self.phase)?.0;
-        let share = match (self.core, self.memory) {
-            (Some(core), Some(memory_mib)) => Share::Slice { core, memory_mib },
-            _ => Share::Whole,
+        let cards = Some(u64::from(self.cards));
+        let amounts = match (self.core, self.memory) {
+            (Some(core), memory @ Some(_)) => {
+                Amounts { gpu: cards, core: Some(core.into()), memory, whole: None }
+            }
+            (None, None) => Amounts { whole: cards, ..Amounts::default() },
+            _ => return None,
         };
-        Some(ContainerAsk { name: self.name, phase, cards: self.cards, share })
+        // Within the bounds of any other request: a file may be damaged.
+        ContainerAsk::parse(&self.name, phase, amounts).ok()?
     }
 }
 
@@ -95,7 +103,14 @@ impl Record {
         }
     }
 
-    fn read(text: &str) -> Option<Self> {
+    /// The file's text.
+    pub fn to_text(&self) -> String {
+        // Plain strings and numbers: there is nothing that could fail.
+        serde_json::to_string(&self.write()).unwrap_or_default()
+    }
+
+    /// Reads the file's text.
+    pub fn read(text: &str) -> Option<Self> {
         let file: File = serde_json::from_str(text).ok().filter(|file: &File| file.version == VERSION)?;
         let containers = file.containers.into_iter().map(Container::read).collect::<Option<_>>()?;
         let ask = PodAsk { containers };
@@ -148,8 +163,7 @@ impl Store {
     }
 
     pub(crate) fn save(&self, record: &Record) -> Result<(), WriteError> {
-        let text = serde_json::to_vec(&record.write()).unwrap_or_default();
-        file::put(&self.path(&record.uid), &text, 0o600)
+        file::put(&self.path(&record.uid), record.to_text().as_bytes(), 0o600)
     }
 
     pub(crate) fn remove(&self, uid: &str) {
@@ -190,6 +204,13 @@ mod tests {
         };
         store.save(&record).unwrap();
         std::fs::write(dir.path().join("pods/u2.json"), "{\"version\":1").unwrap();
+        let mut huge = record.write();
+        huge.containers[0].cards = u32::MAX;
+        assert_eq!(
+            Record::read(&serde_json::to_string(&huge).unwrap()),
+            None,
+            "no machine has so many cards"
+        );
         std::fs::copy(dir.path().join("pods/u1.json"), dir.path().join("pods/u3.json")).unwrap();
         assert_eq!(store.load(), [record]);
         store.remove("u1");

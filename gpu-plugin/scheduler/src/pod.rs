@@ -78,6 +78,11 @@ impl Request {
         let plan = Plan::of(&ask);
         Ok(Some(Self { ask, plan, policies: policies(pod)? }))
     }
+
+    /// What it asks for.
+    pub fn ask(&self) -> &PodAsk {
+        &self.ask
+    }
 }
 
 /// The policies that the pod's annotations name.
