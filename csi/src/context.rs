@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use crate::care::Care;
 use crate::driver::{DISK_TYPE_DEFAULT, MAX_FIELD_BYTES};
 use crate::field::{BadField, map, text};
 use crate::volume::{DiskId, FsType};
@@ -31,6 +32,8 @@ pub struct VolumeContext {
     /// The snapshot or volume whose content the disk began with: it carries the source's file system, UUID and all, and is
     /// never formatted.
     pub source: Option<String>,
+    /// How the class wants its file system made and kept.
+    pub care: Care,
 }
 
 impl VolumeContext {
@@ -45,6 +48,7 @@ impl VolumeContext {
             fs,
             provisioned: values.get(ORIGIN).is_some_and(|o| o == PROVISIONED),
             source: source.transpose()?,
+            care: Care::parse("volume_context", values)?,
         })
     }
 
@@ -60,6 +64,7 @@ impl VolumeContext {
         if let Some(source) = &self.source {
             values.insert(CONTENT_SOURCE.to_owned(), source.clone());
         }
+        self.care.add_to(&mut values);
         values
     }
 }
@@ -138,6 +143,7 @@ impl PublishContext {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::care::Fsck;
 
     #[test]
     fn both_contexts_survive_the_wire() {
@@ -151,6 +157,7 @@ mod tests {
             fs: Some(FsType::Xfs),
             provisioned: true,
             source: Some("snap-1".into()),
+            care: Care { fsck: Fsck::Check, ..Care::default() },
         };
         assert_eq!(VolumeContext::parse(&volume.to_map()), Ok(volume));
     }
@@ -160,7 +167,13 @@ mod tests {
         let adopted = VolumeContext::parse(&HashMap::from([("diskType".into(), "cloud".into())])).unwrap();
         assert_eq!(
             adopted,
-            VolumeContext { disk_type: "cloud".into(), fs: None, provisioned: false, source: None }
+            VolumeContext {
+                disk_type: "cloud".into(),
+                fs: None,
+                provisioned: false,
+                source: None,
+                care: Care::default(),
+            }
         );
         let empty = HashMap::from([(CONTENT_SOURCE.to_owned(), String::new())]);
         assert!(VolumeContext::parse(&empty).is_err());

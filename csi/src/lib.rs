@@ -1,9 +1,10 @@
 //! What the two halves of `eck-csi` share: the words of the domain, parsed once, and the table of running operations.
 //!
-//! Imports point one way: `driver` ← `field` ← `volume` ← (`capability`, `context`) ← `identity`; `operations` stands alone.
+//! Imports point one way: `driver` ← `field` ← `volume` ← (`capability`, `care` ← `context`) ← `identity`; `operations` stands alone.
 //! Neither the cloud client nor the block layer may appear here: this crate is linked into both programs.
 
 pub mod capability;
+pub mod care;
 pub mod code;
 pub mod context;
 pub mod driver;

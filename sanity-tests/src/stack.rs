@@ -135,6 +135,7 @@ async fn node(region: &str, instance: &str, folder: &Path, nodes: &Path) -> Resu
     let root = nodes.join(instance);
     let mut command = Command::new(shipped("eck-csi-node", "eck-csi-node")?);
     command.arg("--csi-endpoint").arg(&socket).arg("--sysfs-root").arg(&root);
+    command.arg("--state-dir").arg(folder.join(instance));
     command.args(["--region", region, "--instance-id", instance, "--admin-address", "127.0.0.1:0"]);
     let mut process = Process::start(command, &folder.join(format!("{instance}.log")))?;
     let kubelet = Kubelet::new(process.serves(&socket, START).await?);

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use eck_csi::care::Care;
 use eck_csi::driver::DISK_TYPE_DEFAULT;
 use eck_csi::field::{BadField, map, nearest};
 use eck_csi::volume::{FsType, Region};
 
-/// Keys a StorageClass may use.
+/// Keys a StorageClass may use, beside those of [`Care`].
 const KNOWN: [&str; 3] = ["diskType", "fsType", "region"];
 
 /// Begins the keys that the provisioner adds by itself (`--extra-create-metadata`, `csi.storage.k8s.io/fstype`).
@@ -21,13 +22,15 @@ pub struct Parameters {
     pub fs: Option<FsType>,
     /// Regions the class allows; empty for any.
     pub regions: Vec<Region>,
+    /// How file systems are made and kept.
+    pub(crate) care: Care,
 }
 
 impl Parameters {
     /// Takes the field `parameters`. An unknown key is refused by name, with the nearest known one.
     pub fn parse(values: &HashMap<String, String>) -> Result<Self, BadField> {
         map("parameters", values)?;
-        let mut parsed = Self::default();
+        let mut parsed = Self { care: Care::parse("parameters", values)?, ..Self::default() };
         let mut sorted: Vec<_> = values.iter().collect();
         sorted.sort();
         for (key, value) in sorted {
@@ -35,7 +38,7 @@ impl Parameters {
                 "diskType" => parsed.disk_type = disk_type("parameters.diskType", value)?,
                 "fsType" => parsed.fs = Some(FsType::parse("parameters.fsType", value)?),
                 "region" => parsed.regions = regions(value)?,
-                other if other.starts_with(PROVISIONERS) => {}
+                other if Care::KEYS.contains(&other) || other.starts_with(PROVISIONERS) => {}
                 other => return Err(unknown(other, value)),
             }
         }
@@ -62,8 +65,9 @@ fn regions(value: &str) -> Result<Vec<Region>, BadField> {
 }
 
 fn unknown(key: &str, value: &str) -> BadField {
-    let near = nearest(key, &KNOWN).map(|k| format!("; did you mean {k}?")).unwrap_or_default();
-    BadField::new(format!("parameters.{key}"), value, format!("the parameters {}{near}", KNOWN.join(", ")))
+    let known = [&KNOWN[..], &Care::KEYS].concat();
+    let near = nearest(key, &known).map(|k| format!("; did you mean {k}?")).unwrap_or_default();
+    BadField::new(format!("parameters.{key}"), value, format!("the parameters {}{near}", known.join(", ")))
 }
 
 #[cfg(test)]
@@ -88,6 +92,7 @@ mod tests {
             ("fsType", "xfs"),
             ("region", "zj-shaoxing-2, fj-xiamen-4"),
             ("csi.storage.k8s.io/pvc/name", "data"),
+            ("fsckPolicy", "none"),
         ]);
         let parsed = parsed.unwrap();
         assert_eq!((parsed.disk_type, parsed.fs, parsed.regions.len()), (None, Some(FsType::Xfs), 2));

@@ -161,6 +161,9 @@ pub fn create(q: pb::CreateVolumeRequest) -> Result<Create, BadSize> {
     let preferred = regions("accessibility_requirements.preferred", &topology.preferred)?;
     let block_only = capabilities.iter().all(|c| c.access == Access::Block);
     let fs = asked.or(parameters.fs).filter(|_| !block_only);
+    if !block_only {
+        parameters.care.fits("parameters", fs.unwrap_or_default())?;
+    }
     Ok(Create { name, size, parameters, fs, requisite, preferred, source, mutable })
 }
 

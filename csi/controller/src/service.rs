@@ -121,12 +121,13 @@ impl pb::controller_server::Controller for Controller {
     ) -> Result<Response<pb::CreateVolumeResponse>, Status> {
         let q = request::create(request.into_inner()).map_err(bad_size)?;
         let (disk_type, fs, name) = (create::shown_type(&q), q.fs, q.name.clone());
+        let care = q.parameters.care.clone();
         let (source, content_source) =
             (q.source.as_ref().map(Source::to_string), q.source.as_ref().map(Source::told));
         let Done::Created(region, disk) = self.run(&name, Ask::Create(Box::new(q))).await? else {
             return Err(mismatch());
         };
-        let context = VolumeContext { disk_type, fs, provisioned: true, source };
+        let context = VolumeContext { disk_type, fs, provisioned: true, source, care };
         let volume = pb::Volume { content_source, ..list::volume(&region, &disk, context.to_map()) };
         Ok(Response::new(pb::CreateVolumeResponse { volume: Some(volume) }))
     }

@@ -36,6 +36,9 @@ pub struct Args {
     /// Folder that holds `sys`, in which disks show their serials
     #[arg(long, env = "SYSFS_ROOT", default_value = "/")]
     pub sysfs_root: PathBuf,
+    /// Folder for what must outlive a restart of this program: which volumes are trimmed every week
+    #[arg(long, env = "STATE_DIR", default_value = "/csi/state")]
+    pub state_dir: PathBuf,
     /// How long a disk may take to appear after the cloud said that it is attached, in seconds
     #[arg(long, env = "DEVICE_TIMEOUT_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub device_timeout_seconds: u64,

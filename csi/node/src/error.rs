@@ -39,9 +39,9 @@ fn fs_code(error: &FsError) -> Code {
     match error {
         FsError::Device(error) => device_code(error),
         // There is data; nothing of ours may go on.
-        FsError::NotBlank { .. } | FsError::InUse { .. } | FsError::Damaged { .. } => {
-            Code::FailedPrecondition
-        }
+        FsError::NotBlank { .. } | FsError::InUse { .. } => Code::FailedPrecondition,
+        // A person must look at it.
+        FsError::Damaged { .. } | FsError::Unsound { .. } => Code::FailedPrecondition,
         FsError::CannotGrow { .. } => Code::FailedPrecondition,
         FsError::Tool { .. } | FsError::NoTool { .. } | FsError::Unproven { .. } => Code::Internal,
     }
@@ -286,6 +286,37 @@ impl GrpcCode for ExpandError {
         match self {
             Self::NotThere { .. } => Code::NotFound,
             Self::UnknownFs { .. } => Code::FailedPrecondition,
+            Self::Device(error) => device_code(error),
+            Self::Fs(error) => fs_code(error),
+            Self::Mount(error) => mount_code(error),
+        }
+    }
+}
+
+/// The weekly trim of a volume. Nobody waits for it: the code is a word in a log.
+#[derive(Debug, thiserror::Error)]
+pub enum TrimError {
+    /// The volume is not mounted for writing here.
+    #[error("{disk} is not mounted for writing on this node")]
+    NotThere {
+        /// Disk.
+        disk: String,
+    },
+    /// Device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// fstrim.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// Mount.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+}
+
+impl GrpcCode for TrimError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NotThere { .. } => Code::NotFound,
             Self::Device(error) => device_code(error),
             Self::Fs(error) => fs_code(error),
             Self::Mount(error) => mount_code(error),

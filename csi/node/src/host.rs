@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use eck_csi::care::MkfsOptions;
 use eck_csi::context::PublishContext;
 use eck_csi::volume::FsType;
 use uuid::Uuid;
@@ -58,8 +59,19 @@ pub struct Format {
     pub uuid: Uuid,
     /// Its serial number, if it is a FAT.
     pub fat: u32,
+    /// What the StorageClass says of it.
+    pub options: MkfsOptions,
     /// How much of the device must read as zero before it counts as blank.
     pub depth: Depth,
+}
+
+/// What a check of a file system may do to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Repair what can be repaired without loss.
+    Repair,
+    /// Replay the journal, as the kernel would, and write nothing else.
+    Look,
 }
 
 /// Bytes and inodes of a mounted file system.
@@ -94,8 +106,8 @@ pub trait Host: Send + Sync + 'static {
     /// then verifies that the device now holds that file system with that UUID.
     fn format(&self, device: &Device, format: &Format) -> Result<(), FsError>;
 
-    /// Checks a file system that is not mounted, repairing what can be repaired without loss.
-    fn check(&self, device: &Device, fs: FsType) -> Result<(), FsError>;
+    /// Checks a file system that is not mounted.
+    fn check(&self, device: &Device, fs: FsType, check: Check) -> Result<(), FsError>;
 
     /// Gives a file system that is not mounted and whose log is replayed the UUID, and looks whether it has it now. False if the
     /// tool left the old one: the file system is whole and can be mounted all the same.
@@ -103,6 +115,9 @@ pub trait Host: Send + Sync + 'static {
 
     /// Grows the mounted file system to fill the device and verifies that it did. Growing to the size it has is success.
     fn grow(&self, device: &Device, fs: FsType, mounted_at: &Path) -> Result<(), FsError>;
+
+    /// Tells the device which blocks from `from` on, `bytes` long, the file system mounted at `at` does not use.
+    fn trim(&self, at: &Path, from: u64, bytes: u64) -> Result<(), FsError>;
 
     /// The mount table of this process' mount namespace.
     fn mounts(&self) -> Result<MountTable, MountError>;

@@ -87,6 +87,7 @@ impl Known {
 fn finding(error: &StageError) -> Option<Finding> {
     let (severity, reason) = match error {
         StageError::Fs(FsError::Damaged { .. }) => (Severity::DataLoss, "FileSystemDamaged"),
+        StageError::Fs(FsError::Unsound { .. }) => (Severity::Inaccessible, "FileSystemErrors"),
         StageError::Fs(FsError::Tool { .. } | FsError::Unproven { .. }) => {
             (Severity::Inaccessible, "FileSystemToolFailed")
         }

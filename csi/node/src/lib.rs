@@ -3,6 +3,7 @@
 //! ```text
 //! service ─▶ request ─▶ stage, publish, expand, stats, health    one operation a file: look, decide, act; plain blocking code
 //!                          └─▶ host (trait) ─▶ host/linux ─▶ sysfs, events, device, content, filesystem, mount
+//! trim: the weekly fstrim
 //! registration: the kubelet learns of the CSI socket
 //! ```
 
@@ -23,3 +24,4 @@ pub mod run;
 pub mod service;
 mod stage;
 mod stats;
+mod trim;

@@ -3,6 +3,7 @@
 use std::path::{Component, PathBuf};
 
 use eck_csi::capability::{Access, Capability, Mode};
+use eck_csi::care::{Care, Discard};
 use eck_csi::context::{PublishContext, VolumeContext};
 use eck_csi::driver::MAX_PATH_BYTES;
 use eck_csi::field::{BadField, text};
@@ -44,6 +45,8 @@ pub struct Stage {
     pub provisioned: bool,
     /// What the disk's content was made from.
     pub source: Option<String>,
+    /// How the file system is made and kept.
+    pub care: Care,
 }
 
 /// NodePublishVolume.
@@ -84,6 +87,8 @@ pub(crate) enum Ask {
     Publish(Box<Publish>),
     Unpublish(VolumeId, PathBuf),
     Expand(VolumeId, Expand),
+    /// From this byte on, a part of what fstrim does: so long it may keep an unstage waiting.
+    Trim(DiskId, u64),
 }
 
 impl Request for Ask {
@@ -94,6 +99,7 @@ impl Request for Ask {
             Self::Publish(_) => "NodePublishVolume",
             Self::Unpublish(..) => "NodeUnpublishVolume",
             Self::Expand(..) => "NodeExpandVolume",
+            Self::Trim(..) => "trim",
         }
     }
 
@@ -143,7 +149,9 @@ fn want(capability: Capability, context: &VolumeContext) -> Result<(Want, bool),
             let options = options::parse("volume_capability.mount.mount_flags", flags)?;
             let read_only = read_only || options::read_only(&options);
             // The provisioner writes its own default into the PV; what the class says is more than a default.
-            Ok((Want::Mount { fs: context.fs.or(fs), options }, read_only))
+            let fs = context.fs.or(fs);
+            context.care.fits("volume_context", fs.unwrap_or_default())?;
+            Ok((Want::Mount { fs, options }, read_only))
         }
     }
 }
@@ -154,11 +162,17 @@ pub fn stage(q: pb::NodeStageVolumeRequest) -> Result<Stage, Refused> {
     let staging = path("staging_target_path", q.staging_target_path)?;
     let capability = Capability::parse("volume_capability", q.volume_capability)?;
     let context = VolumeContext::parse(&q.volume_context)?;
-    let (want, read_only) = want(capability, &context)?;
+    let (mut want, read_only) = want(capability, &context)?;
+    if let Want::Mount { options, .. } = &mut want
+        && context.care.discard == Discard::Mount
+        && !options.iter().any(|option| option == "discard" || option == "nodiscard")
+    {
+        options.push("discard".to_owned());
+    }
     let publish = contexts(&volume, &q.publish_context)?;
     let read_only = read_only || publish.readonly;
-    let (provisioned, source) = (context.provisioned, context.source);
-    Ok(Stage { volume, publish, staging, want, read_only, provisioned, source })
+    let VolumeContext { provisioned, source, care, .. } = context;
+    Ok(Stage { volume, publish, staging, want, read_only, provisioned, source, care })
 }
 
 /// Takes NodePublishVolume.

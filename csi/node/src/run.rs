@@ -1,6 +1,6 @@
 //! Puts the node together and serves until told to stop.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use eck_csi::field::BadField;
 use eck_csi::identity::Identity;
@@ -9,6 +9,7 @@ use proto::csi::v1::node_server::NodeServer;
 use serve::admin::{self, Ready};
 use serve::metrics::Metrics;
 use serve::{grpc, shutdown, uds};
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::args::Args;
@@ -16,6 +17,7 @@ use crate::host::linux::Linux;
 use crate::metrics::Decisions;
 use crate::registration;
 use crate::service::{Node, Settings};
+use crate::trim::LOOK;
 
 /// Threads for blocking work: mounts and tools of as many volumes at once. Fixed, so that memory does not grow with CPUs.
 const THREADS: usize = 16;
@@ -58,6 +60,7 @@ async fn serve(args: Args) -> Result<(), RunError> {
         node_id: args.node_id()?,
         device_patience: Duration::from_secs(args.device_timeout_seconds),
         reserved_disks: args.reserved_disks,
+        state_dir: args.state_dir,
     };
     let token = shutdown::on_signal().map_err(|e| RunError::Io("signals cannot be handled", e))?;
     let (metrics, decisions) = (Metrics::default(), Decisions::default());
@@ -75,10 +78,29 @@ async fn serve(args: Args) -> Result<(), RunError> {
     let registrar = args.kubelet_registration_path.map(|endpoint| {
         tokio::spawn(registration::serve(args.kubelet_registration_dir, endpoint, token.clone()))
     });
+    let trimming = tokio::spawn(trim(node.clone(), token.clone()));
     grpc::serve(routes, socket, metrics, token, async move { node.idle().await }).await?;
+    // As the registrar below.
+    let _ = trimming.await;
     if let Some(registrar) = registrar {
         // It ends with the token; a panic of it has been logged.
         let _ = registrar.await;
     }
     Ok(())
+}
+
+/// Looks for what is due, now and every hour.
+async fn trim(node: Node<Linux>, token: CancellationToken) {
+    let mut hours = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            () = token.cancelled() => return,
+            _ = hours.tick() => {}
+        }
+        // The part that runs is an operation, which the end of this program waits for.
+        tokio::select! {
+            () = token.cancelled() => return,
+            () = node.trim(SystemTime::now()) => {}
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! The Node service: each RPC is parse, lock, operate, reply. What blocks runs on threads for blocking work.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use eck_csi::care::Discard;
 use eck_csi::code::GrpcCode as _;
 use eck_csi::driver::{MAX_DISKS_PER_NODE, TOPOLOGY_REGION};
 use eck_csi::field::BadField;
@@ -14,8 +16,9 @@ use tonic::{Request, Response, Status};
 use crate::host::Host;
 use crate::known::Known;
 use crate::metrics::Decisions;
-use crate::request::{self, Ask};
+use crate::request::{self, Ask, Stage, Want};
 use crate::stats::Stats;
+use crate::trim::{self, Trims};
 use crate::{expand, publish, response, stage};
 
 mod looks;
@@ -31,12 +34,15 @@ pub struct Settings {
     pub device_patience: Duration,
     /// Slots that the cluster must leave alone, beside the disks in use that are seen not to be the cluster's.
     pub reserved_disks: u32,
+    /// Folder for what must outlive a restart of this program.
+    pub state_dir: PathBuf,
 }
 
 /// What an operation ended with.
 #[derive(Clone)]
 enum Done {
     Grown(u64),
+    Trimmed(Option<u64>),
     Nothing,
 }
 
@@ -47,6 +53,7 @@ pub struct Node<H> {
     operations: Operations<Ask, Result<Done, Status>>,
     looks: Looks<H>,
     known: Known,
+    trims: Trims,
     decisions: Decisions,
 }
 
@@ -58,6 +65,7 @@ impl<H> Clone for Node<H> {
             operations: self.operations.clone(),
             looks: self.looks.clone(),
             known: self.known.clone(),
+            trims: self.trims.clone(),
             decisions: self.decisions.clone(),
         }
     }
@@ -68,6 +76,7 @@ impl<H: Host> Node<H> {
     pub fn new(host: H, settings: Settings, decisions: Decisions) -> Self {
         let (host, known) = (Arc::new(host), Known::default());
         Self {
+            trims: Trims::new(settings.state_dir.join("trim")),
             settings: Arc::new(settings),
             operations: Operations::default(),
             looks: Looks::new(Arc::clone(&host), known.clone()),
@@ -100,11 +109,15 @@ impl<H: Host> Node<H> {
                 let staged = stage::stage(host, q, deadline);
                 self.decisions.count(&staged);
                 self.known.staged_as(q, staged.as_ref().err());
+                if staged.is_ok() {
+                    self.keep_trimmed(q);
+                }
                 staged.map(|_| Done::Nothing).map_err(|e| e.status())
             }
             Ask::Unstage(volume, path) => {
                 stage::unstage(host, volume, path).map_err(|e| e.status())?;
                 self.known.left(volume);
+                noted(volume.disk().map_or(Ok(()), |disk| self.trims.remove(&disk)));
                 Ok(Done::Nothing)
             }
             Ask::Publish(q) => publish::publish(host, q).map(|()| Done::Nothing).map_err(|e| e.status()),
@@ -113,6 +126,39 @@ impl<H: Host> Node<H> {
             }
             Ask::Expand(volume, q) => {
                 expand::expand(host, volume, q, deadline).map(Done::Grown).map_err(|e| e.status())
+            }
+            Ask::Trim(disk, from) => trim::part(host, disk, *from).map(Done::Trimmed).map_err(|e| e.status()),
+        }
+    }
+
+    fn keep_trimmed(&self, q: &Stage) {
+        let Some(disk) = q.volume.disk() else { return };
+        let wanted = q.care.discard == Discard::Periodic && matches!(q.want, Want::Mount { .. });
+        noted(if wanted { self.trims.add(&disk) } else { self.trims.remove(&disk) });
+    }
+
+    /// Trims what is due at `now`, one volume after the other.
+    pub async fn trim(&self, now: SystemTime) {
+        let due = self.trims.due(now).unwrap_or_else(|error| {
+            noted(Err(error));
+            Vec::new()
+        });
+        for disk in due {
+            let mut from = Some(0);
+            while let Some(at) = from {
+                match self.run(disk.as_str(), Ask::Trim(disk.clone(), at)).await {
+                    Ok(Done::Trimmed(next)) => from = next,
+                    Ok(Done::Grown(_) | Done::Nothing) => break,
+                    // Not mounted yet, after a reboot: it stays due.
+                    Err(status) if status.code() == tonic::Code::NotFound => break,
+                    Err(status) => {
+                        tracing::warn!(%disk, error = status.message(), "The volume cannot be trimmed.");
+                        from = None;
+                    }
+                }
+            }
+            if from.is_none() {
+                noted(self.trims.trimmed(&disk, now));
             }
         }
     }
@@ -123,6 +169,13 @@ impl<H: Host> Node<H> {
         let foreign = foreign.map_err(|e| Status::unavailable(serve::chain::chain(&e)))?;
         let taken = foreign.saturating_add(self.settings.reserved_disks);
         Ok(MAX_DISKS_PER_NODE.saturating_sub(taken).max(1))
+    }
+}
+
+/// What a state folder that fails costs is a trim; no pod waits for it.
+fn noted(outcome: std::io::Result<()>) {
+    if let Err(error) = outcome {
+        tracing::warn!(error = %error, "The state folder cannot be used: volumes are not trimmed as their class wants.");
     }
 }
 
@@ -200,7 +253,9 @@ impl<H: Host> pb::node_server::Node for Node<H> {
             Done::Grown(bytes) => {
                 Ok(Response::new(pb::NodeExpandVolumeResponse { capacity_bytes: response::signed(bytes) }))
             }
-            Done::Nothing => Err(Status::internal("the operation ended with the result of another kind")),
+            Done::Trimmed(_) | Done::Nothing => {
+                Err(Status::internal("the operation ended with the result of another kind"))
+            }
         }
     }
 

@@ -14,12 +14,13 @@
 
 use std::time::Instant;
 
+use eck_csi::care::Fsck;
 use eck_csi::volume::{FsType, VolumeId};
 use std::path::Path;
 
 use crate::error::{LeaveError, StageError};
 use crate::fsid::{self, Whose};
-use crate::host::{Content, Depth, Device, Format, FsId, Host, MountError, MountTable, SLACK};
+use crate::host::{Check, Content, Depth, Device, Format, FsId, Host, MountError, MountTable, SLACK};
 use crate::request::{Stage, Want};
 
 /// What staging did.
@@ -40,7 +41,7 @@ pub(crate) enum Staged {
 struct Plan {
     fs: FsType,
     format: bool,
-    check: bool,
+    check: Option<Check>,
     /// Give the copy of another file system a UUID of its own.
     identify: bool,
     grow: bool,
@@ -61,18 +62,18 @@ pub(crate) fn stage(host: &impl Host, q: &Stage, deadline: Instant) -> Result<St
     let content = host.probe(&device, depth)?;
     let plan = decide(&content, &device, q, *fs)?;
     // In use means mounted elsewhere on this machine: the kernel has it in hand, and a check or a new UUID would do harm.
-    let free = (plan.check || plan.identify) && !host.in_use(&device)?;
-    let plan = Plan { check: plan.check && free, identify: plan.identify && free, ..plan };
+    let free = (plan.check.is_some() || plan.identify) && !host.in_use(&device)?;
+    let plan = Plan { check: plan.check.filter(|_| free), identify: plan.identify && free, ..plan };
     if plan.format && !host.supports(plan.fs) {
         return Err(MountError::NoFileSystem { fs: plan.fs }.into());
     }
     host.make_target(&q.staging, false)?;
     if plan.format {
         let (uuid, fat) = (fsid::of(&q.volume), fsid::fat(&q.volume));
-        host.format(&device, &Format { fs: plan.fs, uuid, fat, depth })?;
+        host.format(&device, &Format { fs: plan.fs, uuid, fat, options: q.care.mkfs.clone(), depth })?;
     } else {
-        if plan.check {
-            host.check(&device, plan.fs)?;
+        if let Some(check) = plan.check {
+            host.check(&device, plan.fs, check)?;
         }
         if plan.identify {
             identify(host, &device, q, plan.fs, options)?;
@@ -185,7 +186,13 @@ fn decide(content: &Content, device: &Device, q: &Stage, fs: Option<FsType>) -> 
     let identify = copied && !q.read_only;
     let grow = found.fs != FsType::Vfat && found.size_bytes + SLACK < device.size_bytes;
     // A copy of what was mounted may have a journal to replay, whatever its flags say.
-    let check = (!found.clean || identify) && !q.read_only;
+    let due = (!found.clean || identify) && !q.read_only;
+    let check = match q.care.fsck {
+        Fsck::Repair => Some(Check::Repair),
+        Fsck::Check => Some(Check::Look),
+        Fsck::None => None,
+    };
+    let check = check.filter(|_| due);
     Ok(Plan { fs: found.fs, format: false, check, identify, grow })
 }
 
@@ -199,7 +206,7 @@ fn blank(device: &Device, q: &Stage, fs: Option<FsType>) -> Result<Plan, StageEr
         return Err(StageError::BlankReadOnly { device: name });
     }
     let fs = fs.unwrap_or_default();
-    Ok(Plan { fs, format: true, check: false, identify: false, grow: false })
+    Ok(Plan { fs, format: true, check: None, identify: false, grow: false })
 }
 
 /// NodeUnstageVolume: success only when nothing is mounted at the path and nobody on this machine holds the disk.

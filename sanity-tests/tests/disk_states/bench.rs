@@ -94,6 +94,7 @@ impl Bench {
             node_id: NodeId::parse("fj-xiamen-4/evm-1".to_owned()).unwrap(),
             device_patience: Duration::from_millis(20),
             reserved_disks: 0,
+            state_dir: root.join("state"),
         };
         let host = Faulty::new(Linux::new(&tree.root), Arc::clone(&faults));
         let node = Node::new(host, settings, Decisions::default());

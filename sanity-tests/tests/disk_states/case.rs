@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use eck_csi::care::Care;
 use eck_csi::context::{PublishContext, VolumeContext};
 use eck_csi::volume::VolumeId;
 use eck_csi_node::fsid;
@@ -231,7 +232,13 @@ impl Case<'_> {
         };
         let mode = pb::volume_capability::access_mode::Mode::SingleNodeWriter.into();
         let provisioned = self.fault == Fault::Provisioned;
-        let context = VolumeContext { disk_type: "cloud".to_owned(), fs: None, provisioned, source: None };
+        let context = VolumeContext {
+            disk_type: "cloud".to_owned(),
+            fs: None,
+            provisioned,
+            source: None,
+            care: Care::default(),
+        };
         let request = pb::NodeStageVolumeRequest {
             volume_id: VOLUME.to_owned(),
             publish_context: publish(size).to_map(),

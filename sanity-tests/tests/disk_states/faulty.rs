@@ -14,7 +14,7 @@ use eck_csi::volume::FsType;
 use eck_csi_node::host::content::{ReadAt, read};
 use eck_csi_node::host::linux::Linux;
 use eck_csi_node::host::{
-    Content, Depth, Device, DeviceError, Format, FsError, FsStats, Host, MountError, MountTable,
+    Check, Content, Depth, Device, DeviceError, Format, FsError, FsStats, Host, MountError, MountTable,
 };
 use nix::errno::Errno;
 use uuid::Uuid;
@@ -117,8 +117,8 @@ impl Host for Faulty {
         self.linux.format(device, format)
     }
 
-    fn check(&self, device: &Device, fs: FsType) -> Result<(), FsError> {
-        self.linux.check(device, fs)
+    fn check(&self, device: &Device, fs: FsType, check: Check) -> Result<(), FsError> {
+        self.linux.check(device, fs, check)
     }
 
     fn set_uuid(&self, device: &Device, fs: FsType, uuid: Uuid) -> Result<bool, FsError> {
@@ -127,6 +127,10 @@ impl Host for Faulty {
 
     fn grow(&self, device: &Device, fs: FsType, mounted_at: &Path) -> Result<(), FsError> {
         self.linux.grow(device, fs, mounted_at)
+    }
+
+    fn trim(&self, at: &Path, from: u64, bytes: u64) -> Result<(), FsError> {
+        self.linux.trim(at, from, bytes)
     }
 
     fn mounts(&self) -> Result<MountTable, MountError> {

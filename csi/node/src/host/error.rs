@@ -114,6 +114,16 @@ pub enum FsError {
         /// What the check wrote.
         report: String,
     },
+    /// The check found errors, and is not to repair them.
+    #[error("the {fs} file system on {device} has errors and fsckPolicy check repairs nothing: {report}")]
+    Unsound {
+        /// Kernel name.
+        device: String,
+        /// File system.
+        fs: FsType,
+        /// What the check wrote.
+        report: String,
+    },
     /// There is no tool that grows it.
     #[error("a {fs} file system cannot grow; {device} is larger now and its file system is as before")]
     CannotGrow {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use eck_csi::care::MkfsOption;
 use eck_csi::volume::FsType;
 use uuid::Uuid;
 
@@ -10,7 +11,7 @@ use super::content::{BLOCK, Content, Depth, Formatted, FsId, ReadAt as _};
 use super::device::{self, Opened};
 use super::error::{DeviceError, FsError};
 use super::sysfs::Sysfs;
-use super::{Device, Format};
+use super::{Check, Device, Format};
 
 /// A file system counts as filling its device if it lacks no more than this many bytes: mkfs and resize2fs leave out a last
 /// block group that would be too small to be of use (e2fsprogs, at most 8 MiB here), xfs_growfs a last group of 64 blocks.
@@ -87,32 +88,61 @@ fn wanted_id(format: &Format) -> FsId {
 /// mkfs, without a force flag: what it refuses, stays. The device is known to be blank, so nothing is discarded first.
 fn make(device: &Device, format: &Format) -> Result<&'static str, FsError> {
     let uuid = format.uuid.to_string();
-    let (program, ended) = match format.fs {
-        FsType::Ext4 | FsType::Ext3 => {
-            let program = if format.fs == FsType::Ext4 { "mkfs.ext4" } else { "mkfs.ext3" };
-            (program, tool(program, device, &["-q", "-E", "nodiscard", "-m", "0", "-U", &uuid])?)
+    let (program, fixed): (&'static str, Vec<String>) = match format.fs {
+        FsType::Ext4 => {
+            ("mkfs.ext4", ["-q", "-E", "nodiscard", "-m", "0", "-U", &uuid].map(str::to_owned).into())
         }
-        FsType::Xfs => {
-            let option = format!("uuid={uuid}");
-            ("mkfs.xfs", tool("mkfs.xfs", device, &["-q", "-K", "-m", &option])?)
+        FsType::Ext3 => {
+            ("mkfs.ext3", ["-q", "-E", "nodiscard", "-m", "0", "-U", &uuid].map(str::to_owned).into())
         }
-        FsType::Vfat => {
-            let serial = format!("{:08x}", format.fat);
-            ("mkfs.vfat", tool("mkfs.vfat", device, &["-i", &serial])?)
-        }
+        FsType::Xfs => ("mkfs.xfs", vec!["-q".into(), "-K".into(), "-m".into(), format!("uuid={uuid}")]),
+        FsType::Vfat => ("mkfs.vfat", vec!["-i".into(), format!("{:08x}", format.fat)]),
     };
+    let chosen = format.options.iter().flat_map(|(option, value)| argument(format.fs, option, value));
+    let args: Vec<String> = fixed.into_iter().chain(chosen).collect();
+    let ended = tool(program, device, &args.iter().map(String::as_str).collect::<Vec<_>>())?;
     if ended.code == Some(0) { Ok(program) } else { Err(failure(program, device, ended)) }
 }
 
-/// See [`super::Host::check`].
-pub(super) fn check(device: &Device, fs: FsType) -> Result<(), FsError> {
-    let (program, args): (&'static str, &[&str]) = match fs {
-        // Preen: repairs what is safe to repair, gives up on the rest.
-        FsType::Ext4 | FsType::Ext3 => ("e2fsck", &["-p"]),
-        FsType::Vfat => ("fsck.vfat", &["-a"]),
-        // The kernel replays the log at mount; xfs_repair is a decision for a person.
-        FsType::Xfs => return Ok(()),
+/// An option as the file system's own mkfs spells it. The last word counts: `-m 0` above is a default.
+fn argument(fs: FsType, option: MkfsOption, value: u64) -> [String; 2] {
+    let ext = matches!(fs, FsType::Ext4 | FsType::Ext3);
+    let (flag, value) = match option {
+        MkfsOption::BlockSize if ext => ("-b", value.to_string()),
+        MkfsOption::BlockSize => ("-b", format!("size={value}")),
+        MkfsOption::InodeSize if ext => ("-I", value.to_string()),
+        MkfsOption::InodeSize => ("-i", format!("size={value}")),
+        MkfsOption::BytesPerInode => ("-i", value.to_string()),
+        MkfsOption::ReservedPercent => ("-m", value.to_string()),
+        MkfsOption::InodePercent => ("-i", format!("maxpct={value}")),
+        MkfsOption::Reflink => ("-m", format!("reflink={value}")),
+        MkfsOption::Bigtime => ("-m", format!("bigtime={value}")),
+        // In sectors, of 512 bytes on every disk of the cloud.
+        MkfsOption::ClusterSize => ("-s", (value / 512).to_string()),
     };
+    [flag.to_owned(), value]
+}
+
+/// See [`super::Host::check`].
+pub(super) fn check(device: &Device, fs: FsType, check: Check) -> Result<(), FsError> {
+    match (fs, check) {
+        // Preen: repairs what is safe to repair, gives up on the rest.
+        (FsType::Ext4 | FsType::Ext3, Check::Repair) => fsck(device, fs, "e2fsck", &["-p"]),
+        (FsType::Vfat, Check::Repair) => fsck(device, fs, "fsck.vfat", &["-a"]),
+        // The kernel replays the log at mount; xfs_repair is a decision for a person.
+        (FsType::Xfs, Check::Repair) => Ok(()),
+        (FsType::Ext4 | FsType::Ext3, Check::Look) => {
+            // A journal that is not replayed would look like damage.
+            fsck(device, fs, "e2fsck", &["-E", "journal_only", "-p"])?;
+            look(device, fs, "e2fsck", &["-n"])
+        }
+        (FsType::Vfat, Check::Look) => look(device, fs, "fsck.vfat", &["-n"]),
+        (FsType::Xfs, Check::Look) => look(device, fs, "xfs_repair", &["-n"]),
+    }
+}
+
+/// A check that repairs, by the exit codes of fsck(8).
+fn fsck(device: &Device, fs: FsType, program: &'static str, args: &[&str]) -> Result<(), FsError> {
     let ended = tool(program, device, args)?;
     match ended.code {
         // 0 clean, 1 repaired, 2 repaired and a reboot asked for, which is about a mounted root (fsck(8)).
@@ -123,6 +153,29 @@ pub(super) fn check(device: &Device, fs: FsType) -> Result<(), FsError> {
         }
         _ => Err(failure(program, device, ended)),
     }
+}
+
+/// A check that writes nothing: whatever it finds is found.
+fn look(device: &Device, fs: FsType, program: &'static str, args: &[&str]) -> Result<(), FsError> {
+    let ended = tool(program, device, args)?;
+    match ended.code {
+        Some(0) => Ok(()),
+        // e2fsck: 4, errors left as they are. fsck.vfat and xfs_repair: 1, errors found (their manual pages).
+        Some(1 | 4) => Err(FsError::Unsound { device: device.name.clone(), fs, report: ended.words }),
+        _ => Err(failure(program, device, ended)),
+    }
+}
+
+/// See [`super::Host::trim`].
+pub(super) fn trim(at: &Path, from: u64, bytes: u64) -> Result<(), FsError> {
+    let (from, bytes, path) = (from.to_string(), bytes.to_string(), at.to_string_lossy());
+    let program = "fstrim";
+    let ended = command::run(program, &["--offset", &from, "--length", &bytes, &path])
+        .map_err(|source| FsError::NoTool { program, source })?;
+    if ended.code == Some(0) {
+        return Ok(());
+    }
+    Err(FsError::Tool { program, device: path.into_owned(), status: ended.status, stderr: ended.words })
 }
 
 /// See [`super::Host::set_uuid`].

@@ -11,7 +11,9 @@ use uuid::Uuid;
 use super::device::{self, Opened};
 use super::events::Events;
 use super::sysfs::Sysfs;
-use super::{Content, Depth, Device, DeviceError, Format, FsError, FsStats, Host, MountError, MountTable};
+use super::{
+    Check, Content, Depth, Device, DeviceError, Format, FsError, FsStats, Host, MountError, MountTable,
+};
 use super::{filesystem, mount, path};
 
 /// This machine.
@@ -82,8 +84,8 @@ impl Host for Linux {
         filesystem::format(&self.sysfs, device, format)
     }
 
-    fn check(&self, device: &Device, fs: FsType) -> Result<(), FsError> {
-        filesystem::check(device, fs)
+    fn check(&self, device: &Device, fs: FsType, check: Check) -> Result<(), FsError> {
+        filesystem::check(device, fs, check)
     }
 
     fn set_uuid(&self, device: &Device, fs: FsType, uuid: Uuid) -> Result<bool, FsError> {
@@ -92,6 +94,10 @@ impl Host for Linux {
 
     fn grow(&self, device: &Device, fs: FsType, mounted_at: &Path) -> Result<(), FsError> {
         filesystem::grow(device, fs, mounted_at)
+    }
+
+    fn trim(&self, at: &Path, from: u64, bytes: u64) -> Result<(), FsError> {
+        filesystem::trim(at, from, bytes)
     }
 
     fn mounts(&self) -> Result<MountTable, MountError> {

@@ -1,4 +1,5 @@
 use super::*;
+use eck_csi::care::Care;
 use eck_csi::context::PublishContext;
 use eck_csi::volume::DiskId;
 use uuid::Uuid;
@@ -20,6 +21,7 @@ fn ask() -> Stage {
         read_only: false,
         provisioned: true,
         source: None,
+        care: Care::default(),
     }
 }
 
@@ -47,7 +49,7 @@ fn plan(content: &Content, fs: Option<FsType>) -> Result<Plan, StageError> {
 #[test]
 fn only_a_blank_disk_that_may_be_written_to_is_formatted() {
     let blank = plan(&Content::Blank, Some(FsType::Xfs)).unwrap();
-    assert_eq!(blank, Plan { fs: FsType::Xfs, format: true, check: false, identify: false, grow: false });
+    assert_eq!(blank, Plan { fs: FsType::Xfs, format: true, check: None, identify: false, grow: false });
     assert_eq!(plan(&Content::Blank, None).unwrap().fs, FsType::Ext4);
     let reader = Stage { read_only: true, ..ask() };
     let refused = decide(&Content::Blank, &device(), &reader, None);
@@ -62,7 +64,7 @@ fn a_file_system_is_mounted_if_it_is_the_asked_one_and_no_other_volumes() {
     let ours = formatted(FsType::Ext4, fsid::of(&volume(VOLUME)), 20 << 30);
     assert_eq!(
         plan(&ours, Some(FsType::Ext4)).unwrap(),
-        Plan { fs: FsType::Ext4, format: false, check: false, identify: false, grow: false }
+        Plan { fs: FsType::Ext4, format: false, check: None, identify: false, grow: false }
     );
     assert!(matches!(plan(&ours, Some(FsType::Xfs)), Err(StageError::OtherFileSystem { .. })));
     let others = formatted(FsType::Ext4, fsid::of(&volume("cd-b")), 20 << 30);
@@ -74,19 +76,39 @@ fn a_file_system_is_mounted_if_it_is_the_asked_one_and_no_other_volumes() {
 }
 
 #[test]
+fn a_file_system_that_asks_for_a_check_gets_what_the_class_says() {
+    let id = FsId::Uuid(fsid::of(&volume(VOLUME)));
+    let unclean = Formatted { fs: FsType::Ext4, id, size_bytes: 20 << 30, clean: false };
+    for (fsck, check) in
+        [(Fsck::Repair, Some(Check::Repair)), (Fsck::Check, Some(Check::Look)), (Fsck::None, None)]
+    {
+        let q = Stage { care: Care { fsck, ..Care::default() }, ..ask() };
+        let checks = |clean, q: &Stage| {
+            decide(&Content::Formatted(Formatted { clean, ..unclean }), &device(), q, None).unwrap().check
+        };
+        assert_eq!(checks(false, &q), check);
+        assert_eq!(checks(true, &q), None, "a clean one mounts at once");
+        assert_eq!(checks(false, &Stage { read_only: true, ..q }), None);
+    }
+}
+
+#[test]
 fn a_copy_has_its_sources_uuid_gets_its_own_and_is_never_formatted() {
     let copy = || Stage { source: Some("snap-1".into()), ..ask() };
     let decide = |content: &Content, q: &Stage| decide(content, &device(), q, None);
     let sources = |fs, uuid| formatted(fs, uuid, 10 << 30);
     for uuid in [fsid::of(&volume("cd-source")), Uuid::from_u128(5)] {
         let plan = decide(&sources(FsType::Ext4, uuid), &copy()).unwrap();
-        assert_eq!(plan, Plan { fs: FsType::Ext4, format: false, check: true, identify: true, grow: true });
+        assert_eq!(
+            plan,
+            Plan { fs: FsType::Ext4, format: false, check: Some(Check::Repair), identify: true, grow: true }
+        );
         let reader = Stage { read_only: true, ..copy() };
         let plan = decide(&sources(FsType::Xfs, uuid), &reader).unwrap();
-        assert!(!plan.identify && !plan.check, "a disk that is only to be read is not written to");
+        assert!(!plan.identify && plan.check.is_none(), "a disk that is only to be read is not written to");
     }
     let again = decide(&sources(FsType::Ext4, fsid::of(&volume(VOLUME))), &copy()).unwrap();
-    assert!(!again.identify && !again.check);
+    assert!(!again.identify && again.check.is_none());
     assert!(matches!(decide(&Content::Blank, &copy()), Err(StageError::BlankCopy { .. })));
     let others = decide(&sources(FsType::Ext4, fsid::of(&volume("cd-source"))), &ask());
     assert!(matches!(others, Err(StageError::AnotherVolumes { .. })));

@@ -1,0 +1,144 @@
+//! How a StorageClass wants its volumes' file systems made and kept. Read by the controller from the class's parameters, so
+//! that a mistake is told when the claim is made, and by the node from the volume context, which carries the same keys.
+
+use std::collections::HashMap;
+
+use crate::field::BadField;
+use crate::volume::FsType;
+
+mod mkfs;
+
+pub use mkfs::{MkfsOption, MkfsOptions};
+
+const FSCK: &str = "fsckPolicy";
+const DISCARD: &str = "discard";
+const MKFS: &str = "mkfsOptions";
+
+/// What happens before a file system is mounted that asks for a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fsck {
+    /// What can be repaired without loss is repaired; more damage is refused.
+    #[default]
+    Repair,
+    /// Its journal is replayed, as a mount would do; what is damaged then is refused and left as it is, for a person.
+    Check,
+    /// Nothing: the kernel decides whether it mounts.
+    None,
+}
+
+/// How a volume gives back to the cloud what its file system has freed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Discard {
+    /// Not at all.
+    #[default]
+    None,
+    /// At once: the mount option `discard`.
+    Mount,
+    /// Every week, by fstrim.
+    Periodic,
+}
+
+/// See the module's text.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Care {
+    /// How a blank disk's file system is made.
+    pub mkfs: MkfsOptions,
+    /// How it is checked.
+    pub fsck: Fsck,
+    /// How freed space is given back.
+    pub discard: Discard,
+}
+
+const FSCKS: [(&str, Fsck); 3] = [("repair", Fsck::Repair), ("check", Fsck::Check), ("none", Fsck::None)];
+const DISCARDS: [(&str, Discard); 3] =
+    [("none", Discard::None), ("mount", Discard::Mount), ("periodic", Discard::Periodic)];
+
+impl Care {
+    /// The keys that are read here.
+    pub const KEYS: [&str; 3] = [FSCK, DISCARD, MKFS];
+
+    /// Reads its own keys of the map `field`.
+    pub fn parse(field: &str, values: &HashMap<String, String>) -> Result<Self, BadField> {
+        let mkfs = values.get(MKFS).map(|text| MkfsOptions::parse(&format!("{field}.{MKFS}"), text));
+        Ok(Self {
+            mkfs: mkfs.transpose()?.unwrap_or_default(),
+            fsck: word(field, FSCK, values, &FSCKS)?,
+            discard: word(field, DISCARD, values, &DISCARDS)?,
+        })
+    }
+
+    /// Refuses what the file system `fs` does not have.
+    pub fn fits(&self, field: &str, fs: FsType) -> Result<(), BadField> {
+        self.mkfs.fits(&format!("{field}.{MKFS}"), fs)
+    }
+
+    /// Adds its keys to a map; a default needs none.
+    pub fn add_to(&self, values: &mut HashMap<String, String>) {
+        let mut add = |key: &str, text: String| values.insert(key.to_owned(), text);
+        if self.fsck != Fsck::default() {
+            add(FSCK, name(&FSCKS, self.fsck));
+        }
+        if self.discard != Discard::default() {
+            add(DISCARD, name(&DISCARDS, self.discard));
+        }
+        if self.mkfs != MkfsOptions::default() {
+            add(MKFS, self.mkfs.to_string());
+        }
+    }
+}
+
+/// The value that a word stands for; the default where the key is missing.
+fn word<T: Copy + Default>(
+    field: &str,
+    key: &str,
+    values: &HashMap<String, String>,
+    words: &[(&str, T)],
+) -> Result<T, BadField> {
+    let Some(text) = values.get(key) else { return Ok(T::default()) };
+    let known = words.iter().find(|(word, _)| word == text);
+    known.map(|(_, value)| *value).ok_or_else(|| {
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        BadField::new(format!("{field}.{key}"), text, words.join(", "))
+    })
+}
+
+fn name<T: PartialEq>(words: &[(&str, T)], value: T) -> String {
+    words.iter().find(|(_, v)| *v == value).map_or_else(String::new, |(word, _)| (*word).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn it_survives_the_way_from_the_class_to_the_node() {
+        let class = map(&[
+            ("fsckPolicy", "check"),
+            ("discard", "periodic"),
+            ("mkfsOptions", "blockSize=4096,inodeSize=512"),
+            ("diskType", "SSD"),
+        ]);
+        let care = Care::parse("parameters", &class).unwrap();
+        assert_eq!((care.fsck, care.discard), (Fsck::Check, Discard::Periodic));
+        let mut context = HashMap::new();
+        care.add_to(&mut context);
+        assert_eq!(Care::parse("volume_context", &context), Ok(care));
+        let mut nothing = HashMap::new();
+        Care::default().add_to(&mut nothing);
+        assert!(nothing.is_empty(), "a PV of a class without wishes stays as it was");
+        assert_eq!(Care::parse("volume_context", &nothing), Ok(Care::default()));
+    }
+
+    #[test]
+    fn a_refusal_names_field_value_and_what_is_allowed() {
+        let text = |pairs: &[(&str, &str)]| Care::parse("parameters", &map(pairs)).unwrap_err().to_string();
+        let said = text(&[("fsckPolicy", "always")]);
+        assert_eq!(said, "parameters.fsckPolicy: \"always\" is not allowed; allowed: repair, check, none");
+        assert!(text(&[("discard", "")]).ends_with("allowed: none, mount, periodic"));
+        assert!(text(&[("mkfsOptions", "-F")]).starts_with("parameters.mkfsOptions: \"-F\""));
+    }
+}
