@@ -1,0 +1,178 @@
+use eck_csi::volume::{NodeId, Region};
+use ecx::api::{Attachment as Held, Disk, Label};
+
+use super::*;
+use crate::cluster::Node;
+
+const NOW: Millis = 100 * 60_000;
+const UID: &str = "0f3f1d9e-0acf-4a0e-a5d4-8fb1f43e62e5";
+
+fn region() -> Region {
+    Region::parse("region", "fj-xiamen-4").unwrap()
+}
+
+fn disk(id: &str, label: Option<&str>, state: DiskState, on: &[&str]) -> Placed {
+    let labels = label.map(|value| Label { key: "eck-csi".to_owned(), value: value.to_owned() });
+    let held = on.iter().map(|on| Held { instance_id: (*on).to_owned(), ..Held::default() });
+    let disk = Disk {
+        disk_id: id.to_owned(),
+        disk_name: format!("pvc-{UID}"),
+        disk_size: 20,
+        disk_status: state,
+        labels: labels.into_iter().collect(),
+        attachments: held.collect(),
+        create_time: Some(0),
+        ..Disk::default()
+    };
+    Placed { region: region(), disk }
+}
+
+fn cloud(disks: Vec<Placed>) -> Cloud {
+    let mut cloud = Cloud { disks, ..Cloud::default() };
+    cloud.add_machine(&region(), "evm-1", Some([172, 16, 0, 6].into()));
+    cloud.add_machine(&region(), "evm-2", Some([172, 16, 0, 7].into()));
+    cloud
+}
+
+fn volume(name: &str, disk: &str) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        disk: disk.to_owned(),
+        region: Some("fj-xiamen-4".to_owned()),
+        phase: "Bound".to_owned(),
+        reclaim: "Delete".to_owned(),
+        deleting: false,
+    }
+}
+
+fn attachment(volume: &str, node: &str, attached: bool) -> Attachment {
+    let (name, volume, node) = (format!("csi-{volume}-{node}"), volume.to_owned(), node.to_owned());
+    Attachment { name, volume, node, attached, ..Attachment::default() }
+}
+
+fn cluster(volumes: Vec<Volume>, attachments: Vec<Attachment>) -> Cluster {
+    let node = |ip: &str| NodeId::parse(format!("fj-xiamen-4.{ip}")).ok();
+    let one = Node { id: node("172.16.0.6"), ..Node::default() };
+    let two = Node { id: NodeId::parse("fj-xiamen-4/evm-2".to_owned()).ok(), ..Node::default() };
+    let nodes = [("n1".to_owned(), one), ("n2".to_owned(), two), ("new".to_owned(), Node::default())].into();
+    Cluster { volumes, attachments, nodes, claims: BTreeSet::new() }
+}
+
+fn found(cluster: &Cluster, cloud: &Cloud) -> Vec<(Kind, String)> {
+    let terms = Terms { cluster: "c1", now: NOW, grace: Duration::from_secs(600) };
+    decide(cluster, cloud, &terms).into_iter().map(|finding| (finding.kind, finding.disk)).collect()
+}
+
+fn one(kind: Kind) -> Vec<(Kind, String)> {
+    vec![(kind, "cd-1".to_owned())]
+}
+
+#[test]
+fn a_healthy_cluster_has_no_findings() {
+    let cloud = cloud(vec![
+        disk("cd-1", Some("c1"), DiskState::InUse, &["evm-1"]),
+        disk("cd-2", None, DiskState::Available, &[]),
+        disk("cd-3", Some("c1"), DiskState::InUse, &["evm-2"]),
+    ]);
+    let volumes = vec![volume("a", "cd-1"), volume("b", "cd-2"), volume("c", "cd-3")];
+    let attachments = vec![attachment("a", "n1", true), attachment("c", "n2", true)];
+    assert_eq!(found(&cluster(volumes, attachments), &cloud), []);
+}
+
+#[test]
+fn a_disk_of_ours_without_a_volume_is_leaked_once_nobody_waits_for_it() {
+    let leaked = || disk("cd-1", Some("c1"), DiskState::Available, &[]);
+    let nobody = cluster(vec![], vec![]);
+    assert_eq!(found(&nobody, &cloud(vec![leaked()])), one(Kind::LeakedDisk));
+    let mut young = leaked();
+    young.disk.create_time = Some(NOW - 1000);
+    assert_eq!(found(&nobody, &cloud(vec![young])), []);
+    let mut waited_for = nobody.clone();
+    waited_for.claims.insert(UID.to_owned());
+    assert_eq!(found(&waited_for, &cloud(vec![leaked()])), []);
+    let going = disk("cd-1", Some("c1"), DiskState::Deleting, &[]);
+    assert_eq!(found(&nobody, &cloud(vec![going])), []);
+    assert_eq!(found(&cluster(vec![volume("a", "cd-1")], vec![]), &cloud(vec![leaked()])), []);
+}
+
+#[test]
+fn a_disk_of_another_cluster_is_none_of_our_business_and_one_of_nobody_an_orphan() {
+    let nobody = cluster(vec![], vec![]);
+    let of = |label| disk("cd-1", label, DiskState::Available, &[]);
+    assert_eq!(found(&nobody, &cloud(vec![of(Some("c2"))])), []);
+    assert_eq!(found(&nobody, &cloud(vec![of(None)])), one(Kind::OrphanDisk));
+    let mut handmade = of(None);
+    handmade.disk.disk_name = "pvc-of-the-boss".to_owned();
+    assert_eq!(found(&nobody, &cloud(vec![handmade])), []);
+}
+
+#[test]
+fn a_volume_without_its_disk_is_found_where_the_cloud_was_looked_at() {
+    let gone = cluster(vec![volume("a", "cd-1")], vec![]);
+    assert_eq!(found(&gone, &cloud(vec![])), one(Kind::MissingDisk));
+    // Nothing was seen of this region.
+    assert_eq!(found(&gone, &Cloud::default()), []);
+    let mut deleted = volume("a", "cd-1");
+    deleted.phase = "Released".to_owned();
+    assert_eq!(found(&cluster(vec![deleted.clone()], vec![]), &cloud(vec![])), []);
+    deleted.reclaim = "Retain".to_owned();
+    assert_eq!(found(&cluster(vec![deleted.clone()], vec![]), &cloud(vec![])), one(Kind::MissingDisk));
+    deleted.deleting = true;
+    assert_eq!(found(&cluster(vec![deleted], vec![]), &cloud(vec![])), []);
+}
+
+#[test]
+fn a_disk_that_the_cloud_stopped_and_one_under_two_volumes_are_found() {
+    let expired = cloud(vec![disk("cd-1", Some("c1"), DiskState::Expired, &[])]);
+    assert_eq!(found(&cluster(vec![volume("a", "cd-1")], vec![]), &expired), one(Kind::SickDisk));
+    let two = cluster(vec![volume("a", "cd-1"), volume("b", "cd-1")], vec![]);
+    let healthy = cloud(vec![disk("cd-1", None, DiskState::Available, &[])]);
+    assert_eq!(found(&two, &healthy), one(Kind::SharedDisk));
+}
+
+#[test]
+fn a_disk_on_a_machine_that_nobody_named_is_unwanted() {
+    let on = |state, machine| cloud(vec![disk("cd-1", Some("c1"), state, &[machine])]);
+    let unused = || cluster(vec![volume("a", "cd-1")], vec![]);
+    assert_eq!(found(&unused(), &on(DiskState::InUse, "evm-1")), one(Kind::UnwantedAttach));
+    // It is leaving.
+    assert_eq!(found(&unused(), &on(DiskState::Detaching, "evm-1")), []);
+    let elsewhere = cluster(vec![volume("a", "cd-1")], vec![attachment("a", "n2", false)]);
+    let both = found(&elsewhere, &on(DiskState::InUse, "evm-1"));
+    assert_eq!(
+        both.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
+        [Kind::StuckAttach, Kind::UnwantedAttach]
+    );
+    // Whose machine that is nobody knows yet: it may be this one.
+    let mut unknown = attachment("a", "new", false);
+    unknown.created = NOW;
+    assert_eq!(found(&cluster(vec![volume("a", "cd-1")], vec![unknown]), &on(DiskState::InUse, "evm-1")), []);
+    // A disk that carries no mark of ours may be attached wherever its owner likes.
+    let foreign = cloud(vec![disk("cd-1", Some("c2"), DiskState::InUse, &["evm-1"])]);
+    assert_eq!(found(&cluster(vec![], vec![]), &foreign), []);
+}
+
+#[test]
+fn attachments_that_do_not_come_about_or_end_are_stuck_and_lies_are_told() {
+    let free = || cloud(vec![disk("cd-1", Some("c1"), DiskState::Available, &[])]);
+    let with = |attachment| cluster(vec![volume("a", "cd-1")], vec![attachment]);
+    let mut wish = attachment("a", "n1", false);
+    wish.error = Some("sold out".to_owned());
+    let terms = Terms { cluster: "c1", now: NOW, grace: Duration::from_secs(600) };
+    let said = decide(&with(wish.clone()), &free(), &terms).remove(0);
+    assert_eq!(said.kind, Kind::StuckAttach);
+    assert!(
+        said.message.ends_with("for 100 min; the cloud has it on no machine, available: sold out"),
+        "{said:?}"
+    );
+    wish.created = NOW - 1000;
+    assert_eq!(found(&with(wish), &free()), []);
+    let mut parting = attachment("a", "n1", true);
+    parting.deleting = Some(NOW - 1000);
+    assert_eq!(found(&with(parting.clone()), &free()), []);
+    parting.deleting = Some(0);
+    assert_eq!(found(&with(parting), &free()), one(Kind::StuckDetach));
+    assert_eq!(found(&with(attachment("a", "n1", true)), &free()), one(Kind::FalseAttach));
+    let arriving = cloud(vec![disk("cd-1", Some("c1"), DiskState::Attaching, &[])]);
+    assert_eq!(found(&with(attachment("a", "n1", true)), &arriving), []);
+}

@@ -1,0 +1,21 @@
+//! What has drifted between the cloud and the cluster: disks that nobody holds a volume of, volumes whose disk is gone,
+//! attachments that one side has and the other has not. The controller shows it as a metric and as events, `eckctl` to
+//! people.
+//!
+//! ```text
+//! look ─▶ cluster (before) ─▶ cloud ─▶ cluster (after) ─▶ decide: facts → findings, a pure function
+//! ```
+//!
+//! Nothing is changed here.
+
+pub mod api;
+pub mod cloud;
+pub mod cluster;
+pub mod decide;
+pub mod event;
+pub mod finding;
+pub mod look;
+
+pub use decide::{Terms, decide};
+pub use finding::{Finding, Kind};
+pub use look::{Look, LookError, look};

@@ -1,0 +1,62 @@
+//! The look at both sides.
+
+use std::time::Duration;
+
+use eck_csi::volume::Region;
+
+use crate::cloud::{self, Cloud};
+use crate::cluster::{self, Cluster, Millis};
+use crate::decide::{Terms, decide};
+use crate::finding::Finding;
+
+/// Why nothing can be said.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// Kubernetes.
+    #[error("the API server cannot be read")]
+    Cluster(#[from] kube::Error),
+    /// One region is enough: what was not seen is not gone.
+    #[error("the cloud cannot be read in region {0}")]
+    Cloud(Region, #[source] ecx::Error),
+}
+
+/// What was seen, and what was found in it.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    /// As it was after the look at the cloud.
+    pub cluster: Cluster,
+    /// The cloud.
+    pub cloud: Cloud,
+    /// What holds for the cluster before and after the look at the cloud.
+    pub findings: Vec<Finding>,
+}
+
+/// Who is audited.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// The cluster's regions.
+    pub regions: Vec<Region>,
+    /// Its id: the label of its disks.
+    pub cluster: String,
+    /// What is younger is still under way.
+    pub grace: Duration,
+}
+
+/// Looks. What is being made or deleted meanwhile is no drift: a finding counts only if it holds both for the cluster as
+/// it was before the look at the cloud and as it was after.
+pub async fn look(
+    kube: &kube::Client,
+    ecx: &ecx::Client,
+    scope: &Scope,
+    now: impl Fn() -> Millis,
+) -> Result<Look, LookError> {
+    let before = cluster::look(kube).await?;
+    let cloud = cloud::look(ecx, &scope.regions).await;
+    let cloud = cloud.map_err(|(region, error)| LookError::Cloud(region, error))?;
+    let cluster = cluster::look(kube).await?;
+    let terms = Terms { cluster: &scope.cluster, now: now(), grace: scope.grace };
+    let mut findings = decide(&cluster, &cloud, &terms);
+    let earlier = decide(&before, &cloud, &terms);
+    findings.retain(|finding| earlier.iter().any(|other| other.is(finding)));
+    Ok(Look { cluster, cloud, findings })
+}
