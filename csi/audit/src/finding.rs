@@ -76,7 +76,7 @@ impl Kind {
     pub fn advice(self) -> &'static str {
         match self {
             Self::LeakedDisk => {
-                "it is paid for: `eckctl adopt` makes a volume of it, `eckctl audit --fix` deletes it"
+                "it is paid for: `eckctl adopt` makes a volume of it, `eckctl audit --fix leaked-disk` deletes it"
             }
             Self::OrphanDisk => {
                 "if it is this cluster's, `eckctl adopt` makes a volume of it; else ask who ordered it"
@@ -90,12 +90,14 @@ impl Kind {
             Self::SharedDisk => "keep one volume of it: two that are mounted at once destroy the file system",
             Self::StuckAttach => "`eckctl explain` says what holds it up",
             Self::StuckDetach => {
-                "if the cloud no longer has it on the machine, `eckctl audit --fix` lets it go"
+                "if the cloud no longer has it on the machine, `eckctl audit --fix stuck-detach` lets it go"
             }
             Self::FalseAttach => {
                 "delete the pod there: the attachment goes with it, and the next one is made anew"
             }
-            Self::UnwantedAttach => "if no program uses it there, `eckctl audit --fix` detaches it",
+            Self::UnwantedAttach => {
+                "if no program uses it there, `eckctl audit --fix unwanted-attach` detaches it"
+            }
         }
     }
 }

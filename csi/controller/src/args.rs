@@ -36,6 +36,16 @@ pub struct Args {
     /// What `diskType: cloud` stands for, instead of the profile's
     #[arg(long, env = "ECX_DEFAULT_DISK_TYPE")]
     pub default_disk_type: Option<String>,
+    /// Seconds between two audits of cloud against cluster, shown as metrics and events; 0 for none. An audit asks the API
+    /// server; everything else of this program does without it
+    #[arg(long, env = "AUDIT_SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub audit_seconds: u64,
+    /// Seconds that an order, attach or detach may take before the audit calls it drift
+    #[arg(long, env = "AUDIT_GRACE_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub audit_grace_seconds: u64,
+    /// Kubeconfig of the API server that the audit asks, instead of the pod's service account
+    #[arg(long, env = "KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
     /// Address of /livez, /readyz and /metrics
     #[arg(long, env = "ADMIN_ADDRESS", default_value = "127.0.0.1:9809")]
     pub admin_address: SocketAddr,

@@ -8,6 +8,7 @@
 
 pub mod args;
 mod attach;
+mod audit;
 mod capacity;
 mod create;
 mod delete;

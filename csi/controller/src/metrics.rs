@@ -1,12 +1,14 @@
-//! What the controller counts: calls to the cloud, throttling, operations that run.
+//! What the controller counts: calls to the cloud, throttling, and what the audit found.
 
 use std::sync::Arc;
 
+use eck_csi_audit::Kind;
 use ecx::Client;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
 /// Reads the client's own counters at each scrape.
@@ -39,4 +41,43 @@ impl Collector for Calls {
 
 pub(crate) fn register(registry: &mut Registry, client: Arc<Client>) {
     registry.register_collector(Box::new(Calls(client)));
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfKind {
+    kind: &'static str,
+}
+
+/// What the audit found. Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Audits {
+    findings: Family<OfKind, Gauge>,
+    failures: Counter,
+    success: Gauge,
+}
+
+impl Audits {
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let help = "What has drifted between the cloud and the cluster, by kind, as the last audit found it";
+        registry.register("eck_csi_audit_findings", help, self.findings.clone());
+        let help = "Audits that could not look at all of both";
+        registry.register("eck_csi_audit_failures", help, self.failures.clone());
+        let help = "When an audit last looked at all of both, in seconds since 1970; 0 if none has";
+        registry.register("eck_csi_audit_last_success_timestamp_seconds", help, self.success.clone());
+    }
+
+    /// A look at all of both ended at `at`, in seconds since 1970. Kinds of which nothing was found are shown as 0.
+    pub(crate) fn found(&self, kinds: impl Iterator<Item = Kind>, at: u64) {
+        let kinds: Vec<Kind> = kinds.collect();
+        for kind in Kind::ALL {
+            let count = kinds.iter().filter(|found| **found == kind).count();
+            let gauge = self.findings.get_or_create(&OfKind { kind: kind.as_str() });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.success.set(i64::try_from(at).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn failed(&self) {
+        self.failures.inc();
+    }
 }

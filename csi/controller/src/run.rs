@@ -15,7 +15,9 @@ use serve::{grpc, shutdown, uds};
 use tonic::service::Routes;
 
 use crate::args::{Args, BadCredentials};
+use crate::audit::Audit;
 use crate::driver::Driver;
+use crate::metrics::Audits;
 use crate::reads::Query;
 use crate::service::Controller;
 
@@ -73,6 +75,14 @@ async fn serve(args: Args) -> Result<(), RunError> {
 
     let driver = Arc::new(Driver::new(client, args.cluster_id, args.regions));
     tokio::spawn(watch_cloud(Arc::clone(&driver), ready.clone()));
+    if args.audit_seconds > 0 {
+        let audits = Audits::default();
+        metrics.register(|registry| audits.register(registry));
+        let (every, grace) = (args.audit_seconds, args.audit_grace_seconds);
+        let (every, grace) = (Duration::from_secs(every), Duration::from_secs(grace));
+        let (driver, kubeconfig) = (Arc::clone(&driver), args.kubeconfig);
+        tokio::spawn(Audit { driver, every, grace, kubeconfig, audits }.run());
+    }
     let controller = Controller::new(driver);
     let identity = Identity::new(ready, env!("CARGO_PKG_VERSION"));
     let routes = Routes::new(IdentityServer::new(identity))

@@ -1,0 +1,88 @@
+//! The audit beside the RPCs: every so often, as a metric and as Kubernetes events. It holds up nobody: it runs in a task of
+//! its own, its reads share the account's rate, and without an API server it fails, is counted, and is tried again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use eck_csi_audit::look::Scope;
+use eck_csi_audit::{Finding, LookError, api, event, look};
+
+use crate::driver::Driver;
+use crate::metrics::Audits;
+
+/// Events of one round: whoever has more reads the metric and `eckctl audit`. Far below the 25 that client-go lets one
+/// source write at once.
+const EVENTS: usize = 20;
+
+/// How the audit runs.
+pub(crate) struct Audit {
+    pub(crate) driver: Arc<Driver>,
+    /// From one end to the next begin.
+    pub(crate) every: Duration,
+    /// What is younger is still under way.
+    pub(crate) grace: Duration,
+    /// Instead of the service account.
+    pub(crate) kubeconfig: Option<PathBuf>,
+    pub(crate) audits: Audits,
+}
+
+/// Why a round told nothing.
+#[derive(Debug, thiserror::Error)]
+enum RoundError {
+    #[error(transparent)]
+    Config(#[from] api::ConfigError),
+    #[error(transparent)]
+    Look(#[from] LookError),
+    #[error("it took longer than {} s", .0.as_secs())]
+    Slow(Duration),
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Audit {
+    /// For ever.
+    pub(crate) async fn run(self) {
+        loop {
+            let round = tokio::time::timeout(self.every, self.round()).await;
+            match round.unwrap_or(Err(RoundError::Slow(self.every))) {
+                Ok(findings) => {
+                    for finding in &findings {
+                        tracing::warn!(kind = %finding.kind, "{}", finding.message);
+                    }
+                    self.audits.found(findings.iter().map(|finding| finding.kind), now() / 1000);
+                }
+                Err(error) => {
+                    tracing::warn!(error = serve::chain::chain(&error), "The audit failed");
+                    self.audits.failed();
+                }
+            }
+            tokio::time::sleep(self.every).await;
+        }
+    }
+
+    /// Looks, and tells what it found.
+    async fn round(&self) -> Result<Vec<Finding>, RoundError> {
+        let place = api::Place { kubeconfig: self.kubeconfig.as_deref(), context: None };
+        // Anew each time: a service account's authority may have been replaced.
+        let (kube, _) = api::connect(place).await?;
+        let regions = self.driver.places.all().to_vec();
+        let scope = Scope { regions, cluster: self.driver.cluster.clone(), grace: self.grace };
+        let findings = look(&kube, &self.driver.client, &scope, now).await?.findings;
+        for finding in findings.iter().take(EVENTS) {
+            match api::create(&kube, event::PATH, &event::event(finding, now())).await {
+                Ok(()) => {}
+                // Told already, here or by the other replica, and still kept.
+                Err(error) if api::code(&error) == Some(409) => {}
+                Err(error) => {
+                    tracing::warn!(error = serve::chain::chain(&error), "An event cannot be written");
+                    break;
+                }
+            }
+        }
+        Ok(findings)
+    }
+}

@@ -1,0 +1,127 @@
+//! `eckctl adopt`: a disk that exists becomes a volume and a claim, with its data (ECK user guide 4.7.5.2 and 4.7.6.3).
+//!
+//! Twice is once: what an earlier run made is left as it is, what it did not come to is made.
+
+use eck_csi_audit::api;
+use ecx::api::GetDisk;
+use serde_json::Value;
+
+use crate::args::{AdoptArgs, Reclaim};
+use crate::run::{Console, Ended};
+use crate::settings::{Cloud, Kubernetes};
+
+mod decide;
+mod objects;
+
+pub use decide::{Facts, Plan, Refusal, decide};
+pub use objects::{Form, Wish};
+
+/// Why a disk is not adopted.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    /// A check failed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The cloud.
+    #[error("the cloud cannot be read in region {0}")]
+    Cloud(String, #[source] ecx::Error),
+    /// The API server.
+    #[error("{0}")]
+    Kube(&'static str, #[source] kube::Error),
+    /// YAML.
+    #[error("the YAML cannot be written")]
+    Yaml(#[from] serde_saphyr::SerializeError),
+    /// Output.
+    #[error("the answer cannot be written")]
+    Write(#[from] std::io::Error),
+}
+
+impl AdoptError {
+    /// The answer is no, as opposed to: there is none.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+}
+
+const VOLUMES: &str = "/api/v1/persistentvolumes";
+
+/// Adopts, or with `--dry-run` shows what it would make.
+pub async fn adopt(
+    kubernetes: &Kubernetes,
+    cloud: &Cloud,
+    q: &AdoptArgs,
+    console: &mut Console<'_>,
+) -> Result<Ended, AdoptError> {
+    let wish = Wish {
+        disk: q.disk.clone(),
+        namespace: q.namespace.clone().unwrap_or_else(|| kubernetes.namespace.clone()),
+        claim: q.claim.clone(),
+        volume: q.volume.clone().unwrap_or_else(|| q.disk.to_string()),
+        class: q.storage_class.clone(),
+        form: if q.block { Form::Block } else { Form::Mount(q.fs_type) },
+        reclaim: match q.reclaim_policy {
+            Reclaim::Retain => "Retain",
+            Reclaim::Delete => "Delete",
+        },
+        from_cluster: q.from_cluster.clone(),
+    };
+    let facts = look(kubernetes, cloud, &wish).await?;
+    let plan = decide(&wish, &facts)?;
+    for warning in &plan.warnings {
+        writeln!(console.out, "# {warning}")?;
+    }
+    if q.dry_run {
+        for object in [&plan.volume, &plan.claim].into_iter().flatten() {
+            writeln!(console.out, "---\n{}", serde_saphyr::to_string(object)?.trim_end())?;
+        }
+        return Ok(Ended::Well);
+    }
+    let claims = format!("/api/v1/namespaces/{}/persistentvolumeclaims", wish.namespace);
+    if let Some(volume) = &plan.volume {
+        let made = api::create(&kubernetes.client, VOLUMES, volume).await;
+        made.map_err(|error| AdoptError::Kube("the volume is not made; nothing was changed", error))?;
+        writeln!(console.out, "persistentvolume/{} created", wish.volume)?;
+    }
+    if let Some(claim) = &plan.claim {
+        let made = api::create(&kubernetes.client, &claims, claim).await;
+        made.map_err(|error| AdoptError::Kube("the volume is there, the claim is not; run it again", error))?;
+        writeln!(console.out, "persistentvolumeclaim/{} created in {}", wish.claim, wish.namespace)?;
+    }
+    if plan.volume.is_none() && plan.claim.is_none() {
+        writeln!(
+            console.out,
+            "disk {} is adopted already, by claim {} in {}",
+            wish.disk, wish.claim, wish.namespace
+        )?;
+    }
+    Ok(Ended::Well)
+}
+
+async fn look(kubernetes: &Kubernetes, cloud: &Cloud, wish: &Wish) -> Result<Facts, AdoptError> {
+    let client = &kubernetes.client;
+    let mut disk = None;
+    for region in &cloud.regions {
+        let query = GetDisk { region_id: region.to_string(), disk_id: wish.disk.to_string() };
+        match cloud.client.get_disk(&query).await {
+            Ok(found) => disk = Some((region.clone(), found)),
+            Err(ecx::Error::DiskNotFound(_)) => {}
+            Err(error) => return Err(AdoptError::Cloud(region.to_string(), error)),
+        }
+    }
+    let read = |error| AdoptError::Kube("the API server cannot be read", error);
+    let claims = format!("/api/v1/namespaces/{}/persistentvolumeclaims", wish.namespace);
+    let classes = "/apis/storage.k8s.io/v1/storageclasses";
+    Ok(Facts {
+        disk,
+        regions: cloud.regions.clone(),
+        cluster: cloud.cluster.clone(),
+        volumes: api::list(client, VOLUMES, "").await.map_err(read)?,
+        claim: api::get(client, &claims, &wish.claim).await.map_err(read)?,
+        class: api::get(client, classes, &wish.class).await.map_err(read)?,
+        namespace: api::get::<Value>(client, "/api/v1/namespaces", &wish.namespace)
+            .await
+            .map_err(read)?
+            .is_some(),
+        nodes: api::list(client, "/api/v1/nodes", "").await.map_err(read)?,
+    })
+}

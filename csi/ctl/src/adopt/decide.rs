@@ -1,0 +1,234 @@
+//! What is to be made for a disk, or why it must not be: a pure function.
+
+use eck_csi::driver::{DRIVER_NAME, MIN_DISK_GIB, TOPOLOGY_REGION};
+use eck_csi::volume::Region;
+use eck_csi_audit::cloud::LABEL;
+use ecx::api::{Disk, Group};
+use serde_json::Value;
+
+use super::objects::Wish;
+
+/// What was seen.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The disk, if one of the regions has it.
+    pub disk: Option<(Region, Disk)>,
+    /// The cluster's regions: all were asked.
+    pub regions: Vec<Region>,
+    /// The cluster's name in the cloud.
+    pub cluster: String,
+    /// Every PersistentVolume, of any driver.
+    pub volumes: Vec<Value>,
+    /// The claim of the name, if there is one.
+    pub claim: Option<Value>,
+    /// The StorageClass of the name, if there is one.
+    pub class: Option<Value>,
+    /// The namespace exists.
+    pub namespace: bool,
+    /// Every node.
+    pub nodes: Vec<Value>,
+}
+
+/// What is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The PersistentVolume, unless it is there.
+    pub volume: Option<Value>,
+    /// The claim, unless it is there.
+    pub claim: Option<Value>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// Why not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The cloud has no such disk.
+    #[error("disk {disk} is in none of the cluster's regions: {regions}")]
+    NoDisk {
+        /// The disk.
+        disk: String,
+        /// Where it was looked for.
+        regions: String,
+    },
+    /// A machine boots from it.
+    #[error("disk {0} is a system disk: a machine boots from it")]
+    System(String),
+    /// Smaller than any volume.
+    #[error("disk {disk} has {gib} GiB; allowed: {MIN_DISK_GIB} at least")]
+    Small {
+        /// The disk.
+        disk: String,
+        /// Its size.
+        gib: u64,
+    },
+    /// Somebody has it.
+    #[error(
+        "disk {disk} is attached to {holders}: detach it there first, after its file systems are unmounted"
+    )]
+    Attached {
+        /// The disk.
+        disk: String,
+        /// Machines.
+        holders: String,
+    },
+    /// Its state.
+    #[error("disk {disk} is in the cloud's state {state}; allowed: available or detached")]
+    State {
+        /// The disk.
+        disk: String,
+        /// The state.
+        state: String,
+    },
+    /// Another cluster's.
+    #[error(
+        "disk {disk} carries the label of cluster {owner}; if that cluster uses it no more, say --from-cluster {owner}"
+    )]
+    Owner {
+        /// The disk.
+        disk: String,
+        /// Whose it is.
+        owner: String,
+    },
+    /// It is a volume already.
+    #[error(
+        "disk {disk} is volume {volume} already, for claim {claim}; `kubectl patch` a Released one (deploy/examples/released-pv.yaml)"
+    )]
+    IsVolume {
+        /// The disk.
+        disk: String,
+        /// The volume.
+        volume: String,
+        /// Whose it is.
+        claim: String,
+    },
+    /// A name is taken.
+    #[error("--volume: a PersistentVolume {0} exists, of another disk")]
+    VolumeTaken(String),
+    /// A name is taken.
+    #[error("--claim: a claim {claim} exists in {namespace}, and takes {takes}")]
+    ClaimTaken {
+        /// The claim.
+        claim: String,
+        /// Its namespace.
+        namespace: String,
+        /// What it is about.
+        takes: String,
+    },
+    /// Nowhere to put the claim.
+    #[error("--namespace: {0} does not exist")]
+    Namespace(String),
+    /// A class that would have another driver make the volume.
+    #[error(
+        "--storage-class: {class} is of {provisioner}; allowed: a class of {DRIVER_NAME}, or a name that no StorageClass has"
+    )]
+    Class {
+        /// The class.
+        class: String,
+        /// Its provisioner.
+        provisioner: String,
+    },
+}
+
+/// All checks, and what is made.
+pub fn decide(wish: &Wish, facts: &Facts) -> Result<Plan, Refusal> {
+    let (region, disk) = fit_disk(wish, facts)?;
+    let have_volume = check_volumes(wish, facts)?;
+    let have_claim = check_claim(wish, facts)?;
+    let provisioner = facts.class.as_ref().map(|class| text(&class["provisioner"]));
+    if let Some(provisioner) = provisioner.filter(|provisioner| provisioner != DRIVER_NAME) {
+        return Err(Refusal::Class { class: wish.class.clone(), provisioner });
+    }
+    if !facts.namespace {
+        return Err(Refusal::Namespace(wish.namespace.clone()));
+    }
+    let there = |node: &Value| node["metadata"]["labels"][TOPOLOGY_REGION] == region.as_str();
+    let mut warnings = Vec::new();
+    if !facts.nodes.iter().any(there) {
+        warnings.push(format!(
+            "no node of the cluster is in {region}: a pod that uses the claim will wait for one"
+        ));
+    }
+    if wish.reclaim == "Delete" {
+        warnings.push(format!("disk {} will be deleted, with its data, when the claim is", wish.disk));
+    }
+    Ok(Plan {
+        volume: (!have_volume).then(|| wish.persistent_volume(region, disk.disk_size)),
+        claim: (!have_claim).then(|| wish.persistent_volume_claim(disk.disk_size)),
+        warnings,
+    })
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn fit_disk<'a>(wish: &Wish, facts: &'a Facts) -> Result<(&'a Region, &'a Disk), Refusal> {
+    let id = wish.disk.to_string();
+    let Some((region, disk)) = &facts.disk else {
+        let regions: Vec<&str> = facts.regions.iter().map(Region::as_str).collect();
+        return Err(Refusal::NoDisk { disk: id, regions: regions.join(", ") });
+    };
+    if disk.is_system_volume == Some(true) {
+        return Err(Refusal::System(id));
+    }
+    if disk.disk_size < MIN_DISK_GIB {
+        return Err(Refusal::Small { disk: id, gib: disk.disk_size });
+    }
+    // A run that was cut off between volume and claim goes on whatever a pod has done with the volume since.
+    let ours = facts.volumes.iter().any(|volume| volume["spec"]["csi"]["volumeHandle"] == wish.disk.as_str());
+    let holders = disk.holders();
+    if !ours && !holders.is_empty() {
+        return Err(Refusal::Attached { disk: id, holders: holders.join(", ") });
+    }
+    if !ours && disk.disk_status.group() != Group::Settled {
+        return Err(Refusal::State { disk: id, state: disk.disk_status.as_str().to_owned() });
+    }
+    let owner = disk.labels.iter().find(|label| label.key == LABEL).map(|label| label.value.clone());
+    let allowed = |owner: &String| *owner == facts.cluster || wish.from_cluster.as_ref() == Some(owner);
+    match owner {
+        Some(owner) if !allowed(&owner) => Err(Refusal::Owner { disk: id, owner }),
+        _ => Ok((region, disk)),
+    }
+}
+
+/// Whether the very volume is there.
+fn check_volumes(wish: &Wish, facts: &Facts) -> Result<bool, Refusal> {
+    let of_disk = |volume: &&Value| {
+        let csi = &volume["spec"]["csi"];
+        csi["driver"] == DRIVER_NAME && csi["volumeHandle"] == wish.disk.as_str()
+    };
+    let Some(volume) = facts.volumes.iter().find(of_disk) else {
+        let taken = facts.volumes.iter().any(|volume| volume["metadata"]["name"] == wish.volume.as_str());
+        return if taken { Err(Refusal::VolumeTaken(wish.volume.clone())) } else { Ok(false) };
+    };
+    let reference = &volume["spec"]["claimRef"];
+    let ours = volume["metadata"]["name"] == wish.volume.as_str()
+        && reference["name"] == wish.claim.as_str()
+        && reference["namespace"] == wish.namespace.as_str()
+        && volume["status"]["phase"] != "Released";
+    if ours {
+        return Ok(true);
+    }
+    let claim = match reference["name"].as_str() {
+        Some(name) => format!("{}/{name}", text(&reference["namespace"])),
+        None => "none".to_owned(),
+    };
+    Err(Refusal::IsVolume { disk: wish.disk.to_string(), volume: text(&volume["metadata"]["name"]), claim })
+}
+
+/// Whether the very claim is there.
+fn check_claim(wish: &Wish, facts: &Facts) -> Result<bool, Refusal> {
+    let Some(claim) = &facts.claim else { return Ok(false) };
+    if claim["spec"]["volumeName"] == wish.volume.as_str() {
+        return Ok(true);
+    }
+    let takes = match claim["spec"]["volumeName"].as_str().filter(|name| !name.is_empty()) {
+        Some(volume) => format!("volume {volume}"),
+        None => "no volume by name".to_owned(),
+    };
+    Err(Refusal::ClaimTaken { claim: wish.claim.clone(), namespace: wish.namespace.clone(), takes })
+}
+
+#[cfg(test)]
+mod tests;

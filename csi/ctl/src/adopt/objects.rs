@@ -1,0 +1,96 @@
+//! The volume and the claim, in the form of the guide's 4.7.5.2 (deploy/examples/adopt-pv-pvc.yaml).
+
+use eck_csi::driver::{DISK_TYPE_DEFAULT, DRIVER_NAME, TOPOLOGY_REGION};
+use eck_csi::volume::{DiskId, FsType, Region};
+use serde_json::{Value, json};
+
+/// What is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A file system.
+    Mount(FsType),
+    /// Whatever its user makes of it.
+    Block,
+}
+
+impl Form {
+    /// As `volumeMode` says it.
+    pub fn mode(self) -> &'static str {
+        match self {
+            Self::Mount(_) => "Filesystem",
+            Self::Block => "Block",
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// The disk.
+    pub disk: DiskId,
+    /// Namespace of the claim.
+    pub namespace: String,
+    /// The claim.
+    pub claim: String,
+    /// The volume.
+    pub volume: String,
+    /// The class that both name.
+    pub class: String,
+    /// What is on the disk.
+    pub form: Form,
+    /// `Retain` or `Delete`.
+    pub reclaim: &'static str,
+    /// Whose disk it may have been.
+    pub from_cluster: Option<String>,
+}
+
+impl Wish {
+    /// The PersistentVolume for the disk of this size in this region.
+    pub fn persistent_volume(&self, region: &Region, gib: u64) -> Value {
+        let mut csi = json!({
+            "driver": DRIVER_NAME,
+            "volumeAttributes": { "diskType": DISK_TYPE_DEFAULT },
+            "volumeHandle": self.disk.as_str(),
+        });
+        if let Form::Mount(fs) = self.form {
+            csi["fsType"] = json!(fs.as_str());
+        }
+        let expression = json!({ "key": TOPOLOGY_REGION, "operator": "In", "values": [region.as_str()] });
+        json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": { "name": self.volume },
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "capacity": { "storage": format!("{gib}Gi") },
+                "claimRef": {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolumeClaim",
+                    "name": self.claim,
+                    "namespace": self.namespace,
+                },
+                "csi": csi,
+                "nodeAffinity": { "required": { "nodeSelectorTerms": [{ "matchExpressions": [expression] }] } },
+                "persistentVolumeReclaimPolicy": self.reclaim,
+                "storageClassName": self.class,
+                "volumeMode": self.form.mode(),
+            },
+        })
+    }
+
+    /// The claim that takes exactly this volume.
+    pub fn persistent_volume_claim(&self, gib: u64) -> Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": { "name": self.claim, "namespace": self.namespace },
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "resources": { "requests": { "storage": format!("{gib}Gi") } },
+                "storageClassName": self.class,
+                "volumeMode": self.form.mode(),
+                "volumeName": self.volume,
+            },
+        })
+    }
+}

@@ -1,0 +1,244 @@
+//! Flags of `eckctl`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use eck_csi::volume::{DiskId, FsType, Region};
+
+/// Finds and mends what drifts between ECX disks and Kubernetes volumes. Where the cloud is, and its keys, are those of the
+/// controller in the cluster, unless flags say otherwise.
+///
+/// Exit code: 0 all is well or done; 1 something was found, is stuck, or was refused; 2 wrong flags; 3 cloud or cluster
+/// could not be read, so nothing is known.
+#[derive(Debug, Parser)]
+#[command(name = "eckctl", version)]
+pub struct Args {
+    /// Kubeconfig, instead of the home folder's or the pod's service account
+    #[arg(long, env = "KUBECONFIG", global = true)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig, instead of its current one
+    #[arg(long, global = true)]
+    pub context: Option<String>,
+    /// Namespace in which eck-csi runs
+    #[arg(long, env = "ECK_CSI_NAMESPACE", default_value = "kube-system", global = true)]
+    pub driver_namespace: String,
+    /// How to reach the cloud
+    #[command(flatten)]
+    pub cloud: CloudArgs,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Where the cloud is; what is not said is read from the controller's Deployment and its Secret.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "The cloud, if not as the controller in the cluster has it")]
+pub struct CloudArgs {
+    /// All regions of the cluster, joined by commas
+    #[arg(long, env = "ECX_REGIONS", value_delimiter = ',', global = true)]
+    pub regions: Vec<Region>,
+    /// Name of this cluster in the cloud account
+    #[arg(long, env = "ECK_CLUSTER_ID", global = true)]
+    pub cluster_id: Option<String>,
+    /// Base URL of the ECX API
+    #[arg(long, env = "ECX_URL", global = true)]
+    pub ecx_url: Option<String>,
+    /// TOML file that overrides parts of the ECX profile
+    #[arg(long, env = "ECX_PROFILE", global = true)]
+    pub ecx_profile: Option<PathBuf>,
+    /// Folder with the files `ak` and `sk`, instead of CTYUN_AK and CTYUN_SK
+    #[arg(long, env = "ECX_CREDENTIALS_DIR", global = true)]
+    pub credentials_dir: Option<PathBuf>,
+    /// Access key of the cloud account; the secret key comes from CTYUN_SK only
+    #[arg(long, env = "CTYUN_AK", hide_env_values = true, global = true)]
+    pub ak: Option<String>,
+}
+
+impl CloudArgs {
+    /// The keys, if the flags name some. The secret key comes from the environment or a file only, so that no process list
+    /// and no `Debug` shows it.
+    pub fn keys(&self) -> Result<Option<(String, String)>, (PathBuf, std::io::Error)> {
+        if let Some(dir) = &self.credentials_dir {
+            let read = |name: &str| {
+                let path = dir.join(name);
+                std::fs::read_to_string(&path)
+                    .map(|text| text.trim().to_owned())
+                    .map_err(|error| (path, error))
+            };
+            return Ok(Some((read("ak")?, read("sk")?)));
+        }
+        Ok(self.ak.clone().zip(std::env::var("CTYUN_SK").ok()))
+    }
+}
+
+/// How answers look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// What `audit --fix` can mend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Fixable {
+    /// Deletes the disk, with its data
+    LeakedDisk,
+    /// Lets the attachment go, where the cloud no longer has it
+    StuckDetach,
+    /// Detaches the disk, where the node does not use it
+    UnwantedAttach,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compares cloud and cluster: leaked disks, volumes without disk, attachments that only one side has
+    Audit(AuditArgs),
+    /// Makes a volume and a claim of a disk that exists in the cloud, with its data
+    Adopt(AdoptArgs),
+    /// Says in one sentence where a claim is stuck
+    Explain(ExplainArgs),
+    /// Writes a tar.gz with what support needs, without secrets
+    SupportBundle(BundleArgs),
+}
+
+/// `audit`.
+#[derive(Debug, clap::Args)]
+pub struct AuditArgs {
+    /// How the answer looks
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// Seconds that an order, attach or detach may take before it counts as drift
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub grace_seconds: u64,
+    /// Mends findings of these kinds, joined by commas; asks before each. Without it nothing is changed
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub fix: Vec<Fixable>,
+    /// Mends without asking
+    #[arg(long, requires = "fix")]
+    pub yes: bool,
+}
+
+/// What becomes of the disk with the volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Reclaim {
+    /// The disk stays when the claim is deleted
+    Retain,
+    /// The disk is deleted with the claim
+    Delete,
+}
+
+/// `adopt`.
+#[derive(Debug, clap::Args)]
+pub struct AdoptArgs {
+    /// The disk's id, e.g. cd-cfebko79upsq2iuo7lkg
+    #[arg(value_parser = disk)]
+    pub disk: DiskId,
+    /// Name of the claim to make
+    #[arg(long, value_parser = name)]
+    pub claim: String,
+    /// Namespace of the claim, instead of the context's
+    #[arg(short, long, value_parser = name)]
+    pub namespace: Option<String>,
+    /// Name of the volume to make; the disk's id unless said
+    #[arg(long, value_parser = name)]
+    pub volume: Option<String>,
+    /// Class that volume and claim name; no StorageClass of the name is needed
+    #[arg(long, default_value = "cloud-disk", value_parser = name)]
+    pub storage_class: String,
+    /// File system on the disk: ext4, ext3, xfs or vfat
+    #[arg(long, default_value = "ext4", value_parser = fs, conflicts_with = "block")]
+    pub fs_type: FsType,
+    /// A raw block volume, without a file system
+    #[arg(long)]
+    pub block: bool,
+    /// What becomes of the disk when the claim is deleted
+    #[arg(long, value_enum, ignore_case = true, default_value_t = Reclaim::Retain)]
+    pub reclaim_policy: Reclaim,
+    /// The cluster whose label the disk carries, if it is another one's: that cluster must not use it any more
+    #[arg(long)]
+    pub from_cluster: Option<String>,
+    /// Checks everything, prints the YAML and changes nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `explain`.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// The claim, as NAME or pvc/NAME
+    #[arg(value_parser = claim)]
+    pub claim: String,
+    /// Namespace of the claim, instead of the context's
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// How the answer looks
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+}
+
+/// `support-bundle`.
+#[derive(Debug, clap::Args)]
+pub struct BundleArgs {
+    /// The file to write; must not exist
+    #[arg(short, long, default_value = "eck-csi-support.tar.gz")]
+    pub file: PathBuf,
+    /// Lines of each log, from its end
+    #[arg(long, default_value_t = 10_000)]
+    pub log_lines: i64,
+}
+
+fn disk(text: &str) -> Result<DiskId, String> {
+    DiskId::parse(text).ok_or_else(|| "a disk id is cd- and lower-case letters and digits".to_owned())
+}
+
+fn fs(text: &str) -> Result<FsType, String> {
+    FsType::parse("--fs-type", text).map_err(|bad| bad.to_string())
+}
+
+/// RFC 1123 subdomain, as Kubernetes wants names.
+fn name(text: &str) -> Result<String, String> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let word = |word: &str| {
+        word.bytes().all(|b| plain(b) || b == b'-')
+            && word.bytes().next().is_some_and(plain)
+            && word.bytes().last().is_some_and(plain)
+    };
+    if text.len() <= 253 && text.split('.').all(word) {
+        return Ok(text.to_owned());
+    }
+    Err("lower-case letters, digits, '-' and '.', as Kubernetes wants names".to_owned())
+}
+
+fn claim(text: &str) -> Result<String, String> {
+    let kinds = ["pvc/", "persistentvolumeclaim/", "persistentvolumeclaims/"];
+    name(kinds.iter().find_map(|kind| text.strip_prefix(kind)).unwrap_or(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(args: &[&str]) -> String {
+        Args::try_parse_from([&["eckctl"], args].concat()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn bad_flags_are_refused_with_what_is_allowed() {
+        let ok = Args::try_parse_from(["eckctl", "explain", "pvc/a", "-n", "b"]).unwrap();
+        assert!(matches!(ok.command, Command::Explain(ExplainArgs { claim, .. }) if claim == "a"));
+        assert!(refused(&["adopt", "vol-1", "--claim", "a"]).contains("cd- and lower-case"));
+        assert!(refused(&["adopt", "cd-1", "--claim", "A"]).contains("lower-case letters"));
+        assert!(
+            refused(&["adopt", "cd-1", "--claim", "a", "--fs-type", "ntfs"])
+                .contains("ext4, ext3, xfs or vfat")
+        );
+        assert!(refused(&["audit", "--yes"]).contains("--fix"));
+        assert!(
+            refused(&["audit", "--fix", "missing-disk"])
+                .contains("leaked-disk, stuck-detach, unwanted-attach")
+        );
+    }
+}

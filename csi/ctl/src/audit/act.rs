@@ -1,0 +1,113 @@
+//! Carries a fix out, and proves it.
+
+use std::time::Duration;
+
+use ecx::api::{AttachDisk, DeleteDisk, Disk, GetDisk};
+use kube::api::{Patch, PatchParams};
+use kube::core::Request;
+use serde_json::{Value, json};
+
+use eck_csi::volume::Region;
+use eck_csi_audit::api;
+
+use super::fix::Fix;
+use crate::settings::{Cloud, Kubernetes};
+
+const ATTACHMENTS: &str = "/apis/storage.k8s.io/v1/volumeattachments";
+
+/// The finalizer of csi-attacher: `external-attacher/` and the driver's name, dots as dashes (external-attacher, GetFinalizerName).
+const FINALIZER: &str = "external-attacher/eck-csi-k8s-io";
+
+/// Why a fix is not proven to be done.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// The cloud refused, or its answer was lost.
+    #[error(transparent)]
+    Cloud(#[from] ecx::Error),
+    /// It was accepted, and its end was not seen.
+    #[error("the cloud took it, and it is not done after {} s; last seen: {last}", after.as_secs())]
+    NotYet {
+        /// How long it was waited.
+        after: Duration,
+        /// The disk's state.
+        last: String,
+    },
+    /// The API server.
+    #[error("the API server refused")]
+    Kube(#[from] kube::Error),
+    /// It is another one now.
+    #[error("the VolumeAttachment is not being deleted any more")]
+    Another,
+}
+
+pub(super) async fn act(kubernetes: &Kubernetes, cloud: &Cloud, fix: &Fix) -> Result<(), ActError> {
+    match fix {
+        Fix::DeleteDisk { region, disk, .. } => {
+            // The controller's own token: both orders are one.
+            let client_token = ecx::token::delete(&cloud.cluster, disk);
+            let body = DeleteDisk { client_token, region_id: region.to_string(), disk_id: disk.clone() };
+            match cloud.client.delete_disk(&body).await {
+                Ok(_) | Err(ecx::Error::InProgress(_) | ecx::Error::DiskNotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            until(cloud, region, disk, |disk| disk.is_none()).await
+        }
+        Fix::Detach { region, disk, machine } => {
+            let instance_id = Some(machine.clone());
+            let body = AttachDisk { region_id: region.to_string(), disk_id: disk.clone(), instance_id };
+            match cloud.client.detach_disk(&body).await {
+                Ok(_) => {}
+                // The disk itself says what came of it.
+                Err(error) if error.outcome_unknown() => {}
+                Err(error) => return Err(error.into()),
+            }
+            let left =
+                |disk: Option<&Disk>| disk.is_none_or(|disk| !disk.holders().contains(&machine.as_str()));
+            until(cloud, region, disk, left).await
+        }
+        Fix::Release { attachment } => release(kubernetes, attachment).await,
+    }
+}
+
+async fn until(
+    cloud: &Cloud,
+    region: &Region,
+    id: &str,
+    done: impl Fn(Option<&Disk>) -> bool,
+) -> Result<(), ActError> {
+    let poll = &cloud.client.profile().poll;
+    let (mut pause, mut after) = (None, Duration::ZERO);
+    loop {
+        let next = poll.next(pause);
+        tokio::time::sleep(next).await;
+        (pause, after) = (Some(next), after + next);
+        let query = GetDisk { region_id: region.to_string(), disk_id: id.to_owned() };
+        let last = match cloud.client.get_disk(&query).await {
+            Ok(disk) if done(Some(&disk)) => return Ok(()),
+            Err(ecx::Error::DiskNotFound(_)) if done(None) => return Ok(()),
+            Ok(disk) => disk.disk_status.as_str().to_owned(),
+            Err(error) if error.retryable() => error.to_string(),
+            Err(error) => return Err(error.into()),
+        };
+        if after >= poll.give_up() {
+            return Err(ActError::NotYet { after, last });
+        }
+    }
+}
+
+/// Takes the attacher's finalizer, and no other, from the object as it was read: whoever changed it since wins.
+async fn release(kubernetes: &Kubernetes, name: &str) -> Result<(), ActError> {
+    let Some(attachment) = api::get::<Value>(&kubernetes.client, ATTACHMENTS, name).await? else {
+        return Ok(());
+    };
+    if attachment["metadata"]["deletionTimestamp"].is_null() {
+        return Err(ActError::Another);
+    }
+    let finalizers = attachment["metadata"]["finalizers"].as_array().into_iter().flatten();
+    let kept: Vec<&Value> = finalizers.filter(|one| *one != FINALIZER).collect();
+    let version = &attachment["metadata"]["resourceVersion"];
+    let patch = json!({ "metadata": { "finalizers": kept, "resourceVersion": version } });
+    let request = Request::new(ATTACHMENTS).patch(name, &PatchParams::default(), &Patch::Merge(&patch));
+    kubernetes.client.request_text(request.map_err(kube::Error::BuildRequest)?).await?;
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! How a finding is mended, or why not: a pure function. What could hurt a running pod or data that somebody holds is not
+//! done but said.
+
+use std::fmt;
+
+use eck_csi::volume::Region;
+use eck_csi_audit::cloud::Placed;
+use eck_csi_audit::{Finding, Kind, Look};
+use ecx::api::{DiskState, Group};
+
+/// What is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fix {
+    /// The disk is refunded, with its data.
+    DeleteDisk {
+        /// Where it is.
+        region: Region,
+        /// Its id.
+        disk: String,
+        /// Its name and size, for who is asked.
+        what: String,
+    },
+    /// The disk is detached from a machine.
+    Detach {
+        /// Where it is.
+        region: Region,
+        /// Its id.
+        disk: String,
+        /// The machine.
+        machine: String,
+    },
+    /// The attacher's finalizer is taken from a VolumeAttachment that is deleted.
+    Release {
+        /// Its name.
+        attachment: String,
+    },
+}
+
+impl fmt::Display for Fix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DeleteDisk { region, disk, what } => {
+                write!(f, "delete disk {disk} ({what}) in {region} with all its data")
+            }
+            Self::Detach { region, disk, machine } => {
+                write!(f, "detach disk {disk} from machine {machine} in {region}")
+            }
+            Self::Release { attachment } => {
+                write!(f, "take the attacher's finalizer from VolumeAttachment {attachment}")
+            }
+        }
+    }
+}
+
+/// How it is mended, or why not.
+pub fn fix(finding: &Finding, look: &Look) -> Result<Fix, String> {
+    let placed = look.cloud.disks.iter().find(|placed| placed.disk.disk_id == finding.disk);
+    match finding.kind {
+        Kind::LeakedDisk => delete(placed.ok_or("the disk is gone")?),
+        Kind::UnwantedAttach => {
+            let machine = finding.machine.as_deref().ok_or("no machine is named")?;
+            detach(placed.ok_or("the disk is gone")?, machine, look)
+        }
+        Kind::StuckDetach => release(finding, placed),
+        Kind::OrphanDisk
+        | Kind::MissingDisk
+        | Kind::SickDisk
+        | Kind::SharedDisk
+        | Kind::StuckAttach
+        | Kind::FalseAttach => Err(format!("this takes a person: {}", finding.kind.advice())),
+    }
+}
+
+fn delete(placed: &Placed) -> Result<Fix, String> {
+    let disk = &placed.disk;
+    if !disk.holders().is_empty() {
+        return Err(format!("it is attached to {}; --fix unwanted-attach first", disk.holders().join(", ")));
+    }
+    // As DeleteVolume: an expired or frozen disk is the cloud side's.
+    if disk.disk_status.group() != Group::Settled && disk.disk_status != DiskState::Error {
+        return Err(format!("its state is {}", disk.disk_status.as_str()));
+    }
+    let what = format!("{}, {} GiB", disk.disk_name, disk.disk_size);
+    Ok(Fix::DeleteDisk { region: placed.region.clone(), disk: disk.disk_id.clone(), what })
+}
+
+fn detach(placed: &Placed, machine: &str, look: &Look) -> Result<Fix, String> {
+    let id = placed.disk.disk_id.as_str();
+    let mut nodes = look
+        .cluster
+        .nodes
+        .iter()
+        .filter(|(_, node)| node.id.as_ref().and_then(|id| look.cloud.machine(id)) == Some(machine));
+    let Some((name, node)) = nodes.next() else {
+        return Err(format!(
+            "machine {machine} is no node of this cluster: whoever attached it there may use it"
+        ));
+    };
+    if node.in_use.contains(id) {
+        return Err(format!("the kubelet of node {name} says that the disk is in use there"));
+    }
+    Ok(Fix::Detach { region: placed.region.clone(), disk: id.to_owned(), machine: machine.to_owned() })
+}
+
+fn release(finding: &Finding, placed: Option<&Placed>) -> Result<Fix, String> {
+    let attachment = finding.attachment.clone().ok_or("no attachment is named")?;
+    let Some(placed) = placed else { return Ok(Fix::Release { attachment }) };
+    let holders = placed.disk.holders();
+    // Whether the node's machine is among them is not known where the machine is not.
+    let there = finding.machine.as_deref().map_or(!holders.is_empty(), |machine| holders.contains(&machine));
+    if there {
+        return Err(format!("the cloud still has the disk on {}", holders.join(", ")));
+    }
+    if placed.disk.disk_status.group() == Group::Busy {
+        return Err(format!("the disk's state is {}", placed.disk.disk_status.as_str()));
+    }
+    Ok(Fix::Release { attachment })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use eck_csi::volume::NodeId;
+    use eck_csi_audit::cluster::Node;
+    use ecx::api::{Attachment, Disk};
+
+    use super::*;
+
+    fn scene(state: DiskState, on: Option<&str>, in_use: bool) -> Look {
+        let region = Region::parse("region", "fj-xiamen-4").unwrap();
+        let attachments = on.map(|on| Attachment { instance_id: on.to_owned(), ..Attachment::default() });
+        let disk = Disk {
+            disk_id: "cd-1".to_owned(),
+            disk_status: state,
+            attachments: attachments.into_iter().collect(),
+            ..Disk::default()
+        };
+        let mut look = Look::default();
+        look.cloud.disks.push(Placed { region: region.clone(), disk });
+        look.cloud.add_machine(&region, "evm-1", None);
+        let used: BTreeSet<String> = in_use.then(|| "cd-1".to_owned()).into_iter().collect();
+        let id = NodeId::parse("fj-xiamen-4/evm-1".to_owned()).ok();
+        look.cluster.nodes.insert("n".to_owned(), Node { id, in_use: used });
+        look
+    }
+
+    fn of(kind: Kind, machine: Option<&str>) -> Finding {
+        let (machine, attachment) = (machine.map(str::to_owned), Some("csi-1".to_owned()));
+        Finding { machine, attachment, ..Finding::new(kind, "cd-1", String::new()) }
+    }
+
+    #[test]
+    fn a_leaked_disk_is_deleted_only_where_nothing_holds_it() {
+        let leaked = of(Kind::LeakedDisk, None);
+        assert!(matches!(
+            fix(&leaked, &scene(DiskState::Available, None, false)),
+            Ok(Fix::DeleteDisk { .. })
+        ));
+        assert!(fix(&leaked, &scene(DiskState::InUse, Some("evm-1"), false)).unwrap_err().contains("evm-1"));
+        for state in [DiskState::Expired, DiskState::Backup, DiskState::Unknown("odd".to_owned())] {
+            let word = state.as_str().to_owned();
+            assert!(fix(&leaked, &scene(state, None, false)).unwrap_err().contains(&word));
+        }
+    }
+
+    #[test]
+    fn a_disk_is_detached_only_from_a_node_that_does_not_use_it() {
+        let unwanted = of(Kind::UnwantedAttach, Some("evm-1"));
+        let held = |in_use| scene(DiskState::InUse, Some("evm-1"), in_use);
+        assert!(matches!(fix(&unwanted, &held(false)), Ok(Fix::Detach { .. })));
+        assert!(fix(&unwanted, &held(true)).unwrap_err().contains("in use there"));
+        let elsewhere = of(Kind::UnwantedAttach, Some("evm-9"));
+        assert!(fix(&elsewhere, &held(false)).unwrap_err().contains("no node of this cluster"));
+    }
+
+    #[test]
+    fn an_attachment_goes_only_when_the_cloud_says_that_the_disk_is_not_there() {
+        let stuck = of(Kind::StuckDetach, Some("evm-1"));
+        let released = Ok(Fix::Release { attachment: "csi-1".to_owned() });
+        assert_eq!(fix(&stuck, &scene(DiskState::Available, None, false)), released);
+        assert_eq!(fix(&stuck, &scene(DiskState::InUse, Some("evm-2"), false)), released);
+        assert_eq!(fix(&stuck, &Look::default()), released);
+        assert!(fix(&stuck, &scene(DiskState::InUse, Some("evm-1"), false)).is_err());
+        assert!(fix(&stuck, &scene(DiskState::Detaching, None, false)).is_err());
+        // Which machine the node is nobody knows.
+        assert!(fix(&of(Kind::StuckDetach, None), &scene(DiskState::InUse, Some("evm-2"), false)).is_err());
+    }
+}

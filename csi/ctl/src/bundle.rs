@@ -1,0 +1,127 @@
+//! `eckctl support-bundle`: what support needs to see, in one file, without secrets. Secrets are never read from the API
+//! server for it, and all that is written goes through [`scrub`].
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use eck_csi_audit::look::Scope;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use crate::args::BundleArgs;
+use crate::run::{Console, Ended};
+use crate::settings::{Cloud, Kubernetes};
+
+mod collect;
+pub mod scrub;
+
+use scrub::Scrub;
+
+/// What is younger is still under way: as `audit` has it.
+const GRACE: Duration = Duration::from_secs(600);
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// The file.
+    #[error("cannot write {0}")]
+    File(PathBuf, #[source] std::io::Error),
+    /// Output.
+    #[error("the answer cannot be written")]
+    Write(#[from] std::io::Error),
+}
+
+/// The files of a bundle by their path in it, and what could not be had.
+#[derive(Debug, Default)]
+pub struct Content {
+    files: Vec<(String, String)>,
+    missing: Vec<String>,
+}
+
+impl Content {
+    fn add(&mut self, path: impl Into<String>, text: String) {
+        self.files.push((path.into(), text));
+    }
+
+    fn add_json(&mut self, path: impl Into<String>, value: &Value) {
+        self.add(path, format!("{value:#}\n"));
+    }
+
+    /// What could not be had is part of the answer, not the end of it.
+    fn lacks(&mut self, what: &str, error: &dyn std::error::Error) {
+        self.missing.push(format!("{what}: {}", serve::chain::chain(error)));
+    }
+}
+
+/// Collects and writes.
+pub async fn bundle(
+    kubernetes: &Kubernetes,
+    cloud: Result<&Cloud, String>,
+    q: &BundleArgs,
+    console: &mut Console<'_>,
+) -> Result<Ended, BundleError> {
+    // Before minutes are spent on what cannot be written. It shows how the cluster is built: not for everybody.
+    let file = File::options().write(true).create_new(true).open(&q.file);
+    let file = file.map_err(|error| BundleError::File(q.file.clone(), error))?;
+    let scrub = Scrub::new(cloud.as_ref().map(|cloud| cloud.keys.as_slice()).unwrap_or_default());
+    let mut content = Content::default();
+    collect::objects(kubernetes, &scrub, &mut content).await;
+    collect::programs(kubernetes, q.log_lines, &mut content).await;
+    match &cloud {
+        Ok(cloud) => audit(kubernetes, cloud, &mut content, console.now).await,
+        Err(reason) => content.missing.push(format!("audit: {reason}")),
+    }
+    versions(kubernetes, &mut content).await;
+    let missing = content.missing.join("\n");
+    content
+        .add("missing.txt", if missing.is_empty() { "nothing\n".to_owned() } else { format!("{missing}\n") });
+    write(file, &content, &scrub, (console.now)() / 1000)
+        .map_err(|error| BundleError::File(q.file.clone(), error))?;
+    let (count, missing) = (content.files.len(), content.missing.len());
+    writeln!(
+        console.out,
+        "{}: {count} files; {missing} things could not be had (missing.txt)",
+        q.file.display()
+    )?;
+    Ok(if missing == 0 { Ended::Well } else { Ended::Found })
+}
+
+async fn audit(kubernetes: &Kubernetes, cloud: &Cloud, content: &mut Content, now: &dyn Fn() -> u64) {
+    let scope = Scope { regions: cloud.regions.clone(), cluster: cloud.cluster.clone(), grace: GRACE };
+    match eck_csi_audit::look(&kubernetes.client, &cloud.client, &scope, now).await {
+        Ok(look) => {
+            let disk = |placed: &eck_csi_audit::cloud::Placed| json!({ "region": placed.region.as_str(), "disk": placed.disk });
+            let disks: Vec<Value> = look.cloud.disks.iter().map(disk).collect();
+            content.add_json("audit.json", &json!({ "findings": look.findings }));
+            content.add_json("cloud/disks.json", &json!(disks));
+        }
+        Err(error) => content.lacks("audit", &error),
+    }
+}
+
+async fn versions(kubernetes: &Kubernetes, content: &mut Content) {
+    let server = match kubernetes.client.apiserver_version().await {
+        Ok(version) => version.git_version,
+        Err(error) => {
+            content.lacks("the API server's version", &error);
+            String::new()
+        }
+    };
+    content.add_json("versions.json", &json!({ "eckctl": env!("CARGO_PKG_VERSION"), "kubernetes": server }));
+}
+
+/// The one place where anything leaves: every file's text is scrubbed here, whatever it is.
+fn write(file: File, content: &Content, scrub: &Scrub, seconds: u64) -> std::io::Result<()> {
+    let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
+    for (path, text) in &content.files {
+        let text = scrub.text(text);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o600);
+        header.set_mtime(seconds);
+        archive.append_data(&mut header, format!("eck-csi-support/{path}"), text.as_bytes())?;
+    }
+    archive.into_inner()?.finish()?.sync_all()
+}

@@ -1,0 +1,57 @@
+//! `eckctl explain`: where a claim is stuck, in one sentence, with the cloud's own words.
+
+use serde_json::json;
+
+use crate::args::{ExplainArgs, Format};
+use crate::run::{Console, Ended};
+use crate::settings::{Cloud, Kubernetes};
+
+mod decide;
+mod facts;
+mod look;
+
+pub use decide::{Verdict, decide};
+pub use facts::Facts;
+
+/// Why nothing is explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// There is no such claim.
+    #[error("there is no claim {claim} in namespace {namespace}")]
+    NoClaim {
+        /// The claim.
+        claim: String,
+        /// Its namespace.
+        namespace: String,
+    },
+    /// The API server.
+    #[error("the API server cannot be read")]
+    Kube(#[from] kube::Error),
+    /// Output.
+    #[error("the answer cannot be written")]
+    Write(#[from] std::io::Error),
+}
+
+/// Looks, decides, tells. Without the cloud (`Err` with the reason) the cluster alone speaks.
+pub async fn explain(
+    kubernetes: &Kubernetes,
+    cloud: Result<&Cloud, String>,
+    q: &ExplainArgs,
+    console: &mut Console<'_>,
+) -> Result<Ended, ExplainError> {
+    let namespace = q.namespace.clone().unwrap_or_else(|| kubernetes.namespace.clone());
+    let facts = look::look(kubernetes, cloud, &namespace, &q.claim).await?;
+    let Some(facts) = facts else { return Err(ExplainError::NoClaim { claim: q.claim.clone(), namespace }) };
+    let verdict = decide(&facts);
+    match q.output {
+        Format::Text => writeln!(console.out, "{}/{}: {}", namespace, q.claim, verdict.sentence)?,
+        Format::Json => {
+            let volume = facts.volume.as_ref().map(|volume| &volume.name);
+            let disk = facts.volume.as_ref().map(|volume| &volume.disk);
+            let answer = json!({ "claim": q.claim, "namespace": namespace, "well": verdict.well,
+                "sentence": verdict.sentence, "volume": volume, "disk": disk });
+            writeln!(console.out, "{answer:#}")?;
+        }
+    }
+    Ok(if verdict.well { Ended::Well } else { Ended::Found })
+}

@@ -1,0 +1,242 @@
+//! What is known of a claim: read once from Kubernetes' objects, so that the decision works on plain data.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// A claim and all that it hangs on.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The claim.
+    pub claim: Claim,
+    /// The class it names, if that exists.
+    pub class: Option<Class>,
+    /// The volume it is bound to or names, if that exists.
+    pub volume: Option<Volume>,
+    /// Attachments of the volume.
+    pub attachments: Vec<Attachment>,
+    /// Pods that use the claim.
+    pub pods: Vec<Pod>,
+    /// The disk.
+    pub disk: Disk,
+    /// Nodes on which the driver is registered.
+    pub driver_on: BTreeSet<String>,
+    /// A controller is ready.
+    pub controller: bool,
+}
+
+/// The claim.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)]
+pub struct Claim {
+    pub uid: String,
+    pub phase: String,
+    pub class: Option<String>,
+    pub volume: Option<String>,
+    pub deleting: bool,
+    pub selected_node: Option<String>,
+    pub wants: String,
+    pub has: Option<String>,
+    pub events: Vec<Event>,
+}
+
+/// A StorageClass.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)]
+pub struct Class {
+    pub provisioner: String,
+    pub waits: bool,
+}
+
+/// A PersistentVolume.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)]
+pub struct Volume {
+    pub name: String,
+    pub driver: String,
+    pub disk: String,
+    pub region: Option<String>,
+    /// UID, namespace and name of the claim that it is for.
+    pub claim: Option<(String, String)>,
+    pub phase: String,
+    pub class: String,
+}
+
+/// A VolumeAttachment.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)]
+pub struct Attachment {
+    pub node: String,
+    pub attached: bool,
+    pub deleting: bool,
+    pub error: Option<String>,
+}
+
+/// A pod that uses the claim.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)]
+pub struct Pod {
+    pub name: String,
+    pub phase: String,
+    pub node: Option<String>,
+    pub deleting: bool,
+    /// Why it is on no node.
+    pub unscheduled: Option<String>,
+    /// What a container waits for.
+    pub waiting: Option<String>,
+    pub ready: bool,
+    pub events: Vec<Event>,
+}
+
+/// An event.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Event {
+    pub warning: bool,
+    pub reason: String,
+    pub message: String,
+    /// RFC 3339, so that texts compare as times.
+    pub at: String,
+}
+
+/// The disk in the cloud.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Disk {
+    /// There is none yet that could be asked for.
+    #[default]
+    None,
+    /// The cloud could not be asked; why.
+    Unknown(String),
+    /// The cloud does not have it; its words.
+    Gone(String),
+    /// As it is.
+    Is {
+        /// Its id.
+        id: String,
+        /// Its state in the cloud's words.
+        state: String,
+        /// Will not come back by itself.
+        dead: bool,
+        /// Machines that hold it.
+        holders: Vec<String>,
+    },
+}
+
+/// The newest of these events with one of these reasons.
+pub(super) fn newest<'a>(events: &'a [Event], reasons: &[&str]) -> Option<&'a Event> {
+    let fits = events.iter().filter(|event| reasons.contains(&event.reason.as_str()));
+    fits.max_by(|a, b| a.at.cmp(&b.at))
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+impl Claim {
+    pub(super) fn of(claim: &Value, events: Vec<Event>) -> Self {
+        let annotations = &claim["metadata"]["annotations"];
+        let old = "volume.beta.kubernetes.io/storage-class";
+        Self {
+            uid: text(&claim["metadata"]["uid"]).unwrap_or_default(),
+            phase: text(&claim["status"]["phase"]).unwrap_or_else(|| "Pending".to_owned()),
+            class: text(&annotations[old]).or_else(|| text(&claim["spec"]["storageClassName"])),
+            volume: text(&claim["spec"]["volumeName"]),
+            deleting: !claim["metadata"]["deletionTimestamp"].is_null(),
+            selected_node: text(&annotations["volume.kubernetes.io/selected-node"]),
+            wants: text(&claim["spec"]["resources"]["requests"]["storage"]).unwrap_or_default(),
+            has: text(&claim["status"]["capacity"]["storage"]),
+            events,
+        }
+    }
+}
+
+impl Class {
+    pub(super) fn of(class: &Value) -> Self {
+        let waits = class["volumeBindingMode"] == "WaitForFirstConsumer";
+        Self { provisioner: text(&class["provisioner"]).unwrap_or_default(), waits }
+    }
+}
+
+impl Volume {
+    pub(super) fn of(volume: &Value) -> Self {
+        let spec = &volume["spec"];
+        let reference = &spec["claimRef"];
+        Self {
+            name: text(&volume["metadata"]["name"]).unwrap_or_default(),
+            driver: text(&spec["csi"]["driver"]).unwrap_or_default(),
+            disk: text(&spec["csi"]["volumeHandle"]).unwrap_or_default(),
+            region: eck_csi_audit::cluster::region_of(&spec["nodeAffinity"]),
+            claim: text(&reference["namespace"]).zip(text(&reference["name"])),
+            phase: text(&volume["status"]["phase"]).unwrap_or_default(),
+            class: text(&spec["storageClassName"]).unwrap_or_default(),
+        }
+    }
+}
+
+impl Attachment {
+    pub(super) fn of(attachment: &Value) -> Self {
+        let status = &attachment["status"];
+        let error =
+            text(&status["detachError"]["message"]).or_else(|| text(&status["attachError"]["message"]));
+        Self {
+            node: text(&attachment["spec"]["nodeName"]).unwrap_or_default(),
+            attached: status["attached"] == true,
+            deleting: !attachment["metadata"]["deletionTimestamp"].is_null(),
+            error,
+        }
+    }
+}
+
+impl Pod {
+    pub(super) fn of(pod: &Value, events: Vec<Event>) -> Self {
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let condition =
+            |kind: &str| list(&pod["status"]["conditions"]).into_iter().find(|one| one["type"] == kind);
+        let unscheduled = condition("PodScheduled").filter(|one| one["status"] == "False");
+        let containers =
+            [list(&pod["status"]["initContainerStatuses"]), list(&pod["status"]["containerStatuses"])];
+        let waiting = containers.concat().into_iter().find_map(|container| {
+            let waiting = &container["state"]["waiting"];
+            let reason = text(&waiting["reason"])?;
+            let message = text(&waiting["message"]).map(|message| format!(": {message}")).unwrap_or_default();
+            Some(format!(
+                "container {} is in {reason}{message}",
+                text(&container["name"]).unwrap_or_default()
+            ))
+        });
+        Self {
+            name: text(&pod["metadata"]["name"]).unwrap_or_default(),
+            phase: text(&pod["status"]["phase"]).unwrap_or_default(),
+            node: text(&pod["spec"]["nodeName"]),
+            deleting: !pod["metadata"]["deletionTimestamp"].is_null(),
+            unscheduled: unscheduled.map(|one| text(&one["message"]).unwrap_or_default()),
+            waiting,
+            ready: condition("Ready").is_some_and(|one| one["status"] == "True"),
+            events,
+        }
+    }
+
+    /// Whether the pod uses the claim, by name or by a generic ephemeral volume.
+    pub(super) fn uses(pod: &Value, claim: &str) -> bool {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        pod["spec"]["volumes"].as_array().into_iter().flatten().any(|volume| {
+            let ephemeral = || format!("{name}-{}", volume["name"].as_str().unwrap_or_default());
+            volume["persistentVolumeClaim"]["claimName"] == claim
+                || (!volume["ephemeral"].is_null() && ephemeral() == claim)
+        })
+    }
+}
+
+impl Event {
+    pub(super) fn of(event: &Value) -> Self {
+        // Each API fills another field in.
+        let times = [&event["series"]["lastObservedTime"], &event["lastTimestamp"], &event["eventTime"]];
+        let at = times.into_iter().find_map(text).or_else(|| text(&event["metadata"]["creationTimestamp"]));
+        Self {
+            warning: event["type"] == "Warning",
+            reason: text(&event["reason"]).unwrap_or_default(),
+            message: text(&event["message"]).unwrap_or_default(),
+            at: at.unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! `eckctl` (as `kubectl-eck` it is `kubectl eck`): what a person does about volumes that went astray. Each command looks at
+//! cluster and cloud, decides in a pure function, and acts only where it is told to.
+//!
+//! ```text
+//! args ─▶ run ─▶ settings (where cloud and cluster are) ─▶ audit, adopt, explain, bundle   one command a file
+//! ```
+
+pub mod adopt;
+pub mod args;
+pub mod audit;
+pub mod bundle;
+pub mod explain;
+pub mod run;
+pub mod settings;
+
+pub use run::{Ended, run};

@@ -1,0 +1,128 @@
+//! One command from its flags to its exit code.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::args::{Args, Command};
+use crate::settings::{self, SettingsError};
+use crate::{adopt, audit, bundle, explain};
+
+/// How a command ended, beside what it printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// All is well, or done: 0.
+    Well,
+    /// Something was found, is stuck, or was not done: 1.
+    Found,
+}
+
+/// Why a command did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// Cluster or cloud is not known.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// `audit`.
+    #[error(transparent)]
+    Audit(#[from] audit::AuditError),
+    /// `adopt`.
+    #[error(transparent)]
+    Adopt(#[from] adopt::AdoptError),
+    /// `explain`.
+    #[error(transparent)]
+    Explain(#[from] explain::ExplainError),
+    /// `support-bundle`.
+    #[error(transparent)]
+    Bundle(#[from] bundle::BundleError),
+    /// Output.
+    #[error("the answer cannot be written")]
+    Write(#[from] std::io::Error),
+}
+
+impl CommandError {
+    /// 1 where the answer is no; 3 where there is none.
+    fn code(&self) -> u8 {
+        match self {
+            Self::Adopt(error) if error.is_refusal() => 1,
+            Self::Explain(explain::ExplainError::NoClaim { .. }) => 1,
+            Self::Settings(_)
+            | Self::Audit(_)
+            | Self::Adopt(_)
+            | Self::Explain(_)
+            | Self::Bundle(_)
+            | Self::Write(_) => 3,
+        }
+    }
+}
+
+/// Where a command writes, and whom it asks.
+pub struct Console<'a> {
+    /// The answer.
+    pub out: &'a mut dyn std::io::Write,
+    /// Yes or no.
+    pub ask: &'a mut dyn FnMut(&str) -> bool,
+    /// The time of day, in milliseconds since 1970.
+    pub now: &'a dyn Fn() -> u64,
+}
+
+/// Runs the program.
+pub fn main(args: Args) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(3, &error),
+    };
+    let mut out = std::io::stdout();
+    let mut console = Console { out: &mut out, ask: &mut ask, now: &now };
+    match runtime.block_on(run(&args, &mut console)) {
+        Ok(Ended::Well) => ExitCode::SUCCESS,
+        Ok(Ended::Found) => ExitCode::from(1),
+        Err(error) => failed(error.code(), &error),
+    }
+}
+
+fn failed(code: u8, error: &dyn std::error::Error) -> ExitCode {
+    // Where even stderr is gone, the exit code remains.
+    let _ = writeln!(std::io::stderr(), "eckctl: {}", serve::chain::chain(error));
+    ExitCode::from(code)
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Only a plain yes is one: an end of the input is none.
+fn ask(question: &str) -> bool {
+    let asked = write!(std::io::stderr(), "{question} [y/N] ");
+    let mut answer = String::new();
+    asked.is_ok()
+        && std::io::stdin().read_line(&mut answer).is_ok()
+        && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+/// Runs one command.
+pub async fn run(args: &Args, console: &mut Console<'_>) -> Result<Ended, CommandError> {
+    let kubernetes = settings::kubernetes(args).await?;
+    match &args.command {
+        Command::Audit(q) => {
+            let cloud = settings::cloud(&args.cloud, &kubernetes).await?;
+            Ok(audit::audit(&kubernetes, &cloud, q, console).await?)
+        }
+        Command::Adopt(q) => {
+            let cloud = settings::cloud(&args.cloud, &kubernetes).await?;
+            Ok(adopt::adopt(&kubernetes, &cloud, q, console).await?)
+        }
+        Command::Explain(q) => {
+            // Without the cloud the cluster alone still explains most.
+            let cloud = settings::cloud(&args.cloud, &kubernetes).await;
+            Ok(explain::explain(&kubernetes, cloud.as_ref().map_err(|e| serve::chain::chain(e)), q, console)
+                .await?)
+        }
+        Command::SupportBundle(q) => {
+            let cloud = settings::cloud(&args.cloud, &kubernetes).await;
+            Ok(bundle::bundle(&kubernetes, cloud.as_ref().map_err(|e| serve::chain::chain(e)), q, console)
+                .await?)
+        }
+    }
+}

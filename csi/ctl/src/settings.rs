@@ -1,0 +1,184 @@
+//! Where cluster and cloud are: what flags say, and else what the controller in the cluster was started with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use eck_csi::field::BadField;
+use eck_csi::volume::Region;
+use eck_csi_audit::api::{self, ConfigError, Place};
+use ecx::{Credentials, Profile};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use serde_json::Value;
+
+use crate::args::{Args, CloudArgs};
+
+/// Name of the controller's Deployment and of its container, as the chart has them.
+const CONTROLLER: &str = "eck-csi-controller";
+
+/// Why neither is known.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The API server.
+    #[error(transparent)]
+    Kube(#[from] ConfigError),
+    /// An object of the driver.
+    #[error("{0} cannot be read")]
+    Read(String, #[source] Box<kube::Error>),
+    /// Neither flags nor Deployment.
+    #[error("{what} is not known: there is no Deployment {CONTROLLER} in namespace {namespace}; say {flag}")]
+    Missing {
+        /// What is missing.
+        what: &'static str,
+        /// Where it was looked for.
+        namespace: String,
+        /// How it can be said.
+        flag: &'static str,
+    },
+    /// The keys.
+    #[error("the Secret {0} has no {1}")]
+    Key(String, &'static str),
+    /// A file that a flag names.
+    #[error("cannot read {0}")]
+    File(PathBuf, #[source] std::io::Error),
+    /// A region's code.
+    #[error(transparent)]
+    Region(#[from] BadField),
+    /// The profile.
+    #[error("the ECX profile cannot be used")]
+    Profile(#[from] toml::de::Error),
+    /// HTTP.
+    #[error(transparent)]
+    Client(#[from] ecx::client::BadClient),
+}
+
+/// The cluster.
+pub struct Kubernetes {
+    /// The API server.
+    pub client: kube::Client,
+    /// The context's namespace.
+    pub namespace: String,
+    /// Where the driver runs.
+    pub driver_namespace: String,
+}
+
+/// The cloud.
+pub struct Cloud {
+    /// Its API.
+    pub client: ecx::Client,
+    /// The cluster's regions.
+    pub regions: Vec<Region>,
+    /// The cluster's name there.
+    pub cluster: String,
+    /// The keys, to be struck out wherever they show up; has no `Debug`.
+    pub keys: [String; 2],
+}
+
+/// A client of the API server.
+pub async fn kubernetes(args: &Args) -> Result<Kubernetes, SettingsError> {
+    let place = Place { kubeconfig: args.kubeconfig.as_deref(), context: args.context.as_deref() };
+    let (client, namespace) = api::connect(place).await?;
+    Ok(Kubernetes { client, namespace, driver_namespace: args.driver_namespace.clone() })
+}
+
+/// A client of the cloud.
+pub async fn cloud(args: &CloudArgs, kubernetes: &Kubernetes) -> Result<Cloud, SettingsError> {
+    let keys = args.keys().map_err(|(path, error)| SettingsError::File(path, error))?;
+    let whole =
+        keys.is_some() && !args.regions.is_empty() && args.cluster_id.is_some() && args.ecx_url.is_some();
+    let running = if whole { None } else { Running::read(kubernetes).await? };
+    let flag = |name: &str| running.as_ref().and_then(|running| running.flags.get(name).cloned());
+    let missing =
+        |what, flag| SettingsError::Missing { what, namespace: kubernetes.driver_namespace.clone(), flag };
+    let cluster = args.cluster_id.clone().or_else(|| flag("cluster-id"));
+    let cluster = cluster.ok_or_else(|| missing("the cluster's name in the cloud", "--cluster-id"))?;
+    let mut regions = args.regions.clone();
+    if regions.is_empty() {
+        let codes = flag("regions").ok_or_else(|| missing("the cluster's regions", "--regions"))?;
+        regions = codes.split(',').map(|code| Region::parse("--regions", code)).collect::<Result<_, _>>()?;
+    }
+    let profile = match (&args.ecx_profile, &running) {
+        (Some(path), _) => {
+            let text = std::fs::read_to_string(path);
+            Some(text.map_err(|error| SettingsError::File(path.clone(), error))?)
+        }
+        (None, Some(running)) => running.profile(kubernetes).await?,
+        (None, None) => None,
+    };
+    let mut profile: Profile = toml::from_str(&profile.unwrap_or_default())?;
+    if let Some(url) = args.ecx_url.clone().or_else(|| flag("ecx-url")) {
+        profile.base_url = url;
+    }
+    let (ak, sk) = match (keys, &running) {
+        (Some(keys), _) => keys,
+        (None, Some(running)) => running.keys(kubernetes).await?,
+        (None, None) => {
+            return Err(missing("the keys of the cloud", "CTYUN_AK and CTYUN_SK, or --credentials-dir"));
+        }
+    };
+    let client = ecx::Client::new(profile, Credentials::new(&ak, &sk))?;
+    Ok(Cloud { client, regions, cluster, keys: [ak, sk] })
+}
+
+/// The controller in the cluster.
+struct Running {
+    flags: BTreeMap<String, String>,
+    secret: Option<String>,
+    profile: Option<String>,
+}
+
+impl Running {
+    /// As its Deployment says; `None` if there is none.
+    async fn read(kubernetes: &Kubernetes) -> Result<Option<Self>, SettingsError> {
+        let path = format!("/apis/apps/v1/namespaces/{}/deployments", kubernetes.driver_namespace);
+        let found: Option<Value> = api::get(&kubernetes.client, &path, CONTROLLER)
+            .await
+            .map_err(|error| SettingsError::Read(format!("the Deployment {CONTROLLER}"), Box::new(error)))?;
+        Ok(found.map(|deployment| Self::of(&deployment)))
+    }
+
+    fn of(deployment: &Value) -> Self {
+        let pod = &deployment["spec"]["template"]["spec"];
+        let each = |list: &Value| list.as_array().cloned().unwrap_or_default();
+        let container = each(&pod["containers"]).into_iter().find(|one| one["name"] == CONTROLLER);
+        let args = container.map(|one| each(&one["args"])).unwrap_or_default();
+        let flag = |arg: &Value| {
+            let (name, value) = arg.as_str()?.strip_prefix("--")?.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        };
+        let volume = |name: &str| each(&pod["volumes"]).into_iter().find(|one| one["name"] == name);
+        let text = |value: Option<Value>, at: &str| {
+            value.and_then(|value| value.pointer(at).and_then(Value::as_str).map(str::to_owned))
+        };
+        Self {
+            flags: args.iter().filter_map(flag).collect(),
+            secret: text(volume("credentials"), "/secret/secretName"),
+            profile: text(volume("profile"), "/configMap/name"),
+        }
+    }
+
+    /// The ECX profile that it was given.
+    async fn profile(&self, kubernetes: &Kubernetes) -> Result<Option<String>, SettingsError> {
+        let Some(name) = &self.profile else { return Ok(None) };
+        let path = format!("/api/v1/namespaces/{}/configmaps", kubernetes.driver_namespace);
+        let map: Option<ConfigMap> = api::get(&kubernetes.client, &path, name)
+            .await
+            .map_err(|error| SettingsError::Read(format!("the ConfigMap {name}"), Box::new(error)))?;
+        Ok(map.and_then(|map| map.data).and_then(|mut data| data.remove("profile.toml")))
+    }
+
+    /// The keys that it was given.
+    async fn keys(&self, kubernetes: &Kubernetes) -> Result<(String, String), SettingsError> {
+        let name = self.secret.as_deref().unwrap_or("eck-csi-credentials");
+        let path = format!("/api/v1/namespaces/{}/secrets", kubernetes.driver_namespace);
+        let secret: Option<Secret> = api::get(&kubernetes.client, &path, name)
+            .await
+            .map_err(|error| SettingsError::Read(format!("the Secret {name}"), Box::new(error)))?;
+        let mut data = secret.and_then(|secret| secret.data).unwrap_or_default();
+        let mut key = |key: &'static str| {
+            let bytes = data.remove(key).ok_or_else(|| SettingsError::Key(name.to_owned(), key))?;
+            let text = String::from_utf8(bytes.0).map_err(|_| SettingsError::Key(name.to_owned(), key))?;
+            Ok::<_, SettingsError>(text.trim().to_owned())
+        };
+        Ok((key("ak")?, key("sk")?))
+    }
+}
