@@ -24,7 +24,7 @@ const SIGNS: [&str; 13] = [
 ];
 
 /// Where the product's sources are.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "csi/src",
     "csi/node/src",
     "csi/controller/src",
@@ -36,7 +36,8 @@ const SOURCES: [&str; 12] = [
     "gpu-plugin/vcuda/src",
     "proto/src",
     "proto/serve/src",
-    "csi/eckctl/src",
+    "csi/audit/src",
+    "csi/ctl/src",
 ];
 
 fn root() -> PathBuf {
