@@ -57,6 +57,9 @@ pub enum PlaneKind {
     None,
     /// Sparse files; an attach is a loop device and an entry in the instance's sysfs tree.
     Loop,
+    /// Sparse files; an attach plugs a virtio disk into the virtual machine whose QEMU listens at
+    /// `<nodes_dir>/<instance>/qmp.sock`.
+    Qemu,
 }
 
 /// A region.
@@ -184,7 +187,7 @@ impl Config {
         let address: Option<std::net::SocketAddr> = self.listen.parse().ok();
         let address = address.filter(|a| a.ip().is_loopback());
         let address = address.ok_or_else(|| BadConfig::NotLoopback(self.listen.clone()))?;
-        if self.data_plane == PlaneKind::Loop && (self.state_dir.is_none() || self.nodes_dir.is_none()) {
+        if self.data_plane != PlaneKind::None && (self.state_dir.is_none() || self.nodes_dir.is_none()) {
             return Err(BadConfig::Contradiction("data plane `loop` needs a state dir and a nodes dir"));
         }
         Ok(address)

@@ -1,5 +1,6 @@
 //! The data plane: what makes a disk real. A disk is a sparse file, an attach a loop device on the "node" and an entry in
-//! that node's sysfs-like tree; a node finds it there by the same code as a virtio disk in `/sys`.
+//! that node's sysfs-like tree; a node finds it there by the same code as a virtio disk in `/sys`. Or the node is a virtual
+//! machine, and the disk is plugged into it.
 
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -7,7 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+pub mod guest;
+pub mod qmp;
 pub mod sysfs;
+
+use guest::Guests;
 
 /// `O_EXCL` of Linux on every architecture we run on (asm-generic/fcntl.h): on a block device it asks for exclusive use.
 const O_EXCL: i32 = 0o200;
@@ -29,12 +34,13 @@ pub enum PlaneError {
     Losetup(String),
 }
 
-/// A data plane over loop devices.
+/// A data plane over loop devices, or over virtual machines.
 #[derive(Debug)]
 pub struct Plane {
     disks: PathBuf,
     nodes: PathBuf,
     unit: u64,
+    guests: Option<Guests>,
 }
 
 fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> PlaneError {
@@ -48,11 +54,21 @@ impl Plane {
         std::fs::create_dir_all(&disks).map_err(io_error("disks folder"))?;
         std::fs::create_dir_all(&nodes).map_err(io_error("nodes folder"))?;
         let disks = disks.canonicalize().map_err(io_error("disks folder"))?;
-        Ok(Self { disks, nodes, unit })
+        Ok(Self { disks, nodes, unit, guests: None })
+    }
+
+    /// The same, but the nodes are virtual machines: `nodes` has a folder of each with QEMU's socket.
+    pub fn of_guests(disks: PathBuf, nodes: PathBuf, unit: u64) -> Result<Self, PlaneError> {
+        let plane = Self::new(disks, nodes, unit)?;
+        let guests = Some(Guests::new(plane.nodes.clone()));
+        Ok(Self { guests, ..plane })
     }
 
     /// Makes an instance's empty tree, so that a node can start before its first disk.
     pub fn boot(&self, instance: &str) -> Result<(), PlaneError> {
+        if self.guests.is_some() {
+            return std::fs::create_dir_all(self.nodes.join(instance)).map_err(io_error("machine's folder"));
+        }
         sysfs::boot(&self.nodes.join(instance)).map_err(io_error("sysfs tree"))
     }
 
@@ -94,6 +110,9 @@ impl Plane {
         let path = self.file(disk);
         let file = std::fs::File::options().write(true).open(&path).map_err(io_error("disk file"))?;
         file.set_len(gib * self.unit).map_err(io_error("disk file"))?;
+        if let Some(guests) = &self.guests {
+            return guests.grown(disk, gib * self.unit).map_err(io_error("QEMU"));
+        }
         match self.device(disk)? {
             Some(device) => losetup(&["--set-capacity", &device]).map(drop),
             None => Ok(()),
@@ -102,6 +121,9 @@ impl Plane {
 
     /// Sets up a loop device and shows it to `instance` with `serial`; an attach that happened already is success.
     pub fn attach(&self, disk: &str, instance: &str, serial: &str) -> Result<(), PlaneError> {
+        if let Some(guests) = &self.guests {
+            return guests.plug(disk, instance, &self.file(disk), serial).map_err(io_error("QEMU"));
+        }
         let device = match self.device(disk)? {
             Some(device) => device,
             None => {
@@ -115,6 +137,10 @@ impl Plane {
 
     /// Takes the disk from `instance`; [`PlaneError::Busy`] while the guest uses it. Not attached is success.
     pub fn detach(&self, disk: &str, instance: &str, force: bool) -> Result<(), PlaneError> {
+        if let Some(guests) = &self.guests {
+            let gone = guests.unplug(disk, instance).map_err(io_error("QEMU"))?;
+            return if gone { Ok(()) } else { Err(PlaneError::Busy) };
+        }
         let Some(device) = self.device(disk)? else { return Ok(()) };
         if !force {
             let exclusive = std::fs::File::options().read(true).custom_flags(O_EXCL).open(&device);

@@ -83,6 +83,9 @@ impl Shared {
             (PlaneKind::Loop, Some(state), Some(nodes)) => {
                 Some(Plane::new(state.join("disks"), nodes.clone(), config.unit_bytes)?)
             }
+            (PlaneKind::Qemu, Some(state), Some(nodes)) => {
+                Some(Plane::of_guests(state.join("disks"), nodes.clone(), config.unit_bytes)?)
+            }
             _ => None,
         };
         let mut world = World::new(&config);

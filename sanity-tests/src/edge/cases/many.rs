@@ -1,0 +1,69 @@
+//! Many disks on one machine.
+
+use super::Seen;
+use crate::edge::guest::Image;
+use crate::edge::site::{Site, mount, must, published, staged, unmount};
+use crate::kubelet::Use;
+
+/// Disks that a machine can have (guide 4.3).
+const HUNDRED: usize = 100;
+
+/// The power is cut, and the machine starts with its disks in another order: vda is another one, each volume is the same.
+pub(super) async fn another_order(image: &Image) -> Seen {
+    let site = Site::start(image, 8).await?;
+    let guest = site.boot(0, false)?;
+    let kubelet = guest.kubelet().await?;
+    let mut volumes = Vec::new();
+    for n in 0..5 {
+        let mut volume = site.create(&format!("pvc-{n}"), "ext4").await?;
+        site.attach(&mut volume, 0).await?;
+        mount(&kubelet, &volume, &Use::mount("ext4")).await?;
+        guest.sh(&format!("echo {} >{}/id; sync", volume.id, published(&volume).display()))?;
+        volumes.push(volume);
+    }
+    let letters = "for b in /sys/block/vd*; do echo ${b##*/} $(busybox cat $b/serial); done";
+    let before = guest.sh(letters)?;
+    guest.cut();
+    let guest = site.boot(0, true)?;
+    let after = guest.sh(letters)?;
+    must(before != after, format!("the order is the same: {after}"))?;
+    let kubelet = guest.kubelet().await?;
+    for volume in &volumes {
+        mount(&kubelet, volume, &Use::mount("ext4")).await?;
+        let read = guest.sh(&format!("busybox cat {}/id", published(volume).display()))?;
+        must(read == volume.id, format!("{} shows {read:?}", volume.id))?;
+        unmount(&kubelet, volume).await?;
+    }
+    Ok("5 disks, each under its own volume".to_owned())
+}
+
+/// A hundred disks, each a volume that pods have as a device, and some with a file system.
+pub(super) async fn hundred(image: &Image) -> Seen {
+    let site = Site::start(image, HUNDRED + 4).await?;
+    let guest = site.boot(0, false)?;
+    let kubelet = guest.kubelet().await?;
+    let most = kubelet.info().await?.max_volumes_per_node;
+    must(most == 100, format!("the node says that it can have {most}"))?;
+    let mut volumes = Vec::new();
+    for n in 0..HUNDRED {
+        let mut volume = site.create(&format!("pvc-{n}"), "ext4").await?;
+        site.attach(&mut volume, 0).await?;
+        volumes.push(volume);
+    }
+    let shown = guest.sh("busybox cat /sys/block/vd*/serial | busybox sort -u | busybox wc -l")?;
+    must(shown == "100", format!("the guest shows {shown} disks"))?;
+    for (n, volume) in volumes.iter().enumerate() {
+        let wanted = if n % 20 == 0 { Use::mount("ext4") } else { Use::block() };
+        mount(&kubelet, volume, &wanted).await?;
+    }
+    let devices = guest.sh("busybox find /var/lib/kubelet/pods -type b | busybox wc -l")?;
+    must(devices == "95", format!("{devices} pods have a device"))?;
+    for volume in &volumes {
+        kubelet.unpublish(volume, &published(volume)).await?;
+        kubelet.unstage(volume, &staged(volume)).await?;
+        site.detach(volume, 0).await?;
+    }
+    let left = guest.sh("busybox ls /sys/block | busybox grep -c '^vd' || true")?;
+    must(left == "0", format!("{left} disks are left"))?;
+    Ok("95 as devices, 5 with ext4".to_owned())
+}
