@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     store: Mutex<Store>,
     faults: Mutex<Faults>,
     calls: Mutex<BTreeMap<(String, String), u64>>,
+    /// What is no object, by path: logs, proxied answers, `/version`.
+    texts: Mutex<BTreeMap<String, String>>,
     /// The store's version, for watches that wait.
     version: tokio::sync::watch::Sender<u64>,
     /// False while connections are cut and none is taken.
@@ -73,6 +75,7 @@ impl ApiServer {
             store: Mutex::new(Store::new()),
             faults: Mutex::default(),
             calls: Mutex::default(),
+            texts: Mutex::default(),
             version: tokio::sync::watch::Sender::new(0),
             up: tokio::sync::watch::Sender::new(true),
         });
@@ -123,6 +126,11 @@ impl ApiServer {
     /// Deletes an object from outside.
     pub fn delete(&self, key: &Key) -> Result<(), Refusal> {
         self.shared.change(|store| store.delete(key, None)).map(drop)
+    }
+
+    /// Answers every GET of this path with this text: logs, proxied answers, `/version`.
+    pub fn say(&self, path: &str, text: &str) {
+        lock(&self.shared.texts).insert(path.to_owned(), text.to_owned());
     }
 
     /// An object.

@@ -21,7 +21,7 @@ const fn resource_of(
     Resource { name, kind, api_version, namespaced }
 }
 
-const RESOURCES: [Resource; 12] = [
+const RESOURCES: [Resource; 20] = [
     resource_of("nodes", "Node", "v1", false),
     resource_of("pods", "Pod", "v1", true),
     resource_of("secrets", "Secret", "v1", true),
@@ -30,7 +30,15 @@ const RESOURCES: [Resource; 12] = [
     resource_of("namespaces", "Namespace", "v1", false),
     resource_of("serviceaccounts", "ServiceAccount", "v1", true),
     resource_of("leases", "Lease", "coordination.k8s.io/v1", true),
+    resource_of("persistentvolumes", "PersistentVolume", "v1", false),
+    resource_of("persistentvolumeclaims", "PersistentVolumeClaim", "v1", true),
     resource_of("csinodes", "CSINode", "storage.k8s.io/v1", false),
+    resource_of("csidrivers", "CSIDriver", "storage.k8s.io/v1", false),
+    resource_of("storageclasses", "StorageClass", "storage.k8s.io/v1", false),
+    resource_of("volumeattachments", "VolumeAttachment", "storage.k8s.io/v1", false),
+    resource_of("csistoragecapacities", "CSIStorageCapacity", "storage.k8s.io/v1", true),
+    resource_of("deployments", "Deployment", "apps/v1", true),
+    resource_of("daemonsets", "DaemonSet", "apps/v1", true),
     resource_of("poddisruptionbudgets", "PodDisruptionBudget", "policy/v1", true),
     resource_of(
         "mutatingwebhookconfigurations",

@@ -43,6 +43,9 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
 }
 
 async fn answer(shared: Arc<Shared>, request: Request<hyper::body::Incoming>) -> Result<Response<Body>, Cut> {
+    if let Some(text) = lock(&shared.texts).get(request.uri().path()) {
+        return Ok(Response::new(Body::from(text.clone())));
+    }
     let call = match http::Call::read(request).await {
         Ok(call) => call,
         Err(refusal) => return Ok(http::refused(&refusal)),

@@ -255,6 +255,10 @@ impl Store {
             fields.remove("status");
         }
         object["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+        if !object["metadata"]["deletionTimestamp"].is_null() && !held(&object) {
+            // The last finalizer went: so does the object.
+            return Ok(self.remove(key, resource.name, object));
+        }
         if object == *old {
             // The real server writes nothing either, and tells no watch.
             return self.get(key);
@@ -302,7 +306,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes at once, with no grace; a uid that is given must be the object's.
+    /// Deletes at once, with no grace, unless a finalizer holds the object; a uid that is given must be the object's.
     pub(super) fn delete(&mut self, key: &Key, uid: Option<&str>) -> Result<Arc<Value>, Refusal> {
         let old = self.get(key)?;
         let is = old["metadata"]["uid"].as_str();
@@ -310,13 +314,23 @@ impl Store {
             return Err(Refusal::conflict(format!("{} {:?}: another uid", key.resource, key.name)));
         }
         let resource = super::path::resource(&key.resource)?;
-        self.objects.remove(key);
         let mut last = (*old).clone();
+        if !held(&last) {
+            return Ok(self.remove(key, resource.name, last));
+        }
+        if last["metadata"]["deletionTimestamp"].is_null() {
+            last["metadata"]["deletionTimestamp"] = json!(now());
+        }
+        Ok(self.put(key.clone(), resource.name, last))
+    }
+
+    fn remove(&mut self, key: &Key, resource: &'static str, mut last: Value) -> Arc<Value> {
+        let before = self.objects.remove(key);
         self.version += 1;
         last["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let object = Arc::new(last);
-        self.remember(resource.name, Some(old), Arc::clone(&object), true);
-        Ok(object)
+        self.remember(resource, before, Arc::clone(&object), true);
+        object
     }
 
     fn put(&mut self, key: Key, resource: &'static str, mut object: Value) -> Arc<Value> {
@@ -342,6 +356,11 @@ impl Store {
             self.forgotten = oldest.version;
         }
     }
+}
+
+/// Whether a finalizer holds the object.
+fn held(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty())
 }
 
 /// RFC 3339 in UTC, to the second, without a calendar crate (days to civil date as in Hinnant's algorithm).

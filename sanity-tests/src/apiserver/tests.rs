@@ -112,3 +112,21 @@ async fn faults_are_used_up_and_say_whether_the_work_was_done() {
     assert!(server.get(&Key::pod("default", "p")).is_none());
     assert_eq!(call(&server, "DELETE", POD, JSON, &json!({})).await.0, 404);
 }
+
+#[tokio::test]
+async fn an_object_with_a_finalizer_goes_when_the_last_one_is_taken() {
+    let server = ApiServer::start().unwrap();
+    let object = json!({"metadata": {"name": "a", "finalizers": ["x/y"]}, "spec": {}});
+    server.create("volumeattachments", object).unwrap();
+    let path = "/apis/storage.k8s.io/v1/volumeattachments/a";
+    assert_eq!(call(&server, "DELETE", path, JSON, &json!({})).await.0, 200);
+    let (code, object) = call(&server, "GET", path, JSON, &json!({})).await;
+    assert!(code == 200 && object["metadata"]["deletionTimestamp"].is_string(), "{object}");
+    let patch = json!({"metadata": {"finalizers": [], "resourceVersion": "1"}});
+    assert_eq!(call(&server, "PATCH", path, "application/merge-patch+json", &patch).await.0, 409);
+    let patch = json!({"metadata": {"finalizers": []}});
+    assert_eq!(call(&server, "PATCH", path, "application/merge-patch+json", &patch).await.0, 200);
+    assert_eq!(call(&server, "GET", path, JSON, &json!({})).await.0, 404);
+    server.say("/version", "{}");
+    assert_eq!(call(&server, "GET", "/version", JSON, &json!({})).await, (200, json!({})));
+}

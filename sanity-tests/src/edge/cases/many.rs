@@ -50,7 +50,11 @@ pub(super) async fn hundred(image: &Image) -> Seen {
         site.attach(&mut volume, 0).await?;
         volumes.push(volume);
     }
-    let shown = guest.sh("busybox cat /sys/block/vd*/serial | busybox sort -u | busybox wc -l")?;
+    // The guest takes them in one after the other, after QEMU has said that they are plugged.
+    let count = "busybox cat /sys/block/vd*/serial | busybox sort -u | busybox wc -l";
+    let shown = guest.sh(&format!(
+        "n=0; until test $({count}) = 100 || test $n = 600; do busybox sleep 0.2; n=$((n+1)); done; {count}"
+    ))?;
     must(shown == "100", format!("the guest shows {shown} disks"))?;
     for (n, volume) in volumes.iter().enumerate() {
         let wanted = if n % 20 == 0 { Use::mount("ext4") } else { Use::block() };

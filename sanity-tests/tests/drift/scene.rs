@@ -1,0 +1,176 @@
+//! A cluster and its cloud, as the chart leaves them.
+
+use base64::Engine as _;
+use clap::Parser as _;
+use eckctl::args::Args;
+use eckctl::run::{CommandError, Console};
+use eckctl::{Ended, run};
+use ecx::api::{Attachment, Disk, DiskState, Label, Op};
+use ecx_sim::world::DiskRecord;
+use ecx_sim::{Config, Sim};
+use sanity_tests::apiserver::ApiServer;
+use serde_json::{Value, json};
+
+pub(crate) const CLUSTER: &str = "test";
+pub(crate) const REGION: &str = "fj-xiamen-4";
+/// The machine of the node `fj-xiamen-4.172.16.0.6` in ecx-sim's built-in cloud, and of the one beside it.
+pub(crate) const MACHINES: [&str; 2] = ["evm-fjxiamen41", "evm-fjxiamen42"];
+pub(crate) const NODES: [&str; 2] = ["fj-xiamen-4.172.16.0.6", "fj-xiamen-4.172.16.0.7"];
+
+/// What a command answered.
+pub(crate) struct Answer {
+    pub(crate) ended: Result<Ended, CommandError>,
+    pub(crate) text: String,
+    pub(crate) questions: Vec<String>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub(crate) fn found(&self) -> bool {
+        matches!(self.ended, Ok(Ended::Found))
+    }
+
+    pub(crate) fn well(&self) -> bool {
+        matches!(self.ended, Ok(Ended::Well))
+    }
+}
+
+pub(crate) struct Scene {
+    pub(crate) sim: Sim,
+    pub(crate) api: ApiServer,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Scene {
+    /// Two nodes with the driver, and the controller's Deployment with its Secret and its profile.
+    pub(crate) fn new() -> Self {
+        let sim = Sim::start(Config::default()).unwrap();
+        let api = ApiServer::start().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("kubeconfig"), api.kubeconfig()).unwrap();
+        let scene = Self { sim, api, folder };
+        for namespace in ["default", "kube-system"] {
+            scene.put("namespaces", json!({"metadata": {"name": namespace}}));
+        }
+        for node in NODES {
+            let region = json!({"topology.csi.esx.eck.ctyun.cn/region": REGION});
+            scene.put("nodes", json!({"metadata": {"name": node, "labels": region}}));
+            let driver = json!({"name": "eck.csi.k8s.io", "nodeID": node, "topologyKeys": []});
+            scene.put("csinodes", json!({"metadata": {"name": node}, "spec": {"drivers": [driver]}}));
+        }
+        scene.driver();
+        scene
+    }
+
+    fn driver(&self) {
+        let container = json!({"name": "eck-csi-controller", "args": ["--csi-endpoint=unix:///csi/csi.sock",
+            format!("--cluster-id={CLUSTER}"), format!("--regions=zj-shaoxing-2,{REGION}"), format!("--ecx-url={}", self.sim.url())]});
+        let volumes = json!([{"name": "credentials", "secret": {"secretName": "keys"}},
+            {"name": "profile", "configMap": {"name": "eck-csi-profile"}}]);
+        let spec = json!({"template": {"spec": {"containers": [container], "volumes": volumes}}});
+        let metadata = |name: &str| json!({"name": name, "namespace": "kube-system"});
+        let deployment =
+            json!({"metadata": metadata("eck-csi-controller"), "spec": spec, "status": {"readyReplicas": 2}});
+        self.put("deployments", deployment);
+        let profile = "rate_per_second = 1000.0\nburst = 1000.0\n[poll]\nfirst_ms = 20\nmax_ms = 50\ngive_up_ms = 20000\n";
+        self.put(
+            "configmaps",
+            json!({"metadata": metadata("eck-csi-profile"), "data": {"profile.toml": profile}}),
+        );
+        let (ak, sk) = Self::keys();
+        let data = json!({"ak": encoded(&ak), "sk": encoded(&format!("{sk}\n"))});
+        self.put("secrets", json!({"metadata": metadata("keys"), "data": data}));
+    }
+
+    /// The account's.
+    pub(crate) fn keys() -> (String, String) {
+        Config::default().keys.into_iter().next().unwrap()
+    }
+
+    pub(crate) fn put(&self, resource: &str, object: Value) {
+        self.api.create(resource, object).unwrap();
+    }
+
+    /// A disk that is simply there, made in 1970.
+    pub(crate) fn disk(&self, id: &str, label: Option<&str>, on: Option<&str>) {
+        let labels = label.map(|value| Label { key: "eck-csi".to_owned(), value: value.to_owned() });
+        let attachment = |on: &str| Attachment { instance_id: on.to_owned(), ..Attachment::default() };
+        let disk = Disk {
+            disk_id: id.to_owned(),
+            disk_name: format!("pvc-of-{id}"),
+            disk_size: 20,
+            disk_type: "SAS".to_owned(),
+            disk_status: if on.is_some() { DiskState::InUse } else { DiskState::Available },
+            region_id: REGION.to_owned(),
+            labels: labels.into_iter().collect(),
+            attachments: on.map(attachment).into_iter().collect(),
+            create_time: Some(0),
+            ..Disk::default()
+        };
+        let record = DiskRecord { disk, holder: on.map(str::to_owned), pending: None, history: Vec::new() };
+        self.sim.change(|world| world.disks.insert(id.to_owned(), record));
+    }
+
+    pub(crate) fn has_disk(&self, id: &str) -> bool {
+        self.sim.look(|world| world.disks.contains_key(id))
+    }
+
+    /// A volume of the disk, as the provisioner makes it.
+    pub(crate) fn volume(&self, name: &str, disk: &str) {
+        let region =
+            json!({"key": "topology.csi.esx.eck.ctyun.cn/region", "operator": "In", "values": [REGION]});
+        let affinity = json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [region]}]}});
+        let spec = json!({"csi": {"driver": "eck.csi.k8s.io", "volumeHandle": disk}, "nodeAffinity": affinity,
+            "persistentVolumeReclaimPolicy": "Delete"});
+        self.put(
+            "persistentvolumes",
+            json!({"metadata": {"name": name}, "spec": spec, "status": {"phase": "Bound"}}),
+        );
+    }
+
+    /// An attachment as the attacher leaves it.
+    pub(crate) fn attachment(&self, name: &str, volume: &str, node: &str, attached: bool) {
+        let spec = json!({"attacher": "eck.csi.k8s.io", "nodeName": node, "source": {"persistentVolumeName": volume}});
+        let metadata = json!({"name": name, "finalizers": ["external-attacher/eck-csi-k8s-io"]});
+        self.put(
+            "volumeattachments",
+            json!({"metadata": metadata, "spec": spec, "status": {"attached": attached}}),
+        );
+    }
+
+    /// Requests so far that change something: in the cloud, and in the cluster.
+    pub(crate) fn writes(&self) -> u64 {
+        let reads =
+            [Op::GetDisk, Op::FindDiskByName, Op::ListDisks, Op::ListInstances, Op::GetJob, Op::GetOrder];
+        let cloud: u64 =
+            self.sim.calls().iter().filter(|(op, _)| !reads.contains(op)).map(|(_, count)| count).sum();
+        let cluster = self.api.calls();
+        let cluster =
+            cluster.iter().filter(|((verb, _), _)| !matches!(verb.as_str(), "get" | "list" | "watch"));
+        cloud + cluster.map(|(_, count)| count).sum::<u64>()
+    }
+
+    /// Runs eckctl; it is answered `yes` to whatever it asks.
+    pub(crate) async fn eckctl(&self, args: &[&str], yes: bool) -> Answer {
+        let kubeconfig = self.folder.path().join("kubeconfig");
+        let fixed = ["eckctl", "--kubeconfig", kubeconfig.to_str().unwrap()];
+        let args = Args::try_parse_from([&fixed, args].concat()).unwrap();
+        let (mut out, mut questions) = (Vec::new(), Vec::new());
+        let mut ask = |question: &str| {
+            questions.push(question.to_owned());
+            yes
+        };
+        // An hour after whatever a test does: everything is overdue.
+        let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64 + 3_600_000;
+        let mut console = Console { out: &mut out, ask: &mut ask, now: &now };
+        let ended = run(&args, &mut console).await;
+        Answer { ended, text: String::from_utf8(out).unwrap(), questions }
+    }
+}
+
+fn encoded(text: &str) -> String {
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
