@@ -51,7 +51,8 @@ pub(super) async fn hundred(image: &Image) -> Seen {
         volumes.push(volume);
     }
     // The guest takes them in one after the other, after QEMU has said that they are plugged.
-    let count = "busybox cat /sys/block/vd*/serial | busybox sort -u | busybox wc -l";
+    let count =
+        "for b in /sys/block/vd*; do echo $(busybox cat $b/serial); done | busybox sort -u | busybox wc -l";
     let shown = guest.sh(&format!(
         "n=0; until test $({count}) = 100 || test $n = 600; do busybox sleep 0.2; n=$((n+1)); done; {count}"
     ))?;
