@@ -9,6 +9,9 @@ pub const TOPOLOGY_REGION: &str = "topology.csi.esx.eck.ctyun.cn/region";
 /// Value of `diskType` that stands for the pool's default cloud disk; fixed by the guide's PV example.
 pub const DISK_TYPE_DEFAULT: &str = "cloud";
 
+/// Key of the label of the disks that the controller orders; its value is the cluster id.
+pub const DISK_LABEL: &str = "eck-csi";
+
 /// Bytes in a GiB. The cloud counts sizes in whole "GB", which are GiB (ECX-API B.1).
 pub const GIB: u64 = 1 << 30;
 

@@ -68,6 +68,17 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     scored.min().filter(|(d, k)| *d <= (k.len().max(3)) / 2).map(|(_, k)| k)
 }
 
+/// The end of a refusal of `word`: which known word may have been meant; nothing if none is near enough.
+pub fn hint(word: &str, known: &[&str]) -> String {
+    nearest(word, known).map(|near| format!("; did you mean {near}?")).unwrap_or_default()
+}
+
+/// Refuses the entry `key` of the map `field`, which only takes `known` ones.
+pub fn unknown(field: &str, key: &str, value: &str, known: &[&str]) -> BadField {
+    let allowed = format!("the parameters {}{}", known.join(", "), hint(key, known));
+    BadField::new(format!("{field}.{key}"), value, allowed)
+}
+
 /// Levenshtein distance in characters.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();

@@ -42,6 +42,11 @@ impl Direct {
         Self { controller: Controller::new(Arc::new(driver)), client }
     }
 
+    /// The service, for what is not here.
+    pub fn service(&self) -> &Controller {
+        &self.controller
+    }
+
     /// Throttle replies that it got.
     pub fn throttled(&self) -> u64 {
         self.client.throttling().0

@@ -172,7 +172,8 @@ pub(crate) fn bytes(gib: u64) -> i64 {
     i64::try_from(gib * GIB).unwrap_or(i64::MAX)
 }
 
-pub(crate) fn capability() -> pb::VolumeCapability {
+/// A file system on one node, for reading and writing.
+pub fn capability() -> pb::VolumeCapability {
     use pb::volume_capability::{AccessMode, AccessType, MountVolume, access_mode};
     pb::VolumeCapability {
         access_type: Some(AccessType::Mount(MountVolume::default())),
@@ -180,7 +181,8 @@ pub(crate) fn capability() -> pb::VolumeCapability {
     }
 }
 
-pub(crate) fn create(claim: &Claim, turn: u32) -> Request<pb::CreateVolumeRequest> {
+/// The request of a CreateVolume, the `turn`-th (from 0) for the same.
+pub fn create(claim: &Claim, turn: u32) -> Request<pb::CreateVolumeRequest> {
     let topology = |region: &String| pb::Topology {
         segments: HashMap::from([(TOPOLOGY_REGION.to_owned(), region.clone())]),
     };

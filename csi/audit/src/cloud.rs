@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
+use eck_csi::driver::DISK_LABEL;
 use eck_csi::volume::{DiskId, NodeId, Region};
 use ecx::api::{Disk, ListDisks, ListInstances};
 use ecx::{Client, Error};
@@ -13,9 +14,6 @@ const DISKS: u32 = 1000;
 
 /// Machines of one page (ECX-API B.8: 50 is safe in every pool).
 const MACHINES: u32 = 50;
-
-/// The key of the label that the controller gives its disks (`csi/controller/src/create.rs`); its value is the cluster id.
-pub const LABEL: &str = "eck-csi";
 
 /// A disk and its region.
 #[derive(Debug, Clone)]
@@ -29,7 +27,7 @@ pub struct Placed {
 impl Placed {
     /// The cluster that ordered it, as its label says.
     pub fn cluster(&self) -> Option<&str> {
-        self.disk.labels.iter().find(|label| label.key == LABEL).map(|label| label.value.as_str())
+        self.disk.labels.iter().find(|label| label.key == DISK_LABEL).map(|label| label.value.as_str())
     }
 }
 

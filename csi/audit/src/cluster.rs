@@ -1,6 +1,7 @@
 //! What Kubernetes has of the driver: volumes, claims, attachments, nodes. Objects become domain types here, once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use eck_csi::driver::{DRIVER_NAME, TOPOLOGY_REGION};
 use eck_csi::volume::NodeId;
@@ -12,6 +13,12 @@ use crate::api::list;
 
 /// Milliseconds since 1970.
 pub type Millis = u64;
+
+/// Now.
+pub fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
 
 /// The prefix under which the kubelet writes into a node's status which volumes it uses (volume/util, GetUniqueVolumeName).
 const IN_USE: &str = "kubernetes.io/csi/eck.csi.k8s.io^";

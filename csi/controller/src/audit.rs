@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use eck_csi_audit::cluster::now;
 use eck_csi_audit::look::Scope;
 use eck_csi_audit::{Finding, LookError, api, event, look};
 
@@ -36,11 +37,6 @@ enum RoundError {
     Look(#[from] LookError),
     #[error("it took longer than {} s", .0.as_secs())]
     Slow(Duration),
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Audit {

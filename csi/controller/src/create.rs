@@ -4,7 +4,7 @@
 //! never changes, or all, since a retry without a class's region may come with another one than the first attempt. Decide: one fits → it; one does not → ALREADY_EXISTS; none → order. Act: order with a client token made from the name, so
 //! that even a lost reply orders nothing twice; then wait by name. Nothing is ever deleted here.
 
-use eck_csi::driver::DISK_TYPE_DEFAULT;
+use eck_csi::driver::{DISK_LABEL, DISK_TYPE_DEFAULT};
 use eck_csi::field::BadField;
 use eck_csi::volume::{Region, SizeRange};
 use ecx::api::{CreateDisk, Disk, DiskState, Group, Label};
@@ -20,9 +20,6 @@ use crate::request::Create;
 mod content;
 
 use content::Content;
-
-/// Key of the label that marks this driver's disks; its value is the cluster id.
-const LABEL: &str = "eck-csi";
 
 /// What to do about the disks that were found.
 #[derive(Debug, PartialEq, Eq)]
@@ -169,7 +166,7 @@ fn decide(
     cluster: &str,
     found: &[(Region, Disk)],
 ) -> Result<Plan, CreateError> {
-    let ours = |disk: &Disk| disk.labels.iter().any(|l| l.key == LABEL && l.value == cluster);
+    let ours = |disk: &Disk| disk.labels.iter().any(|l| l.key == DISK_LABEL && l.value == cluster);
     let (region, disk) = match found {
         [] => return Ok(Plan::Order(wanted.allowed.clone())),
         [one] => one,
@@ -234,7 +231,13 @@ async fn order(
         Some(content) => Some(content.ready(driver, q).await?),
     };
     // A disk from a snapshot takes neither type nor labels (ECX-API B.3, op 2).
-    let labels = vec![Label { key: LABEL.to_owned(), value: driver.cluster.clone() }];
+    let (disk_type, labels) = match snapshot_id {
+        Some(_) => (None, Vec::new()),
+        None => {
+            let label = Label { key: DISK_LABEL.to_owned(), value: driver.cluster.clone() };
+            (wanted.disk_type.map(str::to_owned), vec![label])
+        }
+    };
     let mut tried = Vec::new();
     for region in regions {
         let body = CreateDisk {
@@ -245,10 +248,10 @@ async fn order(
             region_id: region.to_string(),
             disk_name: wanted.name.clone(),
             disk_mode: driver.client.profile().disk_mode.clone(),
-            disk_type: wanted.disk_type.filter(|_| snapshot_id.is_none()).map(str::to_owned),
+            disk_type: disk_type.clone(),
             disk_size: wanted.size.min_gib,
             on_demand: true,
-            labels: if snapshot_id.is_none() { labels.clone() } else { Vec::new() },
+            labels: labels.clone(),
             snapshot_id: snapshot_id.clone(),
         };
         match driver.client.create_disk(&body).await {

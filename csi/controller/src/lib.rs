@@ -23,6 +23,7 @@ mod modify;
 mod name;
 mod nodes;
 mod orders;
+mod paging;
 pub mod parameters;
 mod places;
 mod published;

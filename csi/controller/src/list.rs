@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use eck_csi::driver::TOPOLOGY_REGION;
-use eck_csi::field::BadField;
 use eck_csi::volume::{DiskId, Region, VolumeId};
 use ecx::api::{Disk, Group};
 use proto::csi::v1 as pb;
@@ -11,30 +10,17 @@ use proto::csi::v1 as pb;
 use crate::driver::Driver;
 use crate::error::ReadError;
 use crate::reads::Query;
-use crate::response;
+use crate::{paging, response};
 
 /// A page of volumes, and the token of the next one. Every data disk of the cluster's regions is listed, not only those that
 /// carry our label: an adopted disk is a volume too, and the attacher must see where it is attached.
-///
-/// The token is `<region>/<disk id>` of the last volume of the page before. Volumes are sorted by region and id, so a page
-/// that begins after a volume which is gone by then still begins at the right place.
 async fn page(driver: &Driver, max: i32, token: &str) -> Result<(Vec<(Region, Disk)>, String), ReadError> {
-    let max = usize::try_from(max)
-        .map_err(|_| BadField::new("max_entries", max, "0 (all) or a positive number"))?;
+    let max = paging::max(max)?;
     let after = parse_token(token)?;
     let mut found = driver.places.everywhere(&driver.reader, &Query::All).await?;
     found.retain(|(_, disk)| disk.is_system_volume != Some(true) && DiskId::parse(&disk.disk_id).is_some());
-    found.sort_by(|(ra, a), (rb, b)| (ra, &a.disk_id).cmp(&(rb, &b.disk_id)));
-    if let Some((region, id)) = after {
-        found.retain(|(r, disk)| (r.as_str(), disk.disk_id.as_str()) > (region.as_str(), id.as_str()));
-    }
-    let more = max != 0 && found.len() > max;
-    if more {
-        found.truncate(max);
-    }
-    let last = found.last().filter(|_| more);
-    let next_token = last.map(|(region, disk)| format!("{region}/{}", disk.disk_id)).unwrap_or_default();
-    Ok((found, next_token))
+    let after = after.as_ref().map(|(region, id)| (region, id.as_str()));
+    Ok(paging::cut(found, |disk| &disk.disk_id, max, after))
 }
 
 /// A page of volumes and where each is attached.
@@ -53,14 +39,10 @@ pub(crate) async fn list(
 }
 
 fn parse_token(token: &str) -> Result<Option<(Region, DiskId)>, ReadError> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let parts = token.split_once('/');
-    let parsed =
-        parts.and_then(|(r, id)| Some((Region::parse("starting_token", r).ok()?, DiskId::parse(id)?)));
-    let allowed = "empty, or a next_token of an earlier ListVolumes";
-    parsed.map(Some).ok_or_else(|| ReadError::Token(BadField::new("starting_token", token, allowed)))
+    paging::after(token, "ListVolumes", |token| {
+        let (region, id) = token.split_once('/')?;
+        Some((Region::parse("starting_token", region).ok()?, DiskId::parse(id)?))
+    })
 }
 
 /// One volume and where it is attached.

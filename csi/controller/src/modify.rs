@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use eck_csi::field::{BadField, map, nearest};
+use eck_csi::field::{BadField, map, unknown};
 use eck_csi::volume::{Region, VolumeId};
 use ecx::api::{Disk, Group, ModifyDisk, Op, UpdateDisk};
 use ecx::token;
@@ -49,7 +49,7 @@ impl Mutable {
                 "description" => parsed.description = Some(description(value)?),
                 "diskType" => parsed.disk_type = disk_type("mutable_parameters.diskType", value)?,
                 "iops" => parsed.iops = Some(iops(value)?),
-                other => return Err(unknown(other, value)),
+                other => return Err(unknown("mutable_parameters", other, value, &KNOWN)),
             }
         }
         Ok(parsed)
@@ -71,12 +71,6 @@ fn description(value: &str) -> Result<String, BadField> {
 fn iops(value: &str) -> Result<u64, BadField> {
     let parsed = value.parse().ok().filter(|iops| *iops > 0);
     parsed.ok_or_else(|| BadField::new("mutable_parameters.iops", value, "a positive whole number"))
-}
-
-fn unknown(key: &str, value: &str) -> BadField {
-    let near = nearest(key, &KNOWN).map(|k| format!("; did you mean {k}?")).unwrap_or_default();
-    let allowed = format!("the parameters {}{near}", KNOWN.join(", "));
-    BadField::new(format!("mutable_parameters.{key}"), value, allowed)
 }
 
 pub(crate) async fn modify(driver: &Driver, volume: &VolumeId, q: &Mutable) -> Result<(), ModifyError> {

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use eck_csi::care::Care;
 use eck_csi::driver::DISK_TYPE_DEFAULT;
-use eck_csi::field::{BadField, map, nearest};
+use eck_csi::field::{BadField, map, unknown};
 use eck_csi::volume::{FsType, Region};
 
 /// Keys a StorageClass may use, beside those of [`Care`].
 const KNOWN: [&str; 3] = ["diskType", "fsType", "region"];
 
-/// Begins the keys that the provisioner adds by itself (`--extra-create-metadata`, `csi.storage.k8s.io/fstype`).
-const PROVISIONERS: &str = "csi.storage.k8s.io/";
+/// Begins the keys that provisioner and snapshotter add by themselves (`--extra-create-metadata`, `csi.storage.k8s.io/fstype`).
+const SIDECARS: &str = "csi.storage.k8s.io/";
 
 /// Parsed parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,8 +38,11 @@ impl Parameters {
                 "diskType" => parsed.disk_type = disk_type("parameters.diskType", value)?,
                 "fsType" => parsed.fs = Some(FsType::parse("parameters.fsType", value)?),
                 "region" => parsed.regions = regions(value)?,
-                other if Care::KEYS.contains(&other) || other.starts_with(PROVISIONERS) => {}
-                other => return Err(unknown(other, value)),
+                other if Care::KEYS.contains(&other) || other.starts_with(SIDECARS) => {}
+                other => {
+                    let known = [&KNOWN[..], &Care::KEYS].concat();
+                    return Err(unknown("parameters", other, value, &known));
+                }
             }
         }
         Ok(parsed)
@@ -64,10 +67,12 @@ fn regions(value: &str) -> Result<Vec<Region>, BadField> {
     words.map(|word| Region::parse("parameters.region", word)).collect()
 }
 
-fn unknown(key: &str, value: &str) -> BadField {
-    let known = [&KNOWN[..], &Care::KEYS].concat();
-    let near = nearest(key, &known).map(|k| format!("; did you mean {k}?")).unwrap_or_default();
-    BadField::new(format!("parameters.{key}"), value, format!("the parameters {}{near}", known.join(", ")))
+/// Refuses a key in the field `parameters` of an RPC that knows none but the sidecars' own.
+pub(crate) fn none(values: &HashMap<String, String>) -> Result<(), BadField> {
+    match values.iter().find(|(key, _)| !key.starts_with(SIDECARS)) {
+        Some((key, value)) => Err(BadField::new(format!("parameters.{key}"), value, "no parameters")),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -14,13 +14,10 @@ use proto::csi::v1 as pb;
 use crate::error::GroupError;
 use crate::modify::Mutable;
 use crate::name::{disk_name, group_id};
-use crate::parameters::Parameters;
+use crate::parameters::{self, Parameters};
 use crate::snapshot::SnapshotId;
 use crate::snapshot::create::Take;
 use crate::snapshot::group::TakeGroup;
-
-/// Begins the keys that the snapshotter adds by itself (`--extra-create-metadata`).
-const SNAPSHOTTERS: &str = "csi.storage.k8s.io/";
 
 /// CreateVolume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,9 +200,7 @@ pub(crate) fn snapshot(q: pb::CreateSnapshotRequest) -> Result<Take, BadField> {
         return Err(BadField::missing("source_volume_id"));
     }
     let name = text("name", q.name, MAX_FIELD_BYTES)?;
-    if let Some((key, value)) = q.parameters.iter().find(|(key, _)| !key.starts_with(SNAPSHOTTERS)) {
-        return Err(BadField::new(format!("parameters.{key}"), value, "no parameters"));
-    }
+    parameters::none(&q.parameters)?;
     let topology = q.accessibility_requirements.unwrap_or_default();
     let requisite = regions("accessibility_requirements.requisite", &topology.requisite)?;
     Ok(Take { name: disk_name(&name), volume: VolumeId::parse(volume)?, requisite })
@@ -213,9 +208,7 @@ pub(crate) fn snapshot(q: pb::CreateSnapshotRequest) -> Result<Take, BadField> {
 
 pub(crate) fn group(q: pb::CreateVolumeGroupSnapshotRequest) -> Result<TakeGroup, GroupError> {
     let name = text("name", q.name, MAX_FIELD_BYTES)?;
-    if let Some((key, value)) = q.parameters.iter().find(|(key, _)| !key.starts_with(SNAPSHOTTERS)) {
-        return Err(BadField::new(format!("parameters.{key}"), value, "no parameters").into());
-    }
+    parameters::none(&q.parameters)?;
     if q.source_volume_ids.is_empty() {
         return Err(BadField::missing("source_volume_ids").into());
     }

@@ -79,6 +79,20 @@ pub(crate) async fn all(
     }
 }
 
+/// The snapshots that fit the query in the regions.
+pub(crate) async fn among(
+    driver: &Driver,
+    regions: &[Region],
+    query: &ListSnapshots,
+) -> Result<Vec<(Region, Snapshot)>, ecx::Error> {
+    let mut found = Vec::new();
+    for region in regions {
+        let here = all(driver, region, query).await?.into_iter();
+        found.extend(here.map(|snapshot| (region.clone(), snapshot)));
+    }
+    Ok(found)
+}
+
 /// The snapshots of this very name in the regions: the cloud's filter is fuzzy.
 pub(crate) async fn named(
     driver: &Driver,
@@ -86,11 +100,8 @@ pub(crate) async fn named(
     name: &str,
 ) -> Result<Vec<(Region, Snapshot)>, ecx::Error> {
     let query = ListSnapshots { snapshot_name: Some(name.to_owned()), ..ListSnapshots::default() };
-    let mut found = Vec::new();
-    for region in regions {
-        let here = all(driver, region, &query).await?.into_iter().filter(|s| s.snapshot_name == name);
-        found.extend(here.map(|snapshot| (region.clone(), snapshot)));
-    }
+    let mut found = among(driver, regions, &query).await?;
+    found.retain(|(_, snapshot)| snapshot.snapshot_name == name);
     Ok(found)
 }
 

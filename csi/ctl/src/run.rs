@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use eck_csi_audit::cluster::now;
 
 use crate::args::{Args, Command};
 use crate::settings::{self, SettingsError};
@@ -85,11 +86,6 @@ fn failed(code: u8, error: &dyn std::error::Error) -> ExitCode {
     // Where even stderr is gone, the exit code remains.
     let _ = writeln!(std::io::stderr(), "eckctl: {}", serve::chain::chain(error));
     ExitCode::from(code)
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Only a plain yes is one: an end of the input is none.

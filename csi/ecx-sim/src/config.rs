@@ -188,7 +188,7 @@ impl Config {
         let address = address.filter(|a| a.ip().is_loopback());
         let address = address.ok_or_else(|| BadConfig::NotLoopback(self.listen.clone()))?;
         if self.data_plane != PlaneKind::None && (self.state_dir.is_none() || self.nodes_dir.is_none()) {
-            return Err(BadConfig::Contradiction("data plane `loop` needs a state dir and a nodes dir"));
+            return Err(BadConfig::Contradiction("a data plane needs a state dir and a nodes dir"));
         }
         Ok(address)
     }

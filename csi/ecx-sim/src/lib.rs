@@ -2,9 +2,10 @@
 //!
 //! `world` is a synchronous state machine that knows neither HTTP nor time's source; `clock` says what time it is; `plane`
 //! makes disks real (sparse files and loop devices); `http` is the door; `fault` decides what goes wrong. `server` is
-//! all of it on a socket, `local` within the caller's runtime.
+//! all of it on a socket, `local` within the caller's runtime; what a test does with either is in `cloud`.
 
 pub mod clock;
+pub mod cloud;
 pub mod config;
 pub mod fault;
 mod http;

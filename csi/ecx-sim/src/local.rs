@@ -5,6 +5,7 @@
 //! is the cloud's then: the requests that have not been carried out are carried out under the next runtime.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,25 +13,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::{Bytes, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
-use ecx::Credentials;
-use ecx::api::Op;
 use ecx::outside::{Exchange, Incoming, Lost, Outgoing, Outside};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::clock::Clock;
+use crate::cloud::Cloud;
 use crate::config::Config;
-use crate::fault::Fault;
 use crate::http::{self, Received};
 use crate::server::{LogEntry, Shared, StartError};
-use crate::world::World;
 
 /// Requests under way, in the order in which they were sent.
 type Flights = Mutex<BTreeMap<u64, Received>>;
 
 /// A simulated cloud in the caller's runtime.
 pub struct Local {
-    shared: Arc<Shared>,
+    cloud: Cloud,
     flights: Arc<Flights>,
 }
 
@@ -43,80 +41,48 @@ impl Local {
     pub fn new(config: Config) -> Result<Self, StartError> {
         config.check()?;
         let shared = Arc::new(Shared::new(config, Clock::followed())?);
-        Ok(Self { shared, flights: Arc::default() })
+        Ok(Self { cloud: Cloud { shared }, flights: Arc::default() })
     }
 
     /// Follows the runtime of the caller, and carries on what was under way.
     pub fn begin(&self) {
-        self.shared.clock.follow();
+        self.cloud.shared.clock.follow();
         let left = std::mem::take(&mut *lock(&self.flights));
         for (number, request) in left {
             let request = Received { survived: true, ..request };
             lock(&self.flights).insert(number, request.clone());
-            tokio::spawn(carried(Arc::clone(&self.shared), Arc::clone(&self.flights), number, request));
+            tokio::spawn(carried(Arc::clone(&self.cloud.shared), Arc::clone(&self.flights), number, request));
         }
     }
 
     /// The runtime ends. Of the requests that are not carried out yet `arrives` says which the cloud has got.
     pub fn end(&self, mut arrives: impl FnMut() -> bool) {
-        self.shared.clock.stand();
+        self.cloud.shared.clock.stand();
         lock(&self.flights).retain(|_, request| !request.acted.load(Ordering::SeqCst) && arrives());
     }
 
     /// A way here for a client that waits so long for a reply; its chance comes from `seed`.
     pub fn outside(&self, seed: u64, timeout: Duration) -> Arc<dyn Outside> {
-        let (shared, flights) = (Arc::clone(&self.shared), Arc::clone(&self.flights));
+        let (shared, flights) = (Arc::clone(&self.cloud.shared), Arc::clone(&self.flights));
         Arc::new(Way { shared, flights, timeout, chance: Mutex::new(StdRng::seed_from_u64(seed)) })
-    }
-
-    /// The first configured key pair.
-    pub fn credentials(&self) -> Credentials {
-        self.shared.credentials()
     }
 
     /// What time it is in the cloud, in epoch milliseconds.
     pub fn now_ms(&self) -> u64 {
-        self.shared.clock.now_ms()
-    }
-
-    /// Looks at the world.
-    pub fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
-        self.shared.look(look)
-    }
-
-    /// Changes the world from outside.
-    pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
-        self.shared.act(|world, _| change(world))
-    }
-
-    /// Adds a fault.
-    pub fn fault(&self, fault: Fault) {
-        self.shared.faults().add(fault);
-    }
-
-    /// The scripted faults that have not been used up.
-    pub fn faults_left(&self) -> Vec<Fault> {
-        self.shared.faults().list().to_vec()
-    }
-
-    /// No more faults.
-    pub fn clear_faults(&self) {
-        self.shared.faults().clear();
-    }
-
-    /// Ends every transition that is stuck, and lets every request go on that is held.
-    pub fn release(&self) {
-        self.shared.release();
+        self.cloud.shared.clock.now_ms()
     }
 
     /// Every request from the `first` on.
     pub fn log_from(&self, first: usize) -> Vec<LogEntry> {
-        self.shared.log_from(first)
+        self.cloud.shared.log_from(first)
     }
+}
 
-    /// Requests so far, by operation.
-    pub fn calls(&self) -> BTreeMap<Op, u64> {
-        self.shared.calls()
+impl Deref for Local {
+    type Target = Cloud;
+
+    fn deref(&self) -> &Cloud {
+        &self.cloud
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +14,9 @@ use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
 
 use crate::clock::Clock;
+use crate::cloud::Cloud;
 use crate::config::{BadConfig, Config, PlaneKind};
-use crate::fault::{Fault, Faults};
+use crate::fault::Faults;
 use crate::http;
 use crate::limit::Bucket;
 use crate::plane::{Plane, PlaneError};
@@ -258,7 +260,7 @@ impl Shared {
 
 /// A running simulator. It has a thread of its own, so that a test's runtime, clock and end do not matter to it.
 pub struct Sim {
-    shared: Arc<Shared>,
+    cloud: Cloud,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -288,7 +290,7 @@ impl Sim {
                 }
             });
         });
-        Ok(Self { shared, address, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { cloud: Cloud { shared }, address, stop: Some(stop), thread: Some(thread) })
     }
 
     /// `http://127.0.0.1:port`.
@@ -296,15 +298,10 @@ impl Sim {
         format!("http://{}", self.address)
     }
 
-    /// The first configured key pair.
-    pub fn credentials(&self) -> Credentials {
-        self.shared.credentials()
-    }
-
     /// A profile that points here, with short polls and a generous rate.
     pub fn profile(&self) -> Profile {
         let poll = ecx::profile::Poll { first_ms: 20, factor: 1.5, max_ms: 100, give_up_ms: 20_000 };
-        let paths = self.shared.config.paths.clone();
+        let paths = self.cloud.shared.config.paths.clone();
         Profile {
             base_url: self.url(),
             paths,
@@ -315,59 +312,32 @@ impl Sim {
         }
     }
 
-    /// Looks at the world.
-    pub fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
-        self.shared.look(look)
-    }
-
-    /// Changes the world from outside.
-    pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
-        self.shared.act(|world, _| change(world))
-    }
-
-    /// Adds a fault.
-    pub fn fault(&self, fault: Fault) {
-        self.shared.faults().add(fault);
-    }
-
-    /// The scripted faults that have not been used up.
-    pub fn faults_left(&self) -> Vec<Fault> {
-        self.shared.faults().list().to_vec()
-    }
-
-    /// No more faults.
-    pub fn clear_faults(&self) {
-        self.shared.faults().clear();
-    }
-
-    /// Ends every transition that is stuck, and lets every request go on that is held.
-    pub fn release(&self) {
-        self.shared.release();
-    }
-
     /// Requests that are held now.
     pub fn held(&self) -> usize {
-        self.shared.held.load(Ordering::SeqCst)
+        self.cloud.shared.held.load(Ordering::SeqCst)
     }
 
     /// Moves a stepped clock.
     pub fn advance(&self, by: Duration) {
-        self.shared.advance(by);
+        self.cloud.shared.advance(by);
     }
 
     /// Every request so far.
     pub fn log(&self) -> Vec<LogEntry> {
-        self.shared.log()
-    }
-
-    /// Requests so far, by operation.
-    pub fn calls(&self) -> BTreeMap<Op, u64> {
-        self.shared.calls()
+        self.cloud.shared.log()
     }
 
     /// Takes every disk of ours from this machine.
     pub fn clean(&self) -> Result<(), PlaneError> {
-        self.shared.plane.as_ref().map_or(Ok(()), Plane::clean)
+        self.cloud.shared.plane.as_ref().map_or(Ok(()), Plane::clean)
+    }
+}
+
+impl Deref for Sim {
+    type Target = Cloud;
+
+    fn deref(&self) -> &Cloud {
+        &self.cloud
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::field::{BadField, nearest};
+use crate::field::{BadField, hint};
 use crate::volume::FsType::{self, Ext3, Ext4, Vfat, Xfs};
 
 /// One option; what it means in a command line the node knows.
@@ -108,8 +108,8 @@ impl MkfsOptions {
                 let mut names: Vec<&str> = RULES.iter().map(|rule| rule.1).collect();
                 names.sort_unstable();
                 names.dedup();
-                let near = nearest(key, &names).map(|k| format!("; did you mean {k}?")).unwrap_or_default();
-                return Err(BadField::new(field, word, format!("name=value of {}{near}", names.join(", "))));
+                let allowed = format!("name=value of {}{}", names.join(", "), hint(key, &names));
+                return Err(BadField::new(field, word, allowed));
             };
             let number = value.parse().ok().filter(|n| rules.iter().any(|rule| rule.3.has(*n)));
             let Some(number) = number else {

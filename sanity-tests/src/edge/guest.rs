@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ecx_sim::plane::guest::{device_id, node_name, socket};
+use ecx_sim::plane::guest::{block_device, device_id, node_name, socket};
 use ecx_sim::plane::qmp::Qmp;
 use serde_json::json;
 use tonic::transport::{Channel, Endpoint};
@@ -179,9 +179,7 @@ impl Guest {
 
 fn plug(command: &mut Command, port: usize, cold: &Cold) {
     let (node, device) = (node_name(&cold.disk), device_id(&cold.disk));
-    let block = json!({"driver": "raw", "node-name": node, "discard": "unmap",
-        "file": {"driver": "file", "filename": cold.file}});
-    command.arg("-blockdev").arg(block.to_string());
+    command.arg("-blockdev").arg(block_device(&cold.disk, &cold.file).to_string());
     let serial = if cold.serial.is_empty() { String::new() } else { format!(",serial={}", cold.serial) };
     command.arg("-device").arg(format!("virtio-blk-pci,id={device},drive={node},bus=rp{port}{serial}"));
 }

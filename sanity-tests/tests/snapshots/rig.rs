@@ -1,19 +1,18 @@
 //! A cloud and controllers in one runtime whose time is virtual.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use eck_csi::volume::Region;
-use eck_csi_controller::driver::Driver;
 use eck_csi_controller::service::Controller;
+use ecx::Profile;
 use ecx::api::Op;
-use ecx::{Client, Profile};
 use ecx_sim::{Config, Local};
 use proto::csi::v1 as pb;
 use proto::csi::v1::controller_server::Controller as _;
 use proto::csi::v1::group_controller_server::GroupController as _;
-use sanity_tests::sidecar::open;
+use sanity_tests::direct::Direct;
+use sanity_tests::sidecar::{self, Claim, open};
 use tonic::{Code, Request, Status};
 
 pub(crate) const REGION: &str = "zj-shaoxing-2";
@@ -28,18 +27,9 @@ pub(crate) struct Rig {
 
 /// A volume of 20 GiB in the region.
 pub(crate) fn claim(name: &str) -> pb::CreateVolumeRequest {
-    use pb::volume_capability::{AccessMode, AccessType, MountVolume, access_mode};
-    let capability = pb::VolumeCapability {
-        access_type: Some(AccessType::Mount(MountVolume::default())),
-        access_mode: Some(AccessMode { mode: access_mode::Mode::SingleNodeWriter.into() }),
-    };
-    pb::CreateVolumeRequest {
-        name: name.to_owned(),
-        capacity_range: Some(pb::CapacityRange { required_bytes: 20 * GIB, limit_bytes: 0 }),
-        volume_capabilities: vec![capability],
-        accessibility_requirements: Some(within(REGION)),
-        ..Default::default()
-    }
+    let claim =
+        Claim { name: name.to_owned(), gib: 20, requisite: vec![REGION.to_owned()], ..Claim::default() };
+    sidecar::create(&claim, 0).into_inner()
 }
 
 pub(crate) fn within(region: &str) -> pb::TopologyRequirement {
@@ -128,7 +118,7 @@ impl Rig {
         let q = pb::ControllerPublishVolumeRequest {
             volume_id: volume.to_owned(),
             node_id: format!("{REGION}.10.0.0.3"),
-            volume_capability: claim("x").volume_capabilities.pop(),
+            volume_capability: Some(sidecar::capability()),
             readonly,
             ..Default::default()
         };
@@ -171,10 +161,8 @@ pub(crate) fn parameters(pairs: &[(&str, &str)]) -> HashMap<String, String> {
 }
 
 fn controller(cloud: &Local, profile: &Profile) -> Controller {
-    let outside = cloud.outside(7, Duration::from_millis(profile.http_timeout_ms));
-    let client = Arc::new(Client::over(outside, profile.clone(), cloud.credentials()));
     let regions = [REGION, OTHER_REGION].map(|code| Region::parse("regions", code).unwrap());
-    Controller::new(Arc::new(Driver::new(client, "test".to_owned(), regions.into())))
+    Direct::new(cloud, profile.clone(), 7, regions.into()).service().clone()
 }
 
 /// Asks until the outcome is not open any more.

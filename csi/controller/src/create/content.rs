@@ -7,7 +7,7 @@ use eck_csi::volume::{DiskId, Region, SizeRange, VolumeId};
 use ecx::api::{Disk, Snapshot};
 
 use crate::driver::Driver;
-use crate::error::CreateError;
+use crate::error::{CreateError, SnapshotError};
 use crate::name::clone_name;
 use crate::request::{Create, Source};
 use crate::snapshot::{self, create::Take};
@@ -85,6 +85,10 @@ fn no_source(q: &Create, source: &Source) -> CreateError {
     CreateError::NoSource { name: q.name.clone(), what: source.what(), id: source.to_string() }
 }
 
+fn cloning(q: &Create, error: SnapshotError) -> CreateError {
+    CreateError::Snapshot { name: q.name.clone(), source: Box::new(error) }
+}
+
 impl Content {
     /// The region in which the disk must be made, which must be an allowed one.
     pub(super) fn region(&self, q: &Create, allowed: &[Region]) -> Result<Vec<Region>, CreateError> {
@@ -133,23 +137,17 @@ impl Content {
             Kind::Volume(disk) => {
                 let volume = VolumeId::parse(disk.to_string())?;
                 let take = Take { name: clone_name(&q.name), volume, requisite: Vec::new() };
-                let taken = snapshot::create::create(driver, &take).await;
-                taken
-                    .map_err(|source| CreateError::Snapshot {
-                        name: q.name.clone(),
-                        source: Box::new(source),
-                    })?
-                    .1
+                snapshot::create::create(driver, &take).await.map_err(|error| cloning(q, error))?.1
             }
         };
         let waited = snapshot::ready(driver, &self.region, snapshot).await;
         let now = waited.map_err(|source| CreateError::Wait { name: q.name.clone(), source })?;
-        let source = || CreateError::NoSource {
+        let gone = || CreateError::NoSource {
             name: q.name.clone(),
             what: "snapshot",
             id: q.source.as_ref().map(ToString::to_string).unwrap_or_default(),
         };
-        let now = now.ok_or_else(source)?;
+        let now = now.ok_or_else(gone)?;
         if snapshot::dead(&now) {
             let (id, state) = (now.snapshot_id, now.snapshot_status);
             return Err(CreateError::DeadSource { what: "snapshot", id, state });
@@ -165,9 +163,7 @@ impl Content {
         let found = snapshot::named(driver, here, &name).await;
         let found = found.map_err(|source| CreateError::Cloud { name: q.name.clone(), source })?;
         for (region, left) in found.iter().filter(|(_, left)| left.disk_id == disk.as_str()) {
-            let removed = snapshot::delete::remove(driver, region, left).await;
-            removed
-                .map_err(|source| CreateError::Snapshot { name: q.name.clone(), source: Box::new(source) })?;
+            snapshot::delete::remove(driver, region, left).await.map_err(|error| cloning(q, error))?;
             // Another one of this name is another order.
             let what = snapshot::create::what(&name);
             driver.orders.failed(&what, driver.orders.next(&what));

@@ -23,7 +23,7 @@ fn ask(requisite: &[&str], preferred: &[&str], class: &[&str]) -> Create {
 }
 
 fn disk(id: &str, gib: u64, labelled: bool) -> Disk {
-    let label = Label { key: LABEL.into(), value: "c1".into() };
+    let label = Label { key: DISK_LABEL.into(), value: "c1".into() };
     Disk {
         disk_id: id.into(),
         disk_size: gib,

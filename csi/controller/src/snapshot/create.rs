@@ -50,19 +50,27 @@ pub(crate) async fn create(driver: &Driver, q: &Take) -> Result<(Region, Snapsho
 fn decide(
     q: &Take,
     disk: &DiskId,
-    mut found: Vec<(Region, Snapshot)>,
+    found: Vec<(Region, Snapshot)>,
 ) -> Result<Option<(Region, Snapshot)>, SnapshotError> {
-    let Some((_, other)) = found.first().cloned() else { return Ok(None) };
-    found.retain(|(_, snapshot)| snapshot.disk_id == disk.as_str());
-    found.sort_by(|(_, a), (_, b)| (&a.create_time, &a.snapshot_id).cmp(&(&b.create_time, &b.snapshot_id)));
-    let Some((region, snapshot)) = found.into_iter().next() else {
-        return Err(SnapshotError::OtherVolume { name: q.name.clone(), volume: other.disk_id });
+    let ours = found.iter().filter(|(_, snapshot)| snapshot.disk_id == disk.as_str());
+    let (region, snapshot) = match (ours.min_by_key(|(_, snapshot)| age(snapshot)), found.first()) {
+        (Some(oldest), _) => oldest.clone(),
+        (None, None) => return Ok(None),
+        (None, Some((_, other))) => {
+            let (name, volume) = (q.name.clone(), other.disk_id.clone());
+            return Err(SnapshotError::OtherVolume { name, volume });
+        }
     };
     if dead(&snapshot) {
         let (snapshot, state) = (snapshot.snapshot_id, snapshot.snapshot_status);
         return Err(SnapshotError::Dead { snapshot, state });
     }
     Ok(Some((region, snapshot)))
+}
+
+/// What the oldest has least of.
+fn age(snapshot: &Snapshot) -> (&str, &str) {
+    (&snapshot.create_time, &snapshot.snapshot_id)
 }
 
 /// What the order of a snapshot of this name is to do, for the table of orders.
@@ -97,7 +105,7 @@ async fn take(driver: &Driver, q: &Take, disk: &DiskId, region: &Region) -> Resu
         }
     }
     let query = ListSnapshots { snapshot_name: Some(q.name.clone()), ..ListSnapshots::default() };
-    let judge = |found: &[Snapshot]| match ours(found, q, disk) {
+    let judge = |found: &[Snapshot]| match ours(found.iter(), q, disk) {
         Some(snapshot) => Verdict::Done(snapshot),
         None => Verdict::Wait("the request, no snapshot yet".to_owned()),
     };
@@ -119,12 +127,12 @@ async fn listed(
     region: &Region,
 ) -> Result<Option<Snapshot>, ecx::Error> {
     let found = named(driver, std::slice::from_ref(region), &q.name).await?;
-    Ok(ours(&found.into_iter().map(|(_, snapshot)| snapshot).collect::<Vec<_>>(), q, disk))
+    Ok(ours(found.iter().map(|(_, snapshot)| snapshot), q, disk))
 }
 
-fn ours(found: &[Snapshot], q: &Take, disk: &DiskId) -> Option<Snapshot> {
+fn ours<'a>(found: impl Iterator<Item = &'a Snapshot>, q: &Take, disk: &DiskId) -> Option<Snapshot> {
     let fits = |s: &&Snapshot| s.snapshot_name == q.name && s.disk_id == disk.as_str();
-    found.iter().filter(fits).min_by_key(|s| (&s.create_time, &s.snapshot_id)).cloned()
+    found.filter(fits).min_by_key(|s| age(s)).cloned()
 }
 
 /// Waits until nothing goes on with the disk: only then the cloud takes a snapshot.

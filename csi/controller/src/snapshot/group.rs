@@ -13,7 +13,7 @@ use ecx::api::{Group, ListSnapshots, Snapshot};
 
 use super::create::{Take, create};
 use super::delete::remove;
-use super::{SnapshotId, all};
+use super::{SnapshotId, among};
 use crate::driver::Driver;
 use crate::error::GroupError;
 use crate::name::member_name;
@@ -118,12 +118,8 @@ async fn drop_all(driver: &Driver, members: &[(Region, Snapshot)]) -> Result<(),
 /// The snapshots of the group, in the order of their handles.
 async fn members(driver: &Driver, id: &str) -> Result<Vec<(Region, Snapshot)>, ecx::Error> {
     let query = ListSnapshots { snapshot_name: Some(format!("g-{id}-")), ..ListSnapshots::default() };
-    let mut found = Vec::new();
-    for region in driver.places.all() {
-        let here = all(driver, region, &query).await?.into_iter();
-        let here = here.filter(|s| of(&s.snapshot_name).as_deref() == Some(id));
-        found.extend(here.map(|snapshot| (region.clone(), snapshot)));
-    }
+    let mut found = among(driver, driver.places.all(), &query).await?;
+    found.retain(|(_, snapshot)| of(&snapshot.snapshot_name).as_deref() == Some(id));
     found.sort_by(|(ra, a), (rb, b)| (ra, &a.snapshot_id).cmp(&(rb, &b.snapshot_id)));
     Ok(found)
 }

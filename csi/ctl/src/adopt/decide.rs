@@ -1,8 +1,8 @@
 //! What is to be made for a disk, or why it must not be: a pure function.
 
+use eck_csi::driver::DISK_LABEL;
 use eck_csi::driver::{DRIVER_NAME, MIN_DISK_GIB, TOPOLOGY_REGION};
 use eck_csi::volume::Region;
-use eck_csi_audit::cloud::LABEL;
 use ecx::api::{Disk, Group};
 use serde_json::Value;
 
@@ -184,7 +184,7 @@ fn fit_disk<'a>(wish: &Wish, facts: &'a Facts) -> Result<(&'a Region, &'a Disk),
     if !ours && disk.disk_status.group() != Group::Settled {
         return Err(Refusal::State { disk: id, state: disk.disk_status.as_str().to_owned() });
     }
-    let owner = disk.labels.iter().find(|label| label.key == LABEL).map(|label| label.value.clone());
+    let owner = disk.labels.iter().find(|label| label.key == DISK_LABEL).map(|label| label.value.clone());
     let allowed = |owner: &String| *owner == facts.cluster || wish.from_cluster.as_ref() == Some(owner);
     match owner {
         Some(owner) if !allowed(&owner) => Err(Refusal::Owner { disk: id, owner }),

@@ -28,6 +28,11 @@ pub fn device_id(disk: &str) -> String {
     format!("d-{}", disk.trim_start_matches("cd-"))
 }
 
+/// The disk's file as a block device of QEMU's.
+pub fn block_device(disk: &str, file: &Path) -> Value {
+    json!({"driver": "raw", "node-name": node_name(disk), "discard": "unmap", "file": {"driver": "file", "filename": file}})
+}
+
 /// The socket in the folder of a machine.
 pub fn socket(folder: &Path) -> PathBuf {
     folder.join("qmp.sock")
@@ -47,9 +52,7 @@ impl Guests {
         }
         let port = free_port(&mut qmp)?;
         let (node, device) = (node_name(disk), device_id(disk));
-        let block = json!({"driver": "raw", "node-name": node, "discard": "unmap",
-            "file": {"driver": "file", "filename": file}});
-        qmp.ask("blockdev-add", &block)?;
+        qmp.ask("blockdev-add", &block_device(disk, file))?;
         let mut device = json!({"driver": "virtio-blk-pci", "id": device, "drive": node, "bus": port});
         if !serial.is_empty() {
             device["serial"] = serial.into();

@@ -89,11 +89,9 @@ fn wanted_id(format: &Format) -> FsId {
 fn make(device: &Device, format: &Format) -> Result<&'static str, FsError> {
     let uuid = format.uuid.to_string();
     let (program, fixed): (&'static str, Vec<String>) = match format.fs {
-        FsType::Ext4 => {
-            ("mkfs.ext4", ["-q", "-E", "nodiscard", "-m", "0", "-U", &uuid].map(str::to_owned).into())
-        }
-        FsType::Ext3 => {
-            ("mkfs.ext3", ["-q", "-E", "nodiscard", "-m", "0", "-U", &uuid].map(str::to_owned).into())
+        FsType::Ext4 | FsType::Ext3 => {
+            let program = if format.fs == FsType::Ext4 { "mkfs.ext4" } else { "mkfs.ext3" };
+            (program, ["-q", "-E", "nodiscard", "-m", "0", "-U", &uuid].map(str::to_owned).into())
         }
         FsType::Xfs => ("mkfs.xfs", vec!["-q".into(), "-K".into(), "-m".into(), format!("uuid={uuid}")]),
         FsType::Vfat => ("mkfs.vfat", vec!["-i".into(), format!("{:08x}", format.fat)]),
