@@ -1,13 +1,17 @@
-//! How a StorageClass wants its volumes' file systems made and kept. Read by the controller from the class's parameters, so
-//! that a mistake is told when the claim is made, and by the node from the volume context, which carries the same keys.
+//! How a StorageClass wants its volumes made and kept: encryption, file system, checks, discard. Read by the controller from the
+//! class's parameters, so that a mistake is told when the claim is made, and by the node from the volume context, which carries
+//! the same keys.
 
 use std::collections::HashMap;
 
 use crate::field::BadField;
 use crate::volume::FsType;
 
+mod encryption;
 mod mkfs;
 
+use encryption::{ENCRYPTION, KEY_SOURCE};
+pub use encryption::{Encryption, KeySource};
 pub use mkfs::{MkfsOption, MkfsOptions};
 
 const FSCK: &str = "fsckPolicy";
@@ -47,6 +51,8 @@ pub struct Care {
     pub fsck: Fsck,
     /// How freed space is given back.
     pub discard: Discard,
+    /// Whether the disk is encrypted.
+    pub encryption: Encryption,
 }
 
 const FSCKS: [(&str, Fsck); 3] = [("repair", Fsck::Repair), ("check", Fsck::Check), ("none", Fsck::None)];
@@ -55,7 +61,7 @@ const DISCARDS: [(&str, Discard); 3] =
 
 impl Care {
     /// The keys that are read here.
-    pub const KEYS: [&str; 3] = [FSCK, DISCARD, MKFS];
+    pub const KEYS: [&str; 5] = [FSCK, DISCARD, MKFS, ENCRYPTION, KEY_SOURCE];
 
     /// Reads its own keys of the map `field`.
     pub fn parse(field: &str, values: &HashMap<String, String>) -> Result<Self, BadField> {
@@ -64,6 +70,7 @@ impl Care {
             mkfs: mkfs.transpose()?.unwrap_or_default(),
             fsck: word(field, FSCK, values, &FSCKS)?,
             discard: word(field, DISCARD, values, &DISCARDS)?,
+            encryption: encryption::parse(field, values)?,
         })
     }
 
@@ -74,6 +81,7 @@ impl Care {
 
     /// Adds its keys to a map; a default needs none.
     pub fn add_to(&self, values: &mut HashMap<String, String>) {
+        encryption::add_to(self.encryption, values);
         let mut add = |key: &str, text: String| values.insert(key.to_owned(), text);
         if self.fsck != Fsck::default() {
             add(FSCK, name(&FSCKS, self.fsck));

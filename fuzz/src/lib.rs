@@ -12,6 +12,7 @@ mod decision;
 mod extender;
 mod input;
 mod limits;
+mod luks;
 mod mountinfo;
 mod names;
 mod node;
@@ -34,10 +35,11 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     // What the kernel and disks say to eck-csi-node.
     Target { name: "mountinfo", run: mountinfo::run },
     Target { name: "superblock", run: superblock::run },
+    Target { name: "luks_header", run: luks::run },
     Target { name: "sysfs", run: sysfs::run },
     // What the CO says to both halves, and the words of the domain.
     Target { name: "csi_controller", run: controller::run },

@@ -111,6 +111,8 @@ pub(crate) fn run(bytes: &[u8]) {
 fn plausible(disk: &Disk<'_>, content: &Content) {
     match content {
         Content::Blank => {}
+        Content::Luks2 => assert_eq!(disk.at(0, 8), b"LUKS\xba\xbe\0\x02"),
+        Content::Begun(uuid) => assert_eq!(disk.at(0, 48), content::begun(*uuid)[..48]),
         Content::Foreign(foreign) => {
             assert!(foreign.at < disk.size && !foreign.what.is_empty(), "{foreign:?}");
             assert!(disk.data(&[0, 1, 2]), "{foreign:?} on an empty disk");

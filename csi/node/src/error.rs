@@ -10,8 +10,12 @@ use eck_csi::code::GrpcCode;
 use eck_csi::volume::{FsType, VolumeId};
 use tonic::Code;
 
-use crate::host::{DeviceError, FsError, MountError};
+use crate::host::{DeviceError, FsError, LuksError, MountError};
 use crate::request::Refused;
+
+mod host;
+
+use host::{device_code, fs_code, luks_code, mount_code};
 
 impl GrpcCode for Refused {
     fn code(&self) -> Code {
@@ -21,41 +25,6 @@ impl GrpcCode for Refused {
             // The spec's code for a missing staging path.
             Self::NotStaged => Code::FailedPrecondition,
         }
-    }
-}
-
-fn device_code(error: &DeviceError) -> Code {
-    match error {
-        // The machine has not shown the disk, or not the whole of it, yet; or it failed for a moment: ask again.
-        DeviceError::NotThere { .. } | DeviceError::TooSmall { .. } => Code::Unavailable,
-        DeviceError::Unreadable { .. } | DeviceError::Changed { .. } => Code::Unavailable,
-        // No retry tells the two apart; a person must.
-        DeviceError::Ambiguous { .. } => Code::FailedPrecondition,
-        DeviceError::Io { .. } => Code::Internal,
-    }
-}
-
-fn fs_code(error: &FsError) -> Code {
-    match error {
-        FsError::Device(error) => device_code(error),
-        // There is data; nothing of ours may go on.
-        FsError::NotBlank { .. } | FsError::InUse { .. } => Code::FailedPrecondition,
-        // A person must look at it.
-        FsError::Damaged { .. } | FsError::Unsound { .. } => Code::FailedPrecondition,
-        FsError::CannotGrow { .. } => Code::FailedPrecondition,
-        FsError::Tool { .. } | FsError::NoTool { .. } | FsError::Unproven { .. } => Code::Internal,
-    }
-}
-
-fn mount_code(error: &MountError) -> Code {
-    match error {
-        // The request named a path that is never followed, or options that the file system does not have.
-        MountError::Path { .. } | MountError::Options { .. } => Code::InvalidArgument,
-        // This node cannot, another one may.
-        MountError::NoFileSystem { .. } | MountError::Occupied { .. } => Code::FailedPrecondition,
-        // Whoever uses it may end.
-        MountError::Busy { .. } => Code::Unavailable,
-        MountError::Io { .. } => Code::Internal,
     }
 }
 
@@ -85,6 +54,16 @@ pub enum StageError {
     AnotherVolumes {
         /// Kernel name.
         device: String,
+    },
+    /// The class wants the volume encrypted, and its disk has a file system in the clear.
+    #[error(
+        "{device} has a {has} file system in the clear, and the volume is to be encrypted: it is neither encrypted nor mounted"
+    )]
+    Plain {
+        /// Kernel name.
+        device: String,
+        /// What it has.
+        has: FsType,
     },
     /// The disk has a file system, but not the one that was asked for.
     #[error("{device} has a {has} file system and {wants} was asked for: it is not touched")]
@@ -135,6 +114,9 @@ pub enum StageError {
     /// File system.
     #[error(transparent)]
     Fs(#[from] FsError),
+    /// Encryption.
+    #[error(transparent)]
+    Luks(#[from] LuksError),
     /// Mount.
     #[error(transparent)]
     Mount(#[from] MountError),
@@ -149,12 +131,14 @@ impl GrpcCode for StageError {
             Self::Taken { .. }
             | Self::AnotherVolumes { .. }
             | Self::OtherFileSystem { .. }
+            | Self::Plain { .. }
             | Self::Foreign { .. }
             | Self::BlankCopy { .. }
             | Self::BlankReadOnly { .. }
             | Self::ReadOnlyDevice { .. } => Code::FailedPrecondition,
             Self::Device(error) => device_code(error),
             Self::Fs(error) => fs_code(error),
+            Self::Luks(error) => luks_code(error),
             Self::Mount(error) => mount_code(error),
         }
     }
@@ -176,6 +160,9 @@ pub enum LeaveError {
     /// Device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// Encryption.
+    #[error(transparent)]
+    Luks(#[from] LuksError),
     /// Mount.
     #[error(transparent)]
     Mount(#[from] MountError),
@@ -187,6 +174,7 @@ impl GrpcCode for LeaveError {
             // Not proven gone: never success, and whoever holds it may let go.
             Self::Held { .. } => Code::Unavailable,
             Self::Device(error) => device_code(error),
+            Self::Luks(error) => luks_code(error),
             Self::Mount(error) => mount_code(error),
         }
     }
@@ -276,6 +264,9 @@ pub enum ExpandError {
     /// File system.
     #[error(transparent)]
     Fs(#[from] FsError),
+    /// Encryption.
+    #[error(transparent)]
+    Luks(#[from] LuksError),
     /// Mount.
     #[error(transparent)]
     Mount(#[from] MountError),
@@ -288,6 +279,7 @@ impl GrpcCode for ExpandError {
             Self::UnknownFs { .. } => Code::FailedPrecondition,
             Self::Device(error) => device_code(error),
             Self::Fs(error) => fs_code(error),
+            Self::Luks(error) => luks_code(error),
             Self::Mount(error) => mount_code(error),
         }
     }

@@ -1,4 +1,4 @@
-//! NodeExpandVolume: waits until the kernel shows the new size, then grows the file system and proves it.
+//! NodeExpandVolume: waits until the kernel shows the new size, then grows what carries the volume and its file system, and proves it.
 
 use std::time::Instant;
 
@@ -27,14 +27,18 @@ pub(crate) fn expand(
     }
     let want = PublishContext::new(q.disk.clone(), q.bytes.max(1));
     let device = host.wait_for_device(&want, deadline)?;
-    let number = (device.major, device.minor);
+    let top = match host.luks().mapping(&q.disk)?.filter(|mapping| mapping.lies_on(&device)) {
+        Some(mapping) => host.luks().stretch(&mapping)?,
+        None => device.clone(),
+    };
+    let number = (top.major, top.minor);
     match (node, mount) {
         // A block volume has grown when the kernel shows it.
         (Some(node), _) if node == number => Ok(device.size_bytes),
         (None, Some(mount)) if mount.device == number => {
             let fs = FsType::ALL.into_iter().find(|fs| fs.as_str() == mount.fs);
             let unknown = || ExpandError::UnknownFs { path: q.path.clone(), fs: mount.fs.clone() };
-            host.grow(&device, fs.ok_or_else(unknown)?, &q.path)?;
+            host.grow(&top, fs.ok_or_else(unknown)?, &q.path)?;
             Ok(device.size_bytes)
         }
         _ => Err(not_there()),

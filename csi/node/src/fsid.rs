@@ -1,4 +1,5 @@
-//! The UUID that a volume's file system gets at mkfs: made from the volume id, and recognisable as made by this driver.
+//! The UUIDs that a volume's file system and its LUKS2 header get when they are made: made from the volume id, and recognisable
+//! as made by this driver.
 //!
 //! So a disk that stands under our serial but carries another volume's file system is caught before it is mounted, while an
 //! adopted disk, whose UUID somebody else made, is not mistaken for one.
@@ -8,6 +9,8 @@ use uuid::Uuid;
 
 /// Namespace of the first half: a UUID v4 drawn once. Changing it would make the driver refuse its own disks.
 const VOLUME: Uuid = Uuid::from_u128(0x93d1_0c1b_7f0e_4b0a_9a4e_21c6_8e55_7d02);
+/// The same for LUKS2 headers: what is inside of a mapping must not have the UUID of what it lies in.
+const HEADER: Uuid = Uuid::from_u128(0x1f6e_83b4_5c2d_4d17_b0a9_73e1_0d48_c95f);
 /// Namespace of the second half, which marks a UUID as ours; as [`VOLUME`].
 const MARK: Uuid = Uuid::from_u128(0x5c0a_7a9e_1d47_4e6f_8b7c_f2de_0b93_46a1);
 
@@ -22,19 +25,28 @@ pub enum Whose {
     Nobodys,
 }
 
-/// The UUID for a volume: version 8, the first half from the volume id, the second from the first.
+/// The UUID for a volume's file system: version 8, the first half from the volume id, the second from the first.
 pub fn of(volume: &VolumeId) -> Uuid {
-    let hash = Uuid::new_v5(&VOLUME, volume.as_str().as_bytes()).into_bytes();
+    made(&VOLUME, volume)
+}
+
+/// The UUID for a volume's LUKS2 header, made in the same way.
+pub fn header(volume: &VolumeId) -> Uuid {
+    made(&HEADER, volume)
+}
+
+fn made(space: &Uuid, volume: &VolumeId) -> Uuid {
+    let hash = Uuid::new_v5(space, volume.as_str().as_bytes()).into_bytes();
     let mut half = [0; 8];
     half.copy_from_slice(&hash[..8]);
     marked(half)
 }
 
-/// Who made `uuid`, asked for `volume`.
-pub fn whose(uuid: Uuid, volume: &VolumeId) -> Whose {
+/// Who made `uuid`, asked for the volume whose file system or header has `own`.
+pub fn whose(uuid: Uuid, own: Uuid) -> Whose {
     let mut half = [0; 8];
     half.copy_from_slice(&uuid.into_bytes()[..8]);
-    if uuid == of(volume) {
+    if uuid == own {
         Whose::Ours
     } else if uuid == marked(half) {
         Whose::AnotherVolumes
@@ -70,11 +82,13 @@ mod tests {
     #[test]
     fn a_uuid_tells_its_volume_and_its_maker() {
         let (a, b) = (volume("cd-cfebko79upsq2iuo7lkg"), volume("cd-cl8fu00cho6gvo4defs0"));
-        assert_eq!(whose(of(&a), &a), Whose::Ours);
-        assert_eq!(whose(of(&a), &b), Whose::AnotherVolumes);
-        assert_eq!(whose(Uuid::new_v4(), &a), Whose::Nobodys);
-        assert_eq!(whose(Uuid::new_v8(*b"0123456789abcdef"), &a), Whose::Nobodys);
+        assert_eq!(whose(of(&a), of(&a)), Whose::Ours);
+        assert_eq!(whose(of(&a), of(&b)), Whose::AnotherVolumes);
+        assert_eq!(whose(Uuid::new_v4(), of(&a)), Whose::Nobodys);
+        assert_eq!(whose(Uuid::new_v8(*b"0123456789abcdef"), of(&a)), Whose::Nobodys);
+        assert_eq!(whose(header(&a), header(&b)), Whose::AnotherVolumes);
         // Known value: it must never change, or an upgrade would refuse every disk that an older version formatted.
         assert_eq!(of(&a).to_string(), "beae35d6-b83d-8856-a20d-29afa4e35c5c");
+        assert_eq!(header(&a).to_string(), "426b3a89-bc2b-8919-b38c-fdcfb53c50c6");
     }
 }

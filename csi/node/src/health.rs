@@ -74,8 +74,9 @@ pub(crate) fn volume(host: &impl Host, q: &Question, known: &Known) -> Result<Ve
         found.push(Finding::new(Severity::Inaccessible, "DiskUnreadable", chain(&error)));
         return Ok(once(found));
     }
-    found.extend(places(host, q, device, &table, tried.as_ref())?);
-    found.extend(file_system(host, device, &table));
+    let device = host.luks().top(&q.disk, device)?;
+    found.extend(places(host, q, &device, &table, tried.as_ref())?);
+    found.extend(file_system(host, &device, &table));
     Ok(once(found))
 }
 

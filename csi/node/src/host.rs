@@ -14,6 +14,7 @@ use uuid::Uuid;
 pub mod content;
 pub mod error;
 pub mod linux;
+pub mod luks;
 pub mod mountinfo;
 pub mod sysfs;
 
@@ -25,8 +26,9 @@ mod mount;
 mod path;
 
 pub use content::{Content, Depth, Foreign, Formatted, FsId};
-pub use error::{DeviceError, FsError, MountError};
+pub use error::{DeviceError, FsError, LuksError, MountError};
 pub use filesystem::SLACK;
+pub use luks::Luks;
 pub use mountinfo::MountTable;
 
 /// A block device whose identity was read from sysfs through the major:minor of the opened device.
@@ -42,12 +44,30 @@ pub struct Device {
     pub minor: u64,
     /// The kernel's sequence number of this disk; another disk under the same name has another one. `None` before Linux 5.15.
     pub diskseq: Option<u64>,
-    /// The serial that sysfs shows.
+    /// The serial that sysfs shows; of a mapping, the UUID that device mapper has for it.
     pub serial: String,
     /// Size in bytes as the kernel sees it.
     pub size_bytes: u64,
     /// True if the kernel refuses writes.
     pub read_only: bool,
+}
+
+/// An encrypted disk that is open: what device mapper made of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    /// Device mapper's name for it.
+    pub name: String,
+    /// The device that shows the content.
+    pub device: Device,
+    /// Kernel names of what it lies on; none when the disk is gone.
+    pub disks: Vec<String>,
+}
+
+impl Mapping {
+    /// Whether it lies on this disk, and on no other.
+    pub fn lies_on(&self, disk: &Device) -> bool {
+        self.disks == [disk.name.as_str()]
+    }
 }
 
 /// How a file system is made: what NodeStage decided.
@@ -87,6 +107,9 @@ pub struct FsStats {
 pub trait Host: Send + Sync + 'static {
     /// Every block device that shows one of `serials` right now. More than one is for the caller to refuse.
     fn devices(&self, serials: &[String]) -> Result<Vec<Device>, DeviceError>;
+
+    /// The machine's encrypted disks.
+    fn luks(&self) -> &Luks;
 
     /// Waits for kernel events until exactly one device shows one of the serials and is at least `size_bytes` large.
     /// [`DeviceError::Ambiguous`] at once if two do; [`DeviceError::NotThere`] / [`DeviceError::TooSmall`] at `deadline`.

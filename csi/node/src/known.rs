@@ -10,7 +10,7 @@ use serve::chain::chain;
 
 use crate::error::StageError;
 use crate::health::{Finding, Severity};
-use crate::host::{DeviceError, FsError, MountError};
+use crate::host::{DeviceError, FsError, LuksError, MountError};
 use crate::request::{Stage, Want};
 
 /// How the last NodeStageVolume of a volume ended.
@@ -91,9 +91,13 @@ fn finding(error: &StageError) -> Option<Finding> {
         StageError::Fs(FsError::Tool { .. } | FsError::Unproven { .. }) => {
             (Severity::Inaccessible, "FileSystemToolFailed")
         }
+        StageError::Luks(LuksError::Header { .. } | LuksError::Tool { .. } | LuksError::Unproven { .. }) => {
+            (Severity::Inaccessible, "EncryptionFailed")
+        }
         StageError::Mount(MountError::Io { .. }) => (Severity::Inaccessible, "MountFailed"),
         StageError::Device(DeviceError::Unreadable { .. })
-        | StageError::Fs(FsError::Device(DeviceError::Unreadable { .. })) => {
+        | StageError::Fs(FsError::Device(DeviceError::Unreadable { .. }))
+        | StageError::Luks(LuksError::Device(DeviceError::Unreadable { .. })) => {
             (Severity::Inaccessible, "DiskUnreadable")
         }
         _ => return None,

@@ -8,11 +8,13 @@
 //! ```
 
 pub mod args;
+mod crypt;
 pub mod error;
 mod expand;
 pub mod fsid;
 mod health;
 pub mod host;
+mod key;
 mod known;
 pub mod metrics;
 mod options;

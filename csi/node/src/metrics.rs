@@ -6,6 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 use crate::error::StageError;
+use crate::host::LuksError;
 use crate::stage::Staged;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -34,9 +35,11 @@ impl Decisions {
             Err(
                 StageError::Foreign { .. }
                 | StageError::OtherFileSystem { .. }
+                | StageError::Plain { .. }
                 | StageError::BlankCopy { .. },
             ) => "refused_data",
             Err(StageError::AnotherVolumes { .. }) => "refused_identity",
+            Err(StageError::Luks(LuksError::WrongKey { .. })) => "refused_key",
             Err(StageError::Device(_)) => "refused_device",
             Err(_) => "failed",
         };

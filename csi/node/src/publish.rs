@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::{LeaveError, PublishError};
-use crate::host::{Device, DeviceError, Host, MountTable};
+use crate::host::{Device, Host, MountTable};
 use crate::request::{Publish, Want};
 
 /// Publishes; published as asked already is success.
@@ -43,9 +43,16 @@ pub(crate) fn publish(host: &impl Host, q: &Publish) -> Result<(), PublishError>
     proven.inspect_err(|_| drop(host.unmount(&q.target).and_then(|()| host.remove_target(&q.target))))
 }
 
-/// The volume's one device. It was waited for when it was staged.
-fn here(host: &impl Host, q: &Publish) -> Result<Device, DeviceError> {
-    host.wait_for_device(&q.publish, std::time::Instant::now())
+/// What carries the volume. Its device was waited for, and opened, when it was staged.
+fn here(host: &impl Host, q: &Publish) -> Result<Device, PublishError> {
+    let device = host.wait_for_device(&q.publish, std::time::Instant::now())?;
+    if !q.encrypted {
+        return Ok(device);
+    }
+    let mapping = host.luks().mapping(&q.publish.disk)?.filter(|mapping| mapping.lies_on(&device));
+    mapping
+        .map(|mapping| mapping.device)
+        .ok_or_else(|| PublishError::NotStaged { staging: q.staging.clone() })
 }
 
 /// Whether the target shows the volume just as asked; an error if it shows something else.

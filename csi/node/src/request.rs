@@ -14,6 +14,10 @@ use proto::csi::v1 as pb;
 use crate::health::Question;
 use crate::options;
 
+mod lock;
+
+pub use lock::{Keys, Lock};
+
 /// How the volume is to be staged or published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Want {
@@ -28,8 +32,8 @@ pub enum Want {
     },
 }
 
-/// NodeStageVolume.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// NodeStageVolume. No `Debug`: it holds keys.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Stage {
     /// The volume.
     pub volume: VolumeId,
@@ -47,6 +51,8 @@ pub struct Stage {
     pub source: Option<String>,
     /// How the file system is made and kept.
     pub care: Care,
+    /// What opens the disk; `None` if it is not encrypted.
+    pub lock: Option<Lock>,
 }
 
 /// NodePublishVolume.
@@ -66,6 +72,8 @@ pub struct Publish {
     pub read_only: bool,
     /// No second target may have it at the same time (ReadWriteOncePod).
     pub alone: bool,
+    /// The disk is encrypted.
+    pub encrypted: bool,
 }
 
 /// NodeExpandVolume.
@@ -80,7 +88,7 @@ pub struct Expand {
 }
 
 /// Any operation that changes something, as the table of running operations compares them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Ask {
     Stage(Box<Stage>),
     Unstage(VolumeId, PathBuf),
@@ -172,7 +180,8 @@ pub fn stage(q: pb::NodeStageVolumeRequest) -> Result<Stage, Refused> {
     let publish = contexts(&volume, &q.publish_context)?;
     let read_only = read_only || publish.readonly;
     let VolumeContext { provisioned, source, care, .. } = context;
-    Ok(Stage { volume, publish, staging, want, read_only, provisioned, source, care })
+    let lock = lock::parse(care.encryption, &q.secrets)?;
+    Ok(Stage { volume, publish, staging, want, read_only, provisioned, source, care, lock })
 }
 
 /// Takes NodePublishVolume.
@@ -189,7 +198,8 @@ pub fn publish(q: pb::NodePublishVolumeRequest) -> Result<Publish, Refused> {
     let staging = path("staging_target_path", q.staging_target_path)?;
     let publish = contexts(&volume, &q.publish_context)?;
     let read_only = read_only || q.readonly || publish.readonly;
-    Ok(Publish { volume, publish, staging, target, want, read_only, alone })
+    let encrypted = context.care.encryption.is_some();
+    Ok(Publish { volume, publish, staging, target, want, read_only, alone, encrypted })
 }
 
 /// The publish context, which must be about this volume.

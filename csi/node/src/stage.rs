@@ -4,7 +4,8 @@
 //! find the disk by serial, wait for it ─▶ what is mounted at the staging path?
 //!    this disk, as asked   → done
 //!    anything else         → refused
-//!    nothing               → probe ─▶ our file system → (check) → mount ─▶ grow if the disk is larger ─▶ proven
+//!    nothing               → (open, if it is encrypted: `crypt`)
+//!                            probe ─▶ our file system → (check) → mount ─▶ grow if the disk is larger ─▶ proven
 //!                                     the source's    → check, a UUID of its own → mount ─▶ grow ─▶ proven
 //!                                     blank           → format → mount
 //!                                     anything else   → refused, untouched
@@ -18,6 +19,7 @@ use eck_csi::care::Fsck;
 use eck_csi::volume::{FsType, VolumeId};
 use std::path::Path;
 
+use crate::crypt::{self, Carrier};
 use crate::error::{LeaveError, StageError};
 use crate::fsid::{self, Whose};
 use crate::host::{Check, Content, Depth, Device, Format, FsId, Host, MountError, MountTable, SLACK};
@@ -53,16 +55,33 @@ pub(crate) fn stage(host: &impl Host, q: &Stage, deadline: Instant) -> Result<St
     if device.read_only && !q.read_only {
         return Err(StageError::ReadOnlyDevice { device: device.name });
     }
-    let Want::Mount { fs, options } = &q.want else { return Ok(Staged::Block) };
-    if staged(&host.mounts()?, &device, q, *fs)? {
+    let Want::Mount { fs, options } = &q.want else {
+        return crypt::open(host, &device, q).map(|_| Staged::Block);
+    };
+    let opened = crypt::opened(host, &device, q)?;
+    if staged(&host.mounts()?, opened.as_ref(), q, *fs)? {
         return Ok(Staged::Already);
     }
+    let carrier = crypt::open(host, &device, q)?;
+    fill(host, &carrier, q, *fs, options).inspect_err(|_| crypt::close(host, q))
+}
+
+/// From what the volume holds to its mount.
+fn fill(
+    host: &impl Host,
+    carrier: &Carrier,
+    q: &Stage,
+    fs: Option<FsType>,
+    options: &[String],
+) -> Result<Staged, StageError> {
+    let device = &carrier.device;
     // An adopted disk may hold anything anywhere, so all of it is read before it counts as blank.
     let depth = if q.provisioned { Depth::Sampled } else { Depth::Whole };
-    let content = host.probe(&device, depth)?;
-    let plan = decide(&content, &device, q, *fs)?;
+    let content = crypt::content(host, carrier, depth)?;
+    let depth = if carrier.fresh { Depth::Sampled } else { depth };
+    let plan = decide(&content, device, q, fs)?;
     // In use means mounted elsewhere on this machine: the kernel has it in hand, and a check or a new UUID would do harm.
-    let free = (plan.check.is_some() || plan.identify) && !host.in_use(&device)?;
+    let free = (plan.check.is_some() || plan.identify) && !host.in_use(device)?;
     let plan = Plan { check: plan.check.filter(|_| free), identify: plan.identify && free, ..plan };
     if plan.format && !host.supports(plan.fs) {
         return Err(MountError::NoFileSystem { fs: plan.fs }.into());
@@ -70,16 +89,17 @@ pub(crate) fn stage(host: &impl Host, q: &Stage, deadline: Instant) -> Result<St
     host.make_target(&q.staging, false)?;
     if plan.format {
         let (uuid, fat) = (fsid::of(&q.volume), fsid::fat(&q.volume));
-        host.format(&device, &Format { fs: plan.fs, uuid, fat, options: q.care.mkfs.clone(), depth })?;
+        host.format(device, &Format { fs: plan.fs, uuid, fat, options: q.care.mkfs.clone(), depth })?;
     } else {
         if let Some(check) = plan.check {
-            host.check(&device, plan.fs, check)?;
+            host.check(device, plan.fs, check)?;
         }
         if plan.identify {
-            identify(host, &device, q, plan.fs, options)?;
+            identify(host, device, q, plan.fs, options)?;
         }
     }
-    mount(host, &device, q, plan, options)?;
+    crypt::settle(host, &carrier.disk, q)?;
+    mount(host, device, q, plan, options)?;
     Ok(if plan.format { Staged::Formatted } else { Staged::Mounted })
 }
 
@@ -131,7 +151,7 @@ fn mount(
 ) -> Result<(), StageError> {
     let device = &attach(host, device, q, plan.fs, options)?;
     let proven = host.recheck(device).map_err(StageError::from).and_then(|now| {
-        if !staged(&host.mounts()?, &now, q, Some(plan.fs))? {
+        if !staged(&host.mounts()?, Some(&now), q, Some(plan.fs))? {
             let what = "nothing of this volume".to_owned();
             return Err(StageError::Taken { path: q.staging.clone(), what });
         }
@@ -144,11 +164,16 @@ fn mount(
     proven.inspect_err(|_| drop(host.unmount(&q.staging)))
 }
 
-/// Whether the volume is mounted at its staging path just as asked; an error if something else is.
-fn staged(table: &MountTable, device: &Device, q: &Stage, fs: Option<FsType>) -> Result<bool, StageError> {
+/// Whether the volume is mounted at its staging path just as asked; an error if something else is. No device: it is not open.
+fn staged(
+    table: &MountTable,
+    device: Option<&Device>,
+    q: &Stage,
+    fs: Option<FsType>,
+) -> Result<bool, StageError> {
     let Some(mount) = table.at(&q.staging) else { return Ok(false) };
     let path = q.staging.clone();
-    if mount.device != (device.major, device.minor) {
+    if device.is_none_or(|device| mount.device != (device.major, device.minor)) {
         let what = format!("{} of device {}:{}", mount.fs, mount.device.0, mount.device.1);
         return Err(StageError::Taken { path, what });
     }
@@ -166,8 +191,9 @@ fn decide(content: &Content, device: &Device, q: &Stage, fs: Option<FsType>) -> 
     let name = || device.name.clone();
     let found = match content {
         Content::Formatted(found) => found,
-        Content::Foreign(found) => {
-            return Err(StageError::Foreign { device: name(), what: found.what.clone(), at: found.at });
+        Content::Foreign(_) | Content::Luks2 | Content::Begun(_) => {
+            let found = content.refusal();
+            return Err(StageError::Foreign { device: name(), what: found.what, at: found.at });
         }
         Content::Blank => return blank(device, q, fs),
     };
@@ -175,7 +201,7 @@ fn decide(content: &Content, device: &Device, q: &Stage, fs: Option<FsType>) -> 
         return Err(StageError::OtherFileSystem { device: name(), has: found.fs, wants });
     }
     let whose = match found.id {
-        FsId::Uuid(uuid) => fsid::whose(uuid, &q.volume),
+        FsId::Uuid(uuid) => fsid::whose(uuid, fsid::of(&q.volume)),
         FsId::Fat(_) => Whose::Nobodys,
     };
     // A copy has the UUID that its source had, or its source's source: whose that was nobody here can know.
@@ -214,17 +240,26 @@ pub(crate) fn unstage(host: &impl Host, volume: &VolumeId, staging: &Path) -> Re
     host.unmount(staging)?;
     // A volume whose disk is not here (any more) is held by nobody here.
     let Some(disk) = volume.disk() else { return Ok(()) };
+    if let Some(mapping) = host.luks().mapping(&disk)? {
+        if host.in_use(&mapping.device)? {
+            return Err(held(&mapping.device, &host.mounts()?));
+        }
+        host.luks().close(&mapping)?;
+    }
     for device in host.devices(&disk.serials())? {
         if host.in_use(&device)? {
-            let table = host.mounts()?;
-            let mounts = table.of((device.major, device.minor)).map(|m| m.target.display().to_string());
-            let mounts: Vec<String> = mounts.collect();
-            let mounts = if mounts.is_empty() { "no path seen here".to_owned() } else { mounts.join(", ") };
-            return Err(LeaveError::Held { device: device.name, mounts });
+            return Err(held(&device, &host.mounts()?));
         }
     }
     Ok(())
 }
 
+fn held(device: &Device, table: &MountTable) -> LeaveError {
+    let mounts = table.of((device.major, device.minor)).map(|m| m.target.display().to_string());
+    let mounts: Vec<String> = mounts.collect();
+    let mounts = if mounts.is_empty() { "no path seen here".to_owned() } else { mounts.join(", ") };
+    LeaveError::Held { device: device.name.clone(), mounts }
+}
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -18,8 +18,9 @@ pub(crate) enum Stats {
 
 /// Looks; may hang as long as the file system does.
 pub(crate) fn stats(host: &impl Host, disk: &DiskId, path: &Path) -> Result<Stats, StatsError> {
-    let devices = host.devices(&disk.serials())?;
-    let is_ours = |number: (u64, u64)| devices.iter().find(|d| (d.major, d.minor) == number);
+    let disks = host.devices(&disk.serials())?.into_iter();
+    let tops = disks.map(|device| host.luks().top(disk, &device)).collect::<Result<Vec<_>, _>>()?;
+    let is_ours = |number: (u64, u64)| tops.iter().find(|d| (d.major, d.minor) == number);
     let mount = host.mounts()?.at(path).cloned();
     let not_there = || StatsError::NotThere { path: path.to_owned() };
     match mount {

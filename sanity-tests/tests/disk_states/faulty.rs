@@ -14,7 +14,7 @@ use eck_csi::volume::FsType;
 use eck_csi_node::host::content::{ReadAt, read};
 use eck_csi_node::host::linux::Linux;
 use eck_csi_node::host::{
-    Check, Content, Depth, Device, DeviceError, Format, FsError, FsStats, Host, MountError, MountTable,
+    Check, Content, Depth, Device, DeviceError, Format, FsError, FsStats, Host, Luks, MountError, MountTable,
 };
 use nix::errno::Errno;
 use uuid::Uuid;
@@ -78,6 +78,10 @@ pub(crate) fn content(image: &Path, depth: Depth) -> Content {
 impl Host for Faulty {
     fn devices(&self, serials: &[String]) -> Result<Vec<Device>, DeviceError> {
         self.linux.devices(serials)
+    }
+
+    fn luks(&self) -> &Luks {
+        self.linux.luks()
     }
 
     fn wait_for_device(&self, want: &PublishContext, deadline: Instant) -> Result<Device, DeviceError> {

@@ -1,7 +1,7 @@
 //! Runs the file system tools: the only place that starts a program.
 
-use std::io;
-use std::process::{Command, Stdio};
+use std::io::{self, Write as _};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 /// Tools that run at once: mkfs and fsck of large disks take memory, and dozens together have killed drivers (anchors, R12).
@@ -45,8 +45,27 @@ impl Drop for Turn {
 
 /// Runs `program` to its end. It gets no input, so that a question is answered with no.
 pub(super) fn run(program: &str, args: &[&str]) -> io::Result<Ended> {
+    run_with(program, args, b"").map(|(ended, _)| ended)
+}
+
+/// The same with an input, of which at most a pipe's 64 KiB; gives the whole standard output as well.
+pub(super) fn run_with(program: &str, args: &[&str], input: &[u8]) -> io::Result<(Ended, Vec<u8>)> {
     let _turn = Turn::take();
-    let output = Command::new(program).args(args).env("LC_ALL", "C").stdin(Stdio::null()).output()?;
+    let mut command = Command::new(program);
+    command.args(args).env("LC_ALL", "C");
+    // Device mapper's library would wait for the machine's udev, which cannot answer into a container.
+    command.env("DM_DISABLE_UDEV", "1");
+    let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
+    let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    // Whoever ends without reading tells why by its status.
+    let fed = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input));
+    let output = child.wait_with_output()?;
+    fed.or_else(|error| if output.status.success() { Err(error) } else { Ok(()) })?;
+    let ended = ended(&output);
+    Ok((ended, output.stdout))
+}
+
+fn ended(output: &Output) -> Ended {
     let mut words = String::from_utf8_lossy(&output.stdout).into_owned();
     words.push_str(&String::from_utf8_lossy(&output.stderr));
     let words = words.trim();
@@ -54,11 +73,7 @@ pub(super) fn run(program: &str, args: &[&str]) -> io::Result<Ended> {
     while !words.is_char_boundary(start) {
         start += 1;
     }
-    Ok(Ended {
-        code: output.status.code(),
-        status: output.status.to_string(),
-        words: words[start..].to_owned(),
-    })
+    Ended { code: output.status.code(), status: output.status.to_string(), words: words[start..].to_owned() }
 }
 
 #[cfg(test)]
@@ -72,5 +87,13 @@ mod tests {
         assert_eq!(ended.code, Some(3));
         assert!(ended.words.ends_with("the reason") && ended.words.len() == KEPT, "{}", ended.words);
         assert!(run("no-such-tool", &[]).is_err());
+    }
+
+    #[test]
+    fn an_input_is_read_and_the_whole_output_is_there() {
+        let (ended, output) = run_with("sh", &["-c", "cat; head -c 5000 /dev/zero"], b"key").unwrap();
+        assert_eq!((ended.code, output.len(), &output[..3]), (Some(0), 5003, &b"key"[..]));
+        let (ended, _) = run_with("sh", &["-c", "exec <&-; exit 2"], &[b'x'; 60_000]).unwrap();
+        assert_eq!(ended.code, Some(2));
     }
 }

@@ -16,12 +16,15 @@ mod crc;
 mod ext;
 mod fat;
 mod fields;
+mod luks;
 mod mbr;
 mod places;
 mod signatures;
 mod window;
 mod xfs;
 
+pub use luks::begun;
+pub(super) use places::sampled;
 use window::Window;
 
 /// How much of a device must read as zero before it counts as blank.
@@ -69,6 +72,10 @@ pub struct Foreign {
 pub enum Content {
     /// A file system of the guide's list.
     Formatted(Formatted),
+    /// A LUKS2 header: what it says is for cryptsetup to read.
+    Luks2,
+    /// A LUKS2 header with this UUID was to be made on the blank disk, and is not whole.
+    Begun(Uuid),
     /// Anything else that is not zero.
     Foreign(Foreign),
     /// Zeros, as far as [`Depth`] asks.
@@ -131,6 +138,19 @@ impl Foreign {
     }
 }
 
+impl Content {
+    /// What whoever wants a blank disk or a file system in the clear is told of anything else.
+    pub(crate) fn refusal(&self) -> Foreign {
+        match self {
+            Self::Formatted(found) => Foreign { what: format!("a file system ({})", found.fs), at: 0 },
+            Self::Luks2 => Foreign::new("a LUKS 2 header", 0),
+            Self::Begun(_) => Foreign::new("a LUKS 2 header that was begun", 0),
+            Self::Foreign(found) => found.clone(),
+            Self::Blank => Foreign::new("nothing", 0),
+        }
+    }
+}
+
 impl From<Foreign> for Content {
     fn from(foreign: Foreign) -> Self {
         Self::Foreign(foreign)
@@ -174,6 +194,9 @@ pub fn ends(device: &(impl ReadAt + Sync), size: u64) -> Result<(), ReadError> {
 fn recognise(reader: &mut Reader<'_, impl ReadAt + Sync>) -> Result<Option<Content>, ReadError> {
     let size = reader.size;
     let head = reader.window(0..size.min(CHUNK))?;
+    if let Some(encrypted) = luks::sign(&head) {
+        return Ok(Some(encrypted));
+    }
     if let Some(owner) = signatures::owner_at_start(&head, size) {
         return Ok(Some(owner.into()));
     }

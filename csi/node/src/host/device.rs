@@ -43,6 +43,16 @@ impl Opened {
     }
 }
 
+/// Opens for reading and writing, as the only one who may: no mount and no mapping holds the device meanwhile.
+pub(super) fn exclusive(device: &Device) -> Result<File, DeviceError> {
+    open_for(device, OpenOptions::new().read(true).write(true), OFlag::O_EXCL)
+}
+
+/// Opens for reading and writing beside whoever holds the device.
+pub(super) fn shared(device: &Device) -> Result<File, DeviceError> {
+    open_for(device, OpenOptions::new().read(true).write(true), OFlag::empty())
+}
+
 fn unreadable(device: &Device, error: ReadError) -> DeviceError {
     let errno = Errno::from_raw(error.source.raw_os_error().unwrap_or(Errno::EIO as i32));
     DeviceError::Unreadable { device: device.name.clone(), at: error.at, errno }
@@ -50,8 +60,12 @@ fn unreadable(device: &Device, error: ReadError) -> DeviceError {
 
 /// Opens the node and makes sure that it is the device with the number that was identified.
 fn open(device: &Device, flags: OFlag) -> Result<File, DeviceError> {
+    open_for(device, OpenOptions::new().read(true), flags)
+}
+
+fn open_for(device: &Device, options: &mut OpenOptions, flags: OFlag) -> Result<File, DeviceError> {
     let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&device.path);
+    let file = options.custom_flags(flags.bits()).open(&device.path);
     let file = file.map_err(failed(device, "open"))?;
     let meta = file.metadata().map_err(failed(device, "look at"))?;
     let number = (nix::sys::stat::major(meta.rdev()), nix::sys::stat::minor(meta.rdev()));

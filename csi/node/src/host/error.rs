@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use eck_csi::volume::FsType;
 use nix::errno::Errno;
 
+use super::luks::header::BadHeader;
+
 /// A device: finding it, reading it, making sure that it is still the same one.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
@@ -137,6 +139,70 @@ pub enum FsError {
     Unproven {
         /// E.g. `mkfs.ext4`.
         program: &'static str,
+        /// Kernel name.
+        device: String,
+        /// What is missing.
+        what: String,
+    },
+}
+
+/// Encrypting a disk, opening it and closing it.
+#[derive(Debug, thiserror::Error)]
+pub enum LuksError {
+    /// The device failed or changed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Right before the header was made the device was not blank any more.
+    #[error("{device} was blank a moment ago and now holds {found}: it is not encrypted")]
+    NotBlank {
+        /// Kernel name.
+        device: String,
+        /// What it holds.
+        found: String,
+    },
+    /// Somebody holds the device exclusively.
+    #[error("{device} is in use: it is neither encrypted nor closed")]
+    InUse {
+        /// Kernel name, or the mapping's.
+        device: String,
+    },
+    /// No slot is opened by the key.
+    #[error("the key does not open {device}: it is not the one with which the volume was encrypted")]
+    WrongKey {
+        /// Kernel name.
+        device: String,
+    },
+    /// The header says something that no header can.
+    #[error("the LUKS2 header of {device} cannot be taken")]
+    Header {
+        /// Kernel name.
+        device: String,
+        /// Why.
+        #[source]
+        source: BadHeader,
+    },
+    /// cryptsetup ran and failed.
+    #[error("cryptsetup {action} on {device} failed ({status}): {stderr}")]
+    Tool {
+        /// E.g. `luksFormat`.
+        action: &'static str,
+        /// Kernel name.
+        device: String,
+        /// Exit status.
+        status: String,
+        /// The end of what it wrote.
+        stderr: String,
+    },
+    /// cryptsetup cannot be run.
+    #[error("cryptsetup cannot be run")]
+    NoTool {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// cryptsetup said yes, but the device does not show it.
+    #[error("cryptsetup ended well, but {device} {what}")]
+    Unproven {
         /// Kernel name.
         device: String,
         /// What is missing.

@@ -56,14 +56,8 @@ pub(super) fn format(sysfs: &Sysfs, device: &Device, format: &Format) -> Result<
     }
     match opened.probe(&now, format.depth)? {
         Content::Blank => {}
-        Content::Formatted(found) => {
-            return Err(FsError::NotBlank {
-                device: device.name.clone(),
-                found: format!("{} file system", found.fs),
-            });
-        }
-        Content::Foreign(found) => {
-            return Err(FsError::NotBlank { device: device.name.clone(), found: found.what });
+        other => {
+            return Err(FsError::NotBlank { device: device.name.clone(), found: other.refusal().what });
         }
     }
     recheck(sysfs, device)?;
@@ -73,8 +67,8 @@ pub(super) fn format(sysfs: &Sysfs, device: &Device, format: &Format) -> Result<
     match opened.probe(&now, Depth::Sampled)? {
         Content::Formatted(Formatted { fs, id, .. }) if fs == format.fs && id == wanted_id(format) => Ok(()),
         Content::Formatted(other) => Err(unproven(format!("shows {other:?}"))),
-        Content::Foreign(found) => Err(unproven(format!("shows {}", found.what))),
         Content::Blank => Err(unproven("is still blank".to_owned())),
+        other => Err(unproven(format!("shows {}", other.refusal().what))),
     }
 }
 

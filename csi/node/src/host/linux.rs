@@ -12,7 +12,7 @@ use super::device::{self, Opened};
 use super::events::Events;
 use super::sysfs::Sysfs;
 use super::{
-    Check, Content, Depth, Device, DeviceError, Format, FsError, FsStats, Host, MountError, MountTable,
+    Check, Content, Depth, Device, DeviceError, Format, FsError, FsStats, Host, Luks, MountError, MountTable,
 };
 use super::{filesystem, mount, path};
 
@@ -20,12 +20,14 @@ use super::{filesystem, mount, path};
 #[derive(Debug, Clone)]
 pub struct Linux {
     sysfs: Sysfs,
+    luks: Luks,
 }
 
 impl Linux {
     /// `root` is the folder that holds `sys`: `/`, or a tree that shows loop devices as disks with serials.
     pub fn new(root: &Path) -> Self {
-        Self { sysfs: Sysfs::new(root) }
+        let sysfs = Sysfs::new(root);
+        Self { luks: Luks::new(sysfs.clone()), sysfs }
     }
 }
 
@@ -49,6 +51,10 @@ fn only(found: Vec<Device>, want: &PublishContext) -> Result<Device, DeviceError
 impl Host for Linux {
     fn devices(&self, serials: &[String]) -> Result<Vec<Device>, DeviceError> {
         self.sysfs.devices(serials)
+    }
+
+    fn luks(&self) -> &Luks {
+        &self.luks
     }
 
     fn wait_for_device(&self, want: &PublishContext, deadline: Instant) -> Result<Device, DeviceError> {
@@ -152,7 +158,8 @@ impl Host for Linux {
         })?;
         let mut count = 0;
         for disk in self.sysfs.disks()? {
-            let ours = seen.of((disk.major, disk.minor)).next().is_some();
+            let mounted = seen.of((disk.major, disk.minor)).next().is_some();
+            let ours = mounted || self.sysfs.encrypted(&disk.name);
             // A disk that goes away right now takes no slot.
             let held = !ours && !self.sysfs.partitioned(&disk.name) && device::in_use(&disk).unwrap_or(false);
             count += u32::from(held);

@@ -7,8 +7,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Device;
 use super::error::DeviceError;
+use super::luks::PREFIX;
+use super::{Device, Mapping};
 
 /// Files below a disk's folder that may hold its serial: virtio-blk; NVMe and some SCSI drivers; SCSI's unit serial number page.
 pub const SERIAL_FILES: [&str; 3] = ["serial", "device/serial", "device/vpd_pg80"];
@@ -87,8 +88,37 @@ impl Sysfs {
         entries.into_iter().any(|entry| entry.path().join("partition").exists())
     }
 
+    /// The mapping that device mapper knows by this name.
+    pub(super) fn mapping(&self, name: &str) -> Result<Option<Mapping>, DeviceError> {
+        for entry in fs::read_dir(&self.block).map_err(failed(&self.block))? {
+            let entry = entry.map_err(failed(&self.block))?;
+            let folder = entry.path();
+            if text(&folder.join("dm/name")).as_deref() != Some(name) {
+                continue;
+            }
+            let Some(kernel) = entry.file_name().to_str().map(str::to_owned) else { continue };
+            if let Some(device) = self.disk(&folder, kernel)? {
+                return Ok(Some(Mapping {
+                    name: name.to_owned(),
+                    device,
+                    disks: names(&folder.join("slaves")),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a mapping of this driver lies on the disk.
+    pub(super) fn encrypted(&self, name: &str) -> bool {
+        let holders = self.block.join(name).join("holders");
+        let ours = |holder: &String| {
+            text(&self.block.join(holder).join("dm/name")).is_some_and(|name| name.starts_with(PREFIX))
+        };
+        names(&holders).iter().any(ours)
+    }
+
     fn disk(&self, folder: &Path, name: String) -> Result<Option<Device>, DeviceError> {
-        let Some(serial) = serial(folder) else { return Ok(None) };
+        let Some(serial) = serial(folder).or_else(|| text(&folder.join("dm/uuid"))) else { return Ok(None) };
         let read = |file: &str| -> Result<Option<String>, DeviceError> {
             let path = folder.join(file);
             match fs::read_to_string(&path) {
@@ -116,6 +146,20 @@ fn gone(error: &io::Error) -> bool {
     // ENODEV and ENXIO: the file is still open-able while the device under it is being removed.
     matches!(error.kind(), io::ErrorKind::NotFound)
         || matches!(error.raw_os_error(), Some(n) if n == nix::libc::ENODEV || n == nix::libc::ENXIO)
+}
+
+/// What the file holds, without white space around it; `None` if nothing.
+fn text(path: &Path) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?.trim().to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+/// Names of the folder's entries, in order.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
 }
 
 /// The serial of the disk in `folder`, if it shows one.
@@ -153,6 +197,33 @@ mod tests {
         fs::write(folder.join(serial_file), serial).unwrap();
         let link = root.join("sys/dev/block").join(number);
         std::os::unix::fs::symlink(Path::new("../../block").join(name), link).unwrap();
+    }
+
+    #[test]
+    fn a_mapping_is_found_by_name_and_is_no_disk() {
+        let root = tempfile::tempdir().unwrap();
+        disk(root.path(), "vdb", "253:16", "serial", b"cfebko79upsq2iuo7lkg");
+        fs::create_dir_all(root.path().join("sys/block/dm-0/dm")).unwrap();
+        disk(
+            root.path(),
+            "dm-0",
+            "252:0",
+            "dm/uuid",
+            b"CRYPT-LUKS2-beae35d6b83d8856a20d29afa4e35c5c-eck-cd-a\n",
+        );
+        let mapping = root.path().join("sys/block/dm-0");
+        fs::write(mapping.join("dm/name"), "eck-cd-a\n").unwrap();
+        let sysfs = Sysfs::new(root.path());
+        let found = sysfs.mapping("eck-cd-a").unwrap().unwrap();
+        assert_eq!((found.device.name.as_str(), found.device.path.to_str()), ("dm-0", Some("/dev/dm-0")));
+        assert!(found.disks.is_empty(), "its disk is gone");
+        assert!(sysfs.mapping("eck-cd-b").unwrap().is_none() && !sysfs.encrypted("vdb"));
+        fs::create_dir_all(mapping.join("slaves/vdb")).unwrap();
+        fs::create_dir_all(root.path().join("sys/block/vdb/holders/dm-0")).unwrap();
+        let found = sysfs.mapping("eck-cd-a").unwrap().unwrap();
+        assert!(sysfs.encrypted("vdb") && found.lies_on(&sysfs.disks().unwrap()[0]));
+        assert_eq!(sysfs.by_number((252, 0)).unwrap().unwrap(), found.device);
+        assert_eq!(sysfs.disks().unwrap().len(), 1, "a mapping has no serial and takes no slot");
     }
 
     #[test]

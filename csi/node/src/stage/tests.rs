@@ -8,11 +8,11 @@ use crate::host::{Foreign, Formatted};
 
 const VOLUME: &str = "cd-cfebko79upsq2iuo7lkg";
 
-fn volume(id: &str) -> VolumeId {
+pub(crate) fn volume(id: &str) -> VolumeId {
     VolumeId::parse(id.to_owned()).unwrap()
 }
 
-fn ask() -> Stage {
+pub(crate) fn ask() -> Stage {
     Stage {
         volume: volume(VOLUME),
         publish: PublishContext::new(DiskId::parse(VOLUME).unwrap(), 20 << 30),
@@ -22,10 +22,11 @@ fn ask() -> Stage {
         provisioned: true,
         source: None,
         care: Care::default(),
+        lock: None,
     }
 }
 
-fn device() -> Device {
+pub(crate) fn device() -> Device {
     Device {
         name: "vdb".into(),
         path: "/dev/vdb".into(),
@@ -54,9 +55,14 @@ fn only_a_blank_disk_that_may_be_written_to_is_formatted() {
     let reader = Stage { read_only: true, ..ask() };
     let refused = decide(&Content::Blank, &device(), &reader, None);
     assert!(matches!(refused, Err(StageError::BlankReadOnly { .. })));
-    let foreign = Content::Foreign(Foreign { what: "a LUKS 2 header".into(), at: 0 });
-    let error = plan(&foreign, None).unwrap_err();
-    assert!(error.to_string().contains("a LUKS 2 header at byte 0"), "{error}");
+    for (content, words) in [
+        (Content::Foreign(Foreign { what: "a ZFS label".into(), at: 512 }), "a ZFS label at byte 512"),
+        (Content::Luks2, "a LUKS 2 header at byte 0"),
+        (Content::Begun(Uuid::nil()), "a LUKS 2 header that was begun at byte 0"),
+    ] {
+        let error = plan(&content, None).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
 }
 
 #[test]
@@ -118,12 +124,14 @@ fn a_copy_has_its_sources_uuid_gets_its_own_and_is_never_formatted() {
 fn what_is_mounted_at_the_staging_path_decides() {
     let table = |line: &str| MountTable::parse(line.as_bytes());
     let ours = table("40 22 253:16 / /staging rw - ext4 /dev/vdb rw");
-    assert!(staged(&ours, &device(), &ask(), Some(FsType::Ext4)).unwrap());
-    assert!(!staged(&table(""), &device(), &ask(), None).unwrap());
-    let differently = staged(&ours, &device(), &ask(), Some(FsType::Xfs));
+    assert!(staged(&ours, Some(&device()), &ask(), Some(FsType::Ext4)).unwrap());
+    assert!(!staged(&table(""), Some(&device()), &ask(), None).unwrap());
+    let differently = staged(&ours, Some(&device()), &ask(), Some(FsType::Xfs));
     assert!(matches!(differently, Err(StageError::Differently { .. })));
     let read_only = table("40 22 253:16 / /staging ro - ext4 /dev/vdb ro");
-    assert!(matches!(staged(&read_only, &device(), &ask(), None), Err(StageError::Differently { .. })));
+    assert!(matches!(staged(&read_only, Some(&device()), &ask(), None), Err(StageError::Differently { .. })));
     let other = table("40 22 253:32 / /staging rw - ext4 /dev/vdc rw");
-    assert!(matches!(staged(&other, &device(), &ask(), None), Err(StageError::Taken { .. })));
+    assert!(matches!(staged(&other, Some(&device()), &ask(), None), Err(StageError::Taken { .. })));
+    let closed = staged(&ours, None, &ask(), None);
+    assert!(matches!(closed, Err(StageError::Taken { .. })), "in the clear, and to be encrypted");
 }

@@ -22,7 +22,7 @@ const SAMPLES: u64 = 64;
 
 /// Ranges in ascending order, apart from each other, multiples of [`BLOCK`] but for the device's end. They cost 228 reads for
 /// 20 GiB, 611 for 100 GiB, 4,285 for 1 TiB and 4,442 (88 MiB) for 32 TiB, the largest disk of the cloud.
-pub(super) fn sampled(size: u64) -> Vec<Range<u64>> {
+pub(in crate::host) fn sampled(size: u64) -> Vec<Range<u64>> {
     let mut places = vec![0..START, size.saturating_sub(CHUNK)..size];
     let blocks =
         ext_copies(size).chain(xfs_copies(size)).chain(grid(size)).chain(powers(size)).chain(samples(size));

@@ -5,7 +5,7 @@
 //! Sources: the kernel's headers, libblkid's probes, and the formats' own documentation.
 
 use super::window::Window;
-use super::{BLOCK, Foreign, mbr};
+use super::{BLOCK, Foreign, luks, mbr};
 
 /// Byte, magic number, name.
 type Sign = (u64, &'static [u8], &'static str);
@@ -23,7 +23,6 @@ const ZFS: &str = "a ZFS label";
 
 /// Whoever owns the whole device, at places where no file system of ours keeps a user's data.
 const OWNERS_START: &[Sign] = &[
-    (0, b"LUKS\xba\xbe\x00\x02", "a LUKS 2 header"),
     (0, b"LUKS\xba\xbe", LUKS),
     (0, MD_1, "an md 1.1 RAID member"),
     (4096, MD_1, "an md 1.2 RAID member"),
@@ -130,6 +129,7 @@ const OTHERS_END: &[EndSign] = &[
 const ANYWHERE: &[Sign] = &[
     (0, b"XFSB", "an XFS superblock (a copy)"),
     (0, b"SKUL\xba\xbe", LUKS_COPY),
+    (0, luks::MAGIC, "a copy of a LUKS 2 header"),
     (64, b"_BHRfS_M", "a btrfs superblock (a copy)"),
     (0, b"bluestore block device\n", "a Ceph BlueStore label (a copy)"),
     (0, b"\x0d\xd0\x01\xc0", "a VMFS volume"),

@@ -110,7 +110,8 @@ fn a_leftover_of_the_kernel_s_favourite_owner_wins_over_the_file_system_behind_i
     assert!(matches!(plain().with(510, b"\x55\xaa").read(Depth::Whole).unwrap(), Content::Formatted(_)));
     let partition = b"\x80\x20\x21\0\x83\xfe\xff\xff\0\x08\0\0\0\xf8\x01\0";
     assert_eq!(plain().with(510, b"\x55\xaa").with(446, partition).what(), "a partition table (MBR) at 446");
-    assert_eq!(plain().with(0, b"LUKS\xba\xbe\0\x02").what(), "a LUKS 2 header at 0");
+    assert_eq!(plain().with(0, b"LUKS\xba\xbe\0\x02").read(Depth::Whole).unwrap(), Content::Luks2);
+    assert_eq!(plain().with(0, b"LUKS\xba\xbe\0\x01").what(), "a LUKS 1 header at 0");
     assert_eq!(plain().with(65_600, b"_BHRfS_M").what(), "a btrfs file system at 65600");
     assert_eq!(plain().with(0x4000, b"\x01\x01\0\0\0\0\0\0\0\0\0\x01").what(), "a ZFS label at 16384");
 }
