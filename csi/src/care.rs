@@ -10,8 +10,8 @@ use crate::volume::FsType;
 mod encryption;
 mod mkfs;
 
-use encryption::{ENCRYPTION, KEY_SOURCE};
-pub use encryption::{Encryption, KeySource};
+use encryption::ENCRYPTION;
+pub use encryption::Encryption;
 pub use mkfs::{MkfsOption, MkfsOptions};
 
 const FSCK: &str = "fsckPolicy";
@@ -61,7 +61,7 @@ const DISCARDS: [(&str, Discard); 3] =
 
 impl Care {
     /// The keys that are read here.
-    pub const KEYS: [&str; 5] = [FSCK, DISCARD, MKFS, ENCRYPTION, KEY_SOURCE];
+    pub const KEYS: [&str; 4] = [FSCK, DISCARD, MKFS, ENCRYPTION];
 
     /// Reads its own keys of the map `field`.
     pub fn parse(field: &str, values: &HashMap<String, String>) -> Result<Self, BadField> {

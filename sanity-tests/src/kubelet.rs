@@ -60,6 +60,8 @@ pub struct Volume {
     pub context: HashMap<String, String>,
     /// From the VolumeAttachment.
     pub publish: HashMap<String, String>,
+    /// Of the Secret that its class names for NodeStageVolume.
+    pub secrets: HashMap<String, String>,
 }
 
 /// A client of one node. Clones share the connection.
@@ -96,7 +98,7 @@ impl Kubelet {
             volume_context: volume.context.clone(),
             staging_target_path: text(staging),
             volume_capability: Some(wanted.capability()),
-            ..Default::default()
+            secrets: volume.secrets.clone(),
         };
         self.raw().node_stage_volume(request).await.map(drop)
     }

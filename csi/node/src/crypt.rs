@@ -18,7 +18,7 @@ use crate::fsid::{self, Whose};
 use crate::host::luks::{Header, How, Luks, New, fresh};
 use crate::host::{Content, Depth, Device, Formatted, Host, LuksError, Mapping};
 use crate::key::Key;
-use crate::request::{Keys, Lock, Stage, Want};
+use crate::request::{Keys, Stage, Want};
 
 /// A disk and what carries its content: its mapping, or, in the clear, the disk itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) struct Carrier {
 
 /// What carries the volume if it was opened before; `None` if it is encrypted and closed.
 pub(crate) fn opened(host: &impl Host, disk: &Device, q: &Stage) -> Result<Option<Device>, StageError> {
-    if q.lock.is_none() {
+    if q.keys.is_none() {
         return Ok(Some(disk.clone()));
     }
     let mapping = host.luks().mapping(&q.publish.disk)?;
@@ -40,7 +40,7 @@ pub(crate) fn opened(host: &impl Host, disk: &Device, q: &Stage) -> Result<Optio
 
 /// Opens the volume; see the module's text. A block volume is settled before anybody can have it.
 pub(crate) fn open(host: &impl Host, disk: &Device, q: &Stage) -> Result<Carrier, StageError> {
-    let Some(Lock::Secret(keys)) = &q.lock else {
+    let Some(keys) = &q.keys else {
         return Ok(Carrier { disk: disk.clone(), device: disk.clone(), fresh: false });
     };
     let luks = host.luks();
@@ -192,7 +192,7 @@ pub(crate) fn content(host: &impl Host, carrier: &Carrier, depth: Depth) -> Resu
 /// From now on the volume is somebody's: nothing in it is ever made blank again. Then the copy of its header is made what the
 /// header is.
 pub(crate) fn settle(host: &impl Host, disk: &Device, q: &Stage) -> Result<(), StageError> {
-    if q.lock.is_none() || q.read_only {
+    if q.keys.is_none() || q.read_only {
         return Ok(());
     }
     let luks = host.luks();
@@ -213,7 +213,7 @@ pub(crate) fn settle(host: &impl Host, disk: &Device, q: &Stage) -> Result<(), S
 /// Closes what a staging that failed had opened. That nobody uses it is made sure of; what cannot be closed is found by name
 /// at the next staging.
 pub(crate) fn close(host: &impl Host, q: &Stage) {
-    if q.lock.is_none() {
+    if q.keys.is_none() {
         return;
     }
     let closed =

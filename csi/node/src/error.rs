@@ -47,9 +47,9 @@ pub enum StageError {
         /// How it is staged.
         how: String,
     },
-    /// The disk carries another volume's file system.
+    /// The disk carries another volume's file system or LUKS2 header.
     #[error(
-        "{device} stands under this volume's serial, but its file system was made for another volume: it is not touched"
+        "{device} stands under this volume's serial, but what it holds was made for another volume: it is not touched"
     )]
     AnotherVolumes {
         /// Kernel name.

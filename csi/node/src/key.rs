@@ -1,7 +1,6 @@
-//! A key that opens an encrypted volume. It has no `Debug`, and no operation writes it anywhere but to the input of cryptsetup
-//! and to a KMS plugin.
+//! A key that opens an encrypted volume. It has no `Debug`, and no operation writes it anywhere but to the input of cryptsetup.
 
-/// Bytes of a key, as a Secret or a KMS plugin gives it.
+/// Bytes of a key, as a Secret gives it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Key(Vec<u8>);
 
@@ -11,7 +10,7 @@ impl Key {
         Self(bytes)
     }
 
-    /// The bytes, for the two who may read them.
+    /// The bytes, for cryptsetup, which alone may read them.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -3,7 +3,7 @@
 use std::path::{Component, PathBuf};
 
 use eck_csi::capability::{Access, Capability, Mode};
-use eck_csi::care::{Care, Discard};
+use eck_csi::care::{Care, Discard, Encryption};
 use eck_csi::context::{PublishContext, VolumeContext};
 use eck_csi::driver::MAX_PATH_BYTES;
 use eck_csi::field::{BadField, text};
@@ -14,9 +14,9 @@ use proto::csi::v1 as pb;
 use crate::health::Question;
 use crate::options;
 
-mod lock;
+mod keys;
 
-pub use lock::{Keys, Lock};
+pub use keys::Keys;
 
 /// How the volume is to be staged or published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Stage {
     /// How the file system is made and kept.
     pub care: Care,
     /// What opens the disk; `None` if it is not encrypted.
-    pub lock: Option<Lock>,
+    pub keys: Option<Keys>,
 }
 
 /// NodePublishVolume.
@@ -180,8 +180,8 @@ pub fn stage(q: pb::NodeStageVolumeRequest) -> Result<Stage, Refused> {
     let publish = contexts(&volume, &q.publish_context)?;
     let read_only = read_only || publish.readonly;
     let VolumeContext { provisioned, source, care, .. } = context;
-    let lock = lock::parse(care.encryption, &q.secrets)?;
-    Ok(Stage { volume, publish, staging, want, read_only, provisioned, source, care, lock })
+    let keys = keys::parse(care.encryption, &q.secrets)?;
+    Ok(Stage { volume, publish, staging, want, read_only, provisioned, source, care, keys })
 }
 
 /// Takes NodePublishVolume.
@@ -198,7 +198,7 @@ pub fn publish(q: pb::NodePublishVolumeRequest) -> Result<Publish, Refused> {
     let staging = path("staging_target_path", q.staging_target_path)?;
     let publish = contexts(&volume, &q.publish_context)?;
     let read_only = read_only || q.readonly || publish.readonly;
-    let encrypted = context.care.encryption.is_some();
+    let encrypted = context.care.encryption != Encryption::None;
     Ok(Publish { volume, publish, staging, target, want, read_only, alone, encrypted })
 }
 

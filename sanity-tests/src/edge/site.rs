@@ -139,7 +139,12 @@ impl Site {
 
     /// A new volume.
     pub async fn create(&self, name: &str, fs: &str) -> Result<Volume, Trouble> {
-        let parameters = [("fsType".to_owned(), fs.to_owned())].into();
+        self.create_of(name, &[("fsType", fs)]).await
+    }
+
+    /// A new volume of a class with these parameters.
+    pub async fn create_of(&self, name: &str, parameters: &[(&str, &str)]) -> Result<Volume, Trouble> {
+        let parameters = parameters.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let claim = Claim { name: name.to_owned(), gib: 20, parameters, ..Claim::default() };
         let made = self.sidecar.create(&claim, 0).await?;
         Ok(Volume { id: made.volume_id, context: made.volume_context, ..Volume::default() })

@@ -6,7 +6,7 @@ use crate::host::{Foreign, FsId};
 use crate::stage::tests::{ask, device, volume};
 
 fn header(uuid: Uuid, fresh: &[u32]) -> Header {
-    Header { uuid, fresh: fresh.to_vec(), wrapped: vec![], room: true }
+    Header { uuid, fresh: fresh.to_vec(), room: true }
 }
 
 fn ours() -> Uuid {

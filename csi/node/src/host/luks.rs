@@ -25,7 +25,7 @@ use crate::key::Key;
 pub mod header;
 mod layout;
 
-pub use header::{Header, Token};
+pub use header::Header;
 
 /// Begins the names of all mappings.
 pub(super) const PREFIX: &str = "eck-";

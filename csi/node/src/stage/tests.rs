@@ -22,7 +22,7 @@ pub(crate) fn ask() -> Stage {
         provisioned: true,
         source: None,
         care: Care::default(),
-        lock: None,
+        keys: None,
     }
 }
 

@@ -95,7 +95,7 @@ async fn bring(stack: &Stack, folder: &Path, number: u32) -> Result<Place, Faile
     let Told::Published(publish) = told.map_err(rpc("ControllerPublishVolume"))? else {
         return Err(Failed::Unfit("no publish context".to_owned()));
     };
-    let volume = Volume { id: made.volume_id, context: made.volume_context, publish };
+    let volume = Volume { id: made.volume_id, context: made.volume_context, publish, ..Volume::default() };
     let home = folder.join("kubelet").join(number.to_string());
     std::fs::create_dir_all(&home).map_err(io("kubelet folder"))?;
     let place = Place { volume, staging: home.join("globalmount"), target: home.join("mount") };

@@ -95,7 +95,7 @@ impl Bench {
         }
         Ok(Self {
             kubelet: node.kubelet.clone(),
-            volume: Volume { id: made.volume_id, context: made.volume_context, publish },
+            volume: Volume { id: made.volume_id, context: made.volume_context, publish, ..Volume::default() },
             uuid: fsid::of(&id).to_string(),
             device: format!("/dev/{name}"),
             file: PathBuf::from(file.trim()),

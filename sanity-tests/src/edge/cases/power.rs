@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// Starts `call` and cuts the power when the disk has been written to so often; gives the writes, and whether the call had ended
 /// well before.
-async fn cut_in<F>(guest: Guest, disk: &str, writes: u64, call: F) -> Result<(u64, bool), Trouble>
+pub(super) async fn cut_in<F>(guest: Guest, disk: &str, writes: u64, call: F) -> Result<(u64, bool), Trouble>
 where
     F: Future<Output = Result<(), Status>> + Send + 'static,
 {
@@ -30,7 +30,7 @@ where
     Ok((seen, matches!(told, Ok(Ok(Ok(()))))))
 }
 
-fn stage(
+pub(super) fn stage(
     kubelet: Kubelet,
     volume: Volume,
     fs: &str,

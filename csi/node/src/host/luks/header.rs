@@ -8,17 +8,6 @@ use super::layout::{COPY_AT, DATA_AT, HEADER, JSON, KEYSLOTS};
 /// Type of the token that says: nobody has put anything into this volume yet. It is there from the header's making until the
 /// file system is proven, so what it stands on may be formatted.
 pub(super) const FRESH: &str = "eck-fresh";
-/// Type of the token that holds the volume's key as a KMS plugin encrypted it.
-pub(super) const KMS: &str = "eck-kms";
-
-/// A token of a header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token {
-    /// Its number.
-    pub id: u32,
-    /// Its JSON.
-    pub json: String,
-}
 
 /// What a header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +16,6 @@ pub struct Header {
     pub uuid: Uuid,
     /// The tokens that say that the volume was never used.
     pub fresh: Vec<u32>,
-    /// The tokens with a key for a KMS plugin.
-    pub wrapped: Vec<Token>,
     /// It has this driver's own layout, with room for a copy of itself before the data.
     pub room: bool,
 }
@@ -45,17 +32,15 @@ impl Header {
             Uuid::parse_str(uuid.trim()).map_err(|e| BadHeader(format!("its UUID is {uuid:?}: {e}")))?;
         let root: Value =
             serde_json::from_str(json).map_err(|e| BadHeader(format!("its metadata is no JSON: {e}")))?;
-        let (mut fresh, mut wrapped) = (Vec::new(), Vec::new());
+        let mut fresh = Vec::new();
         for (id, token) in root["tokens"].as_object().into_iter().flatten() {
             let id =
                 id.parse().map_err(|_| BadHeader(format!("it has a token {id:?}, which is no number")))?;
-            match token["type"].as_str() {
-                Some(FRESH) => fresh.push(id),
-                Some(KMS) => wrapped.push(Token { id, json: token.to_string() }),
-                _ => {}
+            if token["type"] == FRESH {
+                fresh.push(id);
             }
         }
-        Ok(Self { uuid, fresh, wrapped, room: room(&root) })
+        Ok(Self { uuid, fresh, room: room(&root) })
     }
 }
 
@@ -85,13 +70,11 @@ mod tests {
 
     #[test]
     fn tokens_and_layout_are_read() {
-        let tokens = r#"{"0":{"type":"eck-fresh","keyslots":[]},"3":{"type":"eck-kms","keyslots":["0"]},"4":{"type":"x"}}"#;
+        let tokens = r#"{"0":{"type":"eck-fresh","keyslots":[]},"4":{"type":"x"}}"#;
         let header = Header::parse(UUID, &json(tokens, "16777216")).unwrap();
-        assert_eq!((header.fresh.as_slice(), header.wrapped.len(), header.room), (&[0][..], 1, true));
-        assert_eq!(header.wrapped[0].id, 3);
-        assert!(header.wrapped[0].json.contains("eck-kms"));
+        assert_eq!((header.fresh.as_slice(), header.room), (&[0][..], true));
         let used = Header::parse(UUID, &json("{}", "16777216")).unwrap();
-        assert!(used.fresh.is_empty() && used.wrapped.is_empty());
+        assert!(used.fresh.is_empty());
     }
 
     #[test]

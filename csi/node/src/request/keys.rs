@@ -1,8 +1,8 @@
-//! What opens an encrypted volume, as a NodeStageVolume request says it.
+//! What opens an encrypted volume: the secrets of a NodeStageVolume request.
 
 use std::collections::HashMap;
 
-use eck_csi::care::{Encryption, KeySource};
+use eck_csi::care::Encryption;
 use eck_csi::field::BadField;
 
 use crate::key::Key;
@@ -13,7 +13,7 @@ const PREVIOUS: &str = "encryptionPassphrasePrevious";
 /// Bytes of a passphrase: no fewer than a random one of 96 bits has in base64, no more than cryptsetup takes from a person.
 const BYTES: std::ops::RangeInclusive<usize> = 16..=512;
 
-/// The keys of a Secret.
+/// Passphrases of a Secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Keys {
     /// Opens the volume, or will once the previous one did.
@@ -22,25 +22,14 @@ pub struct Keys {
     pub(crate) previous: Option<Key>,
 }
 
-/// What opens the volume.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Lock {
-    /// Passphrases of a Secret.
-    Secret(Keys),
-}
-
 /// Reads the field `secrets`. What is complained about is never shown.
 pub(super) fn parse(
     encryption: Encryption,
     secrets: &HashMap<String, String>,
-) -> Result<Option<Lock>, BadField> {
+) -> Result<Option<Keys>, BadField> {
     match encryption {
-        None => Ok(None),
-        Some(KeySource::Secret) => keys(secrets).map(Lock::Secret).map(Some),
-        Some(KeySource::Kms) => {
-            let allowed = "secret: this node has no KMS plugin";
-            Err(BadField::new("volume_context.encryptionKeySource", "kms", allowed))
-        }
+        Encryption::None => Ok(None),
+        Encryption::Luks2 => keys(secrets).map(Some),
     }
 }
 
@@ -85,14 +74,16 @@ mod tests {
 
     #[test]
     fn a_passphrase_is_taken_to_the_byte() {
-        let Some(Lock::Secret(keys)) =
-            parse(Some(KeySource::Secret), &map(&[(CURRENT, NEW), (PREVIOUS, OLD)])).ok().flatten()
+        let Some(keys) = parse(Encryption::Luks2, &map(&[(CURRENT, NEW), (PREVIOUS, OLD)])).ok().flatten()
         else {
             panic!("it is not taken");
         };
         assert_eq!(keys.current.bytes(), NEW.as_bytes());
         assert!(keys.previous.is_some_and(|key| key.bytes() == OLD.as_bytes()));
-        assert!(parse(None, &map(&[(CURRENT, "x")])).is_ok_and(|lock| lock.is_none()), "nobody asked for it");
+        assert!(
+            parse(Encryption::None, &map(&[(CURRENT, "x")])).is_ok_and(|keys| keys.is_none()),
+            "nobody asked for it"
+        );
     }
 
     #[test]
@@ -106,7 +97,7 @@ mod tests {
             (vec![(CURRENT, NEW), (PREVIOUS, NEW)], PREVIOUS),
             (vec![(CURRENT, NEW), (PREVIOUS, "hunter2")], PREVIOUS),
         ] {
-            let error = parse(Some(KeySource::Secret), &map(&secrets)).err().unwrap();
+            let error = parse(Encryption::Luks2, &map(&secrets)).err().unwrap();
             assert_eq!(error.field, format!("secrets.{field}"));
             let text = error.to_string();
             assert!(!text.contains("hunter2") && !text.contains("xxx") && !text.contains("a new"), "{text}");
