@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,7 +18,12 @@ use crate::kubelet::Kubelet;
 /// Without KVM a machine is there after 3 to 6 s on two cores that have nothing else to do.
 const START: Duration = Duration::from_secs(120);
 /// Megabytes of a machine: the initramfs, and what mkfs and xfs_repair take.
-const MEMORY: &str = "640";
+const MEMORY: usize = 640;
+/// Megabytes more for each root port: the kernel's own for the port, the disk and its queues.
+const MEMORY_OF_A_PORT: usize = 4;
+/// Disks for which one CPU has interrupt vectors. A CPU of an x86 machine has about 200; a root port takes one, a virtio disk one and one
+/// more on each CPU (Linux 6.1, `kernel/irq/matrix.c`). When there are none left, virtio-blk gives up with -28 (ENOSPC).
+const DISKS_OF_ONE_CPU: usize = 30;
 /// Root ports of one PCI slot.
 const FUNCTIONS: usize = 8;
 /// The first slot that q35 leaves free.
@@ -72,7 +78,18 @@ impl Guest {
         let socket = socket(&plan.folder);
         let _ = std::fs::remove_file(&socket);
         let mut command = Command::new("qemu-system-x86_64");
-        command.args(["-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", MEMORY]);
+        command.args([
+            "-machine",
+            "q35",
+            "-accel",
+            "tcg",
+            "-cpu",
+            "max",
+            "-m",
+            &(MEMORY + MEMORY_OF_A_PORT * plan.ports).to_string(),
+        ]);
+        let cpus = plan.ports.div_ceil(DISKS_OF_ONE_CPU);
+        command.args(["-smp", &cpus.to_string()]);
         command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
         command.arg("-kernel").arg(&image.kernel).arg("-initrd").arg(&image.initrd);
         let node = &plan.node;
@@ -197,6 +214,13 @@ fn written(qmp: &mut Qmp, disk: &str) -> Result<u64, Trouble> {
 
 impl Drop for Guest {
     fn drop(&mut self) {
+        // Nobody cut its power: what it said last is gone with its folder.
+        if let Ok(Some(status)) = self.qemu.try_wait()
+            && status.signal().is_none_or(|signal| signal != nix::libc::SIGKILL)
+        {
+            let said = |file: &str| std::fs::read_to_string(self.folder.join(file)).unwrap_or_default();
+            eprintln!("A machine ended by itself ({status}): {}{}", said("qemu.log"), said("console.log"));
+        }
         self.kill();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Seen;
 use crate::edge::guest::Image;
-use crate::edge::site::{Site, mount, must, published, staged, unmount};
+use crate::edge::site::{Site, Trouble, mount, must, published, staged, unmount};
 use crate::kubelet::Use;
 
 /// Disks that a machine can have (guide 4.3).
@@ -56,7 +56,10 @@ pub(super) async fn hundred(image: &Image) -> Seen {
     let shown = guest.sh(&format!(
         "n=0; until test $({count}) = 100 || test $n = 600; do busybox sleep 0.2; n=$((n+1)); done; {count}"
     ))?;
-    must(shown == "100", format!("the guest shows {shown} disks"))?;
+    if shown != "100" {
+        let kernel = guest.sh("busybox dmesg | busybox tail -n 12")?;
+        return Err(Trouble::new(format!("the guest shows {shown} disks; its kernel says: {kernel}")));
+    }
     for (n, volume) in volumes.iter().enumerate() {
         let wanted = if n % 20 == 0 { Use::mount("ext4") } else { Use::block() };
         mount(&kubelet, volume, &wanted).await?;
