@@ -15,7 +15,7 @@ use eck_csi::care::Discard;
 
 use crate::error::StageError;
 use crate::fsid::{self, Whose};
-use crate::host::luks::{Header, How, Luks, New, fresh};
+use crate::host::luks::{Header, How, Luks, New};
 use crate::host::{Content, Depth, Device, Formatted, Host, LuksError, Mapping};
 use crate::key::Key;
 use crate::request::{Keys, Stage, Want};
@@ -25,8 +25,15 @@ use crate::request::{Keys, Stage, Want};
 pub(crate) struct Carrier {
     pub(crate) disk: Device,
     pub(crate) device: Device,
+    /// The header, if the disk is encrypted.
+    header: Option<Header>,
+}
+
+impl Carrier {
     /// Nobody has ever put anything into it.
-    pub(crate) fresh: bool,
+    pub(crate) fn fresh(&self) -> bool {
+        self.header.as_ref().is_some_and(|header| !header.fresh.is_empty())
+    }
 }
 
 /// What carries the volume if it was opened before; `None` if it is encrypted and closed.
@@ -34,24 +41,23 @@ pub(crate) fn opened(host: &impl Host, disk: &Device, q: &Stage) -> Result<Optio
     if q.keys.is_none() {
         return Ok(Some(disk.clone()));
     }
-    let mapping = host.luks().mapping(&q.publish.disk)?;
-    Ok(mapping.filter(|mapping| mapping.lies_on(disk)).map(|mapping| mapping.device))
+    Ok(host.luks().on(&q.publish.disk, disk)?.map(|mapping| mapping.device))
 }
 
 /// Opens the volume; see the module's text. A block volume is settled before anybody can have it.
 pub(crate) fn open(host: &impl Host, disk: &Device, q: &Stage) -> Result<Carrier, StageError> {
     let Some(keys) = &q.keys else {
-        return Ok(Carrier { disk: disk.clone(), device: disk.clone(), fresh: false });
+        return Ok(Carrier { disk: disk.clone(), device: disk.clone(), header: None });
     };
     let luks = host.luks();
     let kept = keep(luks, disk, q)?;
-    let header = header(host, disk, q, keys)?;
+    let mut header = header(host, disk, q, keys)?;
     let key = unlock(luks, disk, keys, q.read_only)?;
     if header.uuid != fsid::header(&q.volume) && q.source.is_some() && !q.read_only {
         luks.set_uuid(disk, fsid::header(&q.volume))?;
     }
     if q.want == Want::Block {
-        settle(host, disk, q)?;
+        header = settled(luks, disk, header, q.read_only)?;
     }
     let how = How { read_only: q.read_only, discards: q.care.discard != Discard::None };
     let device = match kept {
@@ -59,7 +65,7 @@ pub(crate) fn open(host: &impl Host, disk: &Device, q: &Stage) -> Result<Carrier
         Some(mapping) => luks.stretch(&mapping)?,
         None => luks.open(disk, &q.publish.disk, key, how)?,
     };
-    Ok(Carrier { disk: disk.clone(), device, fresh: !header.fresh.is_empty() && q.want != Want::Block })
+    Ok(Carrier { disk: disk.clone(), device, header: Some(header) })
 }
 
 /// The mapping that an earlier staging left, if it serves this one. One whose disk is gone, or that only reads, is closed.
@@ -74,9 +80,9 @@ fn keep(luks: &Luks, disk: &Device, q: &Stage) -> Result<Option<Mapping>, StageE
 
 /// The disk's header, made if the disk is blank.
 fn header(host: &impl Host, disk: &Device, q: &Stage, keys: &Keys) -> Result<Header, StageError> {
-    let depth = if q.provisioned { Depth::Sampled } else { Depth::Whole };
+    let depth = q.depth();
     if decide(&host.probe(disk, depth)?, disk, q)? {
-        let new = New { uuid: fsid::header(&q.volume), key: &keys.current, tokens: &[fresh()], depth };
+        let new = New { uuid: fsid::header(&q.volume), key: &keys.current, depth };
         host.luks().make(disk, &new)?;
     }
     let header = host.luks().header(disk)?;
@@ -95,7 +101,8 @@ fn decide(content: &Content, disk: &Device, q: &Stage) -> Result<bool, StageErro
     }
 }
 
-fn foreign(content: &Content, disk: &Device) -> StageError {
+/// What the disk holds is nothing of this driver's.
+pub(crate) fn foreign(content: &Content, disk: &Device) -> StageError {
     let found = content.refusal();
     StageError::Foreign { device: disk.name.clone(), what: found.what, at: found.at }
 }
@@ -109,7 +116,7 @@ fn judge(header: &Header, disk: &Device, q: &Stage) -> Result<(), StageError> {
 }
 
 /// A disk that nobody ever used can be neither a copy of data nor something to read.
-fn unused(disk: &Device, q: &Stage) -> Result<(), StageError> {
+pub(crate) fn unused(disk: &Device, q: &Stage) -> Result<(), StageError> {
     if let Some(from) = &q.source {
         return Err(StageError::BlankCopy { device: disk.name.clone(), from: from.clone() });
     }
@@ -176,38 +183,46 @@ fn unlock<'a>(luks: &Luks, disk: &Device, keys: &'a Keys, read_only: bool) -> Re
 
 /// What the volume holds. One that nobody ever used is made blank; a file system that is there then is proven by a check.
 pub(crate) fn content(host: &impl Host, carrier: &Carrier, depth: Depth) -> Result<Content, StageError> {
-    if !carrier.fresh {
-        return Ok(host.probe(&carrier.device, depth)?);
+    let content = host.probe(&carrier.device, depth)?;
+    if !carrier.fresh() {
+        return Ok(content);
     }
-    match host.probe(&carrier.device, Depth::Sampled)? {
+    match content {
         Content::Formatted(found) => Ok(Content::Formatted(Formatted { clean: false, ..found })),
         Content::Blank => Ok(Content::Blank),
         Content::Foreign(_) | Content::Luks2 | Content::Begun(_) => {
             host.luks().blank(&carrier.device)?;
-            Ok(host.probe(&carrier.device, Depth::Sampled)?)
+            Ok(host.probe(&carrier.device, depth)?)
         }
     }
 }
 
 /// From now on the volume is somebody's: nothing in it is ever made blank again. Then the copy of its header is made what the
 /// header is.
-pub(crate) fn settle(host: &impl Host, disk: &Device, q: &Stage) -> Result<(), StageError> {
-    if q.keys.is_none() || q.read_only {
-        return Ok(());
+pub(crate) fn settle(host: &impl Host, carrier: &Carrier, q: &Stage) -> Result<(), StageError> {
+    let Some(header) = carrier.header.clone() else { return Ok(()) };
+    Ok(settled(host.luks(), &carrier.disk, header, q.read_only).map(drop)?)
+}
+
+/// The header of a settled volume.
+fn settled(luks: &Luks, disk: &Device, mut header: Header, read_only: bool) -> Result<Header, LuksError> {
+    if read_only {
+        return Ok(header);
     }
-    let luks = host.luks();
-    let header = luks.header(disk)?;
     for token in &header.fresh {
         luks.remove_token(disk, *token)?;
     }
-    if !header.fresh.is_empty() && !luks.header(disk)?.fresh.is_empty() {
-        let what = "still says that nobody has used it".to_owned();
-        return Err(LuksError::Unproven { device: disk.name.clone(), what }.into());
+    if !header.fresh.is_empty() {
+        header = luks.header(disk)?;
+        if !header.fresh.is_empty() {
+            let what = "still says that nobody has used it".to_owned();
+            return Err(LuksError::Unproven { device: disk.name.clone(), what });
+        }
     }
     if header.room {
         luks.copy(disk)?;
     }
-    Ok(())
+    Ok(header)
 }
 
 /// Closes what a staging that failed had opened. That nobody uses it is made sure of; what cannot be closed is found by name

@@ -27,7 +27,7 @@ pub(crate) fn expand(
     }
     let want = PublishContext::new(q.disk.clone(), q.bytes.max(1));
     let device = host.wait_for_device(&want, deadline)?;
-    let top = match host.luks().mapping(&q.disk)?.filter(|mapping| mapping.lies_on(&device)) {
+    let top = match host.luks().on(&q.disk, &device)? {
         Some(mapping) => host.luks().stretch(&mapping)?,
         None => device.clone(),
     };

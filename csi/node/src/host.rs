@@ -198,3 +198,22 @@ pub trait Host: Send + Sync + 'static {
     /// Errors that the kernel has counted in the device's mounted file system; 0 where it counts none.
     fn errors_counted(&self, device: &Device) -> u64;
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::Device;
+
+    /// A disk, for tests of what is decided about one.
+    pub(crate) fn device() -> Device {
+        Device {
+            name: "vdb".into(),
+            path: "/dev/vdb".into(),
+            major: 253,
+            minor: 16,
+            diskseq: Some(7),
+            serial: "cfebko79upsq2iuo7lkg".into(),
+            size_bytes: 20 << 30,
+            read_only: false,
+        }
+    }
+}

@@ -49,7 +49,7 @@ fn here(host: &impl Host, q: &Publish) -> Result<Device, PublishError> {
     if !q.encrypted {
         return Ok(device);
     }
-    let mapping = host.luks().mapping(&q.publish.disk)?.filter(|mapping| mapping.lies_on(&device));
+    let mapping = host.luks().on(&q.publish.disk, &device)?;
     mapping
         .map(|mapping| mapping.device)
         .ok_or_else(|| PublishError::NotStaged { staging: q.staging.clone() })

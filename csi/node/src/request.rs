@@ -12,6 +12,7 @@ use eck_csi::volume::{DiskId, FsType, VolumeId};
 use proto::csi::v1 as pb;
 
 use crate::health::Question;
+use crate::host::Depth;
 use crate::options;
 
 mod keys;
@@ -53,6 +54,13 @@ pub struct Stage {
     pub care: Care,
     /// What opens the disk; `None` if it is not encrypted.
     pub keys: Option<Keys>,
+}
+
+impl Stage {
+    /// How much of the disk must read as zero before it counts as blank. An adopted one may hold anything anywhere, so all of it.
+    pub(crate) fn depth(&self) -> Depth {
+        if self.provisioned { Depth::Sampled } else { Depth::Whole }
+    }
 }
 
 /// NodePublishVolume.

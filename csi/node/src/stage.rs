@@ -75,10 +75,9 @@ fn fill(
     options: &[String],
 ) -> Result<Staged, StageError> {
     let device = &carrier.device;
-    // An adopted disk may hold anything anywhere, so all of it is read before it counts as blank.
-    let depth = if q.provisioned { Depth::Sampled } else { Depth::Whole };
+    // Of one that nobody used the disk was blank before.
+    let depth = if carrier.fresh() { Depth::Sampled } else { q.depth() };
     let content = crypt::content(host, carrier, depth)?;
-    let depth = if carrier.fresh { Depth::Sampled } else { depth };
     let plan = decide(&content, device, q, fs)?;
     // In use means mounted elsewhere on this machine: the kernel has it in hand, and a check or a new UUID would do harm.
     let free = (plan.check.is_some() || plan.identify) && !host.in_use(device)?;
@@ -98,7 +97,7 @@ fn fill(
             identify(host, device, q, plan.fs, options)?;
         }
     }
-    crypt::settle(host, &carrier.disk, q)?;
+    crypt::settle(host, carrier, q)?;
     mount(host, device, q, plan, options)?;
     Ok(if plan.format { Staged::Formatted } else { Staged::Mounted })
 }
@@ -192,8 +191,7 @@ fn decide(content: &Content, device: &Device, q: &Stage, fs: Option<FsType>) -> 
     let found = match content {
         Content::Formatted(found) => found,
         Content::Foreign(_) | Content::Luks2 | Content::Begun(_) => {
-            let found = content.refusal();
-            return Err(StageError::Foreign { device: name(), what: found.what, at: found.at });
+            return Err(crypt::foreign(content, device));
         }
         Content::Blank => return blank(device, q, fs),
     };
@@ -224,13 +222,7 @@ fn decide(content: &Content, device: &Device, q: &Stage, fs: Option<FsType>) -> 
 
 /// A blank disk is formatted, if it is the volume's own and may be written to.
 fn blank(device: &Device, q: &Stage, fs: Option<FsType>) -> Result<Plan, StageError> {
-    let name = device.name.clone();
-    if let Some(from) = &q.source {
-        return Err(StageError::BlankCopy { device: name, from: from.clone() });
-    }
-    if q.read_only {
-        return Err(StageError::BlankReadOnly { device: name });
-    }
+    crypt::unused(device, q)?;
     let fs = fs.unwrap_or_default();
     Ok(Plan { fs, format: true, check: None, identify: false, grow: false })
 }

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -148,6 +148,12 @@ impl Guest {
             Some((said, status)) => Err(Trouble::new(format!("{script:?} ended with {status}: {said}"))),
             None => Err(Trouble::new(format!("{script:?}: no answer"))),
         }
+    }
+
+    /// MiB of the file system at this path.
+    pub fn mib(&self, path: &Path) -> Result<u64, Trouble> {
+        let size = format!("busybox df -m {} | busybox awk 'NR == 2 {{print $2}}'", path.display());
+        self.sh(&size)?.parse().map_err(Trouble::new)
     }
 
     /// The node program.

@@ -2,8 +2,9 @@ use super::*;
 use eck_csi::volume::FsType;
 use uuid::Uuid;
 
+use crate::host::tests::device;
 use crate::host::{Foreign, FsId};
-use crate::stage::tests::{ask, device, volume};
+use crate::stage::tests::{ask, volume};
 
 fn header(uuid: Uuid, fresh: &[u32]) -> Header {
     Header { uuid, fresh: fresh.to_vec(), room: true }

@@ -16,7 +16,8 @@ pub(super) struct Opened {
     file: File,
 }
 
-fn failed(device: &Device, what: &str) -> impl FnOnce(io::Error) -> DeviceError {
+/// What failed, of the device, in words.
+pub(super) fn failed(device: &Device, what: &str) -> impl FnOnce(io::Error) -> DeviceError {
     let what = format!("{what} {}", device.path.display());
     move |source| DeviceError::Io { what, source }
 }

@@ -47,18 +47,16 @@ const DERIVATION: [&str; 8] = [
 static DERIVING: Mutex<()> = Mutex::new(());
 
 /// The mark of an unused volume, as LUKS2 keeps it.
-pub(crate) fn fresh() -> String {
+fn fresh() -> String {
     format!(r#"{{"type":"{}","keyslots":[]}}"#, header::FRESH)
 }
 
-/// What a new header is to be like.
+/// What a new header is to be like. It says that nobody has used the volume.
 pub(crate) struct New<'a> {
     /// Its identity, derived from the volume's id; see `fsid`.
     pub(crate) uuid: Uuid,
     /// What opens it.
     pub(crate) key: &'a Key,
-    /// Tokens that it has from the first moment.
-    pub(crate) tokens: &'a [String],
     /// How much of the disk must read as zero before it counts as blank.
     pub(crate) depth: Depth,
 }
@@ -82,6 +80,14 @@ fn name(disk: &DiskId) -> String {
     format!("{PREFIX}{disk}")
 }
 
+/// The output of an action that ended well.
+fn well(action: &'static str, device: &Device, ended: (Ended, Vec<u8>)) -> Result<Vec<u8>, LuksError> {
+    match ended {
+        (Ended { code: Some(0), .. }, output) => Ok(output),
+        (ended, _) => Err(failure(action, device, ended)),
+    }
+}
+
 fn failure(action: &'static str, device: &Device, ended: Ended) -> LuksError {
     LuksError::Tool { action, device: device.name.clone(), status: ended.status, stderr: ended.words }
 }
@@ -95,6 +101,13 @@ fn memory(device: &Device, what: &str) -> impl FnOnce(io::Error) -> LuksError {
 fn memfd(device: &Device, what: &'static str) -> Result<File, LuksError> {
     let made = memfd_create(c"eck-csi-luks", MFdFlags::MFD_CLOEXEC);
     made.map(File::from).map_err(|errno| memory(device, what)(errno.into()))
+}
+
+/// The same, with these bytes in it.
+fn kept(device: &Device, what: &'static str, bytes: &[u8]) -> Result<File, LuksError> {
+    let mut file = memfd(device, what)?;
+    file.write_all(bytes).map_err(memory(device, what))?;
+    Ok(file)
 }
 
 /// The path by which another program opens it. By number of this process: the other one's own table has it not.
@@ -121,31 +134,17 @@ impl Luks {
         self.sysfs.mapping(&name(disk))
     }
 
+    /// The disk's mapping, if it lies on `device`.
+    pub(crate) fn on(&self, disk: &DiskId, device: &Device) -> Result<Option<Mapping>, DeviceError> {
+        Ok(self.mapping(disk)?.filter(|mapping| mapping.lies_on(device)))
+    }
+
     /// What carries the volume's content: the mapping on `device`, or, where there is none, the device itself.
     pub(crate) fn top(&self, disk: &DiskId, device: &Device) -> Result<Device, DeviceError> {
-        let mapping = self.mapping(disk)?.filter(|mapping| mapping.lies_on(device));
-        Ok(mapping.map_or_else(|| device.clone(), |mapping| mapping.device))
+        Ok(self.on(disk, device)?.map_or_else(|| device.clone(), |mapping| mapping.device))
     }
 
-    /// Runs an action on the disk, which stays the same one all the while.
-    fn act(
-        &self,
-        action: &'static str,
-        disk: &Device,
-        options: &[&str],
-        more: &[&str],
-        input: &[u8],
-    ) -> Result<(Ended, Vec<u8>), LuksError> {
-        // Open until the end: so long no other disk can get this one's number or name.
-        let _opened = Opened::direct(disk)?;
-        recheck(&self.sysfs, disk)?;
-        let path = disk.path.to_string_lossy();
-        let done = cryptsetup(action, &[options, &[path.as_ref()], more].concat(), input)?;
-        recheck(&self.sysfs, disk)?;
-        Ok(done)
-    }
-
-    /// The same, for an action that ends well or has failed.
+    /// Runs an action on the disk, which stays the same one all the while; it ends well or has failed.
     fn done(
         &self,
         action: &'static str,
@@ -154,14 +153,17 @@ impl Luks {
         more: &[&str],
         input: &[u8],
     ) -> Result<Vec<u8>, LuksError> {
-        match self.act(action, disk, options, more, input)? {
-            (Ended { code: Some(0), .. }, output) => Ok(output),
-            // cryptsetup(8), RETURN CODES: 2 is no permission, a bad passphrase.
-            (Ended { code: Some(2), .. }, _) if !input.is_empty() => {
-                Err(LuksError::WrongKey { device: disk.name.clone() })
-            }
-            (ended, _) => Err(failure(action, disk, ended)),
+        // Open until the end: so long no other disk can get this one's number or name.
+        let _opened = Opened::direct(disk)?;
+        recheck(&self.sysfs, disk)?;
+        let path = disk.path.to_string_lossy();
+        let ended = cryptsetup(action, &[options, &[path.as_ref()], more].concat(), input)?;
+        recheck(&self.sysfs, disk)?;
+        // cryptsetup(8), RETURN CODES: 2 is no permission, a bad passphrase.
+        if ended.0.code == Some(2) && !input.is_empty() {
+            return Err(LuksError::WrongKey { device: disk.name.clone() });
         }
+        well(action, disk, ended)
     }
 
     /// What the disk's header says. Of two headers of which one is damaged cryptsetup mends the other.
@@ -189,7 +191,7 @@ impl Luks {
         }
         let image = image(disk, new)?;
         let file = device::exclusive(&recheck(&self.sysfs, disk)?)?;
-        layout::write(&file, &image, new.uuid).map_err(writing(disk))?;
+        layout::write(&file, &image, new.uuid).map_err(device::failed(disk, "write to"))?;
         recheck(&self.sysfs, disk)?;
         Ok(())
     }
@@ -211,8 +213,7 @@ impl Luks {
 
     /// Adds the key `to`, which `from` allows.
     pub(crate) fn add_key(&self, disk: &Device, from: &Key, to: &Key) -> Result<(), LuksError> {
-        let mut file = memfd(disk, "keep a key")?;
-        file.write_all(to.bytes()).map_err(memory(disk, "keep a key"))?;
+        let file = kept(disk, "keep a key", to.bytes())?;
         let options = [&["--key-file", "-"][..], &DERIVATION].concat();
         self.done("luksAddKey", disk, &options, &[&path_of(&file)], from.bytes()).map(drop)
     }
@@ -230,7 +231,7 @@ impl Luks {
     /// Makes the copy of the header what the header is.
     pub(crate) fn copy(&self, disk: &Device) -> Result<(), LuksError> {
         let file = device::shared(&recheck(&self.sysfs, disk)?)?;
-        layout::copy(&file).map_err(writing(disk))
+        Ok(layout::copy(&file).map_err(device::failed(disk, "write to"))?)
     }
 
     /// Opens the volume; gives its mapping.
@@ -241,7 +242,7 @@ impl Luks {
         options.extend(how.read_only.then_some("--readonly"));
         options.extend(how.discards.then_some("--allow-discards"));
         self.done("open", disk, &options, &[&name(id)], key.bytes())?;
-        let mapping = self.mapping(id)?.filter(|mapping| mapping.lies_on(disk));
+        let mapping = self.on(id, disk)?;
         let unproven =
             || LuksError::Unproven { device: disk.name.clone(), what: "has no mapping".to_owned() };
         mapping.map(|mapping| mapping.device).ok_or_else(unproven)
@@ -262,10 +263,7 @@ impl Luks {
 
     /// Makes a mapping as large as its disk is now; gives it.
     pub(crate) fn stretch(&self, mapping: &Mapping) -> Result<Device, LuksError> {
-        let (ended, _) = cryptsetup("resize", &[&mapping.name], b"")?;
-        if ended.code != Some(0) {
-            return Err(failure("resize", &mapping.device, ended));
-        }
+        well("resize", &mapping.device, cryptsetup("resize", &[&mapping.name], b"")?)?;
         Ok(recheck(&self.sysfs, &mapping.device)?)
     }
 
@@ -284,13 +282,8 @@ impl Luks {
             }
             file.sync_all()
         };
-        wipe().map_err(writing(mapping))
+        Ok(wipe().map_err(device::failed(mapping, "write to"))?)
     }
-}
-
-fn writing(device: &Device) -> impl FnOnce(io::Error) -> LuksError {
-    let what = format!("write to {}", device.path.display());
-    move |source| DeviceError::Io { what, source }.into()
 }
 
 /// A whole header, made in memory.
@@ -312,18 +305,10 @@ fn image(disk: &Device, new: &New<'_>) -> Result<Vec<u8>, LuksError> {
         &DERIVATION,
         &[&path],
     ];
-    let (ended, _) = cryptsetup("luksFormat", &options.concat(), new.key.bytes())?;
-    if ended.code != Some(0) {
-        return Err(failure("luksFormat", disk, ended));
-    }
-    for token in new.tokens {
-        let mut json = memfd(disk, "keep a token")?;
-        json.write_all(token.as_bytes()).map_err(memory(disk, "keep a token"))?;
-        let (ended, _) = cryptsetup("token import", &["--json-file", &path_of(&json), &path], b"")?;
-        if ended.code != Some(0) {
-            return Err(failure("token import", disk, ended));
-        }
-    }
+    well("luksFormat", disk, cryptsetup("luksFormat", &options.concat(), new.key.bytes())?)?;
+    let token = kept(disk, "keep a token", fresh().as_bytes())?;
+    let imported = cryptsetup("token import", &["--json-file", &path_of(&token), &path], b"")?;
+    well("token import", disk, imported)?;
     let mut header = vec![0; usize::try_from(layout::HEADER).unwrap_or_default()];
     file.rewind().and_then(|()| file.read_exact(&mut header)).map_err(memory(disk, "make a LUKS2 header"))?;
     Ok(header)

@@ -4,6 +4,7 @@ use eck_csi::context::PublishContext;
 use eck_csi::volume::DiskId;
 use uuid::Uuid;
 
+use crate::host::tests::device;
 use crate::host::{Foreign, Formatted};
 
 const VOLUME: &str = "cd-cfebko79upsq2iuo7lkg";
@@ -23,19 +24,6 @@ pub(crate) fn ask() -> Stage {
         source: None,
         care: Care::default(),
         keys: None,
-    }
-}
-
-pub(crate) fn device() -> Device {
-    Device {
-        name: "vdb".into(),
-        path: "/dev/vdb".into(),
-        major: 253,
-        minor: 16,
-        diskseq: Some(7),
-        serial: "cfebko79upsq2iuo7lkg".into(),
-        size_bytes: 20 << 30,
-        read_only: false,
     }
 }
 

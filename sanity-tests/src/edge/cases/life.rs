@@ -49,11 +49,7 @@ pub(super) async fn grows(image: &Image) -> Seen {
         site.grow(&volume, 30).await?;
         let bytes = kubelet.expand(&volume, &published(&volume), 30 << 30).await?;
         must(bytes >= 30 << 30, format!("{fs}: {bytes} bytes are told"))?;
-        let size = guest.sh(&format!(
-            "busybox df -m {} | busybox awk 'NR == 2 {{print $2}}'",
-            published(&volume).display()
-        ))?;
-        let size: u64 = size.parse().map_err(Trouble::new)?;
+        let size = guest.mib(&published(&volume))?;
         must(size > 29 << 10, format!("{fs}: the file system has {size} MiB"))?;
         unmount(&kubelet, &volume).await?;
     }

@@ -11,7 +11,7 @@ use nix::unistd::{Whence, lseek};
 use tonic::Code;
 
 use super::Seen;
-use super::power::{cut_in, stage};
+use super::power::cut_in_making;
 use crate::edge::guest::{Guest, Image};
 use crate::edge::site::{MACHINES, Site, Trouble, mount, must, published, staged, unmount};
 use crate::kubelet::{Kubelet, Use, Volume};
@@ -223,21 +223,20 @@ pub(super) async fn grows_and_is_copied(image: &Image) -> Seen {
         mount(&node, &volume, &Use::mount(fs)).await?;
         write(&guest, &volume, MARK).await?;
         let path = published(&volume);
-        let mib = || -> Result<u64, Trouble> {
-            let size = format!("busybox df -m {} | busybox awk 'NR == 2 {{print $2}}'", path.display());
-            guest.sh(&size)?.parse().map_err(Trouble::new)
-        };
         site.grow(&volume, 30).await?;
         let bytes = node.expand(&volume, &path, 30 << 30).await?;
         must(
-            bytes >= 30 << 30 && mib()? > 29 << 10,
-            format!("{fs}: {bytes} bytes are told, {} MiB are there", mib()?),
+            bytes >= 30 << 30 && guest.mib(&path)? > 29 << 10,
+            format!("{fs}: {bytes} bytes are told, {} MiB are there", guest.mib(&path)?),
         )?;
         unmount(&node, &volume).await?;
         site.grow(&volume, 40).await?;
         site.attach(&mut volume, 0).await?;
         mount(&node, &volume, &Use::mount(fs)).await?;
-        must(mib()? > 39 << 10, format!("{fs}: grown while it was closed, {} MiB are there", mib()?))?;
+        must(
+            guest.mib(&path)? > 39 << 10,
+            format!("{fs}: grown while it was closed, {} MiB are there", guest.mib(&path)?),
+        )?;
         reads(&guest, &volume, MARK)?;
 
         guest.sh("busybox sync")?;
@@ -293,28 +292,8 @@ pub(super) async fn survives(image: &Image) -> Seen {
 
 /// The power goes while the header and the file system are made: whatever is left is made anew, and nobody has to be asked.
 pub(super) async fn power(image: &Image) -> Seen {
-    let (mut cuts, mut refusals) = (0, 0);
-    for (fs, writes) in [("ext4", 1), ("ext4", 2), ("ext4", 40), ("ext4", 90), ("xfs", 50), ("xfs", 120)] {
-        let site = Site::start(image, 4).await?;
-        let mut volume = encrypted(&site, "pvc-1", fs).await?;
-        let guest = site.boot(0, false)?;
-        site.attach(&mut volume, 0).await?;
-        let call = stage(guest.kubelet().await?, volume.clone(), fs);
-        let (_, ended) = cut_in(guest, &volume.id, writes, call).await?;
-        cuts += 1;
-        let guest = site.boot(0, false)?;
-        match mount(&guest.kubelet().await?, &volume, &Use::mount(fs)).await {
-            Ok(()) => {
-                write(&guest, &volume, MARK).await?;
-                reads(&guest, &volume, MARK)?;
-            }
-            Err(words) => {
-                let words = words.to_string();
-                let told = !ended && words.starts_with("FailedPrecondition");
-                must(told, format!("{fs}, cut after {writes} writes: {words}"))?;
-                refusals += 1;
-            }
-        }
-    }
-    Ok(format!("{cuts} cuts, {refusals} refused with words, the rest usable afterwards"))
+    let class = [("encryption", "luks2")];
+    let secrets = [(KEY.to_owned(), OLD.to_owned())].into();
+    let cuts = [("ext4", 1), ("ext4", 2), ("ext4", 40), ("ext4", 90), ("xfs", 50), ("xfs", 120)];
+    cut_in_making(image, &class, &secrets, &cuts).await
 }

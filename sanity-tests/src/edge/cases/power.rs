@@ -1,6 +1,7 @@
 //! The power is cut in the midst of something. Afterwards nothing that was acknowledged is lost, and the next stage repairs what is
 //! there or refuses it with words.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// Starts `call` and cuts the power when the disk has been written to so often; gives the writes, and whether the call had ended
 /// well before.
-pub(super) async fn cut_in<F>(guest: Guest, disk: &str, writes: u64, call: F) -> Result<(u64, bool), Trouble>
+async fn cut_in<F>(guest: Guest, disk: &str, writes: u64, call: F) -> Result<(u64, bool), Trouble>
 where
     F: Future<Output = Result<(), Status>> + Send + 'static,
 {
@@ -30,7 +31,7 @@ where
     Ok((seen, matches!(told, Ok(Ok(Ok(()))))))
 }
 
-pub(super) fn stage(
+fn stage(
     kubelet: Kubelet,
     volume: Volume,
     fs: &str,
@@ -41,10 +42,22 @@ pub(super) fn stage(
 
 /// While the file system is made: what is left is made anew, used, or refused with words, and never taken for another one.
 pub(super) async fn in_mkfs(image: &Image) -> Seen {
+    let cuts = [("ext4", 1), ("ext4", 8), ("ext4", 60), ("xfs", 2), ("xfs", 10)];
+    cut_in_making(image, &[], &HashMap::new(), &cuts).await
+}
+
+/// The same for volumes of a class with these parameters and secrets: a file system, and the writes after which the power goes.
+pub(super) async fn cut_in_making(
+    image: &Image,
+    class: &[(&str, &str)],
+    secrets: &HashMap<String, String>,
+    cuts: &[(&str, u64)],
+) -> Seen {
     let (mut made, mut refused) = (0, 0);
-    for (fs, writes) in [("ext4", 1), ("ext4", 8), ("ext4", 60), ("xfs", 2), ("xfs", 10)] {
+    for &(fs, writes) in cuts {
         let site = Site::start(image, 4).await?;
-        let mut volume = site.create("pvc-1", fs).await?;
+        let mut volume = site.create_of("pvc-1", &[&[("fsType", fs)], class].concat()).await?;
+        volume.secrets.clone_from(secrets);
         let guest = site.boot(0, false)?;
         site.attach(&mut volume, 0).await?;
         let call = stage(guest.kubelet().await?, volume.clone(), fs);
@@ -53,7 +66,10 @@ pub(super) async fn in_mkfs(image: &Image) -> Seen {
         match mount(&guest.kubelet().await?, &volume, &Use::mount(fs)).await {
             Ok(()) => {
                 made += 1;
-                guest.sh(&format!("echo a >{0}/a && busybox cat {0}/a", published(&volume).display()))?;
+                let file = published(&volume).join("a");
+                let read =
+                    guest.sh(&format!("echo a >{0} && busybox sync && busybox cat {0}", file.display()))?;
+                must(read == "a", format!("{fs}, cut after {writes} writes: {read:?} is read"))?;
             }
             Err(words) => {
                 let words = words.to_string();
