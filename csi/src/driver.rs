@@ -12,13 +12,13 @@ pub const DISK_TYPE_DEFAULT: &str = "cloud";
 /// Key of the label of the disks that the controller orders; its value is the cluster id.
 pub const DISK_LABEL: &str = "eck-csi";
 
-/// Bytes in a GiB. The cloud counts sizes in whole "GB", which are GiB (ECX-API B.1).
+/// Bytes in a GiB. The cloud counts sizes in whole "GB", which are GiB (ecx/API.md B.1).
 pub const GIB: u64 = 1 << 30;
 
 /// Smallest disk, in GiB; guide 4.7.
 pub const MIN_DISK_GIB: u64 = 20;
 
-/// Largest disk, in GiB; EBS v4 limit of the first group of disk types (ECX-API §3).
+/// Largest disk, in GiB; EBS v4 limit of the first group of disk types (ecx/API.md §3).
 pub const MAX_DISK_GIB: u64 = 32_768;
 
 /// Data disks that one node can hold; guide 4.3 (up to 100 data disks per node).

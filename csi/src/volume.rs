@@ -35,7 +35,7 @@ impl fmt::Display for VolumeId {
     }
 }
 
-/// The id of an ECX disk: `cd-` and lower-case letters and digits (ECX-API §2.2; the simulator is stricter).
+/// The id of an ECX disk: `cd-` and lower-case letters and digits (ecx/API.md §2.2; the simulator is stricter).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DiskId(String);
 
@@ -54,7 +54,7 @@ impl DiskId {
     }
 
     /// Every serial under which a hypervisor may show this disk: without the prefix, cut to virtio-blk's 20 bytes, whole.
-    /// Which one ECX uses is not known (ECX-API §4), so the node looks for all.
+    /// Which one ECX uses is not known (ecx/API.md §4), so the node looks for all.
     pub fn serials(&self) -> Vec<String> {
         let xid = self.0.trim_start_matches("cd-");
         let cut = |s: &str| s[..s.len().min(VIRTIO_SERIAL_BYTES)].to_owned();
@@ -77,7 +77,7 @@ pub struct Region(String);
 impl Region {
     /// Takes `value`, found in `field`.
     pub fn parse(field: &str, value: &str) -> Result<Self, BadField> {
-        // Loose on purpose: two known pools do not fit the usual <province>-<city>-<n> (ECX-API §2.2).
+        // Loose on purpose: two known pools do not fit the usual <province>-<city>-<n> (ecx/API.md §2.2).
         let words = value
             .split('-')
             .all(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));

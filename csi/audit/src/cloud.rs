@@ -9,10 +9,10 @@ use ecx::api::{Disk, ListDisks, ListInstances};
 use ecx::{Client, Error};
 use futures::future::try_join_all;
 
-/// Disks of one page (ECX-API B.8: at most 1000).
+/// Disks of one page (ecx/API.md B.8: at most 1000).
 const DISKS: u32 = 1000;
 
-/// Machines of one page (ECX-API B.8: 50 is safe in every pool).
+/// Machines of one page (ecx/API.md B.8: 50 is safe in every pool).
 const MACHINES: u32 = 50;
 
 /// A disk and its region.

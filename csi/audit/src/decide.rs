@@ -77,7 +77,7 @@ fn nobodys_disk(facts: &Facts<'_>, placed: &Placed) -> Option<Finding> {
     let kind = match placed.cluster() {
         Some(cluster) if cluster == facts.terms.cluster => Kind::LeakedDisk,
         Some(_) => return None,
-        // A disk made from a snapshot carries no label: the cloud's order has no room for one (ECX-API B.3, op 2).
+        // A disk made from a snapshot carries no label: the cloud's order has no room for one (ecx/API.md B.3, op 2).
         None if claim.is_some_and(is_uid) => Kind::OrphanDisk,
         None => return None,
     };

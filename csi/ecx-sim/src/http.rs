@@ -1,4 +1,4 @@
-//! The door: one handler for the seventeen operations, one for the simulator's own pages.
+//! The door: one handler for the operations of the API, one for the simulator's own pages.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! The account's rate, as the gateway enforces it (ECX-API B.8): a bucket of requests that fills again.
+//! The account's rate, as the gateway enforces it (ecx/API.md B.8): a bucket of requests that fills again.
 
 use serde::{Deserialize, Serialize};
 

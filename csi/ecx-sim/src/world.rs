@@ -1,4 +1,4 @@
-//! The cloud's state and its rules: who may do what in which state (ECX-API B.4), with the refusals of B.6. Synchronous;
+//! The cloud's state and its rules: who may do what in which state (ecx/API.md B.4), with the refusals of B.6. Synchronous;
 //! time comes in as a number, and what takes time is a [`Pending`] with a due moment.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ mod settle;
 mod snapshots;
 mod stock;
 
-/// How long a client token is remembered: 24 h, in milliseconds (ECX-API B.5).
+/// How long a client token is remembered: 24 h, in milliseconds (ecx/API.md B.5).
 const TOKEN_LIFE_MS: u64 = 24 * 3600 * 1000;
 
 /// A business refusal: a code of B.6 and words.

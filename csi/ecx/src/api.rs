@@ -1,5 +1,5 @@
-//! Wire types of the operations: the seventeen of ECX-API B.3, and two that change a disk. Shapes are EBS v4's; unknown
-//! reply fields are ignored, optional ones may be absent or null. Sizes are in GiB, times in epoch milliseconds unless said.
+//! Wire types of the nineteen operations of ecx/API.md B.3. Shapes are EBS v4's; unknown reply fields are ignored, optional
+//! ones may be absent or null. Sizes are in GiB, times in epoch milliseconds unless said otherwise.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ pub use disk::*;
 pub use instance::*;
 pub use snapshot::*;
 
-/// The seventeen operations, by the names of ECX-API B.3, and what a volume attributes class needs.
+/// The operations, by the names and in the order of ecx/API.md B.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Op {
     /// 1: order a disk.
@@ -48,14 +48,14 @@ pub enum Op {
     CheckStock,
     /// 17: a region's instances.
     ListInstances,
-    /// A disk's description: EBS v4's `update-attr-ebs` (ECX-API §3).
+    /// 18: a disk's description.
     UpdateDisk,
-    /// A disk's type and speed. No such call is known of ECX: only a profile that names its path has it.
+    /// 19: a disk's type and speed. No such call is known of ECX: only a profile that names its path has it.
     ModifyDisk,
 }
 
 impl Op {
-    /// All, in the order of ECX-API B.3.
+    /// All, in the order of ecx/API.md B.3.
     pub const ALL: [Self; 19] = [
         Self::CreateDisk,
         Self::CreateDiskFromSnapshot,
@@ -115,7 +115,7 @@ impl Op {
     }
 
     /// True if sending the same request twice does no more than sending it once: reads, writes that carry a client token, and
-    /// those that set a value. Attach and detach have no token (ECX-API §3), a snapshot's deletion neither, and that of its
+    /// those that set a value. Attach and detach have no token (ecx/API.md §3), a snapshot's deletion neither, and that of its
     /// creation counts only while the disk has no other.
     pub fn repeatable(self) -> bool {
         !matches!(self, Self::AttachDisk | Self::DetachDisk | Self::CreateSnapshot | Self::DeleteSnapshot)

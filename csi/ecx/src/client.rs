@@ -1,4 +1,4 @@
-//! The client: one method per operation, 1:1 with ECX-API B.3. It signs, paces, retries and decodes; what an answer means
+//! The client: one method per operation, 1:1 with ecx/API.md B.3. It signs, paces, retries and decodes; what an answer means
 //! for a volume is the caller's business.
 
 use std::collections::BTreeMap;

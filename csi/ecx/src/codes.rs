@@ -1,4 +1,4 @@
-//! Error codes of the wire (ECX-API B.6), shared by the client's table and the simulator.
+//! Error codes of the wire (ecx/API.md B.6), shared by the client's table and the simulator.
 
 /// The order still runs; not a failure.
 pub const ORDER_IN_PROGRESS: &str = "ebs.order.inProgress";

@@ -1,4 +1,4 @@
-//! Reads any of the envelopes seen on the platform (ECX-API §2.3).
+//! Reads any of the envelopes seen on the platform (ecx/API.md §2.3).
 
 use std::time::Duration;
 

@@ -98,7 +98,7 @@ pub enum Error {
 /// Makes an error of what was said.
 type Make = fn(Said) -> Error;
 
-/// Codes, lower case, and what they mean (ECX-API B.6). A code that ends in `.` or `_` stands for all that begin with it.
+/// Codes, lower case, and what they mean (ecx/API.md B.6). A code that ends in `.` or `_` stands for all that begin with it.
 const TABLE: [(&str, Make); 33] = [
     (codes::ORDER_IN_PROGRESS, Error::InProgress),
     ("Openapi.Order.Inprogress", Error::InProgress),

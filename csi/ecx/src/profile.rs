@@ -1,4 +1,4 @@
-//! Everything that ECX may spell differently, as data (ECX-API B.1): a real ECX finding changes this, not code.
+//! Everything that ECX may spell differently, as data (ecx/API.md B.1): a real ECX finding changes this, not code.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::Op;
 
-/// The profile of a cloud. Each default's origin stands in ECX-API B.1.
+/// The profile of a cloud. Each default's origin stands in ecx/API.md B.1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {

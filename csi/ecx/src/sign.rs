@@ -1,4 +1,4 @@
-//! The EOP signature (ECX-API §1), pure: the simulator checks with the same code.
+//! The EOP signature (ecx/API.md §1), pure: the simulator checks with the same code.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -49,7 +49,7 @@ pub struct Signed<'a> {
 }
 
 impl Signed<'_> {
-    /// Headers block, query and body hash (ECX-API §1.1, 3–6).
+    /// Headers block, query and body hash (ecx/API.md §1.1, 3–6).
     pub fn string_to_sign(&self) -> String {
         let mut headers = self.headers.clone();
         headers.sort_unstable();
@@ -79,7 +79,7 @@ impl Signed<'_> {
     }
 }
 
-/// `ktime`, `kAk` and `kdate` (ECX-API §1.1, 8).
+/// `ktime`, `kAk` and `kdate` (ecx/API.md §1.1, 8).
 fn keys(credentials: &Credentials, date: &str) -> [[u8; 32]; 3] {
     let ktime = hmac(credentials.sk.as_bytes(), date);
     let kak = hmac(&ktime, &credentials.ak);

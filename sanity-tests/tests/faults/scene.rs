@@ -50,7 +50,7 @@ pub(crate) struct Scene {
     /// The region that is preferred first has no disk left.
     pub(crate) sold_out: bool,
     /// The cloud forgets client tokens from one call of the sidecar to the next: how long it keeps them is not known
-    /// (ECX-API B.5), so the name has to do.
+    /// (ecx/API.md B.5), so the name has to do.
     pub(crate) short_tokens: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Checks a signature, in the order of ECX-API B.2, and says which step failed.
+//! Checks a signature, in the order of ecx/API.md B.2, and says which step failed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use ecx::sign::{self, Credentials, Signed};
 
 use crate::server::Shared;
 
-/// A date is good for so long, each way (ECX-API §1.1, 2).
+/// A date is good for so long, each way (ecx/API.md §1.1, 2).
 const WINDOW_MS: u64 = 15 * 60 * 1000;
 
 pub(super) fn check(shared: &Shared, headers: &HeaderMap, query: &str, body: &[u8]) -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! Ids of the forms that the cloud uses (ECX-API §2.2).
+//! Ids of the forms that the cloud uses (ecx/API.md §2.2).
 
 use uuid::Uuid;
 
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn an_xid_has_twenty_characters_and_the_guides_time() {
-        // cd-cfebko79upsq2iuo7lkg decodes to 2023-02-03T07:40:16Z (ECX-API §2.2).
+        // cd-cfebko79upsq2iuo7lkg decodes to 2023-02-03T07:40:16Z (ecx/API.md §2.2).
         let time = 1_675_410_016u32;
         let mut bytes = [0u8; 12];
         bytes[..4].copy_from_slice(&time.to_be_bytes());

@@ -5,7 +5,7 @@ use ecx::codes;
 
 use super::{DiskRecord, Handle, Kind, Pending, Refusal, TOKEN_LIFE_MS, Token, Twist, World};
 
-/// Largest disk, GiB; the group of types that ECX shows (ECX-API §3).
+/// Largest disk, GiB; the group of types that ECX shows (ecx/API.md §3).
 const MAX_GIB: u64 = 32_768;
 /// Smallest disk, GiB; the guide's floor.
 const MIN_GIB: u64 = 20;
@@ -35,7 +35,7 @@ impl World {
             disk_type,
             disk_status: DiskState::Creating,
             region_id: q.region_id.clone(),
-            // A disk from a snapshot takes none (ECX-API B.3, op 2).
+            // A disk from a snapshot takes none (ecx/API.md B.3, op 2).
             labels: if q.snapshot_id.is_some() { Vec::new() } else { q.labels.clone() },
             create_time: Some(now),
             volume_source_id: q.snapshot_id.clone(),
@@ -119,7 +119,7 @@ impl World {
         Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() })
     }
 
-    /// A disk's description (ECX-API §3, update-attr-ebs).
+    /// A disk's description (ecx/API.md §3, update-attr-ebs).
     pub fn update(&mut self, q: &UpdateDisk) -> Result<Nothing, Refusal> {
         let record = self.disk(&q.region_id, &q.disk_id)?;
         record.disk.volume_description = Some(q.volume_description.clone());

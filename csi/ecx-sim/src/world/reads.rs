@@ -120,7 +120,7 @@ fn shown(record: &DiskRecord) -> Disk {
         let attachment = Attachment {
             instance_id: instance_id.clone(),
             attachment_id: Some(format!("at-{}", disk.disk_id)),
-            // Clouds of this kind are often wrong here (ECX-API §4), so this one always is.
+            // Clouds of this kind are often wrong here (ecx/API.md §4), so this one always is.
             device: Some("/dev/vda".to_owned()),
         };
         disk.instance_id = Some(instance_id);

@@ -1,5 +1,5 @@
 //! Snapshots: a disk's content at the moment of the call. The first one of a disk is an order, later ones are jobs
-//! (ECX-API §3).
+//! (ecx/API.md §3).
 
 use std::time::{Duration, UNIX_EPOCH};
 

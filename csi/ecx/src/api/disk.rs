@@ -257,7 +257,7 @@ pub struct Attachment {
     /// Id of the attachment.
     #[serde(rename = "attachmentID", skip_serializing_if = "Option::is_none")]
     pub attachment_id: Option<String>,
-    /// A hint that is often wrong (ECX-API §4): never used.
+    /// A hint that is often wrong (ecx/API.md §4): never used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
 }
@@ -287,7 +287,7 @@ pub enum DiskState {
     Unknown(String),
 }
 
-/// What a state means for the next step (ECX-API B.4).
+/// What a state means for the next step (ecx/API.md B.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     /// Free to be attached or deleted.

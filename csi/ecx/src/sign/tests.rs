@@ -2,7 +2,7 @@ use serde::Deserialize;
 
 use super::*;
 
-/// ECX-API §1.3, T0 to T6.
+/// ecx/API.md §1.3, T0 to T6.
 const VECTORS: &str = include_str!("../../tests/eop-vectors.json");
 
 #[derive(Deserialize)]

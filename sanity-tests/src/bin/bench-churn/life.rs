@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Calls for one wish, after which it will never be fulfilled.
 const CALLS: u32 = 20;
 
-/// What the cloud allows one account (ECX-API B.8).
+/// What the cloud allows one account (ecx/API.md B.8).
 pub(crate) const RATE: Rate = Rate { per_second: 10.0, burst: 20.0 };
 
 pub(crate) struct Plan {
