@@ -1,7 +1,7 @@
 //! Calls the controller as the CSI sidecars do: one request, asked again while its outcome is open.
 //!
-//! external-provisioner, -attacher and -resizer retry with a pause that grows; for which codes differs a little among
-//! them, and the three here are the ones after which all of them do (anchors/csi.md §4, `error.rs` of the controller).
+//! external-provisioner, -attacher and -resizer retry with a growing backoff. Which codes they retry differs a little among
+//! them; the three here are the ones after which all of them do (`error.rs` of the controller has the reason for each code).
 
 use std::collections::HashMap;
 use std::error::Error as _;

@@ -200,13 +200,13 @@ async fn retries() -> Result<(usize, usize), Failure> {
     Ok((joined, sim.log().len() - before))
 }
 
-/// Peers' published figures, from anchors/csi.md.
+/// Figures that other drivers publish, each with its source.
 const PEERS: &str = "\
-Peers, as published (shared/anchors/csi.md):
-  EBS, 5,000 pods (§3d)         22,632 mutating calls / 5,000 volumes = 4.53 each, 11-13 % of them throttled; reads come on top
-  EBS, status reads (§3d)       900 volumes modified in 60 s: 5,500 reads unbatched = 6.1 each; batched 114-231 = 0.13-0.26 each
-  Alibaba (§3d)                 2 API writes for each attach
-  Hetzner (§2 R9)               6 volumes used up 3,600 calls an hour
+Other drivers, as published:
+  aws-ebs-csi-driver#2029       5,000 pods: 22,632 mutating calls / 5,000 volumes = 4.53 each, 11-13 % throttled; reads come on top
+  aws-ebs-csi-driver#1965       900 volumes modified in 60 s: 5,500 reads unbatched = 6.1 each; batched 114-231 = 0.13-0.26 each
+  alibaba-cloud-csi-driver#1819 2 API writes for each attach
+  hetznercloud/csi-driver#346   6 volumes used up 3,600 calls an hour
   (none has published the calls of a volume's whole life)";
 
 async fn bench() -> Result<(), Failure> {

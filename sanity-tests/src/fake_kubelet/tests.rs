@@ -92,7 +92,7 @@ fn plugin(devices: usize) -> Plugin {
 
 #[tokio::test]
 async fn a_list_of_four_mebibytes_is_read_and_a_longer_one_loses_the_resource() {
-    // 67 bytes a device with ids of 54 letters (anchors/gpu.md §2.1).
+    // A device takes 2 bytes of framing, 2 and its id, and 9 of health: 67 with ids of 54 letters.
     let most = rules::MAX_MESSAGE / 67;
     for (devices, read) in [(most, most as u64), (most + 1, 0)] {
         let folder = tempfile::tempdir().unwrap();

@@ -16,7 +16,7 @@ pub(crate) enum Truth {
     /// Data of anybody: left alone.
     Data,
     /// One datum at a place that only a reading of the whole disk finds: a disk that this driver itself ordered empty is
-    /// sampled (DESIGN: no signature and no backup superblock can lie there), an adopted one is read whole and refused.
+    /// sampled (no signature and no backup superblock can lie there), an adopted one is read whole and refused.
     Hidden,
 }
 

@@ -20,7 +20,7 @@ const CALLS: [(&str, &str, Option<f64>); 8] = [
     ("start of a program with a context", "cuda", Some(1e6)),
 ];
 
-/// Figures of others: `anchors/gpu.md` §3.2, §3.6 and §0, with where it has them from. None of them was measured here.
+/// Figures that other projects publish, each with its source. None of them was measured here.
 const PUBLISHED: &str = "
 published by others, none of it measured here or on this card:
 
