@@ -4,6 +4,7 @@
 //! the inputs that are kept in `corpus/`, among them every one that has once broken a property. `parsers.txt` names each file of the
 //! product that parses and the target that covers it; `tests/parsers.rs` finds the ones that are missing there.
 
+mod accounting;
 mod authority;
 mod cloud;
 mod cluster;
@@ -21,7 +22,6 @@ pub mod planted;
 mod pod;
 mod profile;
 mod record;
-mod region;
 mod resources;
 mod superblock;
 mod sysfs;
@@ -50,7 +50,7 @@ pub const TARGETS: [Target; 19] = [
     Target { name: "profile", run: profile::run },
     // What a container can write, and what its limits are read from.
     Target { name: "limits", run: limits::run },
-    Target { name: "region", run: region::run },
+    Target { name: "accounting", run: accounting::run },
     // What the API server and kube-scheduler say to ideal-gpu.
     Target { name: "decision", run: decision::run },
     Target { name: "placing", run: placing::run },

@@ -1,9 +1,10 @@
 //! The arithmetic of cards and slices, used by the scheduler and by the node alike, so that what one accepts the other does
 //! too. Plain data and pure functions: no Kubernetes client, no NVML, no clock.
 //!
-//! Imports point one way: `quantity` stands alone; `names` ← (`card`, `slot`, `ask`, `region`) ← `plan` ← `ledger` ← `place`, `decision`;
+//! Imports point one way: `quantity` stands alone; `names` ← (`card`, `slot`, `ask`, `accounting`) ← `plan` ← `ledger` ← `place`, `decision`;
 //! `limits` needs `card` and `names` only.
 
+pub mod accounting;
 pub mod ask;
 pub mod card;
 pub mod decision;
@@ -13,5 +14,4 @@ pub mod names;
 pub mod place;
 pub mod plan;
 pub mod quantity;
-pub mod region;
 pub mod slot;

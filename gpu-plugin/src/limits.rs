@@ -11,12 +11,12 @@ pub const FOLDER: &str = "/etc/ideal-gpu";
 /// The limits in the container.
 pub const FILE: &str = "/etc/ideal-gpu/limits.json";
 
-/// The container's accounting, see [`crate::region`].
-pub const REGION: &str = "/etc/ideal-gpu/region";
+/// The container's accounting, see [`crate::accounting`].
+pub const ACCOUNTING: &str = "/etc/ideal-gpu/region";
 
 /// Folder of one empty file for each card of the container, named by the card's UUID. The same inode is in every container
 /// that shares the card: a lock on it says whose turn the card is.
-pub const TURNS: &str = "/etc/ideal-gpu/turn";
+pub const TIMESLICE_LOCKS: &str = "/etc/ideal-gpu/turn";
 
 /// The library that holds a container to its limits.
 pub const LIBRARY: &str = "/etc/ideal-gpu/libvcuda.so";

@@ -6,9 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
+use ideal_gpu::accounting::FILE_BYTES;
 use ideal_gpu::card::CardId;
-use ideal_gpu::limits::{FILE, LIBRARY, PRELOAD, REGION, TURNS};
-use ideal_gpu::region::REGION_BYTES;
+use ideal_gpu::limits::{ACCOUNTING, FILE, LIBRARY, PRELOAD, TIMESLICE_LOCKS};
 use sha2::{Digest as _, Sha256};
 
 use crate::file::{self, WriteError};
@@ -109,9 +109,9 @@ impl Isolation {
             return mounts;
         }
         let folder = limits::slot_folder(state, slot);
-        mounts.push(mount(REGION, folder.join(REGION_NAME), Access::Write));
+        mounts.push(mount(ACCOUNTING, folder.join(REGION_NAME), Access::Write));
         for (_, card) in slots {
-            mounts.push(mount(&format!("{TURNS}/{card}"), turn(state, card), Access::Read));
+            mounts.push(mount(&format!("{TIMESLICE_LOCKS}/{card}"), turn(state, card), Access::Read));
         }
         mounts.push(mount(LIBRARY, folder.join(LIBRARY_NAME), Access::Run));
         // Last: from here on every program of the container loads what stands there.
@@ -128,7 +128,7 @@ impl Isolation {
     ) -> Result<(), WriteError> {
         let Some(library) = &self.library else { return Ok(()) };
         // Another inode each time: what may be left of the container's last life counts in its own.
-        file::replace(&folder.join(REGION_NAME), &[0; REGION_BYTES], 0o666)?;
+        file::replace(&folder.join(REGION_NAME), &[0; FILE_BYTES], 0o666)?;
         file::hard_link(&folder.join(LIBRARY_NAME), library)?;
         for card in cards {
             let path = turn(state, card);

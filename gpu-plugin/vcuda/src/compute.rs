@@ -7,7 +7,7 @@
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use ideal_gpu::region::CARDS;
+use ideal_gpu::accounting::CARDS;
 
 use crate::abi::{CUDA_ERROR_NOT_PERMITTED, CUDA_SUCCESS, CUcontext, CUresult, CUstream};
 use crate::cards::{self, Card};
@@ -81,7 +81,11 @@ fn gate(card: &'static Card) -> Result<&'static Gate, CUresult> {
 #[cold]
 fn first(card: &'static Card, place: &'static AtomicPtr<Gate>) -> Result<&'static Gate, CUresult> {
     let turn = Turn::open(&card.uuid).map_err(|error| {
-        say(&format!("{}/{}: {error}. Work is refused on this card", ideal_gpu::limits::TURNS, card.uuid));
+        say(&format!(
+            "{}/{}: {error}. Work is refused on this card",
+            ideal_gpu::limits::TIMESLICE_LOCKS,
+            card.uuid
+        ));
         CUDA_ERROR_NOT_PERMITTED
     })?;
     let made = Box::into_raw(Box::new(Gate::new(card, turn)));

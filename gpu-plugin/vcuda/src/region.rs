@@ -1,4 +1,4 @@
-//! The accounting of this container, mapped: what its processes share. The layout is `ideal_gpu::region`'s.
+//! The accounting of this container, mapped: what its processes share. The layout is `ideal_gpu::accounting`'s.
 //!
 //! Exact under SIGKILL at any instruction: what a process uses stands in its own slot and nowhere else, each number is written
 //! whole, and a slot whose process is gone counts until somebody clears it, never the other way round.
@@ -11,9 +11,9 @@ use std::os::fd::AsRawFd as _;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use ideal_gpu::region::{
-    CARD_BUSY, CARD_BYTES, CARD_REFUSED, CARD_TAT, CARD_THROTTLED, CARDS_AT, DAMAGED, MAGIC, REGION_BYTES,
-    SLOTS,
+use ideal_gpu::accounting::{
+    CARD_BUSY, CARD_BYTES, CARD_REFUSED, CARD_TAT, CARD_THROTTLED, CARDS_AT, DAMAGED, FILE_BYTES, MAGIC,
+    PROCESSES,
 };
 
 use crate::limits::say;
@@ -64,16 +64,14 @@ impl Region {
         let file =
             std::fs::File::options().read(true).write(true).open(FILE).map_err(|error| error.to_string())?;
         let length = file.metadata().map_err(|error| error.to_string())?.len();
-        if length != REGION_BYTES as u64 {
-            return Err(format!(
-                "{length} bytes, not {REGION_BYTES}: it is not the accounting of a container"
-            ));
+        if length != FILE_BYTES as u64 {
+            return Err(format!("{length} bytes, not {FILE_BYTES}: it is not the accounting of a container"));
         }
         // SAFETY: a new shared mapping of a file that was just opened; nothing of ours lies there. It is never unmapped.
         let base = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
-                REGION_BYTES,
+                FILE_BYTES,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED,
                 file.as_raw_fd(),
@@ -90,7 +88,7 @@ impl Region {
     }
 
     fn number(&self, at: usize) -> &AtomicU64 {
-        debug_assert!(at + 8 <= REGION_BYTES && at.is_multiple_of(8));
+        debug_assert!(at + 8 <= FILE_BYTES && at.is_multiple_of(8));
         // SAFETY: inside the mapping, which lives as long as the process, and aligned: every offset of the layout is a multiple
         // of 8. Other processes change it as an atomic too.
         unsafe { &*self.base.add(at).cast::<AtomicU64>() }

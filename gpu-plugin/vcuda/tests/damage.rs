@@ -11,7 +11,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use ideal_gpu::region::{CARDS_AT, PIDS_AT, REGION_BYTES, SLOT_BYTES, SLOTS_AT};
+use ideal_gpu::accounting::{CARDS_AT, FILE_BYTES, PIDS_AT, PROCESS_BYTES, PROCESSES_AT};
 use rig::{Container, Machine, Program, Random, Region, limits, program, uuid};
 
 const HARD: &str = "\"virtual_memory\":false,\"work_conserving\":false,";
@@ -63,14 +63,14 @@ fn without_limits_that_can_be_held_there_is_no_cuda() {
         Some(vec![b'{'; 1 << 20]),
     ];
     for limits in cases {
-        let region = vec![0; REGION_BYTES];
+        let region = vec![0; FILE_BYTES];
         let container = machine.container_with(limits.as_deref(), Region::Bytes(&region));
         refused(&container, "limits.json");
     }
     // A card that the machine has and the limits do not: whatever else is allowed, nothing on it.
     let elsewhere = limits(5, 200, 30, HARD);
     refused(
-        &machine.container_with(Some(elsewhere.as_bytes()), Region::Bytes(&vec![0; REGION_BYTES])),
+        &machine.container_with(Some(elsewhere.as_bytes()), Region::Bytes(&vec![0; FILE_BYTES])),
         &uuid(0),
     );
 }
@@ -79,10 +79,10 @@ fn without_limits_that_can_be_held_there_is_no_cuda() {
 fn without_a_region_that_can_be_kept_there_is_no_cuda() {
     let machine = Machine::new(1, 4096);
     let good = limits(0, 200, 30, HARD);
-    let region = vec![0; REGION_BYTES];
+    let region = vec![0; FILE_BYTES];
     let mut damaged = region.clone();
     damaged[3] = 7;
-    let longer = vec![0; REGION_BYTES + 1];
+    let longer = vec![0; FILE_BYTES + 1];
     let cases = [
         Region::Bytes(&damaged),
         Region::Bytes(&region[1..]),
@@ -114,12 +114,12 @@ fn damage(region: &Path, random: &mut Random) -> String {
     let at = match random.below(5) {
         0 => random.below(64),
         1 => CARDS_AT as u64 + random.below(128),
-        2 => (SLOTS_AT as u64) + random.below(3 * SLOT_BYTES as u64),
+        2 => (PROCESSES_AT as u64) + random.below(3 * PROCESS_BYTES as u64),
         3 => PIDS_AT as u64 + random.below(32),
-        _ => random.below(REGION_BYTES as u64),
+        _ => random.below(FILE_BYTES as u64),
     };
-    let length = [1, 2, 8, 64, 512, 4096, REGION_BYTES as u64][random.below(7) as usize];
-    let end = (at + length).min(REGION_BYTES as u64);
+    let length = [1, 2, 8, 64, 512, 4096, FILE_BYTES as u64][random.below(7) as usize];
+    let end = (at + length).min(FILE_BYTES as u64);
     let mut bytes = vec![0; (end - at) as usize];
     file.read_exact_at(&mut bytes, at).unwrap();
     let kind = random.below(5);
@@ -186,7 +186,7 @@ fn a_damaged_region_is_never_a_larger_slice() {
 #[test]
 fn a_region_that_is_made_shorter_or_new_while_it_is_used_ends_cuda() {
     let machine = Machine::new(1, 4096);
-    for again in [None, Some(REGION_BYTES as u64)] {
+    for again in [None, Some(FILE_BYTES as u64)] {
         let container = machine.container(60, 100, HARD);
         let mut programs = two(&container, &mut Random(1));
         let region = File::options().write(true).open(container.region()).unwrap();

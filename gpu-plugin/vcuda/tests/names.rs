@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ideal_gpu::region::REGION_BYTES;
+use ideal_gpu::accounting::FILE_BYTES;
 use tempfile::TempDir;
 
 /// Compiles a file of tests/names.
@@ -131,7 +131,7 @@ fn nvml_tells_the_slice_and_changes_nothing() {
          \"core_percent\":30,\"memory_mib\":2000,\"context_mib\":0}}]}}"
     );
     fs::write(at.join("etc/ideal-gpu/limits.json"), limits).unwrap();
-    fs::write(at.join("etc/ideal-gpu/region"), vec![0; REGION_BYTES]).unwrap();
+    fs::write(at.join("etc/ideal-gpu/region"), vec![0; FILE_BYTES]).unwrap();
     fs::write(at.join("etc/ideal-gpu/turn").join(uuid), "").unwrap();
     let (said, errors) = ask();
     assert_eq!(said, "memory: 0 2000 2000 0\nmemory_v2: 0 2000 0 2000 0\nmode: 4\ncount: 0 1\n", "{errors}");

@@ -61,7 +61,7 @@ fn the_region_is_anew_at_each_start_and_the_turn_is_for_ever() {
     let (second, again) = start();
     assert_ne!(first.metadata().unwrap().ino(), second.metadata().unwrap().ino());
     assert_eq!(again, inode);
-    assert_eq!(fs::read(&region).unwrap(), vec![0; REGION_BYTES]);
+    assert_eq!(fs::read(&region).unwrap(), vec![0; FILE_BYTES]);
     assert_eq!(fs::metadata(&region).unwrap().permissions().mode() & 0o777, 0o666);
     assert_eq!(fs::metadata(&turn).unwrap().permissions().mode() & 0o777, 0o444);
 }
@@ -76,6 +76,6 @@ fn without_a_library_there_are_limits_and_no_more() {
     };
     assert_eq!(paths(&Isolation::default()), [FILE]);
     let all = paths(&isolation("/state/lib/x.so".into()));
-    assert_eq!(all, [FILE, REGION, "/etc/ideal-gpu/turn/GPU-a", LIBRARY, PRELOAD]);
+    assert_eq!(all, [FILE, ACCOUNTING, "/etc/ideal-gpu/turn/GPU-a", LIBRARY, PRELOAD]);
     assert!(Isolation::default().mounts(state, &[]).is_empty());
 }

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use ideal_gpu::accounting::{self, CardAccount, FILE_BYTES};
 use ideal_gpu::ask::Share;
-use ideal_gpu::region::{self, CardUse, REGION_BYTES};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -33,17 +33,17 @@ struct Row {
     labels: OfContainer,
     share: Share,
     /// None without isolation, and for whole cards.
-    usage: Option<CardUse>,
+    usage: Option<CardAccount>,
 }
 
 /// Device time and waiting are kept in ns.
 const NS_PER_S: f64 = 1e9;
 
 /// Reads a container's accounting. The container can write to the file: no more is read than belongs there.
-fn usage(path: &Path, cards: usize) -> Option<Vec<CardUse>> {
+fn usage(path: &Path, cards: usize) -> Option<Vec<CardAccount>> {
     let mut content = Vec::new();
-    File::open(path).ok()?.take(REGION_BYTES as u64 + 1).read_to_end(&mut content).ok()?;
-    region::read(&content, cards)
+    File::open(path).ok()?.take(FILE_BYTES as u64 + 1).read_to_end(&mut content).ok()?;
+    accounting::read(&content, cards)
 }
 
 fn counter(
@@ -102,7 +102,7 @@ impl Scrape {
     pub(super) fn containers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let rows = self.rows();
         shares(encoder, &rows)?;
-        let of = |value: fn(&CardUse) -> u64| {
+        let of = |value: fn(&CardAccount) -> u64| {
             let used = rows.iter().filter_map(|row| Some((row.labels.clone(), value(row.usage.as_ref()?))));
             used.collect::<Vec<_>>()
         };
@@ -150,7 +150,7 @@ fn shares(encoder: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use ideal_gpu::region::{CARD_BUSY, CARDS_AT, MAGIC};
+    use ideal_gpu::accounting::{CARD_BUSY, CARDS_AT, MAGIC};
 
     use super::*;
 
@@ -159,7 +159,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("region");
         assert_eq!(usage(&path, 1), None);
-        let mut content = vec![0; REGION_BYTES];
+        let mut content = vec![0; FILE_BYTES];
         content[..8].copy_from_slice(&MAGIC.to_ne_bytes());
         content[CARDS_AT + CARD_BUSY..][..8].copy_from_slice(&7u64.to_ne_bytes());
         std::fs::write(&path, &content).unwrap();

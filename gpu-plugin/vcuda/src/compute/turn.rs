@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::path::Path;
 
-use ideal_gpu::limits::TURNS;
+use ideal_gpu::limits::TIMESLICE_LOCKS;
 
 /// The files of one card, opened by this process.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Turn {
 
 impl Turn {
     pub(super) fn open(uuid: &str) -> std::io::Result<Self> {
-        let path = Path::new(TURNS).join(uuid);
+        let path = Path::new(TIMESLICE_LOCKS).join(uuid);
         Ok(Self { holder: File::open(&path)?, waiter: File::open(&path)? })
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Once;
 use std::sync::atomic::Ordering;
 
-use super::{DAMAGED, FILE, MAGIC, REGION_BYTES, Region, SLOTS};
+use super::{DAMAGED, FILE, FILE_BYTES, MAGIC, PROCESSES, Region};
 use crate::limits::say;
 
 /// A number is not what anybody wrote. It was said on standard error.
@@ -15,7 +15,7 @@ impl Region {
     pub(super) fn begin(&self) -> Result<(), String> {
         let first = self.number(0);
         // All zero is a new one, unless somebody uses it: then it was wiped.
-        let wiped = || self.witness.held(&(0..SLOTS)).is_some() && first.load(Ordering::SeqCst) == 0;
+        let wiped = || self.witness.held(&(0..PROCESSES)).is_some() && first.load(Ordering::SeqCst) == 0;
         if first.load(Ordering::SeqCst) == 0 && wiped() {
             first.store(DAMAGED, Ordering::SeqCst);
         }
@@ -31,7 +31,7 @@ impl Region {
     /// Before anything else in it is looked at: behind the end of a file that was made shorter there is nothing to look at.
     pub(super) fn whole(&self) -> Result<(), Damage> {
         match self.witness.size() {
-            Some(size) if size != REGION_BYTES as u64 => Err(Self::say_once("it has another size")),
+            Some(size) if size != FILE_BYTES as u64 => Err(Self::say_once("it has another size")),
             _ => self.unspoiled(),
         }
     }
@@ -63,13 +63,13 @@ impl Region {
     pub(crate) fn used(&'static self, place: usize) -> Result<u64, Damage> {
         self.unspoiled()?;
         let (mut sum, mut free_from) = (0_u64, 0);
-        for number in 0..SLOTS {
+        for number in 0..PROCESSES {
             let Some(used) = self.slot(number).stated(place)? else { continue };
             self.are_free(free_from, number)?;
             free_from = number + 1;
             sum = sum.saturating_add(used);
         }
-        self.are_free(free_from, SLOTS)?;
+        self.are_free(free_from, PROCESSES)?;
         Ok(sum)
     }
 

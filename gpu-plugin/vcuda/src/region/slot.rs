@@ -3,14 +3,14 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use ideal_gpu::region::{
-    CARDS, SLOT_CHECK, SLOT_NAMESPACE, SLOT_SPILLED, SLOT_STACK, SLOT_START, SLOT_USED, mix, pid_at, seal,
-    slot_at, unseal,
+use ideal_gpu::accounting::{
+    CARDS, PROCESS_CHECK, PROCESS_NAMESPACE, PROCESS_SPILLED, PROCESS_STACK, PROCESS_START, PROCESS_USED,
+    mix, pid_at, process_at, seal, unseal,
 };
 
 use super::audit::Damage;
 use super::identity::Identity;
-use super::{Lock, Region, SLOTS};
+use super::{Lock, PROCESSES, Region};
 use crate::limits::say;
 
 /// Which slot is this process's. It lies in a page that the kernel gives to a child all zero, so that a child of `fork` takes a slot
@@ -20,7 +20,7 @@ pub(super) struct Place {
     slot: AtomicU32,
     /// The descriptor of the region plus one, 0 in a process that has none of its own.
     pub(super) descriptor: AtomicI32,
-    /// [`SLOT_CHECK`] as this process wrote it.
+    /// [`PROCESS_CHECK`] as this process wrote it.
     check: AtomicU64,
     /// This process's id, 0 before it was asked for: a system call that every allocation would make.
     process: AtomicU32,
@@ -103,7 +103,7 @@ fn take(region: &'static Region) -> Result<Slot, NoSlot> {
         say("/proc/self/stat cannot be read. CUDA is refused in this program");
         return Err(NoSlot::Refused);
     };
-    for number in 0..SLOTS {
+    for number in 0..PROCESSES {
         let slot = region.slot(number);
         // Still held by a process that is just about to be gone: not this one.
         if !slot.is_free() || region.witness.is_held(number) {
@@ -123,7 +123,7 @@ fn take(region: &'static Region) -> Result<Slot, NoSlot> {
             return Ok(slot);
         }
     }
-    say(&format!("{SLOTS} processes of this container use CUDA already. It is refused in this program"));
+    say(&format!("{PROCESSES} processes of this container use CUDA already. It is refused in this program"));
     Err(NoSlot::Refused)
 }
 
@@ -133,7 +133,7 @@ impl Region {
         self.whole()?;
         let mut any = false;
         let own = place().slot.load(Ordering::Acquire) as usize;
-        for number in 0..SLOTS {
+        for number in 0..PROCESSES {
             let slot = self.slot(number);
             if slot.is_free() || number + 1 == own {
                 continue;
@@ -167,7 +167,7 @@ impl Slot {
     }
 
     fn at(&self) -> usize {
-        slot_at(self.number)
+        process_at(self.number)
     }
 
     fn pid(&self) -> &'static AtomicU64 {
@@ -175,19 +175,19 @@ impl Slot {
     }
 
     fn start(&self) -> &'static AtomicU64 {
-        self.region.number(self.at() + SLOT_START)
+        self.region.number(self.at() + PROCESS_START)
     }
 
     fn namespace(&self) -> &'static AtomicU64 {
-        self.region.number(self.at() + SLOT_NAMESPACE)
+        self.region.number(self.at() + PROCESS_NAMESPACE)
     }
 
     fn stack(&self) -> &'static AtomicU64 {
-        self.region.number(self.at() + SLOT_STACK)
+        self.region.number(self.at() + PROCESS_STACK)
     }
 
     fn check(&self) -> &'static AtomicU64 {
-        self.region.number(self.at() + SLOT_CHECK)
+        self.region.number(self.at() + PROCESS_CHECK)
     }
 
     pub(super) fn is_free(&self) -> bool {
@@ -235,14 +235,14 @@ impl Slot {
 
     /// Bytes charged on the card at a place.
     pub(crate) fn used(&self, place: usize) -> Result<u64, Damage> {
-        let at = self.at() + SLOT_USED + 8 * place;
+        let at = self.at() + PROCESS_USED + 8 * place;
         unseal(self.region.number(at).load(Ordering::SeqCst), at)
             .ok_or_else(|| self.region.damaged("bytes that nobody was charged with"))
     }
 
     /// Charges `more` and takes `less` back, in one step.
     pub(crate) fn charge(&self, place: usize, more: u64, less: u64) -> Result<(), Damage> {
-        let at = self.at() + SLOT_USED + 8 * place;
+        let at = self.at() + PROCESS_USED + 8 * place;
         let next = |word| Some(seal(unseal(word, at)?.saturating_add(more).saturating_sub(less), at));
         match self.region.number(at).fetch_update(Ordering::SeqCst, Ordering::SeqCst, next) {
             Ok(_) => Ok(()),
@@ -252,12 +252,12 @@ impl Slot {
 
     /// Bytes of them in host memory.
     pub(crate) fn spilled(&self, place: usize) -> &'static AtomicU64 {
-        self.region.number(self.at() + SLOT_SPILLED + 8 * place)
+        self.region.number(self.at() + PROCESS_SPILLED + 8 * place)
     }
 
     fn clear_numbers(&self) {
         for card in 0..CARDS {
-            let used = self.at() + SLOT_USED + 8 * card;
+            let used = self.at() + PROCESS_USED + 8 * card;
             self.region.number(used).store(seal(0, used), Ordering::SeqCst);
             self.spilled(card).store(0, Ordering::SeqCst);
         }

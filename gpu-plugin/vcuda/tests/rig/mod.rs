@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
-use ideal_gpu::region::{CardUse, REGION_BYTES, read};
+use ideal_gpu::accounting::{CardAccount, FILE_BYTES, read};
 use tempfile::TempDir;
 
 /// splitmix64 (Steele, Lea, Flood 2014): a seed that is printed replays.
@@ -72,7 +72,7 @@ impl Machine {
     /// A container with limits as `limits.json` has them for one card: the first.
     pub(crate) fn container(&self, memory_mib: u64, core_percent: u32, more: &str) -> Container<'_> {
         let limits = limits(0, memory_mib, core_percent, more);
-        self.container_with(Some(limits.as_bytes()), Region::Bytes(&vec![0; REGION_BYTES]))
+        self.container_with(Some(limits.as_bytes()), Region::Bytes(&vec![0; FILE_BYTES]))
     }
 
     /// A container with these very files, mounted as the plugin has them mounted.
@@ -88,7 +88,7 @@ impl Machine {
         let at = files.join("region");
         match region {
             Region::Bytes(bytes) => fs::write(&at, bytes).unwrap(),
-            Region::ReadOnly => fs::write(&at, vec![0; REGION_BYTES]).unwrap(),
+            Region::ReadOnly => fs::write(&at, vec![0; FILE_BYTES]).unwrap(),
             Region::Folder => fs::create_dir(&at).unwrap(),
             Region::Missing => {}
         }
@@ -215,7 +215,7 @@ impl Container<'_> {
     }
 
     /// What is accounted for the card at a place.
-    pub(crate) fn accounted(&self, place: usize) -> CardUse {
+    pub(crate) fn accounted(&self, place: usize) -> CardAccount {
         read(&fs::read(self.region()).unwrap(), place + 1).unwrap()[place]
     }
 

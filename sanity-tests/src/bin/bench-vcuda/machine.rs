@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use ideal_gpu::region::REGION_BYTES;
+use ideal_gpu::accounting::FILE_BYTES;
 use tempfile::TempDir;
 
 /// The simulated card.
@@ -205,7 +205,7 @@ impl Machine {
         let mut command = Command::new("sh");
         command.args(["-c", CONTAINER, "container.sh"]).arg(self.path(name));
         command.arg(self.parts.join("libvcuda.so")).arg(self.path("turns")).arg(limits);
-        command.arg(self.parts.join("compute")).env("REGION_BYTES", REGION_BYTES.to_string());
+        command.arg(self.parts.join("compute")).env("REGION_BYTES", FILE_BYTES.to_string());
         self.environment(&mut command);
         command
     }

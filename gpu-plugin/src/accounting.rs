@@ -8,13 +8,13 @@
 //! | 0 | [`MAGIC`], 0 before the first process, or [`DAMAGED`] |
 //! | 8 | whose turn it is to change several numbers: a process's id, or 0 |
 //! | [`CARDS_AT`] | [`CARDS`] cards of [`CARD_BYTES`]: see the constants that begin with `CARD_` |
-//! | [`SLOTS_AT`] | [`SLOTS`] processes of [`SLOT_BYTES`]: see those that begin with `SLOT_` |
-//! | [`PIDS_AT`] | the id of each process as it sees it itself, or 0 if its slot is free |
+//! | [`PROCESSES_AT`] | [`PROCESSES`] processes of [`PROCESS_BYTES`]: see those that begin with `PROCESS_` |
+//! | [`PIDS_AT`] | the id of each process as it sees it itself, or 0 if its entry is free |
 
 use crate::names::MAX_CARDS_PER_NODE;
 
 /// Size of the file in bytes: a little more than is used, so that a later version may add.
-pub const REGION_BYTES: usize = 192 << 10;
+pub const FILE_BYTES: usize = 192 << 10;
 
 /// "VCUDARG3": the form is this one.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"VCUDARG3");
@@ -44,50 +44,50 @@ pub const CARD_THROTTLED: usize = 16;
 pub const CARD_REFUSED: usize = 24;
 
 /// Processes that use a card at one time, at most. The next one's CUDA calls fail.
-pub const SLOTS: usize = 256;
+pub const PROCESSES: usize = 256;
 
 /// Where the processes begin.
-pub const SLOTS_AT: usize = 4096;
+pub const PROCESSES_AT: usize = 4096;
 
 /// Bytes of a process.
-pub const SLOT_BYTES: usize = 512;
+pub const PROCESS_BYTES: usize = 512;
 
-/// Where the ids of the processes are, 8 bytes each: side by side, since every allocation looks which slots are free.
-pub const PIDS_AT: usize = slot_at(SLOTS);
+/// Where the ids of the processes are, 8 bytes each: side by side, since every allocation looks which entries are free.
+pub const PIDS_AT: usize = process_at(PROCESSES);
 
 /// In a process: when it started, in clock ticks since boot: field 22 of `/proc/<pid>/stat`.
-pub const SLOT_START: usize = 8;
+pub const PROCESS_START: usize = 8;
 
 /// In a process: the inode of its PID namespace.
-pub const SLOT_NAMESPACE: usize = 16;
+pub const PROCESS_NAMESPACE: usize = 16;
 
 /// In a process: where its stack starts, field 28 of `/proc/<pid>/stat`: another after `execve`.
-pub const SLOT_STACK: usize = 24;
+pub const PROCESS_STACK: usize = 24;
 
 /// In a process: [`mix`] of its id, of the three numbers above and of where the process stands.
-pub const SLOT_CHECK: usize = 32;
+pub const PROCESS_CHECK: usize = 32;
 
 /// In a process: bytes charged on each card, spilled ones included, [`seal`]ed.
-pub const SLOT_USED: usize = 64;
+pub const PROCESS_USED: usize = 64;
 
 /// In a process: bytes of each card that lie in host memory.
-pub const SLOT_SPILLED: usize = 64 + 8 * CARDS;
+pub const PROCESS_SPILLED: usize = 64 + 8 * CARDS;
 
-/// Where the process of a slot begins.
+/// Where a process's entry begins.
 #[must_use]
-pub const fn slot_at(slot: usize) -> usize {
-    SLOTS_AT + slot * SLOT_BYTES
+pub const fn process_at(entry: usize) -> usize {
+    PROCESSES_AT + entry * PROCESS_BYTES
 }
 
-/// Where the id of a slot's process is.
+/// Where the id of an entry's process is.
 #[must_use]
-pub const fn pid_at(slot: usize) -> usize {
-    PIDS_AT + 8 * slot
+pub const fn pid_at(entry: usize) -> usize {
+    PIDS_AT + 8 * entry
 }
 
-const _: () = assert!(PIDS_AT + 8 * SLOTS <= REGION_BYTES);
-const _: () = assert!(CARDS_AT + CARDS * CARD_BYTES <= SLOTS_AT);
-const _: () = assert!(SLOT_SPILLED + 8 * CARDS <= SLOT_BYTES);
+const _: () = assert!(PIDS_AT + 8 * PROCESSES <= FILE_BYTES);
+const _: () = assert!(CARDS_AT + CARDS * CARD_BYTES <= PROCESSES_AT);
+const _: () = assert!(PROCESS_SPILLED + 8 * CARDS <= PROCESS_BYTES);
 
 /// The part of a sealed number that says whether it is one.
 const SEAL: u64 = (1 << 20) - 1;
@@ -119,7 +119,7 @@ pub fn mix(words: &[u64]) -> u64 {
 
 /// What a container uses of one card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CardUse {
+pub struct CardAccount {
     /// Bytes charged, spilled ones included.
     pub used: u64,
     /// Bytes of them that lie in host memory.
@@ -132,29 +132,30 @@ pub struct CardUse {
     pub refused: u64,
 }
 
-/// Reads the first `cards` cards of a region. `None` if it is not one, or damaged; a region that no process has used yet is all zero.
+/// Reads the first `cards` cards of an accounting file's content. `None` if it is not one, or damaged; one that no process has used yet is all
+/// zero.
 /// Processes that died since the last one looked are still counted.
 #[must_use]
-pub fn read(region: &[u8], cards: usize) -> Option<Vec<CardUse>> {
+pub fn read(content: &[u8], cards: usize) -> Option<Vec<CardAccount>> {
     let number = |at: usize| {
-        let bytes = region.get(at..at + 8)?;
+        let bytes = content.get(at..at + 8)?;
         Some(u64::from_ne_bytes(bytes.try_into().ok()?))
     };
-    if region.len() != REGION_BYTES || cards > CARDS || ![0, MAGIC].contains(&number(0)?) {
+    if content.len() != FILE_BYTES || cards > CARDS || ![0, MAGIC].contains(&number(0)?) {
         return None;
     }
-    let mut all = vec![CardUse::default(); cards];
+    let mut all = vec![CardAccount::default(); cards];
     for (card, sum) in all.iter_mut().enumerate() {
         let at = CARDS_AT + card * CARD_BYTES;
         sum.busy_ns = number(at + CARD_BUSY)?;
         sum.throttled_ns = number(at + CARD_THROTTLED)?;
         sum.refused = number(at + CARD_REFUSED)?;
-        for slot in 0..SLOTS {
-            if number(pid_at(slot))? != 0 {
-                let slot = slot_at(slot);
-                let used = slot + SLOT_USED + 8 * card;
+        for entry in 0..PROCESSES {
+            if number(pid_at(entry))? != 0 {
+                let process = process_at(entry);
+                let used = process + PROCESS_USED + 8 * card;
                 sum.used = sum.used.saturating_add(unseal(number(used)?, used)?);
-                sum.spilled = sum.spilled.saturating_add(number(slot + SLOT_SPILLED + 8 * card)?);
+                sum.spilled = sum.spilled.saturating_add(number(process + PROCESS_SPILLED + 8 * card)?);
             }
         }
     }
@@ -166,27 +167,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_region_is_the_sum_of_its_processes_and_anything_else_is_none() {
-        let mut region = vec![0; REGION_BYTES];
-        assert_eq!(read(&region, 2), Some(vec![CardUse::default(); 2]));
-        let mut put = |at: usize, value: u64| region[at..at + 8].copy_from_slice(&value.to_ne_bytes());
+    fn an_accounting_file_is_the_sum_of_its_processes_and_anything_else_is_none() {
+        let mut content = vec![0; FILE_BYTES];
+        assert_eq!(read(&content, 2), Some(vec![CardAccount::default(); 2]));
+        let mut put = |at: usize, value: u64| content[at..at + 8].copy_from_slice(&value.to_ne_bytes());
         put(0, MAGIC);
-        for (slot, pid, mib) in [(0, 7, 10), (1, 0, 100), (255, 9, 5)] {
-            let at = slot_at(slot);
-            put(pid_at(slot), pid);
+        for (entry, pid, mib) in [(0, 7, 10), (1, 0, 100), (255, 9, 5)] {
+            let at = process_at(entry);
+            put(pid_at(entry), pid);
             for card in [0, 8] {
-                let used = at + SLOT_USED + card;
+                let used = at + PROCESS_USED + card;
                 put(used, seal(if card == 8 { mib << 20 } else { 0 }, used));
             }
         }
         put(CARDS_AT + CARD_BYTES + CARD_BUSY, 77);
-        let all = read(&region, 2).unwrap();
-        assert_eq!(all[0], CardUse::default());
-        assert_eq!((all[1].used, all[1].busy_ns), (15 << 20, 77), "a free slot does not count");
-        assert_eq!(read(&region[1..], 2), None);
-        assert_eq!(read(&region, CARDS + 1), None);
-        region[0] = b'X';
-        assert_eq!(read(&region, 2), None);
+        let all = read(&content, 2).unwrap();
+        assert_eq!(all[0], CardAccount::default());
+        assert_eq!((all[1].used, all[1].busy_ns), (15 << 20, 77), "a free entry does not count");
+        assert_eq!(read(&content[1..], 2), None);
+        assert_eq!(read(&content, CARDS + 1), None);
+        content[0] = b'X';
+        assert_eq!(read(&content, 2), None);
     }
 
     #[test]
