@@ -2,10 +2,12 @@
 //!
 //! An input is the number of cards (1 byte), bytes too many or too few (1 byte), and words: kind (1 byte), place (2 bytes), value (8).
 
-use ideal_gpu::accounting::{
+use ideal_gpu::accounting::layout::{
     CARD_BUSY, CARD_BYTES, CARDS, CARDS_AT, FILE_BYTES, MAGIC, PROCESS_SPILLED, PROCESS_USED, PROCESSES,
-    pid_at, process_at, read, seal, unseal,
+    pid_at, process_at,
 };
+use ideal_gpu::accounting::read;
+use ideal_gpu::accounting::seal::{seal, unseal};
 
 use crate::input::Input;
 

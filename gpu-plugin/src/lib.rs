@@ -1,12 +1,13 @@
 //! The arithmetic of cards and slices, used by the scheduler and by the node alike, so that what one accepts the other does
 //! too. Plain data and pure functions: no Kubernetes client, no NVML, no clock.
 //!
-//! Imports point one way: `quantity` stands alone; `names` ← (`card`, `slot`, `ask`, `accounting`) ← `plan` ← `ledger` ← `place`, `decision`;
-//! `limits` needs `card` and `names` only.
+//! Imports point one way: `quantity` and `container_paths` import nothing; `names` ← (`card`, `slot`, `ask`, `accounting`) ← `plan` ←
+//! `ledger` ← `place`, `decision`; `limits` needs `card` and `names` only.
 
 pub mod accounting;
 pub mod ask;
 pub mod card;
+pub mod container_paths;
 pub mod decision;
 pub mod ledger;
 pub mod limits;

@@ -1,30 +1,11 @@
-//! What a container may use: the file that the plugin writes and `libvcuda.so` reads, and where things are in the container.
+//! What a container may use: the limits file that the plugin writes and `libvcuda.so` reads.
 
 use serde::{Deserialize, Serialize};
 
 use crate::card::CardId;
 use crate::names::{CORE_PER_CARD, MAX_CARDS_PER_NODE};
 
-/// Folder of everything that is ours in a container.
-pub const FOLDER: &str = "/etc/ideal-gpu";
-
-/// The limits in the container.
-pub const FILE: &str = "/etc/ideal-gpu/limits.json";
-
-/// The container's accounting, see [`crate::accounting`].
-pub const ACCOUNTING: &str = "/etc/ideal-gpu/region";
-
-/// Folder of one empty file for each card of the container, named by the card's UUID. The same inode is in every container
-/// that shares the card: a lock on it says whose turn the card is.
-pub const TIMESLICE_LOCKS: &str = "/etc/ideal-gpu/turn";
-
-/// The library that holds a container to its limits.
-pub const LIBRARY: &str = "/etc/ideal-gpu/libvcuda.so";
-
-/// What the C library's loader loads into every program; ld.so(8).
-pub const PRELOAD: &str = "/etc/ld.so.preload";
-
-/// Version of the form.
+/// Version of the file's format.
 pub const VERSION: u32 = 1;
 
 /// Size of the file at most. The largest that the plugin writes, with 16 cards and the longest names, has less than 5 KiB.

@@ -6,9 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
-use ideal_gpu::accounting::FILE_BYTES;
+use ideal_gpu::accounting::layout::FILE_BYTES;
 use ideal_gpu::card::CardId;
-use ideal_gpu::limits::{ACCOUNTING, FILE, LIBRARY, PRELOAD, TIMESLICE_LOCKS};
+use ideal_gpu::container_paths::{ACCOUNTING, LIBRARY, LIMITS, PRELOAD, TIMESLICE_LOCKS};
 use sha2::{Digest as _, Sha256};
 
 use crate::file::{self, WriteError};
@@ -104,7 +104,7 @@ impl Isolation {
     pub(crate) fn mounts(&self, state: &Path, slots: &[(&str, &CardId)]) -> Vec<Mount> {
         let Some((slot, _)) = slots.first() else { return Vec::new() };
         let mount = |path: &str, host, access| Mount { path: path.to_owned(), host, access };
-        let mut mounts = vec![mount(FILE, limits::slot_file(state, slot), Access::Read)];
+        let mut mounts = vec![mount(LIMITS, limits::slot_file(state, slot), Access::Read)];
         if self.library.is_none() {
             return mounts;
         }

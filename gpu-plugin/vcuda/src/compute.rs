@@ -7,7 +7,7 @@
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use ideal_gpu::accounting::CARDS;
+use ideal_gpu::accounting::layout::CARDS;
 
 use crate::abi::{CUDA_ERROR_NOT_PERMITTED, CUDA_SUCCESS, CUcontext, CUresult, CUstream};
 use crate::cards::{self, Card};
@@ -83,7 +83,7 @@ fn first(card: &'static Card, place: &'static AtomicPtr<Gate>) -> Result<&'stati
     let turn = Turn::open(&card.uuid).map_err(|error| {
         say(&format!(
             "{}/{}: {error}. Work is refused on this card",
-            ideal_gpu::limits::TIMESLICE_LOCKS,
+            ideal_gpu::container_paths::TIMESLICE_LOCKS,
             card.uuid
         ));
         CUDA_ERROR_NOT_PERMITTED

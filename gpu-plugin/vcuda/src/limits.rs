@@ -4,7 +4,8 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::OnceLock;
 
-use ideal_gpu::limits::{FILE, Limits, MAX_BYTES};
+use ideal_gpu::container_paths;
+use ideal_gpu::limits::{Limits, MAX_BYTES};
 
 /// The limits, or `None` where nothing may be done: then it was said on standard error why.
 pub(crate) fn get() -> Option<&'static Limits> {
@@ -12,7 +13,7 @@ pub(crate) fn get() -> Option<&'static Limits> {
     let read = || match read() {
         Ok(limits) => Some(limits),
         Err(why) => {
-            say(&format!("{FILE}: {why}. CUDA is refused in this program"));
+            say(&format!("{}: {why}. CUDA is refused in this program", container_paths::LIMITS));
             None
         }
     };
@@ -21,7 +22,8 @@ pub(crate) fn get() -> Option<&'static Limits> {
 
 fn read() -> Result<Limits, String> {
     // Without waiting: what lies there may be a pipe into which nobody writes.
-    let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(FILE);
+    let file =
+        std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(container_paths::LIMITS);
     let file = file.map_err(|error| error.to_string())?;
     let mut text = Vec::new();
     // One byte more than is allowed tells a file that is too long.

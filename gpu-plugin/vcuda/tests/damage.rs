@@ -11,7 +11,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use ideal_gpu::accounting::{CARDS_AT, FILE_BYTES, PIDS_AT, PROCESS_BYTES, PROCESSES_AT};
+use ideal_gpu::accounting::layout::{CARDS_AT, FILE_BYTES, PIDS_AT, PROCESS_BYTES, PROCESSES_AT};
 use rig::{Container, Machine, Program, Random, Region, limits, program, uuid};
 
 const HARD: &str = "\"virtual_memory\":false,\"work_conserving\":false,";

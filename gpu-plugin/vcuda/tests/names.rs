@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ideal_gpu::accounting::FILE_BYTES;
+use ideal_gpu::accounting::layout::FILE_BYTES;
 use tempfile::TempDir;
 
 /// Compiles a file of tests/names.

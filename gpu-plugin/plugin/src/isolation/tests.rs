@@ -74,8 +74,8 @@ fn without_a_library_there_are_limits_and_no_more() {
         let mounts = isolation.mounts(state, &slots);
         mounts.into_iter().map(|mount| mount.path).collect::<Vec<_>>()
     };
-    assert_eq!(paths(&Isolation::default()), [FILE]);
+    assert_eq!(paths(&Isolation::default()), [LIMITS]);
     let all = paths(&isolation("/state/lib/x.so".into()));
-    assert_eq!(all, [FILE, ACCOUNTING, "/etc/ideal-gpu/turn/GPU-a", LIBRARY, PRELOAD]);
+    assert_eq!(all, [LIMITS, ACCOUNTING, "/etc/ideal-gpu/turn/GPU-a", LIBRARY, PRELOAD]);
     assert!(Isolation::default().mounts(state, &[]).is_empty());
 }

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use ideal_gpu::accounting::{self, CardAccount, FILE_BYTES};
+use ideal_gpu::accounting::layout::FILE_BYTES;
+use ideal_gpu::accounting::{self, CardAccount};
 use ideal_gpu::ask::Share;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -150,7 +151,7 @@ fn shares(encoder: &mut DescriptorEncoder<'_>, rows: &[Row]) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use ideal_gpu::accounting::{CARD_BUSY, CARDS_AT, MAGIC};
+    use ideal_gpu::accounting::layout::{CARD_BUSY, CARDS_AT, MAGIC};
 
     use super::*;
 

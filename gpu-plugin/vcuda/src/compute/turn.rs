@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::path::Path;
 
-use ideal_gpu::limits::TIMESLICE_LOCKS;
+use ideal_gpu::container_paths::TIMESLICE_LOCKS;
 
 /// The files of one card, opened by this process.
 #[derive(Debug)]

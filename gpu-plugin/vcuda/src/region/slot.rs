@@ -3,10 +3,11 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use ideal_gpu::accounting::{
+use ideal_gpu::accounting::layout::{
     CARDS, PROCESS_CHECK, PROCESS_NAMESPACE, PROCESS_SPILLED, PROCESS_STACK, PROCESS_START, PROCESS_USED,
-    mix, pid_at, process_at, seal, unseal,
+    pid_at, process_at,
 };
+use ideal_gpu::accounting::seal::{mix, seal, unseal};
 
 use super::audit::Damage;
 use super::identity::Identity;

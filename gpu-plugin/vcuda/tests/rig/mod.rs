@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
-use ideal_gpu::accounting::{CardAccount, FILE_BYTES, read};
+use ideal_gpu::accounting::layout::FILE_BYTES;
+use ideal_gpu::accounting::{CardAccount, read};
 use tempfile::TempDir;
 
 /// splitmix64 (Steele, Lea, Flood 2014): a seed that is printed replays.

@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use ideal_gpu::accounting::FILE_BYTES;
+use ideal_gpu::accounting::layout::FILE_BYTES;
 use tempfile::TempDir;
 
 /// The simulated card.
