@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ideal_gpu::card::{CardId, Inventory};
 use ideal_gpu::decision::Decision;
 use ideal_gpu::ledger::Node;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -91,14 +92,14 @@ impl Book {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Pages) -> T) -> T {
-        let result = change(&mut self.pages.lock().unwrap_or_else(PoisonError::into_inner));
+        let result = change(&mut self.pages.lock());
         self.version.send_modify(|version| *version += 1);
         result
     }
 
     /// Looks at the pods.
     pub fn read<T>(&self, look: impl FnOnce(&Pods) -> T) -> T {
-        look(&self.pages.lock().unwrap_or_else(PoisonError::into_inner).pods)
+        look(&self.pages.lock().pods)
     }
 
     /// Tells of every change from now on.
@@ -108,7 +109,7 @@ impl Book {
 
     /// Whether the kubelet lists a pod that the API server has not told of yet.
     pub(crate) fn behind(&self, listed: &[Listed]) -> bool {
-        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let pages = self.pages.lock();
         let ours = pages.pods.values().map(|entry| (entry.pod.namespace.as_str(), entry.pod.name.as_str()));
         let others = pages.others.values().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
         let known: HashSet<(&str, &str)> = ours.chain(others).collect();

@@ -4,7 +4,6 @@
 //! shows the pod bound or gone, when the scheduler tries again and gets an answer, or when no request can be on its way any more.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ideal_gpu::decision::Decision;
@@ -14,6 +13,7 @@ use k8s_openapi::api::core::v1::{Binding, ObjectReference, Pod};
 use kube::api::{ObjectMeta, PostParams};
 use kube::core::Status;
 use kube::{Api, Client};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, NoPromise, Place};
@@ -101,7 +101,7 @@ struct UnderWay<'a>(&'a Binder, &'a str);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(self.1);
+        self.0.under_way.lock().remove(self.1);
     }
 }
 
@@ -132,7 +132,7 @@ impl Binder {
         args: &ExtenderBindingArgs,
     ) -> Result<(), BindError> {
         let uid = args.pod_uid.as_str();
-        let first = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned());
+        let first = self.under_way.lock().insert(uid.to_owned());
         if !first {
             return Err(BindError::UnderWay);
         }

@@ -6,7 +6,7 @@
 //! and it did not show, may be newer than its answer or gone: that is looked at again.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
 use ideal_gpu::card::{CardId, Inventory};
 use ideal_gpu::decision::Decision;
@@ -14,6 +14,7 @@ use ideal_gpu::ledger::{Node, Used};
 use ideal_gpu::names::CARDS;
 use ideal_gpu::place::{Policy, Why, place};
 use k8s_openapi::api::core::v1;
+use parking_lot::RwLock;
 use tokio::time::Instant;
 
 use crate::pod::{self, Request};
@@ -103,14 +104,6 @@ pub(crate) struct CardUse<'a> {
 }
 
 impl Cluster {
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A node as the API server tells it. Cards that cannot be read are as none: nothing new goes there.
     pub fn apply_node(&self, node: &v1::Node) {
         let Some(name) = node.metadata.name.as_deref() else { return };
@@ -121,7 +114,7 @@ impl Cluster {
                 Inventory::default()
             })
         });
-        let mut state = self.write();
+        let mut state = self.state.write();
         state.existing.insert(name.to_owned());
         let same = state.nodes.get(name).is_some_and(|node| node.cards() == inventory.cards);
         if !same {
@@ -132,12 +125,12 @@ impl Cluster {
 
     /// A node that is gone; pods that still name it stay counted.
     pub(crate) fn forget_node(&self, name: &str) {
-        self.write().forget_node(name);
+        self.state.write().forget_node(name);
     }
 
     /// A complete listing of nodes has ended.
     pub fn keep_nodes(&self, listed: &HashSet<String>) {
-        let mut state = self.write();
+        let mut state = self.state.write();
         let gone: Vec<String> = state.existing.difference(listed).cloned().collect();
         gone.iter().for_each(|name| state.forget_node(name));
     }
@@ -154,7 +147,7 @@ impl Cluster {
 
     /// Number of the last complete listing of pods.
     pub(crate) fn listed(&self) -> u64 {
-        self.read().listed
+        self.state.read().listed
     }
 
     fn hear(&self, pod: &v1::Pod, looked: Option<u64>) {
@@ -169,7 +162,7 @@ impl Cluster {
             Err(_) if pod::names_ours(pod) => Some(None),
             Err(_) => None,
         };
-        let mut state = self.write();
+        let mut state = self.state.write();
         match request {
             Some(request) if !pod::finished(pod) => state.apply_pod(uid, pod, request, looked),
             _ => state.forget_pod(uid),
@@ -178,12 +171,12 @@ impl Cluster {
 
     /// A pod that is gone: what it held is free.
     pub fn forget_pod(&self, uid: &str) {
-        self.write().forget_pod(uid);
+        self.state.write().forget_pod(uid);
     }
 
     /// A listing of pods starts; its number.
     pub fn listing_starts(&self) -> u64 {
-        let mut state = self.write();
+        let mut state = self.state.write();
         state.listing += 1;
         state.listing
     }
@@ -191,7 +184,7 @@ impl Cluster {
     /// A complete listing of pods has ended: pods not heard of since it started are gone, but for those whose Binding is on
     /// its way; of those its answer will tell.
     pub fn listing_ends(&self, listing: u64) {
-        let mut state = self.write();
+        let mut state = self.state.write();
         state.listed = listing;
         let gone = |known: &Known| known.heard < listing && !matches!(known.place, Place::Promised { .. });
         let gone: Vec<String> =
@@ -205,29 +198,29 @@ impl Cluster {
         names: impl Iterator<Item = &'n str>,
         mut look: impl FnMut(&'n str, Option<&Node>) -> T,
     ) -> Vec<T> {
-        let state = self.read();
+        let state = self.state.read();
         names.map(|name| look(name, state.nodes.get(name))).collect()
     }
 
     /// The pod's request; `None` if it is not known.
     pub(crate) fn request(&self, uid: &str) -> Option<Arc<Request>> {
-        self.read().pods.get(uid)?.request.clone()
+        self.state.read().pods.get(uid)?.request.clone()
     }
 
     /// Whether the pod is known at all, readable or not.
     pub fn knows(&self, uid: &str) -> bool {
-        self.read().pods.contains_key(uid)
+        self.state.read().pods.contains_key(uid)
     }
 
     /// Where the pod is.
     pub(crate) fn place(&self, uid: &str) -> Option<Place> {
-        self.read().pods.get(uid).map(|known| known.place.clone())
+        self.state.read().pods.get(uid).map(|known| known.place.clone())
     }
 
     /// Chooses cards on the node and counts them at once. A promise that is still open is given again, unchanged, unless
     /// somebody else has got its cards.
     pub(crate) fn promise(&self, uid: &str, node: &str, policy: Policy) -> Result<Decision, NoPromise> {
-        let mut state = self.write();
+        let mut state = self.state.write();
         let State { nodes, pods, listing, .. } = &mut *state;
         let known = pods.get_mut(uid).ok_or(NoPromise::Unknown)?;
         let request = known.request.clone().ok_or(NoPromise::Unknown)?;
@@ -260,7 +253,7 @@ impl Cluster {
 
     /// The Binding was carried out.
     pub(crate) fn kept(&self, uid: &str) {
-        let mut state = self.write();
+        let mut state = self.state.write();
         let listing = state.listing;
         let Some(known) = state.pods.get_mut(uid) else { return };
         if let Place::Promised { node, .. } = &known.place {
@@ -271,7 +264,7 @@ impl Cluster {
 
     /// The Binding was refused, or can no longer arrive: the cards are free. A pod that the watch has shown bound stays so.
     pub(crate) fn give_back(&self, uid: &str) {
-        let mut state = self.write();
+        let mut state = self.state.write();
         let State { nodes, pods, .. } = &mut *state;
         let Some(known) = pods.get_mut(uid) else { return };
         if let Place::Promised { node, .. } = &known.place {
@@ -284,7 +277,7 @@ impl Cluster {
 
     /// Pods to look at: those that are promised, and those that may be gone.
     pub(crate) fn open(&self) -> Vec<Open> {
-        let state = self.read();
+        let state = self.state.read();
         let open = |(uid, known): (&String, &Known)| {
             let sent = match known.place {
                 Place::Promised { sent, .. } => Some(sent),
@@ -299,7 +292,7 @@ impl Cluster {
 
     /// Shows every card, for metrics.
     pub(crate) fn each_card(&self, mut show: impl FnMut(CardUse<'_>)) {
-        for (node, ledger) in &self.read().nodes {
+        for (node, ledger) in &self.state.read().nodes {
             for (card, used) in ledger.cards().iter().zip(ledger.used()) {
                 show(CardUse { node, card: &card.id, memory_mib: card.memory_mib, used: *used });
             }
@@ -308,7 +301,7 @@ impl Cluster {
 
     /// Pods that hold cards or are promised some, and pods whose cards nobody knows.
     pub fn counts(&self) -> (usize, usize) {
-        let state = self.read();
+        let state = self.state.read();
         let undecided = state.nodes.values().map(Node::undecided).sum();
         let placed = state.pods.values().filter(|known| known.place != Place::Unbound).count();
         (placed, undecided)

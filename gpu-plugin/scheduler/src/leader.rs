@@ -8,7 +8,6 @@
 //! Where each replica has a kube-scheduler beside it, only the one whose kube-scheduler leads is asked to bind: it alone takes
 //! and renews the Lease ([`Beside`]). The Lease is still what makes binding safe; whose turn it is follows kube-scheduler's.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -16,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -30,13 +30,13 @@ pub struct Gate(Mutex<Option<Instant>>);
 impl Gate {
     /// The end of the current permission, if there is one that has not passed.
     pub fn until(&self) -> Option<Instant> {
-        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = *self.0.lock();
         until.filter(|until| *until > Instant::now())
     }
 
     /// Sets the end; `None` closes the gate.
     pub fn set(&self, until: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        *self.0.lock() = until;
     }
 }
 
