@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::abi::{CUDA_ERROR_NOT_PERMITTED, CUDA_SUCCESS, CUcontext, CUdevice, CUresult, CUuuid};
-use crate::limits::{self, say};
+use crate::limits;
+use crate::log;
 use crate::real::{Library, Real};
 use crate::region::{self, CardRegion, Region};
 
@@ -74,7 +75,7 @@ pub(crate) fn of_device(device: CUdevice) -> Result<&'static Card, CUresult> {
     permitted()?;
     let uuid = uuid(device)?;
     let Some(card) = by_uuid(&uuid) else {
-        say(&format!("card {uuid} is not one of this container's. CUDA is refused on it"));
+        log::error(&format!("card {uuid} is not one of this container's. CUDA is refused on it"));
         return Err(CUDA_ERROR_NOT_PERMITTED);
     };
     if let Some(known) = known {

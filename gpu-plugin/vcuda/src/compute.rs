@@ -11,7 +11,7 @@ use ideal_gpu::accounting::layout::CARDS;
 
 use crate::abi::{CUDA_ERROR_NOT_PERMITTED, CUDA_SUCCESS, CUcontext, CUresult, CUstream};
 use crate::cards::{self, Card};
-use crate::limits::say;
+use crate::log;
 
 mod account;
 pub(crate) mod capture;
@@ -81,7 +81,7 @@ fn gate(card: &'static Card) -> Result<&'static Gate, CUresult> {
 #[cold]
 fn first(card: &'static Card, place: &'static AtomicPtr<Gate>) -> Result<&'static Gate, CUresult> {
     let turn = Turn::open(&card.uuid).map_err(|error| {
-        say(&format!(
+        log::error(&format!(
             "{}/{}: {error}. Work is refused on this card",
             ideal_gpu::container_paths::TIMESLICE_LOCKS,
             card.uuid
@@ -131,7 +131,10 @@ fn keep(gate: &'static Gate) {
             let _only_once = gate.keeper.set(thread.thread().clone());
         }
         Err(error) => {
-            say(&format!("no thread can be started: {error}. Work is refused on card {}", gate.card.uuid));
+            log::error(&format!(
+                "no thread can be started: {error}. Work is refused on card {}",
+                gate.card.uuid
+            ));
             gate.abandon();
         }
     }

@@ -4,7 +4,7 @@
 //! driver and of NVML that allocate, launch or tell sizes. It does nothing until one of them is called: no constructor, no
 //! thread, no file is opened in a program that never uses CUDA.
 //!
-//! Imports point one way: `abi`, `real`, `symbols` ← `hook` ← (`limits`, `region`) ← `cards` ← `memory` ← `hooks` ← `lookup`.
+//! Imports point one way: `abi`, `real`, `symbols` ← `hook`, `log` ← (`limits`, `region`) ← `cards` ← `memory` ← `hooks` ← `lookup`.
 
 mod abi;
 mod cards;
@@ -12,6 +12,7 @@ mod compute;
 mod hook;
 mod hooks;
 mod limits;
+mod log;
 mod lookup;
 mod memory;
 mod real;

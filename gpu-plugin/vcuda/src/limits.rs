@@ -7,13 +7,15 @@ use std::sync::OnceLock;
 use ideal_gpu::container_paths;
 use ideal_gpu::limits::{Limits, MAX_BYTES};
 
+use crate::log;
+
 /// The limits, or `None` where nothing may be done: then it was said on standard error why.
 pub(crate) fn get() -> Option<&'static Limits> {
     static LIMITS: OnceLock<Option<Limits>> = OnceLock::new();
     let read = || match read() {
         Ok(limits) => Some(limits),
         Err(why) => {
-            say(&format!("{}: {why}. CUDA is refused in this program", container_paths::LIMITS));
+            log::error(&format!("{}: {why}. CUDA is refused in this program", container_paths::LIMITS));
             None
         }
     };
@@ -29,10 +31,4 @@ fn read() -> Result<Limits, String> {
     // One byte more than is allowed tells a file that is too long.
     file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(|error| error.to_string())?;
     Limits::parse(&text).map_err(|error| error.to_string())
-}
-
-/// One line on standard error. A program that has closed it is not harmed.
-pub(crate) fn say(line: &str) {
-    use std::io::Write as _;
-    let _closed = writeln!(std::io::stderr(), "libvcuda: {line}");
 }

@@ -16,7 +16,7 @@ use ideal_gpu::accounting::layout::{
     PROCESSES,
 };
 
-use crate::limits::say;
+use crate::log;
 
 mod audit;
 mod identity;
@@ -52,7 +52,7 @@ pub(crate) fn get() -> Option<&'static Region> {
     let open = || match Region::open() {
         Ok(region) => Some(region),
         Err(why) => {
-            say(&format!("{FILE}: {why}. CUDA is refused in this program"));
+            log::error(&format!("{FILE}: {why}. CUDA is refused in this program"));
             None
         }
     };

@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use crate::abi::{CUDA_ERROR_NOT_FOUND, CUDA_SUCCESS, CUresult, Unsigned};
 use crate::hook::{Hook, hooks};
-use crate::limits::say;
+use crate::log;
 use crate::real::{self, Library};
 use crate::symbols::{self, Symbol};
 
@@ -61,7 +61,7 @@ unsafe fn replace(symbol: *const c_char, address: *mut *mut c_void, version: c_i
         Choice::Theirs => return true,
         Choice::Ours(hook) => hook.address.cast_mut(),
         Choice::Unknown => {
-            say(&format!("{name} of CUDA version {version} is not known. It is refused"));
+            log::error(&format!("{name} of CUDA version {version} is not known. It is refused"));
             std::ptr::null_mut()
         }
     };

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 
 use super::Step;
-use crate::limits::say;
+use crate::log;
 use crate::real;
 
 type Dlmopen = unsafe extern "C" fn(c_long, *const c_char, c_int) -> *mut c_void;
@@ -31,7 +31,7 @@ pub(super) unsafe extern "C" fn opened(space: c_long, file: *const c_char, flags
     if handle.is_null() || !unsafe { has_driver(dlmopen, handle) } {
         return Step::answer(handle);
     }
-    say("a namespace of the linker's own may not have the driver: dlmopen is refused");
+    log::error("a namespace of the linker's own may not have the driver: dlmopen is refused");
     // SAFETY: opened above, and nobody else has it. The second leaves a message for dlerror: there is no such library.
     unsafe {
         libc::dlclose(handle);

@@ -4,7 +4,7 @@ use std::sync::Once;
 use std::sync::atomic::Ordering;
 
 use super::{DAMAGED, FILE, FILE_BYTES, MAGIC, PROCESSES, Region};
-use crate::limits::say;
+use crate::log;
 
 /// A number is not what anybody wrote. It was said on standard error.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Region {
     fn say_once(what: &str) -> Damage {
         static SAID: Once = Once::new();
         SAID.call_once(|| {
-            say(&format!(
+            log::error(&format!(
                 "{FILE}: damaged: {what}. CUDA's memory is refused until the container starts again"
             ));
         });

@@ -12,7 +12,7 @@ use ideal_gpu::accounting::seal::{mix, seal, unseal};
 use super::audit::Damage;
 use super::identity::Identity;
 use super::{Lock, PROCESSES, Region};
-use crate::limits::say;
+use crate::log;
 
 /// Which slot is this process's. It lies in a page that the kernel gives to a child all zero, so that a child of `fork` takes a slot
 /// of its own.
@@ -101,7 +101,7 @@ fn take(region: &'static Region) -> Result<Slot, NoSlot> {
     }
     region.clear_gone()?;
     let Some(me) = Identity::own() else {
-        say("/proc/self/stat cannot be read. CUDA is refused in this program");
+        log::error("/proc/self/stat cannot be read. CUDA is refused in this program");
         return Err(NoSlot::Refused);
     };
     for number in 0..PROCESSES {
@@ -124,7 +124,9 @@ fn take(region: &'static Region) -> Result<Slot, NoSlot> {
             return Ok(slot);
         }
     }
-    say(&format!("{PROCESSES} processes of this container use CUDA already. It is refused in this program"));
+    log::error(&format!(
+        "{PROCESSES} processes of this container use CUDA already. It is refused in this program"
+    ));
     Err(NoSlot::Refused)
 }
 
