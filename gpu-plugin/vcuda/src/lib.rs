@@ -4,16 +4,16 @@
 //! driver and of NVML that allocate, launch or tell sizes. It does nothing until one of them is called: no constructor, no
 //! thread, no file is opened in a program that never uses CUDA.
 //!
-//! Imports point one way: `abi`, `real`, `symbols` ← `hook`, `log` ← (`limits`, `region`) ← `cards` ← `memory` ← `hooks` ← `lookup`.
+//! Imports point one way: `abi`, `real`, `symbols` ← `hook`, `log` ← (`limits`, `region`) ← `cards` ← `memory` ← `hooks` ← `dlsym`.
 
 mod abi;
 mod cards;
 mod compute;
+mod dlsym;
 mod hook;
 mod hooks;
 mod limits;
 mod log;
-mod lookup;
 mod memory;
 mod real;
 mod region;

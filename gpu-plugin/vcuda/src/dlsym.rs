@@ -9,20 +9,20 @@ use crate::hook::Hook;
 use crate::hooks;
 use crate::real;
 
-mod namespace;
+mod dlmopen;
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 compile_error!("the jumps to glibc's functions are written for x86-64 Linux only");
 
 /// What is to be done with a call, in the two registers that C returns such a structure in.
 #[repr(C)]
-struct Step {
+struct Dispatch {
     /// The answer, or where to jump.
     address: *mut c_void,
     answered: usize,
 }
 
-impl Step {
+impl Dispatch {
     fn answer(address: *mut c_void) -> Self {
         Self { address, answered: 1 }
     }
@@ -44,12 +44,12 @@ pub(crate) unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) 
     // Three words and the return address: the stack is aligned to 16 bytes at the call, as the ABI wants.
     std::arch::naked_asm!(
         "push rdi", "push rsi", "sub rsp, 8",
-        "call {sought}",
+        "call {resolve_dlsym}",
         "add rsp, 8", "pop rsi", "pop rdi",
         "test rdx, rdx", "jnz 2f",
         "jmp rax",
         "2:", "ret",
-        sought = sym sought,
+        resolve_dlsym = sym resolve_dlsym,
     )
 }
 
@@ -67,17 +67,17 @@ pub(crate) unsafe extern "C" fn dlvsym(
 ) -> *mut c_void {
     std::arch::naked_asm!(
         "push rdi", "push rsi", "push rdx",
-        "call {sought}",
+        "call {resolve_dlsym}",
         "mov rcx, rdx",
         "pop rdx", "pop rsi", "pop rdi",
         "test rcx, rcx", "jnz 2f",
         "jmp rax",
         "2:", "ret",
-        sought = sym sought_version,
+        resolve_dlsym = sym resolve_dlvsym,
     )
 }
 
-/// Stands before glibc's `dlopen`. Without `RTLD_DEEPBIND` (8): a library opened with it would find the driver's functions, and
+/// Stands before glibc's `dlopen`. Without `RTLD_DEEPBIND` (8): a library resolve_dlmopen with it would find the driver's functions, and
 /// glibc's `dlsym`, before ours.
 ///
 /// # Safety
@@ -88,13 +88,13 @@ pub(crate) unsafe extern "C" fn dlvsym(
 pub(crate) unsafe extern "C" fn dlopen(file: *const c_char, flags: i32) -> *mut c_void {
     std::arch::naked_asm!(
         "push rdi", "push rsi", "sub rsp, 8",
-        "call {opener}",
+        "call {glibc_dlopen}",
         "add rsp, 8", "pop rsi", "pop rdi",
         "test rax, rax", "jz 2f",
         "and esi, {kept}",
         "jmp rax",
         "2:", "ret",
-        opener = sym opener,
+        glibc_dlopen = sym glibc_dlopen,
         kept = const !libc::RTLD_DEEPBIND,
     )
 }
@@ -109,53 +109,53 @@ pub(crate) unsafe extern "C" fn dlopen(file: *const c_char, flags: i32) -> *mut 
 pub(crate) unsafe extern "C" fn dlmopen(space: i64, file: *const c_char, flags: i32) -> *mut c_void {
     std::arch::naked_asm!(
         "push rdi", "push rsi", "push rdx",
-        "call {opened}",
+        "call {resolve_dlmopen}",
         "mov rcx, rdx",
         "pop rdx", "pop rsi", "pop rdi",
         "test rcx, rcx", "jnz 2f",
         "and edx, {kept}",
         "jmp rax",
         "2:", "ret",
-        opened = sym namespace::opened,
+        resolve_dlmopen = sym dlmopen::resolve_dlmopen,
         kept = const !libc::RTLD_DEEPBIND,
     )
 }
 
-extern "C" fn opener() -> *mut c_void {
+extern "C" fn glibc_dlopen() -> *mut c_void {
     real::DLOPEN.get()
 }
 
 /// # Safety
 ///
 /// The arguments of `dlsym`.
-unsafe extern "C" fn sought(handle: *mut c_void, name: *const c_char) -> Step {
+unsafe extern "C" fn resolve_dlsym(handle: *mut c_void, name: *const c_char) -> Dispatch {
     // SAFETY: by this function's contract.
-    let Some(ours) = (unsafe { ours(name) }) else { return Step::jump(real::DLSYM.get()) };
-    let Some(dlsym) = real::dlsym() else { return Step::answer(std::ptr::null_mut()) };
+    let Some(function) = (unsafe { intercepted(name) }) else { return Dispatch::jump(real::DLSYM.get()) };
+    let Some(dlsym) = real::dlsym() else { return Dispatch::answer(std::ptr::null_mut()) };
     // SAFETY: the caller's own arguments, or a handle that glibc defines.
-    answer(&ours, handle, |handle| unsafe { dlsym(handle, name) })
+    resolve(&function, handle, |handle| unsafe { dlsym(handle, name) })
 }
 
 /// # Safety
 ///
 /// The arguments of `dlvsym`.
-unsafe extern "C" fn sought_version(
+unsafe extern "C" fn resolve_dlvsym(
     handle: *mut c_void,
     name: *const c_char,
     version: *const c_char,
-) -> Step {
+) -> Dispatch {
     type Dlvsym = unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char) -> *mut c_void;
     // SAFETY: by this function's contract.
-    let Some(ours) = (unsafe { ours(name) }) else { return Step::jump(real::DLVSYM.get()) };
+    let Some(function) = (unsafe { intercepted(name) }) else { return Dispatch::jump(real::DLVSYM.get()) };
     // SAFETY: glibc's function of this name has this signature; null is None.
     let dlvsym = unsafe { std::mem::transmute::<*mut c_void, Option<Dlvsym>>(real::DLVSYM.get()) };
-    let Some(dlvsym) = dlvsym else { return Step::answer(std::ptr::null_mut()) };
+    let Some(dlvsym) = dlvsym else { return Dispatch::answer(std::ptr::null_mut()) };
     // SAFETY: the caller's own arguments, or a handle that glibc defines.
-    answer(&ours, handle, |handle| unsafe { dlvsym(handle, name, version) })
+    resolve(&function, handle, |handle| unsafe { dlvsym(handle, name, version) })
 }
 
 /// A function of ours that a program looks up.
-struct Ours {
+struct Intercepted {
     address: *mut c_void,
     /// One of the driver's; the others are glibc's.
     hook: Option<&'static Hook>,
@@ -163,22 +163,26 @@ struct Ours {
 
 /// Ours where the linker finds a function of this name: whether the driver has it stays true. What it finds in the whole program
 /// is ours, which is always there: then one behind it counts.
-fn answer(ours: &Ours, handle: *mut c_void, find: impl Fn(*mut c_void) -> *mut c_void) -> Step {
+fn resolve(
+    function: &Intercepted,
+    handle: *mut c_void,
+    find: impl Fn(*mut c_void) -> *mut c_void,
+) -> Dispatch {
     let mut found = find(handle);
-    if found == ours.address {
+    if found == function.address {
         found = find(libc::RTLD_NEXT);
     }
     if found.is_null() && [libc::RTLD_DEFAULT, libc::RTLD_NEXT].contains(&handle) {
         // The second time for its message, which dlerror is asked for.
-        found = if is_near(ours) { ours.address } else { find(libc::RTLD_NEXT) };
+        found = if driver_is_loaded(function) { function.address } else { find(libc::RTLD_NEXT) };
     }
-    Step::answer(if found.is_null() { found } else { ours.address })
+    Dispatch::answer(if found.is_null() { found } else { function.address })
 }
 
 /// Whether the driver is in the program, though not where this library sees it: what these two handles find depends on the
 /// caller, which may have been linked with the driver.
-fn is_near(ours: &Ours) -> bool {
-    let near = ours.hook.is_some_and(|hook| real::is_loaded_with(hook.library, hook.name));
+fn driver_is_loaded(function: &Intercepted) -> bool {
+    let near = function.hook.is_some_and(|hook| real::is_loaded_with(hook.library, hook.name));
     if near {
         // SAFETY: it takes nothing. That the function was not found at once is no error of the program's.
         unsafe { libc::dlerror() };
@@ -191,7 +195,7 @@ fn is_near(ours: &Ours) -> bool {
 /// # Safety
 ///
 /// Null, or a text that ends with NUL.
-unsafe fn ours(name: *const c_char) -> Option<Ours> {
+unsafe fn intercepted(name: *const c_char) -> Option<Intercepted> {
     if name.is_null() {
         return None;
     }
@@ -200,7 +204,7 @@ unsafe fn ours(name: *const c_char) -> Option<Ours> {
     let address = match name.to_bytes() {
         [b'c', b'u', ..] | [b'n', b'v', b'm', b'l', ..] => {
             let hook = hooks::all().find(|hook| hook.name == name)?;
-            return Some(Ours { address: hook.address.cast_mut(), hook: Some(hook) });
+            return Some(Intercepted { address: hook.address.cast_mut(), hook: Some(hook) });
         }
         b"dlsym" => dlsym as *mut c_void,
         b"dlvsym" => dlvsym as *mut c_void,
@@ -208,5 +212,5 @@ unsafe fn ours(name: *const c_char) -> Option<Ours> {
         b"dlmopen" => dlmopen as *mut c_void,
         _ => return None,
     };
-    Some(Ours { address, hook: None })
+    Some(Intercepted { address, hook: None })
 }

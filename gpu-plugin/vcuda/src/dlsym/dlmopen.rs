@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 
-use super::Step;
+use super::Dispatch;
 use crate::log;
 use crate::real;
 
@@ -17,22 +17,26 @@ const DRIVERS: [&CStr; 2] = [c"libcuda.so.1", c"libnvidia-ml.so.1"];
 /// # Safety
 ///
 /// The arguments of `dlmopen`.
-pub(super) unsafe extern "C" fn opened(space: c_long, file: *const c_char, flags: c_int) -> Step {
+pub(super) unsafe extern "C" fn resolve_dlmopen(
+    space: c_long,
+    file: *const c_char,
+    flags: c_int,
+) -> Dispatch {
     let found = real::DLMOPEN.get();
     if space == BASE {
-        return Step::jump(found);
+        return Dispatch::jump(found);
     }
     // SAFETY: glibc's function of this name has this signature; null is None.
     let dlmopen = unsafe { std::mem::transmute::<*mut c_void, Option<Dlmopen>>(found) };
-    let Some(dlmopen) = dlmopen else { return Step::answer(std::ptr::null_mut()) };
+    let Some(dlmopen) = dlmopen else { return Dispatch::answer(std::ptr::null_mut()) };
     // SAFETY: the caller's own arguments.
     let handle = unsafe { dlmopen(space, file, flags) };
     // SAFETY: what dlmopen has just answered.
     if handle.is_null() || !unsafe { has_driver(dlmopen, handle) } {
-        return Step::answer(handle);
+        return Dispatch::answer(handle);
     }
     log::error("a namespace of the linker's own may not have the driver: dlmopen is refused");
-    // SAFETY: opened above, and nobody else has it. The second leaves a message for dlerror: there is no such library.
+    // SAFETY: resolve_dlmopen above, and nobody else has it. The second leaves a message for dlerror: there is no such library.
     unsafe {
         libc::dlclose(handle);
         dlmopen(
@@ -41,7 +45,7 @@ pub(super) unsafe extern "C" fn opened(space: c_long, file: *const c_char, flags
             libc::RTLD_LAZY,
         );
     }
-    Step::answer(std::ptr::null_mut())
+    Dispatch::answer(std::ptr::null_mut())
 }
 
 /// Whether the namespace of a library has a driver's library.
@@ -61,7 +65,7 @@ unsafe fn has_driver(dlmopen: Dlmopen, handle: *mut c_void) -> bool {
         if driver.is_null() {
             return false;
         }
-        // SAFETY: opened above.
+        // SAFETY: resolve_dlmopen above.
         unsafe { libc::dlclose(driver) };
         true
     });
