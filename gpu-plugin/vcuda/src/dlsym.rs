@@ -9,29 +9,13 @@ use crate::hook::Hook;
 use crate::hooks;
 use crate::real;
 
+mod dispatch;
 mod dlmopen;
+
+use dispatch::Dispatch;
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 compile_error!("the jumps to glibc's functions are written for x86-64 Linux only");
-
-/// What is to be done with a call, in the two registers that C returns such a structure in.
-#[repr(C)]
-struct Dispatch {
-    /// The answer, or where to jump.
-    address: *mut c_void,
-    answered: usize,
-}
-
-impl Dispatch {
-    fn answer(address: *mut c_void) -> Self {
-        Self { address, answered: 1 }
-    }
-
-    /// Null where glibc lacks the function: then null is the answer, as for all that is not there.
-    fn jump(address: *mut c_void) -> Self {
-        Self { address, answered: usize::from(address.is_null()) }
-    }
-}
 
 /// Stands before glibc's `dlsym`.
 ///

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 
-use super::Dispatch;
+use super::dispatch::Dispatch;
 use crate::log;
 use crate::real;
 
