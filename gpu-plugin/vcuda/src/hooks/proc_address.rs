@@ -11,6 +11,8 @@ use crate::log;
 use crate::real::{self, Library};
 use crate::symbols::{self, Symbol};
 
+use super::table;
+
 /// `CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM`
 const PER_THREAD: u64 = 2;
 /// `CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT`
@@ -39,6 +41,11 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
         }
         result
     }
+}
+
+/// All functions that this library stands before.
+pub(crate) fn all() -> impl Iterator<Item = &'static Hook> {
+    table::FILES.into_iter().chain([HOOKS]).flatten()
 }
 
 /// Replaces what the driver found. False where the caller must not have it; then it has null.
@@ -79,7 +86,7 @@ enum Choice {
 
 fn choose(name: &str, found: *mut c_void, version: i64, per_thread: bool) -> Choice {
     let family = symbols::family(name);
-    let hooks = || super::all().filter(move |hook| hook.library == Library::Cuda && named(hook, family));
+    let hooks = || all().filter(move |hook| hook.library == Library::Cuda && named(hook, family));
     if hooks().next().is_none() {
         return Choice::Theirs;
     }
