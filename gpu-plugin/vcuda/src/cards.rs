@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::abi::{CUDA_ERROR_NOT_PERMITTED, CUDA_SUCCESS, CUcontext, CUdevice, CUresult, CUuuid};
+use crate::driver::{DriverFunction, Library};
 use crate::limits;
 use crate::log;
-use crate::real::{Library, Real};
 use crate::region::{self, CardRegion, Region};
 
 /// A card of the container.
@@ -86,8 +86,8 @@ pub(crate) fn of_device(device: CUdevice) -> Result<&'static Card, CUresult> {
 
 fn uuid(device: CUdevice) -> Result<String, CUresult> {
     type GetUuid = unsafe extern "C" fn(*mut CUuuid, CUdevice) -> CUresult;
-    static V2: Real<GetUuid> = Real::new(Library::Cuda, c"cuDeviceGetUuid_v2");
-    static V1: Real<GetUuid> = Real::new(Library::Cuda, c"cuDeviceGetUuid");
+    static V2: DriverFunction<GetUuid> = DriverFunction::new(Library::Cuda, c"cuDeviceGetUuid_v2");
+    static V1: DriverFunction<GetUuid> = DriverFunction::new(Library::Cuda, c"cuDeviceGetUuid");
     // SAFETY: both have this signature in cuda.h. The second is older than the first, which drivers before 11.4 do not have.
     let get = unsafe { V2.get().or_else(|| V1.get()) }.ok_or(CUDA_ERROR_NOT_PERMITTED)?;
     let mut uuid = CUuuid::default();
@@ -112,8 +112,8 @@ fn text(uuid: &CUuuid) -> String {
 
 /// The context that is current on this thread, and its card.
 pub(crate) fn current() -> Result<(CUcontext, &'static Card), CUresult> {
-    static CONTEXT: Real<unsafe extern "C" fn(*mut CUcontext) -> CUresult> =
-        Real::new(Library::Cuda, c"cuCtxGetCurrent");
+    static CONTEXT: DriverFunction<unsafe extern "C" fn(*mut CUcontext) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuCtxGetCurrent");
     let mut context = std::ptr::null_mut();
     // SAFETY: the signature is cuda.h's.
     let get = unsafe { CONTEXT.get() }.ok_or(CUDA_ERROR_NOT_PERMITTED)?;
@@ -126,8 +126,8 @@ pub(crate) fn current() -> Result<(CUcontext, &'static Card), CUresult> {
 
 /// The device of the context that is current on this thread.
 pub(crate) fn current_device() -> Result<CUdevice, CUresult> {
-    static DEVICE: Real<unsafe extern "C" fn(*mut CUdevice) -> CUresult> =
-        Real::new(Library::Cuda, c"cuCtxGetDevice");
+    static DEVICE: DriverFunction<unsafe extern "C" fn(*mut CUdevice) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuCtxGetDevice");
     let mut device: c_int = 0;
     // SAFETY: the signature is cuda.h's.
     let get = unsafe { DEVICE.get() }.ok_or(CUDA_ERROR_NOT_PERMITTED)?;

@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_char, c_void};
 
 use crate::hook::Hook;
 use crate::hooks;
-use crate::real;
+use crate::{driver, glibc};
 
 mod dispatch;
 mod dlmopen;
@@ -106,7 +106,7 @@ pub(crate) unsafe extern "C" fn dlmopen(space: i64, file: *const c_char, flags: 
 }
 
 extern "C" fn glibc_dlopen() -> *mut c_void {
-    real::DLOPEN.get()
+    glibc::DLOPEN.address()
 }
 
 /// # Safety
@@ -114,8 +114,10 @@ extern "C" fn glibc_dlopen() -> *mut c_void {
 /// The arguments of `dlsym`.
 unsafe extern "C" fn resolve_dlsym(handle: *mut c_void, name: *const c_char) -> Dispatch {
     // SAFETY: by this function's contract.
-    let Some(function) = (unsafe { intercepted(name) }) else { return Dispatch::jump(real::DLSYM.get()) };
-    let Some(dlsym) = real::dlsym() else { return Dispatch::answer(std::ptr::null_mut()) };
+    let Some(function) = (unsafe { intercepted(name) }) else {
+        return Dispatch::jump(glibc::DLSYM.address());
+    };
+    let Some(dlsym) = glibc::DLSYM.get() else { return Dispatch::answer(std::ptr::null_mut()) };
     // SAFETY: the caller's own arguments, or a handle that glibc defines.
     resolve(&function, handle, |handle| unsafe { dlsym(handle, name) })
 }
@@ -128,12 +130,11 @@ unsafe extern "C" fn resolve_dlvsym(
     name: *const c_char,
     version: *const c_char,
 ) -> Dispatch {
-    type Dlvsym = unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char) -> *mut c_void;
     // SAFETY: by this function's contract.
-    let Some(function) = (unsafe { intercepted(name) }) else { return Dispatch::jump(real::DLVSYM.get()) };
-    // SAFETY: glibc's function of this name has this signature; null is None.
-    let dlvsym = unsafe { std::mem::transmute::<*mut c_void, Option<Dlvsym>>(real::DLVSYM.get()) };
-    let Some(dlvsym) = dlvsym else { return Dispatch::answer(std::ptr::null_mut()) };
+    let Some(function) = (unsafe { intercepted(name) }) else {
+        return Dispatch::jump(glibc::DLVSYM.address());
+    };
+    let Some(dlvsym) = glibc::DLVSYM.get() else { return Dispatch::answer(std::ptr::null_mut()) };
     // SAFETY: the caller's own arguments, or a handle that glibc defines.
     resolve(&function, handle, |handle| unsafe { dlvsym(handle, name, version) })
 }
@@ -166,7 +167,7 @@ fn resolve(
 /// Whether the driver is in the program, though not where this library sees it: what these two handles find depends on the
 /// caller, which may have been linked with the driver.
 fn driver_is_loaded(function: &Intercepted) -> bool {
-    let near = function.hook.is_some_and(|hook| real::is_loaded_with(hook.library, hook.name));
+    let near = function.hook.is_some_and(|hook| driver::is_loaded_with(hook.library, hook.name));
     if near {
         // SAFETY: it takes nothing. That the function was not found at once is no error of the program's.
         unsafe { libc::dlerror() };

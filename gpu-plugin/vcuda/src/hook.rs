@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_void};
 
-use crate::real::Library;
+use crate::driver::Library;
 
 /// An intercepted function, as the tables of names and `COVERAGE.md` have it.
 pub(crate) struct Hook {
@@ -32,8 +32,8 @@ macro_rules! hooks {
             #[allow(non_snake_case, clippy::too_many_arguments, clippy::missing_safety_doc, reason = "names and signatures are the driver's")]
             pub(crate) unsafe extern "C" fn $name($($arg: $type),*) -> $result {
                 type Signature = unsafe extern "C" fn($($type),*) -> $result;
-                static REAL: $crate::real::Real<Signature> =
-                    $crate::real::Real::new($crate::real::Library::$library, $crate::hook::c_name(concat!(stringify!($name), "\0")));
+                static REAL: $crate::driver::DriverFunction<Signature> =
+                    $crate::driver::DriverFunction::new($crate::driver::Library::$library, $crate::hook::c_name(concat!(stringify!($name), "\0")));
                 // SAFETY: the signature is the one that the driver's header gives to this name.
                 let Some($real) = (unsafe { REAL.get() }) else { return $missing };
                 $body
@@ -43,7 +43,7 @@ macro_rules! hooks {
         /// The functions of this file.
         pub(crate) static HOOKS: &[$crate::hook::Hook] = &[$(
             $crate::hook::Hook {
-                library: $crate::real::Library::$library,
+                library: $crate::driver::Library::$library,
                 name: $crate::hook::c_name(concat!(stringify!($name), "\0")),
                 address: $name as *const std::ffi::c_void,
                 why: $why,
@@ -69,7 +69,7 @@ macro_rules! refusals {
         /// The functions of this table.
         pub(crate) static HOOKS: &[$crate::hook::Hook] = &[$($(
             $crate::hook::Hook {
-                library: $crate::real::Library::$library,
+                library: $crate::driver::Library::$library,
                 name: $crate::hook::c_name(concat!(stringify!($name), "\0")),
                 address: $name as *const std::ffi::c_void,
                 why: $why,

@@ -4,17 +4,18 @@
 //! driver and of NVML that allocate, launch or tell sizes. It does nothing until one of them is called: no constructor, no
 //! thread, no file is opened in a program that never uses CUDA.
 //!
-//! Imports point one way: `abi`, `real`, `symbols` ← `hook`, `log` ← (`limits`, `region`) ← `cards` ← `memory` ← `hooks` ← `dlsym`.
+//! Imports point one way: `abi`, `glibc`, `symbols` ← `driver` ← `hook`, `log` ← (`limits`, `region`) ← `cards` ← `memory` ← `hooks` ← `dlsym`.
 
 mod abi;
 mod cards;
 mod compute;
 mod dlsym;
+mod driver;
+mod glibc;
 mod hook;
 mod hooks;
 mod limits;
 mod log;
 mod memory;
-mod real;
 mod region;
 mod symbols;

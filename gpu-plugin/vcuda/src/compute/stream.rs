@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::abi::{CUDA_SUCCESS, CUcontext, CUresult, CUstream, Unsigned};
-use crate::real::{Library, Real};
+use crate::driver::{DriverFunction, Library};
 
 /// `CUevent`, opaque.
 type CUevent = *mut c_void;
@@ -59,8 +59,8 @@ impl Stream {
     /// Whether launches on it go into a graph. Asking does no harm to a capture, `cuStreamIsCapturing` in the driver's
     /// documentation; an error means that the legacy stream may not be used now, which the launch will say itself.
     pub(super) fn captures(self) -> bool {
-        static CAPTURING: Real<unsafe extern "C" fn(CUstream, *mut Unsigned) -> CUresult> =
-            Real::new(Library::Cuda, c"cuStreamIsCapturing");
+        static CAPTURING: DriverFunction<unsafe extern "C" fn(CUstream, *mut Unsigned) -> CUresult> =
+            DriverFunction::new(Library::Cuda, c"cuStreamIsCapturing");
         let mut status = 0;
         // SAFETY: the signature is cuda.h's, and the place is on this stack.
         let told = unsafe { CAPTURING.get().map(|capturing| capturing(self.handle(), &raw mut status)) };
@@ -96,8 +96,8 @@ impl Mark {
     /// To be called after a launch: other threads cannot ask about this thread's default stream, so an event stands for it.
     #[inline]
     pub(super) fn launched(self) {
-        static RECORD: Real<unsafe extern "C" fn(CUevent, CUstream) -> CUresult> =
-            Real::new(Library::Cuda, c"cuEventRecord");
+        static RECORD: DriverFunction<unsafe extern "C" fn(CUevent, CUstream) -> CUresult> =
+            DriverFunction::new(Library::Cuda, c"cuEventRecord");
         if self.event {
             let (event, stream) = (std::ptr::without_provenance_mut(self.key), Stream::PerThread.handle());
             // SAFETY: the signature is cuda.h's. The event is of this thread's context, see `event`.
@@ -107,8 +107,8 @@ impl Mark {
 
     /// A mark that is good when its stream is destroyed: the driver does what is left of a destroyed stream.
     pub(super) fn outlive(self, context: CUcontext) -> Option<Self> {
-        static RECORD: Real<unsafe extern "C" fn(CUevent, CUstream) -> CUresult> =
-            Real::new(Library::Cuda, c"cuEventRecord");
+        static RECORD: DriverFunction<unsafe extern "C" fn(CUevent, CUstream) -> CUresult> =
+            DriverFunction::new(Library::Cuda, c"cuEventRecord");
         let before = current()?;
         make_current(context);
         let event = create();
@@ -127,8 +127,8 @@ impl Mark {
 
     /// It has told and is not asked again.
     pub(super) fn told(self) {
-        static DESTROY: Real<unsafe extern "C" fn(CUevent) -> CUresult> =
-            Real::new(Library::Cuda, c"cuEventDestroy_v2");
+        static DESTROY: DriverFunction<unsafe extern "C" fn(CUevent) -> CUresult> =
+            DriverFunction::new(Library::Cuda, c"cuEventDestroy_v2");
         if self.orphan {
             // SAFETY: the signature is cuda.h's; the event is ours alone.
             unsafe { DESTROY.get().map(|destroy| destroy(std::ptr::without_provenance_mut(self.key))) };
@@ -144,8 +144,8 @@ impl Mark {
     /// The same where its context is current. An error other than "not yet" means that there is nothing left to wait for.
     pub(super) fn done_here(self) -> bool {
         type Query = unsafe extern "C" fn(*mut c_void) -> CUresult;
-        static STREAM: Real<Query> = Real::new(Library::Cuda, c"cuStreamQuery");
-        static EVENT: Real<Query> = Real::new(Library::Cuda, c"cuEventQuery");
+        static STREAM: DriverFunction<Query> = DriverFunction::new(Library::Cuda, c"cuStreamQuery");
+        static EVENT: DriverFunction<Query> = DriverFunction::new(Library::Cuda, c"cuEventQuery");
         let handle = if self.key & 1 == 1 { LEGACY } else { self.key };
         // SAFETY: the signatures are cuda.h's. The stream or the event lives: who destroys it takes its mark away before.
         let query = unsafe { if self.event { EVENT.get() } else { STREAM.get() } };
@@ -157,8 +157,8 @@ impl Mark {
 
 /// The context of this thread.
 pub(super) fn current() -> Option<CUcontext> {
-    static CURRENT: Real<unsafe extern "C" fn(*mut CUcontext) -> CUresult> =
-        Real::new(Library::Cuda, c"cuCtxGetCurrent");
+    static CURRENT: DriverFunction<unsafe extern "C" fn(*mut CUcontext) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuCtxGetCurrent");
     let mut context = std::ptr::null_mut();
     // SAFETY: the signature is cuda.h's, and the place is on this stack.
     let told = unsafe { CURRENT.get().map(|current| current(&raw mut context)) };
@@ -167,8 +167,8 @@ pub(super) fn current() -> Option<CUcontext> {
 
 /// Makes a context this thread's.
 fn make_current(context: CUcontext) {
-    static SET: Real<unsafe extern "C" fn(CUcontext) -> CUresult> =
-        Real::new(Library::Cuda, c"cuCtxSetCurrent");
+    static SET: DriverFunction<unsafe extern "C" fn(CUcontext) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuCtxSetCurrent");
     // SAFETY: the signature is cuda.h's. The context lives: who destroys it takes its marks away before.
     unsafe { SET.get().map(|set| set(context)) };
 }
@@ -185,8 +185,8 @@ pub(super) fn context_dies() {
 fn create() -> Option<CUevent> {
     /// `CU_EVENT_DISABLE_TIMING`: the cheapest kind.
     const DISABLE_TIMING: Unsigned = 2;
-    static CREATE: Real<unsafe extern "C" fn(*mut CUevent, Unsigned) -> CUresult> =
-        Real::new(Library::Cuda, c"cuEventCreate");
+    static CREATE: DriverFunction<unsafe extern "C" fn(*mut CUevent, Unsigned) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuEventCreate");
     let mut event = std::ptr::null_mut();
     // SAFETY: the signature is cuda.h's, and the place is on this stack.
     let told = unsafe { CREATE.get()?(&raw mut event, DISABLE_TIMING) };

@@ -3,10 +3,8 @@
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 
 use super::dispatch::Dispatch;
+use crate::glibc::{self, Dlmopen};
 use crate::log;
-use crate::real;
-
-type Dlmopen = unsafe extern "C" fn(c_long, *const c_char, c_int) -> *mut c_void;
 
 /// `LM_ID_BASE`: the namespace of the program itself (dlfcn.h).
 const BASE: c_long = 0;
@@ -22,13 +20,10 @@ pub(super) unsafe extern "C" fn resolve_dlmopen(
     file: *const c_char,
     flags: c_int,
 ) -> Dispatch {
-    let found = real::DLMOPEN.get();
     if space == BASE {
-        return Dispatch::jump(found);
+        return Dispatch::jump(glibc::DLMOPEN.address());
     }
-    // SAFETY: glibc's function of this name has this signature; null is None.
-    let dlmopen = unsafe { std::mem::transmute::<*mut c_void, Option<Dlmopen>>(found) };
-    let Some(dlmopen) = dlmopen else { return Dispatch::answer(std::ptr::null_mut()) };
+    let Some(dlmopen) = glibc::DLMOPEN.get() else { return Dispatch::answer(std::ptr::null_mut()) };
     // SAFETY: the caller's own arguments.
     let handle = unsafe { dlmopen(space, file, flags) };
     // SAFETY: what dlmopen has just answered.

@@ -5,10 +5,10 @@ use std::ffi::{c_int, c_void};
 use crate::abi::{CUDA_ERROR_NOT_FOUND, CUDA_SUCCESS, CUcontext, CUdevice, CUresult, Unsigned};
 use crate::cards::{self, Card};
 use crate::compute;
+use crate::driver::{DriverFunction, Library};
 use crate::hook::hooks;
 use crate::memory::ledger::{self, Allocation, Kind};
 use crate::memory::reserve;
-use crate::real::{Library, Real};
 
 hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     "refused where the limits cannot be held" fn cuInit(flags: Unsigned) -> CUresult |real| {
@@ -121,12 +121,12 @@ fn released(device: CUdevice, real: impl FnOnce() -> CUresult) -> CUresult {
 
 /// The primary context of a device, while it is there. Asking retains it, so it is asked only where it is active.
 fn primary(device: CUdevice) -> Option<CUcontext> {
-    static STATE: Real<unsafe extern "C" fn(CUdevice, *mut Unsigned, *mut c_int) -> CUresult> =
-        Real::new(Library::Cuda, c"cuDevicePrimaryCtxGetState");
-    static RETAIN: Real<unsafe extern "C" fn(*mut CUcontext, CUdevice) -> CUresult> =
-        Real::new(Library::Cuda, c"cuDevicePrimaryCtxRetain");
-    static RELEASE: Real<unsafe extern "C" fn(CUdevice) -> CUresult> =
-        Real::new(Library::Cuda, c"cuDevicePrimaryCtxRelease_v2");
+    static STATE: DriverFunction<unsafe extern "C" fn(CUdevice, *mut Unsigned, *mut c_int) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuDevicePrimaryCtxGetState");
+    static RETAIN: DriverFunction<unsafe extern "C" fn(*mut CUcontext, CUdevice) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuDevicePrimaryCtxRetain");
+    static RELEASE: DriverFunction<unsafe extern "C" fn(CUdevice) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuDevicePrimaryCtxRelease_v2");
     let (mut flags, mut active, mut context) = (0, 0, std::ptr::null_mut());
     // SAFETY: the signatures are cuda.h's, and the places are on this stack. What is retained is released at once.
     unsafe {

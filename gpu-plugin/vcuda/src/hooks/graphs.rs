@@ -4,12 +4,12 @@ use std::ffi::{c_char, c_int, c_void};
 
 use crate::abi::{CUDA_ERROR_NOT_FOUND, CUDA_SUCCESS, CUdevice, CUdeviceptr, CUresult, Unsigned};
 use crate::cards;
+use crate::driver::{DriverFunction, Library};
 use crate::hook::hooks;
 use crate::hooks::memory::free;
 use crate::memory::graphs::{self, Graph};
 use crate::memory::ledger::{self, Allocation, Kind};
 use crate::memory::{reserve, whole_blocks};
-use crate::real::{Library, Real};
 
 /// `CUDA_MEM_ALLOC_NODE_PARAMS_v2`, which the first version has the form of.
 #[repr(C)]
@@ -157,8 +157,8 @@ fn instantiate(made: *mut u64, graph: Graph, real: impl FnOnce() -> CUresult) ->
 
 /// The driver keeps graphs' memory for the next one until it is told not to.
 fn trim() {
-    static TRIM: Real<unsafe extern "C" fn(CUdevice) -> CUresult> =
-        Real::new(Library::Cuda, c"cuDeviceGraphMemTrim");
+    static TRIM: DriverFunction<unsafe extern "C" fn(CUdevice) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuDeviceGraphMemTrim");
     let Ok(device) = cards::current_device() else { return };
     // SAFETY: the signature is cuda.h's.
     if let Some(trim) = unsafe { TRIM.get() } {
@@ -177,8 +177,9 @@ pub(super) fn captured(stream: usize, per_thread: bool, bytes: u64) -> bool {
         *mut *const usize,
         *mut usize,
     ) -> CUresult;
-    static INFO: Real<Info> = Real::new(Library::Cuda, c"cuStreamGetCaptureInfo_v2");
-    static PER_THREAD: Real<Info> = Real::new(Library::Cuda, c"cuStreamGetCaptureInfo_v2_ptsz");
+    static INFO: DriverFunction<Info> = DriverFunction::new(Library::Cuda, c"cuStreamGetCaptureInfo_v2");
+    static PER_THREAD: DriverFunction<Info> =
+        DriverFunction::new(Library::Cuda, c"cuStreamGetCaptureInfo_v2_ptsz");
     /// `CU_STREAM_CAPTURE_STATUS_ACTIVE`
     const ACTIVE: Unsigned = 1;
     let (mut status, mut id, mut graph, mut count) = (0, 0, 0, 0);

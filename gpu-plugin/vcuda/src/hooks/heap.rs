@@ -6,10 +6,10 @@ use crate::abi::{
     CUDA_ERROR_NOT_FOUND, CUDA_ERROR_OUT_OF_MEMORY, CUDA_SUCCESS, CUdevice, CUresult, Unsigned,
 };
 use crate::cards;
+use crate::driver::{DriverFunction, Library};
 use crate::hook::hooks;
 use crate::memory::ledger::{self, Allocation, Kind};
 use crate::memory::{reserve, whole_blocks};
-use crate::real::{Library, Real};
 
 /// `CUlimit`, those that take memory of the card: the stack of each thread, what `printf` writes into, and the heap of `malloc`.
 const STACK_SIZE: Unsigned = 0;
@@ -75,8 +75,8 @@ fn set(limit: Unsigned, beyond: u64, real: impl FnOnce() -> CUresult) -> CUresul
 
 /// Threads that a card runs at one time: each has a stack.
 fn threads() -> Option<u64> {
-    static ATTRIBUTE: Real<unsafe extern "C" fn(*mut c_int, c_int, CUdevice) -> CUresult> =
-        Real::new(Library::Cuda, c"cuDeviceGetAttribute");
+    static ATTRIBUTE: DriverFunction<unsafe extern "C" fn(*mut c_int, c_int, CUdevice) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuDeviceGetAttribute");
     let device = cards::current_device().ok()?;
     let ask = |attribute| {
         let mut value: c_int = 0;

@@ -6,11 +6,11 @@ use crate::abi::{
     CUDA_ERROR_NOT_FOUND, CUDA_ERROR_OUT_OF_MEMORY, CUDA_SUCCESS, CUdeviceptr, CUresult, Unsigned,
 };
 use crate::cards::{self, Card};
+use crate::driver::{DriverFunction, Library};
 use crate::hook::hooks;
 use crate::limits;
 use crate::memory::ledger::{self, Allocation, Kind};
 use crate::memory::{Reservation, reserve, whole_blocks};
-use crate::real::{Library, Real};
 
 /// `CUipcMemHandle`
 #[repr(C)]
@@ -108,8 +108,8 @@ fn written(pointer: *mut CUdeviceptr, allocation: Allocation, reserved: Reservat
 pub(super) fn spill(pointer: *mut CUdeviceptr, bytes: u64) -> CUresult {
     /// `CU_MEM_ATTACH_GLOBAL`: from any stream on any device, as device memory is.
     const ATTACH_GLOBAL: Unsigned = 1;
-    static MANAGED: Real<unsafe extern "C" fn(*mut CUdeviceptr, usize, Unsigned) -> CUresult> =
-        Real::new(Library::Cuda, c"cuMemAllocManaged");
+    static MANAGED: DriverFunction<unsafe extern "C" fn(*mut CUdeviceptr, usize, Unsigned) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuMemAllocManaged");
     if !limits::get().is_some_and(|limits| limits.virtual_memory) {
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
@@ -134,10 +134,11 @@ pub(super) fn free(pointer: CUdeviceptr, real: impl FnOnce() -> CUresult) -> CUr
 
 /// How much was lent is known only when it is mapped. Nothing new is taken from the card by that.
 fn borrow(pointer: *mut CUdeviceptr, real: impl FnOnce() -> CUresult) -> CUresult {
-    static RANGE: Real<unsafe extern "C" fn(*mut CUdeviceptr, *mut usize, CUdeviceptr) -> CUresult> =
-        Real::new(Library::Cuda, c"cuMemGetAddressRange_v2");
-    static CLOSE: Real<unsafe extern "C" fn(CUdeviceptr) -> CUresult> =
-        Real::new(Library::Cuda, c"cuIpcCloseMemHandle");
+    static RANGE: DriverFunction<
+        unsafe extern "C" fn(*mut CUdeviceptr, *mut usize, CUdeviceptr) -> CUresult,
+    > = DriverFunction::new(Library::Cuda, c"cuMemGetAddressRange_v2");
+    static CLOSE: DriverFunction<unsafe extern "C" fn(CUdeviceptr) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuIpcCloseMemHandle");
     let (context, card) = match cards::current() {
         Ok(current) => current,
         Err(error) => return error,

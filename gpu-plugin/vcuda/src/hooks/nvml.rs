@@ -2,9 +2,9 @@
 
 use std::ffi::{CStr, c_char, c_uint, c_void};
 
+use crate::driver::{DriverFunction, Library};
 use crate::hook::{hooks, refusals};
 use crate::memory;
-use crate::real::{Library, Real};
 
 /// `nvmlReturn_t`, `nvmlDevice_t` and the numbers of nvml.h.
 pub(crate) type Return = c_uint;
@@ -73,8 +73,8 @@ fn told<M>(device: Device, memory: &mut M, write: impl Fn(&mut M, u64, u64)) -> 
 }
 
 fn uuid(device: Device) -> Option<String> {
-    static UUID: Real<unsafe extern "C" fn(Device, *mut c_char, c_uint) -> Return> =
-        Real::new(Library::Nvml, c"nvmlDeviceGetUUID");
+    static UUID: DriverFunction<unsafe extern "C" fn(Device, *mut c_char, c_uint) -> Return> =
+        DriverFunction::new(Library::Nvml, c"nvmlDeviceGetUUID");
     let mut text: [c_char; UUID_BYTES] = [0; UUID_BYTES];
     // SAFETY: the signature is nvml.h's.
     let get = unsafe { UUID.get() }?;

@@ -5,13 +5,13 @@ use crate::abi::{
     CUresult, CUstream,
 };
 use crate::cards;
+use crate::driver::{DriverFunction, Library};
 use crate::hook::hooks;
 use crate::hooks::graphs::captured;
 use crate::hooks::memory::{free, spill};
 use crate::memory::ledger::{self, Allocation, Kind};
 use crate::memory::pools::{self, Pool};
 use crate::memory::{reserve, whole_blocks};
-use crate::real::{Library, Real};
 
 hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     "charged by what the device's pool reserves" fn cuMemAllocAsync(pointer: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> CUresult |real| {
@@ -107,10 +107,10 @@ fn allocate(
 
 /// What was spilled is no pool's: it is freed once the stream has come so far.
 fn free_async(pointer: CUdeviceptr, stream: CUstream, real: impl FnOnce() -> CUresult) -> CUresult {
-    static WAIT: Real<unsafe extern "C" fn(CUstream) -> CUresult> =
-        Real::new(Library::Cuda, c"cuStreamSynchronize");
-    static FREE: Real<unsafe extern "C" fn(CUdeviceptr) -> CUresult> =
-        Real::new(Library::Cuda, c"cuMemFree_v2");
+    static WAIT: DriverFunction<unsafe extern "C" fn(CUstream) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuStreamSynchronize");
+    static FREE: DriverFunction<unsafe extern "C" fn(CUdeviceptr) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuMemFree_v2");
     if ledger::look(pointer).is_none() {
         return real();
     }

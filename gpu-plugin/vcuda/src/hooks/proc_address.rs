@@ -6,9 +6,9 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 
 use crate::abi::{CUDA_ERROR_NOT_FOUND, CUDA_SUCCESS, CUresult, Unsigned};
+use crate::driver::{self, Library};
 use crate::hook::{Hook, hooks};
 use crate::log;
-use crate::real::{self, Library};
 use crate::symbols::{self, Symbol};
 
 use super::table;
@@ -91,7 +91,7 @@ fn choose(name: &str, found: *mut c_void, version: i64, per_thread: bool) -> Cho
         return Choice::Theirs;
     }
     let is =
-        |hook: &&Hook| hook.address.cast_mut() == found || real::symbol(Library::Cuda, hook.name) == found;
+        |hook: &&Hook| hook.address.cast_mut() == found || driver::symbol(Library::Cuda, hook.name) == found;
     if let Some(hook) = hooks().find(is) {
         return Choice::Ours(hook);
     }
@@ -110,5 +110,5 @@ fn named(hook: &Hook, family: &str) -> bool {
 
 /// Whether the driver exports a function.
 fn exports(name: &str) -> bool {
-    std::ffi::CString::new(name).is_ok_and(|name| !real::symbol(Library::Cuda, &name).is_null())
+    std::ffi::CString::new(name).is_ok_and(|name| !driver::symbol(Library::Cuda, &name).is_null())
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::real::Library;
+use crate::driver::Library;
 use crate::symbols;
 
 const PASSED: &str = include_str!("../../coverage/passed.txt");

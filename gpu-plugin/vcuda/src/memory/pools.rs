@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use super::{Reservation, charge, whole_blocks};
 use crate::abi::{CUDA_SUCCESS, CUdevice, CUresult, Unsigned};
 use crate::cards::{self, Card};
-use crate::real::{Library, Real};
+use crate::driver::{DriverFunction, Library};
 
 /// `CUmemoryPool`, opaque.
 pub(crate) type Pool = usize;
@@ -54,8 +54,8 @@ impl Pools {
 
     /// Gives what lies unused in a pool back to the card.
     pub(crate) fn trim(&mut self, pool: Pool) {
-        static TRIM: Real<unsafe extern "C" fn(Pool, usize) -> CUresult> =
-            Real::new(Library::Cuda, c"cuMemPoolTrimTo");
+        static TRIM: DriverFunction<unsafe extern "C" fn(Pool, usize) -> CUresult> =
+            DriverFunction::new(Library::Cuda, c"cuMemPoolTrimTo");
         // SAFETY: the signature is cuda.h's, and the caller allocates from this pool.
         unsafe { TRIM.get().map(|trim| trim(pool, 0)) };
         self.settle(pool);
@@ -120,8 +120,8 @@ fn reserved(pool: Pool) -> Option<u64> {
 }
 
 fn attribute(pool: Pool, attribute: Unsigned) -> Option<u64> {
-    static GET: Real<unsafe extern "C" fn(Pool, Unsigned, *mut c_void) -> CUresult> =
-        Real::new(Library::Cuda, c"cuMemPoolGetAttribute");
+    static GET: DriverFunction<unsafe extern "C" fn(Pool, Unsigned, *mut c_void) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuMemPoolGetAttribute");
     let mut bytes: u64 = 0;
     // SAFETY: the signature is cuda.h's, and these attributes are cuuint64_t.
     let told = unsafe { GET.get()?(pool, attribute, (&raw mut bytes).cast()) };
@@ -130,8 +130,8 @@ fn attribute(pool: Pool, attribute: Unsigned) -> Option<u64> {
 
 /// The pool that `cuMemAllocAsync` allocates from.
 pub(crate) fn of_current_device() -> Option<Pool> {
-    static GET: Real<unsafe extern "C" fn(*mut Pool, CUdevice) -> CUresult> =
-        Real::new(Library::Cuda, c"cuDeviceGetMemPool");
+    static GET: DriverFunction<unsafe extern "C" fn(*mut Pool, CUdevice) -> CUresult> =
+        DriverFunction::new(Library::Cuda, c"cuDeviceGetMemPool");
     let (device, mut pool) = (cards::current_device().ok()?, 0);
     // SAFETY: the signature is cuda.h's, and the place is on this stack.
     let told = unsafe { GET.get()?(&raw mut pool, device) };

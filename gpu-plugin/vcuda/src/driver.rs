@@ -3,15 +3,12 @@
 //! They are asked of the library by name, with the dynamic linker's own `dlsym`: through the one that this library exports the
 //! answer would be itself.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-mod elf;
-
-/// `dlsym` as programs call it.
-pub(crate) type Dlsym = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
+use crate::glibc::{DLOPEN, DLSYM};
 
 /// Which library has a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,40 +17,6 @@ pub(crate) enum Library {
     Cuda,
     /// `libnvidia-ml.so.1`
     Nvml,
-}
-
-/// A function of glibc's that is looked for once. Null where it has none.
-pub(crate) struct Libc {
-    name: &'static CStr,
-    found: AtomicPtr<c_void>,
-}
-
-impl Libc {
-    pub(crate) const fn new(name: &'static CStr) -> Self {
-        Self { name, found: AtomicPtr::new(std::ptr::null_mut()) }
-    }
-
-    pub(crate) fn get(&self) -> *mut c_void {
-        let found = self.found.load(Ordering::Acquire);
-        if !found.is_null() {
-            return found;
-        }
-        let found = elf::of_glibc(self.name);
-        self.found.store(found, Ordering::Release);
-        found
-    }
-}
-
-pub(crate) static DLSYM: Libc = Libc::new(c"dlsym");
-pub(crate) static DLVSYM: Libc = Libc::new(c"dlvsym");
-pub(crate) static DLOPEN: Libc = Libc::new(c"dlopen");
-pub(crate) static DLMOPEN: Libc = Libc::new(c"dlmopen");
-
-/// glibc's `dlsym`.
-pub(crate) fn dlsym() -> Option<Dlsym> {
-    let found = DLSYM.get();
-    // SAFETY: glibc's function of this name has this signature; null is None.
-    unsafe { std::mem::transmute::<*mut c_void, Option<Dlsym>>(found) }
 }
 
 impl Library {
@@ -67,11 +30,8 @@ impl Library {
 
 /// Opens a library as the program itself would.
 fn open(library: Library, flags: c_int) -> *mut c_void {
-    type Dlopen = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
-    // SAFETY: glibc's function of this name has this signature; null is None.
-    let dlopen = unsafe { std::mem::transmute::<*mut c_void, Option<Dlopen>>(DLOPEN.get()) };
     // SAFETY: the name ends with NUL. Its constructors run now, as they would for the program that is about to use it.
-    dlopen.map_or(std::ptr::null_mut(), |dlopen| unsafe { dlopen(library.file().as_ptr(), flags) })
+    DLOPEN.get().map_or(std::ptr::null_mut(), |dlopen| unsafe { dlopen(library.file().as_ptr(), flags) })
 }
 
 /// The handle of a library, opened once and never closed.
@@ -99,7 +59,7 @@ pub(crate) fn is_loaded_with(library: Library, name: &CStr) -> bool {
 /// Where a library has a function; null where it has none.
 pub(crate) fn symbol(library: Library, name: &CStr) -> *mut c_void {
     let handle = handle(library);
-    match dlsym() {
+    match DLSYM.get() {
         // SAFETY: the handle is dlopen's and never closed; the name ends with NUL.
         Some(dlsym) if !handle.is_null() => unsafe { dlsym(handle, name.as_ptr()) },
         _ => std::ptr::null_mut(),
@@ -107,14 +67,14 @@ pub(crate) fn symbol(library: Library, name: &CStr) -> *mut c_void {
 }
 
 /// A function of the driver, looked for at its first call. `F` is its signature.
-pub(crate) struct Real<F> {
+pub(crate) struct DriverFunction<F> {
     library: Library,
     name: &'static CStr,
     found: AtomicPtr<c_void>,
     signature: PhantomData<F>,
 }
 
-impl<F: Copy> Real<F> {
+impl<F: Copy> DriverFunction<F> {
     pub(crate) const fn new(library: Library, name: &'static CStr) -> Self {
         Self { library, name, found: AtomicPtr::new(std::ptr::null_mut()), signature: PhantomData }
     }

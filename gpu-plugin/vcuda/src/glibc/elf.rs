@@ -37,10 +37,10 @@ struct Search<'a> {
 }
 
 /// Where glibc has the function; null where it has none.
-pub(super) fn of_glibc(name: &CStr) -> *mut c_void {
+pub(super) fn find_in_glibc(name: &CStr) -> *mut c_void {
     let mut search = Search { name, found: std::ptr::null_mut() };
-    // SAFETY: the second argument reaches `look` as it is, and lives until this call ends.
-    unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut search).cast()) };
+    // SAFETY: the second argument reaches `search_library` as it is, and lives until this call ends.
+    unsafe { libc::dl_iterate_phdr(Some(search_library), (&raw mut search).cast()) };
     search.found
 }
 
@@ -49,7 +49,11 @@ pub(super) fn of_glibc(name: &CStr) -> *mut c_void {
 /// # Safety
 ///
 /// Called by `dl_iterate_phdr` with a `Search`.
-unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _size: usize, search: *mut c_void) -> c_int {
+unsafe extern "C" fn search_library(
+    info: *mut libc::dl_phdr_info,
+    _size: usize,
+    search: *mut c_void,
+) -> c_int {
     // SAFETY: by this function's contract, and nobody else has either.
     let (info, search) = unsafe { (&*info, &mut *search.cast::<Search<'_>>()) };
     // SAFETY: the linker tells how many there are, and keeps the library loaded during this call.
@@ -140,9 +144,9 @@ mod tests {
     #[test]
     fn the_functions_of_the_linker_are_found() {
         for name in [c"dlsym", c"dlvsym", c"dlopen", c"dlmopen"] {
-            assert!(!of_glibc(name).is_null(), "{name:?}");
+            assert!(!find_in_glibc(name).is_null(), "{name:?}");
         }
-        assert!(of_glibc(c"cuInit").is_null());
+        assert!(find_in_glibc(c"cuInit").is_null());
     }
 
     #[test]
