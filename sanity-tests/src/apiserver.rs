@@ -13,8 +13,9 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -37,14 +38,10 @@ pub(crate) struct Shared {
     up: tokio::sync::watch::Sender<bool>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Shared {
     /// Changes the store and wakes the watches.
     fn change<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
-        let mut store = lock(&self.store);
+        let mut store = self.store.lock();
         let result = change(&mut store);
         let version = store.version();
         drop(store);
@@ -53,7 +50,7 @@ impl Shared {
     }
 
     fn count(&self, verb: &str, resource: &str) {
-        *lock(&self.calls).entry((verb.to_owned(), resource.to_owned())).or_default() += 1;
+        *self.calls.lock().entry((verb.to_owned(), resource.to_owned())).or_default() += 1;
     }
 }
 
@@ -130,27 +127,27 @@ impl ApiServer {
 
     /// Answers every GET of this path with this text: logs, proxied answers, `/version`.
     pub fn say(&self, path: &str, text: &str) {
-        lock(&self.shared.texts).insert(path.to_owned(), text.to_owned());
+        self.shared.texts.lock().insert(path.to_owned(), text.to_owned());
     }
 
     /// An object.
     pub fn get(&self, key: &Key) -> Option<Arc<Value>> {
-        lock(&self.shared.store).get(key).ok()
+        self.shared.store.lock().get(key).ok()
     }
 
     /// Every object of a resource in all namespaces, by namespace and name.
     pub fn list(&self, resource: &str) -> Vec<Arc<Value>> {
-        lock(&self.shared.store).list(resource, None, &selector::Selector::default())
+        self.shared.store.lock().list(resource, None, &selector::Selector::default())
     }
 
     /// Looks at every object, under the lock: what is seen was true at one moment.
     pub fn look<T>(&self, look: impl FnOnce(&BTreeMap<Key, Arc<Value>>) -> T) -> T {
-        look(lock(&self.shared.store).objects())
+        look(self.shared.store.lock().objects())
     }
 
     /// Requests so far by verb and resource, as RBAC calls them, e.g. `("create", "pods/binding")`.
     pub fn calls(&self) -> BTreeMap<(String, String), u64> {
-        lock(&self.shared.calls).clone()
+        self.shared.calls.lock().clone()
     }
 
     /// Requests so far of one verb and resource.
@@ -160,12 +157,12 @@ impl ApiServer {
 
     /// The next `times` requests of this verb and resource meet this fault.
     pub fn fail(&self, verb: &str, resource: &str, times: u32, fault: Fault) {
-        lock(&self.shared.faults).add(verb, resource, times, fault);
+        self.shared.faults.lock().add(verb, resource, times, fault);
     }
 
     /// No more faults.
     pub fn clear_faults(&self) {
-        *lock(&self.shared.faults) = Faults::default();
+        *self.shared.faults.lock() = Faults::default();
     }
 
     /// Cuts every connection and takes none until [`Self::come_back`].

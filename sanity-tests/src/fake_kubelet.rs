@@ -6,9 +6,10 @@
 
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use proto::deviceplugin::v1beta1::ContainerAllocateResponse;
 use proto::deviceplugin::v1beta1::registration_server::RegistrationServer;
 use proto::podresources::v1::pod_resources_lister_server::PodResourcesListerServer;
@@ -93,14 +94,14 @@ impl FakeKubelet {
         );
         let ended = stop.clone().cancelled_owned();
         tokio::spawn(Server::builder().add_service(lister).serve_with_incoming_shutdown(resources, ended));
-        let old = std::mem::replace(&mut *self.servers.lock().unwrap_or_else(PoisonError::into_inner), stop);
+        let old = std::mem::replace(&mut *self.servers.lock(), stop);
         old.cancel();
         Ok(())
     }
 
     /// What it knows and decided so far.
     pub fn rules(&self) -> MutexGuard<'_, Rules> {
-        admission::lock(&self.rules)
+        self.rules.lock()
     }
 
     /// What plugins have told about a resource.
@@ -125,14 +126,14 @@ impl FakeKubelet {
         let started = admission::start(&self.rules, &*self.registry, uid, container).await;
         if let Err(why) = &started {
             let line = format!("pod {uid}, container {container}: {why}");
-            self.pre_start_errors.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            self.pre_start_errors.lock().push(line);
         }
         started
     }
 
     /// Why containers could not be started.
     pub fn pre_start_errors(&self) -> Vec<String> {
-        self.pre_start_errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.pre_start_errors.lock().clone()
     }
 
     /// The pod is over.
@@ -144,7 +145,7 @@ impl FakeKubelet {
     /// (plugin/v1beta1/server.go, CleanupPluginDirectory)
     pub async fn restart(&self) -> Result<(), KubeletError> {
         let _one_at_a_time = self.admission.lock().await;
-        self.servers.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+        self.servers.lock().cancel();
         self.registry.clear();
         self.rules().restart();
         let folder = self.device_plugins();
@@ -173,7 +174,7 @@ impl FakeKubelet {
 
 impl Drop for FakeKubelet {
     fn drop(&mut self) {
-        self.servers.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+        self.servers.lock().cancel();
         self.registry.clear();
     }
 }

@@ -9,12 +9,12 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 
+use super::Shared;
 use super::patch::Form;
 use super::path::Target;
 use super::selector::Selector;
 use super::store::{Key, Refusal};
 use super::watch::Watch;
-use super::{Shared, lock};
 
 /// A request, read.
 pub(super) struct Call {
@@ -54,7 +54,7 @@ impl Call {
         let done = match self.verb {
             "watch" => return self.watch(shared).unwrap_or_else(|refusal| refused(&refusal)),
             "list" => self.list(shared),
-            "get" => self.key().and_then(|key| lock(&shared.store).get(&key)).map(|object| (200, object)),
+            "get" => self.key().and_then(|key| shared.store.lock().get(&key)).map(|object| (200, object)),
             "create" => self.create(shared),
             "update" => self.update(shared),
             "patch" => self.patch(shared),
@@ -82,7 +82,7 @@ impl Call {
 
     fn list(&self, shared: &Shared) -> Result<(u16, Arc<Value>), Refusal> {
         let selector = self.selector()?;
-        let store = lock(&shared.store);
+        let store = shared.store.lock();
         let items = store.list(self.target.resource.name, Some(&self.target.namespace), &selector);
         let items: Vec<&Value> = items.iter().map(Arc::as_ref).collect();
         let metadata = json!({"resourceVersion": store.version().to_string()});

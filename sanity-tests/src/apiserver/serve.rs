@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::fault::Fault;
 use super::store::Refusal;
-use super::{Shared, http, lock};
+use super::{Shared, http};
 
 /// The connection ends without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
 }
 
 async fn answer(shared: Arc<Shared>, request: Request<hyper::body::Incoming>) -> Result<Response<Body>, Cut> {
-    if let Some(text) = lock(&shared.texts).get(request.uri().path()) {
+    if let Some(text) = shared.texts.lock().get(request.uri().path()) {
         return Ok(Response::new(Body::from(text.clone())));
     }
     let call = match http::Call::read(request).await {
@@ -52,7 +52,7 @@ async fn answer(shared: Arc<Shared>, request: Request<hyper::body::Incoming>) ->
     };
     let resource = call.target.rbac_name();
     shared.count(call.verb, &resource);
-    let fault = lock(&shared.faults).take(call.verb, &resource);
+    let fault = shared.faults.lock().take(call.verb, &resource);
     let Some(fault) = fault else { return Ok(call.carry_out(&shared)) };
     if fault.is_done() {
         call.carry_out(&shared);

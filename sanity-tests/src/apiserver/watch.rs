@@ -9,9 +9,9 @@ use hyper::body::Bytes;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::Shared;
 use super::selector::Selector;
 use super::store::{Change, Refusal};
-use super::{Shared, lock};
 
 /// How long a watch lives if its client does not say; the real server takes a random time beyond 30 minutes.
 const LIFE: Duration = Duration::from_secs(1800);
@@ -41,7 +41,7 @@ impl Watch {
         let changed = shared.version.subscribe();
         let (mut position, mut first) = (version.unwrap_or(0), Vec::new());
         if position == 0 {
-            let store = lock(&shared.store);
+            let store = shared.store.lock();
             position = store.version();
             for object in store.list(resource, None, &selector) {
                 line(&mut first, "ADDED", &object);
@@ -91,7 +91,7 @@ impl Watch {
 
     fn read(&mut self) -> Vec<u8> {
         let mut lines = Vec::new();
-        let store = lock(&self.shared.store);
+        let store = self.shared.store.lock();
         let Some(changes) = store.since(self.position) else {
             self.over = true;
             let gone = Refusal::new(410, "Expired", format!("too old resource version: {}", self.position));

@@ -1,8 +1,8 @@
 //! What the kubelet does with a pod: admission, one pod at a time, and the start of each container.
 
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use proto::deviceplugin::v1beta1::ContainerAllocateResponse;
 
 use super::rules::{Ask, Held, Ids, Pick, Rejection, Rules};
@@ -27,15 +27,10 @@ pub trait Plugins: Sync {
     fn pre_start(&self, resource: &str, ids: &Ids) -> impl Future<Output = Result<(), String>> + Send;
 }
 
-/// The rules behind a lock. A test that panicked has left nothing half done that would matter to the next look.
-pub fn lock(rules: &Mutex<Rules>) -> MutexGuard<'_, Rules> {
-    rules.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Admits a pod that was added, or rejects it. The caller sees to it that one pod at a time is admitted.
 pub async fn admit(rules: &Mutex<Rules>, plugins: &impl Plugins, uid: &str) -> Result<(), Rejection> {
     let outcome = allocate_all(rules, plugins, uid).await;
-    let mut rules = lock(rules);
+    let mut rules = rules.lock();
     match &outcome {
         Ok(()) => rules.admit(uid),
         Err(why) => rules.reject(uid, why.clone()),
@@ -44,13 +39,13 @@ pub async fn admit(rules: &Mutex<Rules>, plugins: &impl Plugins, uid: &str) -> R
 }
 
 async fn allocate_all(rules: &Mutex<Rules>, plugins: &impl Plugins, uid: &str) -> Result<(), Rejection> {
-    lock(rules).predicates(uid)?;
-    let order = lock(rules).order(uid);
+    rules.lock().predicates(uid)?;
+    let order = rules.lock().order(uid);
     for (container, resources) in order {
         for (resource, size) in resources {
             allocate(rules, plugins, (uid, &container, &resource), size).await?;
         }
-        lock(rules).container_done(uid, &container);
+        rules.lock().container_done(uid, &container);
     }
     Ok(())
 }
@@ -61,18 +56,18 @@ async fn allocate(
     (uid, container, resource): (&str, &str, &str),
     size: usize,
 ) -> Result<(), Rejection> {
-    let pick = lock(rules).pick(uid, container, resource, size)?;
+    let pick = rules.lock().pick(uid, container, resource, size)?;
     let ids = match pick {
         Pick::Has => return Ok(()),
         Pick::Given(ids) => ids,
         Pick::Ask(ask) => {
             let preferred = plugins.preferred(resource, &ask).await.map_err(Rejection::Plugin)?;
-            lock(rules).choose(&ask, &preferred)
+            rules.lock().choose(&ask, &preferred)
         }
     };
     let response = plugins.allocate(resource, &ids).await.map_err(Rejection::Plugin)?;
     let holder = (uid.to_owned(), container.to_owned(), resource.to_owned());
-    lock(rules).record(holder, Held { ids, response });
+    rules.lock().record(holder, Held { ids, response });
     Ok(())
 }
 
@@ -84,10 +79,10 @@ pub async fn start(
     uid: &str,
     container: &str,
 ) -> Result<Vec<ContainerAllocateResponse>, String> {
-    let order = lock(rules).order(uid).into_iter().find(|(name, _)| name == container);
+    let order = rules.lock().order(uid).into_iter().find(|(name, _)| name == container);
     let mut responses = Vec::new();
     for (resource, _) in order.map(|(_, resources)| resources).unwrap_or_default() {
-        let held = lock(rules).held(uid, container, &resource).cloned();
+        let held = rules.lock().held(uid, container, &resource).cloned();
         let held = held.ok_or_else(|| format!("no devices of {resource} found for pod {uid}"))?;
         plugins.pre_start(&resource, &held.ids).await?;
         responses.push(held.response);

@@ -1,14 +1,14 @@
 //! The pod-resources API: which pods are here and which devices each container holds.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use proto::podresources::v1 as pb;
 use proto::podresources::v1::pod_resources_lister_server::PodResourcesLister;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::admission::lock;
 use super::pod::{Kind, Pod};
 use super::rules::Rules;
 
@@ -29,7 +29,7 @@ impl Lister {
     }
 
     fn allow(&self) -> Result<(), Status> {
-        let mut allowance = self.allowance.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut allowance = self.allowance.lock();
         let now = Instant::now();
         let grown = allowance.0 + now.duration_since(allowance.1).as_secs_f64() * CALLS_PER_SECOND;
         *allowance = (grown.min(CALLS_AT_ONCE), now);
@@ -87,7 +87,7 @@ impl PodResourcesLister for Lister {
         _: Request<pb::ListPodResourcesRequest>,
     ) -> Result<Response<pb::ListPodResourcesResponse>, Status> {
         self.allow()?;
-        Ok(Response::new(list(&mut lock(&self.rules))))
+        Ok(Response::new(list(&mut self.rules.lock())))
     }
 
     async fn get_allocatable_resources(
@@ -95,7 +95,7 @@ impl PodResourcesLister for Lister {
         _: Request<pb::AllocatableResourcesRequest>,
     ) -> Result<Response<pb::AllocatableResourcesResponse>, Status> {
         self.allow()?;
-        let rules = lock(&self.rules);
+        let rules = self.rules.lock();
         let resources: BTreeMap<&str, _> = rules.resources().map(|name| (name, rules.known(name))).collect();
         let devices = resources.iter().flat_map(|(name, ids)| ids.iter().map(|id| entry(name, id)));
         Ok(Response::new(pb::AllocatableResourcesResponse {
@@ -110,7 +110,7 @@ impl PodResourcesLister for Lister {
     ) -> Result<Response<pb::GetPodResourcesResponse>, Status> {
         self.allow()?;
         let wanted = request.into_inner();
-        let rules = lock(&self.rules);
+        let rules = self.rules.lock();
         let same = |pod: &&Pod| pod.name == wanted.pod_name && pod.namespace == wanted.pod_namespace;
         // The kubelet's own code for this is Unknown: a plain Go error.
         let pod = rules.active().find(same).ok_or_else(|| Status::unknown("pod not found"))?;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use proto::deviceplugin::v1beta1 as pb;
 use proto::deviceplugin::v1beta1::device_plugin_client::DevicePluginClient;
 use proto::deviceplugin::v1beta1::registration_server::Registration;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use super::admission::{Plugins, lock};
+use super::admission::Plugins;
 use super::rules::{Ask, Ids, MAX_MESSAGE, Rules};
 
 /// How long the kubelet tries to reach a plugin that registers. (plugin/v1beta1/client.go)
@@ -60,17 +61,17 @@ impl Registry {
 
     /// What plugins have told about a resource.
     pub fn heard(&self, resource: &str) -> Heard {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = self.heard.lock();
         heard.get(resource).cloned().unwrap_or_default()
     }
 
     fn note(&self, resource: &str, note: impl FnOnce(&mut Heard)) {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.heard.lock();
         note(heard.entry(resource.to_owned()).or_default());
     }
 
-    fn endpoints(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Endpoint>> {
-        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    fn endpoints(&self) -> MutexGuard<'_, BTreeMap<String, Endpoint>> {
+        self.endpoints.lock()
     }
 
     fn endpoint(&self, resource: &str) -> Result<Endpoint, String> {
@@ -120,7 +121,7 @@ impl Registry {
                     let bytes = message.encoded_len();
                     // The device type's field is named ID; prost writes it in small letters.
                     let devices = message.devices.into_iter().map(|d| (d.id, d.health == "Healthy"));
-                    lock(&self.rules).advertise(resource, devices);
+                    self.rules.lock().advertise(resource, devices);
                     self.note(resource, |heard| (heard.lists, heard.bytes) = (heard.lists + 1, bytes));
                 }
                 Ok(None) => return end,
@@ -136,7 +137,7 @@ impl Registry {
             return;
         }
         endpoints.remove(resource);
-        lock(&self.rules).gone(resource);
+        self.rules.lock().gone(resource);
         drop(endpoints);
         self.note(resource, |heard| heard.ended = Some(format!("{:?}: {}", ended.code(), ended.message())));
     }

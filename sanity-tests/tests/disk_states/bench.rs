@@ -6,13 +6,14 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use eck_csi::volume::NodeId;
 use eck_csi_node::host::linux::Linux;
 use eck_csi_node::metrics::Decisions;
 use eck_csi_node::service::{Node, Settings};
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -143,7 +144,7 @@ impl Drop for Bench {
     fn drop(&mut self) {
         // Only after a case that went wrong there is something to unmount.
         let _ = Command::new("umount").args(["--quiet", "--lazy", path(&self.staging)]).output();
-        self.device.lock().unwrap().detach();
+        self.device.lock().detach();
         if let Some(store) = &self.store {
             run("umount", &["--lazy", path(store)]);
         }
@@ -178,13 +179,13 @@ fn faults(
     match fault {
         Fault::Vanishes => {
             faults.after_probe = Some(Box::new(move || {
-                let mut device = device.lock().unwrap();
+                let mut device = device.lock();
                 tree.hide(&device.name);
                 device.detach();
             }));
         }
         Fault::Replaced => {
-            faults.after_probe = Some(Box::new(move || device.lock().unwrap().replace(&other)));
+            faults.after_probe = Some(Box::new(move || device.lock().replace(&other)));
         }
         Fault::UnreadableStart => faults.unreadable = Some(0..4096),
         Fault::UnreadableLater => faults.unreadable = Some(40_960..45_056),
@@ -207,9 +208,9 @@ fn gated(mut faults: Faults, disk: &Disk<'_>, fault: Fault) -> (Faults, Option<G
     let (open, opened) = mpsc::channel();
     let (enter, opened) = (Mutex::new(Some(enter)), Mutex::new(opened));
     let wait: Hook = Box::new(move || {
-        if let Some(enter) = enter.lock().unwrap().take() {
+        if let Some(enter) = enter.lock().take() {
             enter.send(()).unwrap();
-            opened.lock().unwrap().recv().unwrap();
+            opened.lock().recv().unwrap();
         }
     });
     if fault.outcome(disk.content.truth, disk.mountable) == Outcome::Formatted {

@@ -7,12 +7,12 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ecx_sim::plane::sysfs;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Whence, lseek};
+use parking_lot::Mutex;
 
 /// Runs a program; its text is in the panic when it fails.
 pub(crate) fn run(program: &str, args: &[&str]) -> String {
@@ -60,7 +60,7 @@ static NUMBERS: Mutex<Vec<Number>> = Mutex::new(Vec::new());
 
 impl Number {
     fn take() -> Self {
-        let kept = NUMBERS.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let kept = NUMBERS.lock().pop();
         let free = |number: u32| {
             let file = File::create(std::env::temp_dir().join(format!("disk_states.loop{number}"))).unwrap();
             let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
@@ -121,7 +121,7 @@ impl Drop for Loop {
         if self.attached {
             let _ = Command::new("losetup").args(["--detach", &self.dev()]).status();
         }
-        NUMBERS.lock().unwrap_or_else(PoisonError::into_inner).extend(self.number.take());
+        NUMBERS.lock().extend(self.number.take());
     }
 }
 

@@ -2,7 +2,7 @@
 //! watch, which may be late, and the driver.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ideal_gpu::place::Policy;
@@ -15,11 +15,12 @@ use ideal_gpu_plugin::pod::Wire;
 use ideal_gpu_plugin::pods::{Event, News, sweep};
 use ideal_gpu_plugin::resource::Resource;
 use ideal_gpu_plugin::service::{Desk, Plugin, Settings};
+use parking_lot::Mutex;
 use proto::deviceplugin::v1beta1 as pb;
 use proto::deviceplugin::v1beta1::device_plugin_server::DevicePlugin;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use sanity_tests::fake_kubelet::admission::{Plugins, lock};
+use sanity_tests::fake_kubelet::admission::Plugins;
 use sanity_tests::fake_kubelet::lister;
 use sanity_tests::fake_kubelet::rules::{Ask, Ids, Rules};
 use serde::Deserialize as _;
@@ -40,7 +41,7 @@ struct Records(Arc<Mutex<Rules>>);
 #[tonic::async_trait]
 impl PodResources for Records {
     async fn list(&self) -> Result<Vec<Listed>, ListError> {
-        let listed = lister::list(&mut lock(&self.0)).pod_resources;
+        let listed = lister::list(&mut self.0.lock()).pod_resources;
         Ok(listed.into_iter().map(Listed::read).collect())
     }
 }

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use ideal_gpu::names::CARDS;
 use k8s_openapi::api::core::v1;
 use kube::Client;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -91,7 +92,7 @@ pub(crate) struct Api(Arc<Mutex<State>>);
 
 impl Api {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.0.lock()
     }
 
     /// A node tells of its cards.

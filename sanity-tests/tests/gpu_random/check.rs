@@ -36,7 +36,7 @@ pub(crate) fn all(world: &World, compared: &mut Compared) {
             no_more_than_a_card(site, id, carried, *whole);
             compared.cards += 1;
         }
-        let rules = site.rules.lock().unwrap();
+        let rules = site.rules.lock();
         assert!(rules.rejections().is_empty(), "{:?}", rules.rejections());
     }
     decisions_fit(world, compared);
@@ -49,7 +49,7 @@ fn held_is_decided(
     cards: &mut BTreeMap<CardId, (Carried, bool)>,
     compared: &mut Compared,
 ) {
-    let rules = site.rules.lock().unwrap();
+    let rules = site.rules.lock();
     for ((uid, name, resource), held) in rules.holders().iter().filter(|((uid, _, _), _)| *uid == job.pod.uid)
     {
         let container = job.pod.container(name).unwrap();
@@ -112,7 +112,7 @@ pub(crate) fn created(
     answers: &[ContainerAllocateResponse],
     compared: &mut Compared,
 ) {
-    let rules = site.rules.lock().unwrap();
+    let rules = site.rules.lock();
     let mut wanted = BTreeSet::new();
     for (resource, kind) in [(GPU, "ideal.com/gpu"), (WHOLE, "ideal.com/card")] {
         let asked = container.limits.get(resource).copied().unwrap_or(0);
@@ -199,7 +199,7 @@ fn kept(site: &Site, book: &BTreeSet<String>, uids: &BTreeSet<String>) {
 pub(crate) fn nothing_is_left(world: &World, compared: &mut Compared) {
     settled(world, compared);
     for site in &world.sites {
-        let rules = site.rules.lock().unwrap();
+        let rules = site.rules.lock();
         assert!(rules.holders().is_empty() && rules.active().count() == 0);
         assert_eq!(site.agent.as_ref().unwrap().book.read(|pods| pods.len()), 0);
         compared.empty += 1;

@@ -20,7 +20,7 @@ impl World {
         let Job { pod, stage, .. } = &self.jobs[job];
         let Some(site) = stage.site() else { return };
         let here = &self.sites[site];
-        here.rules.lock().unwrap().add(pod.clone());
+        here.rules.lock().add(pod.clone());
         let agent = here.agent.as_ref().unwrap();
         let knows = agent.book.read(|pods| pods.contains_key(&pod.uid));
         self.counts.known_late += u64::from(self.jobs[job].asks() && !knows);
@@ -81,7 +81,7 @@ impl World {
         let Some(job) = self.any(all) else { return };
         let Stage::Runs(site, _) = self.jobs[job].stage else { return };
         let pod = &self.jobs[job].pod;
-        self.sites[site].rules.lock().unwrap().remove(&pod.uid);
+        self.sites[site].rules.lock().remove(&pod.uid);
         self.api.modify(&pod.name, |pod| pod["status"]["phase"] = json!("Succeeded"));
         self.jobs[job].stage = Stage::Ended(site);
         self.counts.ended += 1;
@@ -94,7 +94,7 @@ impl World {
         let Some(job) = self.any(at) else { return };
         let Job { pod, stage, .. } = &self.jobs[job];
         match stage.site() {
-            Some(site) => self.sites[site].rules.lock().unwrap().remove(&pod.uid),
+            Some(site) => self.sites[site].rules.lock().remove(&pod.uid),
             None => self.counts.never_placed += u64::from(*stage == Stage::Unbound),
         }
         self.api.delete(&pod.name);

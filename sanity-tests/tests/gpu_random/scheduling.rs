@@ -63,7 +63,7 @@ impl World {
 
     /// NodeResourcesFit: what the node's status says less what pods ask for that are bound there, or are being bound.
     fn counts_fit(&self, job: usize, site: usize) -> bool {
-        let rules = self.sites[site].rules.lock().unwrap();
+        let rules = self.sites[site].rules.lock();
         let assumed = |job: &Job| job.binding.as_ref().is_some_and(|call| call.site == site);
         let here = |job: &&Job| job.stage.site() == Some(site) || assumed(job);
         let counted: &[&str] = if self.ignored { &[GPU, WHOLE] } else { &[GPU, WHOLE, CORE, MEMORY] };

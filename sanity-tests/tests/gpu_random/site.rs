@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
 use ideal_gpu::card::Inventory;
 use ideal_gpu::names::{CORE, CORE_PER_CARD, GPU, MEMORY, WHOLE};
 use ideal_gpu_plugin::driver::{Eyes, Picture};
+use parking_lot::Mutex;
 use proto::deviceplugin::v1beta1 as pb;
 use proto::deviceplugin::v1beta1::device_plugin_server::DevicePlugin;
 use rand::Rng as _;
@@ -88,14 +89,14 @@ impl Site {
     }
 
     pub(crate) fn kubelet_restarts(&mut self) {
-        self.rules.lock().unwrap().restart();
+        self.rules.lock().restart();
         self.lists.clear();
     }
 
     pub(crate) fn plugin_ends(&mut self) {
         self.agent = None;
         self.lists.clear();
-        let mut rules = self.rules.lock().unwrap();
+        let mut rules = self.rules.lock();
         rules.gone(GPU);
         rules.gone(WHOLE);
     }
@@ -121,9 +122,9 @@ impl Site {
         for (resource, lists) in &mut self.lists {
             let list = lists.next().await.unwrap().unwrap();
             let devices = list.devices.into_iter().map(|device| (device.id, device.health == "Healthy"));
-            self.rules.lock().unwrap().advertise(resource, devices);
+            self.rules.lock().advertise(resource, devices);
         }
-        let mut rules = self.rules.lock().unwrap();
+        let mut rules = self.rules.lock();
         // All cards, the ill ones too: pods on them are counted by the kubelet as well.
         rules.patch(CORE, self.inventory.cards.len() as u64 * u64::from(CORE_PER_CARD));
         rules.patch(MEMORY, self.inventory.cards.iter().map(|card| card.memory_mib).sum());

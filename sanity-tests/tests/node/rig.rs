@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Mutex;
 
 use ecx_sim::plane::sysfs;
+use parking_lot::Mutex;
 use sanity_tests::kubelet::{Kubelet, Volume};
 use sanity_tests::sidecar::{Ask, Claim, Patience, Told};
 use sanity_tests::stack::{Plan, Stack};
@@ -102,13 +102,13 @@ impl Rig {
         let (name, serial) = (self.device(volume, node), volume.id.trim_start_matches("cd-"));
         let name = name.trim_start_matches("/dev/");
         sysfs::unplug(&self.stack.nodes[node].root, name).unwrap();
-        self.pulled.lock().unwrap().insert(serial.to_owned(), name.to_owned());
+        self.pulled.lock().insert(serial.to_owned(), name.to_owned());
     }
 
     /// Shows it again.
     pub(crate) fn push(&self, volume: &Volume, node: usize) {
         let serial = volume.id.trim_start_matches("cd-");
-        let name = self.pulled.lock().unwrap().remove(serial).expect("the disk was pulled");
+        let name = self.pulled.lock().remove(serial).expect("the disk was pulled");
         sysfs::plug(&self.stack.nodes[node].root, &name, serial).unwrap();
     }
 
