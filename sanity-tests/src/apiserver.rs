@@ -2,12 +2,14 @@
 //! conflicts, the pods/binding subresource as the real one writes it, and faults on demand. HTTP/1.1 on loopback, JSON only,
 //! no TLS and no authorisation. It has a thread of its own, so that a test's runtime, clock and end do not matter to it.
 
+mod error;
 mod fault;
 mod http;
 mod patch;
 mod path;
 mod selector;
 mod serve;
+mod shared;
 mod store;
 mod watch;
 
@@ -15,44 +17,16 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+pub use self::error::Refusal;
 pub use self::fault::Fault;
-pub use self::store::{Key, Refusal};
+pub use self::store::Key;
 
 use self::fault::Faults;
+use self::shared::Shared;
 use self::store::Store;
-
-/// What handlers share.
-pub(crate) struct Shared {
-    store: Mutex<Store>,
-    faults: Mutex<Faults>,
-    calls: Mutex<BTreeMap<(String, String), u64>>,
-    /// What is no object, by path: logs, proxied answers, `/version`.
-    texts: Mutex<BTreeMap<String, String>>,
-    /// The store's version, for watches that wait.
-    version: tokio::sync::watch::Sender<u64>,
-    /// False while connections are cut and none is taken.
-    up: tokio::sync::watch::Sender<bool>,
-}
-
-impl Shared {
-    /// Changes the store and wakes the watches.
-    fn change<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
-        let mut store = self.store.lock();
-        let result = change(&mut store);
-        let version = store.version();
-        drop(store);
-        self.version.send_if_modified(|seen| std::mem::replace(seen, version) != version);
-        result
-    }
-
-    fn count(&self, verb: &str, resource: &str) {
-        *self.calls.lock().entry((verb.to_owned(), resource.to_owned())).or_default() += 1;
-    }
-}
 
 /// A running API server; it ends when this is dropped.
 pub struct ApiServer {
@@ -68,14 +42,7 @@ impl ApiServer {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            store: Mutex::new(Store::new()),
-            faults: Mutex::default(),
-            calls: Mutex::default(),
-            texts: Mutex::default(),
-            version: tokio::sync::watch::Sender::new(0),
-            up: tokio::sync::watch::Sender::new(true),
-        });
+        let shared = Arc::new(Shared::new());
         let (stop, stopped) = oneshot::channel::<()>();
         let served = Arc::clone(&shared);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -9,11 +9,12 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::error::Refusal;
 use super::patch::Form;
 use super::path::Target;
 use super::selector::Selector;
-use super::store::{Key, Refusal};
+use super::shared::Shared;
+use super::store::Key;
 use super::watch::Watch;
 
 /// A request, read.

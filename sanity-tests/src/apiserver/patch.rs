@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::store::Refusal;
+use super::error::Refusal;
 
 /// Which form a patch has, by its content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! A request's path as what it names.
 
-use super::store::Refusal;
+use super::error::Refusal;
 
 /// A kind of object that is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::store::Refusal;
+use super::error::Refusal;
 
 /// Every term must hold. A field that an object lacks is the empty text.
 #[derive(Debug, Clone, Default)]

@@ -8,9 +8,10 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::error::Refusal;
 use super::fault::Fault;
-use super::store::Refusal;
-use super::{Shared, http};
+use super::http;
+use super::shared::Shared;
 
 /// The connection ends without an answer.
 #[derive(Debug, thiserror::Error)]

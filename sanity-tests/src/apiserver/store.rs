@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use super::error::Refusal;
 use super::patch::Form;
 use super::path::Resource;
 use super::selector::Selector;
@@ -38,42 +39,6 @@ impl Key {
     /// Anything.
     pub fn of(resource: &str, namespace: &str, name: &str) -> Self {
         Self { resource: resource.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
-    }
-}
-
-/// An answer other than success.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{code} {reason}: {message}")]
-pub struct Refusal {
-    /// HTTP status.
-    pub code: u16,
-    /// The API's one-word reason.
-    pub reason: &'static str,
-    /// For people.
-    pub message: String,
-}
-
-impl Refusal {
-    pub(super) fn new(code: u16, reason: &'static str, message: String) -> Self {
-        Self { code, reason, message }
-    }
-
-    pub(super) fn not_found(message: String) -> Self {
-        Self::new(404, "NotFound", message)
-    }
-
-    pub(super) fn bad(message: String) -> Self {
-        Self::new(400, "BadRequest", message)
-    }
-
-    pub(super) fn conflict(message: String) -> Self {
-        Self::new(409, "Conflict", message)
-    }
-
-    /// The `Status` that is sent.
-    pub(super) fn status(&self) -> Value {
-        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-               "message": self.message, "reason": self.reason, "code": self.code})
     }
 }
 

@@ -9,9 +9,10 @@ use hyper::body::Bytes;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::Shared;
+use super::error::Refusal;
 use super::selector::Selector;
-use super::store::{Change, Refusal};
+use super::shared::Shared;
+use super::store::Change;
 
 /// How long a watch lives if its client does not say; the real server takes a random time beyond 30 minutes.
 const LIFE: Duration = Duration::from_secs(1800);
