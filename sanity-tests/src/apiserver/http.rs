@@ -10,7 +10,7 @@ use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 
 use super::error::Refusal;
-use super::patch::Form;
+use super::patch::PatchFormat;
 use super::path::Target;
 use super::selector::Selector;
 use super::shared::Shared;
@@ -134,7 +134,7 @@ impl Call {
 
     fn patch(&self, shared: &Shared) -> Result<(u16, Arc<Value>), Refusal> {
         let (key, patch) = (self.key()?, self.json()?);
-        let form = Form::parse(&self.content_type)?;
+        let format = PatchFormat::parse(&self.content_type)?;
         let applies = self.content_type.starts_with("application/apply-patch");
         let sub = self.target.subresource.as_deref();
         shared.change(|store| {
@@ -145,7 +145,7 @@ impl Call {
                     .create(self.target.resource, &key.namespace, object)
                     .map(|object| (201, object));
             }
-            store.patch(&key, form, &patch, sub).map(|object| (200, object))
+            store.patch(&key, format, &patch, sub).map(|object| (200, object))
         })
     }
 

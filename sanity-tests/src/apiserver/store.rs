@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::error::Refusal;
-use super::patch::Form;
+use super::patch::PatchFormat;
 use super::path::Resource;
 use super::selector::Selector;
 
@@ -172,13 +172,13 @@ impl Store {
     pub(super) fn patch(
         &mut self,
         key: &Key,
-        form: Form,
+        format: PatchFormat,
         patch: &Value,
         sub: Option<&str>,
     ) -> Result<Arc<Value>, Refusal> {
         let old = self.get(key)?;
         let mut object = (*old).clone();
-        form.apply(&mut object, patch)?;
+        format.apply(&mut object, patch)?;
         self.write(key, &old, object, sub)
     }
 
@@ -266,7 +266,7 @@ impl Store {
                 pod["metadata"]["annotations"][name] = value.clone();
             }
             let condition = json!({"type": "PodScheduled", "status": "True"});
-            let _ = Form::Strategic.apply(&mut pod["status"], &json!({"conditions": [condition]}));
+            let _ = PatchFormat::Strategic.apply(&mut pod["status"], &json!({"conditions": [condition]}));
         })?;
         Ok(())
     }
