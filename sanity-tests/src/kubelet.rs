@@ -10,22 +10,22 @@ use tonic::transport::Channel;
 
 /// How a pod uses a volume.
 #[derive(Debug, Clone)]
-pub struct Use {
-    /// `None` for a block volume, else the file system; empty for "nobody said".
+pub struct VolumeUse {
+    /// `None` for a block volume, else the file system; empty if the volume names none.
     pub fs: Option<String>,
     /// Mount options.
-    pub flags: Vec<String>,
-    /// Access mode by number; SINGLE_NODE_WRITER unless said.
+    pub mount_flags: Vec<String>,
+    /// Access mode by its number in CSI.
     pub mode: i32,
     /// The pod mounts it read-only.
     pub read_only: bool,
 }
 
-impl Use {
+impl VolumeUse {
     /// A file system, writable.
     pub fn mount(fs: &str) -> Self {
         let mode = pb::volume_capability::access_mode::Mode::SingleNodeWriter.into();
-        Self { fs: Some(fs.to_owned()), flags: Vec::new(), mode, read_only: false }
+        Self { fs: Some(fs.to_owned()), mount_flags: Vec::new(), mode, read_only: false }
     }
 
     /// A block device.
@@ -33,14 +33,14 @@ impl Use {
         Self { fs: None, ..Self::mount("") }
     }
 
-    /// The capability, as a request has it.
+    /// The capability of a request.
     pub fn capability(&self) -> pb::VolumeCapability {
         use pb::volume_capability::{AccessMode, AccessType, BlockVolume, MountVolume};
         let access_type = match &self.fs {
             None => AccessType::Block(BlockVolume {}),
             Some(fs) => AccessType::Mount(MountVolume {
                 fs_type: fs.clone(),
-                mount_flags: self.flags.clone(),
+                mount_flags: self.mount_flags.clone(),
                 ..MountVolume::default()
             }),
         };
@@ -51,16 +51,16 @@ impl Use {
     }
 }
 
-/// A volume as the kubelet knows it.
+/// A volume, as the kubelet knows it.
 #[derive(Debug, Clone, Default)]
 pub struct Volume {
-    /// Volume id.
+    /// Its id.
     pub id: String,
-    /// From the PV.
+    /// The volume context, from the PersistentVolume.
     pub context: HashMap<String, String>,
-    /// From the VolumeAttachment.
-    pub publish: HashMap<String, String>,
-    /// Of the Secret that its class names for NodeStageVolume.
+    /// The publish context, from the VolumeAttachment.
+    pub publish_context: HashMap<String, String>,
+    /// Data of the Secret that its StorageClass names for NodeStageVolume.
     pub secrets: HashMap<String, String>,
 }
 
@@ -80,34 +80,34 @@ impl Kubelet {
         Self { client: NodeClient::new(channel) }
     }
 
-    /// The generated client, for what is not here.
-    pub fn raw(&self) -> NodeClient<Channel> {
+    /// The generated client, for requests that have no method here.
+    pub fn client(&self) -> NodeClient<Channel> {
         self.client.clone()
     }
 
     /// NodeGetInfo.
     pub async fn info(&self) -> Result<pb::NodeGetInfoResponse, Status> {
-        Ok(self.raw().node_get_info(pb::NodeGetInfoRequest {}).await?.into_inner())
+        Ok(self.client().node_get_info(pb::NodeGetInfoRequest {}).await?.into_inner())
     }
 
     /// NodeStageVolume.
-    pub async fn stage(&self, volume: &Volume, staging: &Path, wanted: &Use) -> Result<(), Status> {
+    pub async fn stage(&self, volume: &Volume, staging: &Path, volume_use: &VolumeUse) -> Result<(), Status> {
         let request = pb::NodeStageVolumeRequest {
             volume_id: volume.id.clone(),
-            publish_context: volume.publish.clone(),
+            publish_context: volume.publish_context.clone(),
             volume_context: volume.context.clone(),
             staging_target_path: text(staging),
-            volume_capability: Some(wanted.capability()),
+            volume_capability: Some(volume_use.capability()),
             secrets: volume.secrets.clone(),
         };
-        self.raw().node_stage_volume(request).await.map(drop)
+        self.client().node_stage_volume(request).await.map(drop)
     }
 
     /// NodeUnstageVolume.
     pub async fn unstage(&self, volume: &Volume, staging: &Path) -> Result<(), Status> {
         let request =
             pb::NodeUnstageVolumeRequest { volume_id: volume.id.clone(), staging_target_path: text(staging) };
-        self.raw().node_unstage_volume(request).await.map(drop)
+        self.client().node_unstage_volume(request).await.map(drop)
     }
 
     /// NodePublishVolume.
@@ -116,29 +116,29 @@ impl Kubelet {
         volume: &Volume,
         staging: &Path,
         target: &Path,
-        wanted: &Use,
+        volume_use: &VolumeUse,
     ) -> Result<(), Status> {
         let request = pb::NodePublishVolumeRequest {
             volume_id: volume.id.clone(),
-            publish_context: volume.publish.clone(),
+            publish_context: volume.publish_context.clone(),
             volume_context: volume.context.clone(),
             staging_target_path: text(staging),
             target_path: text(target),
-            volume_capability: Some(wanted.capability()),
-            readonly: wanted.read_only,
+            volume_capability: Some(volume_use.capability()),
+            readonly: volume_use.read_only,
             ..Default::default()
         };
-        self.raw().node_publish_volume(request).await.map(drop)
+        self.client().node_publish_volume(request).await.map(drop)
     }
 
     /// NodeUnpublishVolume.
     pub async fn unpublish(&self, volume: &Volume, target: &Path) -> Result<(), Status> {
         let request =
             pb::NodeUnpublishVolumeRequest { volume_id: volume.id.clone(), target_path: text(target) };
-        self.raw().node_unpublish_volume(request).await.map(drop)
+        self.client().node_unpublish_volume(request).await.map(drop)
     }
 
-    /// NodeExpandVolume; the volume's bytes afterwards.
+    /// NodeExpandVolume; returns the size in bytes afterwards.
     pub async fn expand(&self, volume: &Volume, path: &Path, bytes: i64) -> Result<i64, Status> {
         let request = pb::NodeExpandVolumeRequest {
             volume_id: volume.id.clone(),
@@ -146,7 +146,7 @@ impl Kubelet {
             capacity_range: Some(pb::CapacityRange { required_bytes: bytes, limit_bytes: 0 }),
             ..Default::default()
         };
-        Ok(self.raw().node_expand_volume(request).await?.into_inner().capacity_bytes)
+        Ok(self.client().node_expand_volume(request).await?.into_inner().capacity_bytes)
     }
 
     /// NodeGetVolumeStats.
@@ -156,10 +156,10 @@ impl Kubelet {
             volume_path: text(path),
             ..Default::default()
         };
-        Ok(self.raw().node_get_volume_stats(request).await?.into_inner().usage)
+        Ok(self.client().node_get_volume_stats(request).await?.into_inner().usage)
     }
 
-    /// NodeGetVolumeHealth; an empty path is one that is not told.
+    /// NodeGetVolumeHealth; an empty path is left out of the request.
     pub async fn health(
         &self,
         volume: &Volume,
@@ -171,7 +171,7 @@ impl Kubelet {
             volume_publish_path: text(published),
             staging_target_path: text(staged),
         };
-        let health = self.raw().node_get_volume_health(request).await?.into_inner().volume_health;
+        let health = self.client().node_get_volume_health(request).await?.into_inner().volume_health;
         Ok(health.unwrap_or_default().health_statuses)
     }
 
@@ -180,6 +180,6 @@ impl Kubelet {
         &self,
     ) -> Result<Vec<pb::node_get_storage_health_response::StorageBackendHealth>, Status> {
         let request = pb::NodeGetStorageHealthRequest::default();
-        Ok(self.raw().node_get_storage_health(request).await?.into_inner().backend_health)
+        Ok(self.client().node_get_storage_health(request).await?.into_inner().backend_health)
     }
 }

@@ -1,7 +1,8 @@
-//! Calls the controller as the CSI sidecars do: one request, asked again while its outcome is open.
+//! Calls the controller as the CSI sidecars do: a request is sent again while its outcome is unknown.
 //!
-//! external-provisioner, -attacher and -resizer retry with a growing backoff. Which codes they retry differs a little among
-//! them; the three here are the ones after which all of them do (`error.rs` of the controller has the reason for each code).
+//! external-provisioner, external-attacher and external-resizer retry with a growing pause. They differ slightly in the codes
+//! after which they retry; the three of [`is_retryable`] are those after which all of them do (`error.rs` of the controller has the
+//! reason for each code).
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -11,28 +12,28 @@ use eck_csi::driver::{GIB, TOPOLOGY_REGION};
 use proto::csi::v1 as pb;
 use proto::csi::v1::controller_client::ControllerClient;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 
-/// A volume that is asked for.
+/// A volume that is requested.
 #[derive(Debug, Clone, Default)]
 pub struct Claim {
     /// Name, `pvc-…`.
     pub name: String,
-    /// Size.
+    /// Size in GiB.
     pub gib: u64,
     /// StorageClass parameters.
     pub parameters: HashMap<String, String>,
-    /// Regions in which the volume must be reachable.
+    /// Regions in which the volume must be accessible.
     pub requisite: Vec<String>,
     /// The same in the order of preference. Each retry begins with the next one, since with Immediate binding the
     /// provisioner prefers a random region each time.
     pub preferred: Vec<String>,
 }
 
-/// What a sidecar asks for.
+/// What a sidecar requests.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
-pub enum Ask {
+pub enum Request {
     Create(Claim),
     Publish { volume: String, node: String },
     Unpublish { volume: String, node: String },
@@ -40,33 +41,45 @@ pub enum Ask {
     Delete { volume: String },
 }
 
-/// What it is told.
+/// A successful reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub enum Told {
-    Created { volume: String, region: String, bytes: i64 },
+pub enum Reply {
+    Created {
+        volume: String,
+        region: String,
+        bytes: i64,
+    },
+    /// The publish context.
     Published(HashMap<String, String>),
-    Expanded { bytes: i64 },
+    Expanded {
+        bytes: i64,
+    },
     Done,
 }
 
-/// How long and how often it asks.
+/// How long and how often a request is sent.
 #[derive(Debug, Clone)]
-pub struct Patience {
-    /// Deadline of the first call; a short one makes it give up early, as the attacher's default of 15 s does.
-    pub first: Duration,
+pub struct RetryPolicy {
+    /// Deadline of the first call; with a short one the sidecar gives up early, as the attacher does after 15 s by default.
+    pub first_deadline: Duration,
     /// Deadline of each later call.
-    pub later: Duration,
+    pub later_deadline: Duration,
     /// Pause between two calls.
     pub pause: Duration,
     /// Calls at most.
-    pub calls: u32,
+    pub max_calls: u32,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
-        let (long, pause) = (Duration::from_secs(30), Duration::from_millis(5));
-        Self { first: long, later: long, pause, calls: 40 }
+        let deadline = Duration::from_secs(30);
+        Self {
+            first_deadline: deadline,
+            later_deadline: deadline,
+            pause: Duration::from_millis(5),
+            max_calls: 40,
+        }
     }
 }
 
@@ -76,8 +89,8 @@ pub struct Sidecar {
     client: ControllerClient<Channel>,
 }
 
-/// Whether a sidecar asks again: the outcome is open.
-pub fn open(code: Code) -> bool {
+/// Whether a sidecar sends the request again: the outcome is unknown.
+pub fn is_retryable(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Aborted)
 }
 
@@ -87,82 +100,89 @@ impl Sidecar {
         Self { client: ControllerClient::new(channel) }
     }
 
-    /// One call, the `turn`-th (from 0) for the same.
-    pub async fn once(&self, ask: &Ask, turn: u32, deadline: Duration) -> Result<Told, Status> {
+    /// Makes one call, the `attempt`-th (from 0) of the request.
+    pub async fn call_once(
+        &self,
+        request: &Request,
+        attempt: u32,
+        deadline: Duration,
+    ) -> Result<Reply, Status> {
         let late = |_| Status::deadline_exceeded("the caller gave up");
-        let ended = tokio::time::timeout(deadline, self.call(ask, turn)).await.map_err(late)?;
-        ended.map_err(|status| match status.source() {
+        let result = tokio::time::timeout(deadline, self.send(request, attempt)).await.map_err(late)?;
+        result.map_err(|status| match status.source() {
             // Made on this side: the connection broke. The sidecars' gRPC library calls it UNAVAILABLE, tonic UNKNOWN.
             Some(broken) => Status::unavailable(serve::chain::chain(broken)),
             None => status,
         })
     }
 
-    /// Asks until there is an answer that ends it; `between` is told each code that does not.
-    pub async fn persist(
+    /// Calls until there is a final result; `on_retry` gets each status that is not final.
+    pub async fn call(
         &self,
-        ask: &Ask,
-        patience: &Patience,
-        mut between: impl FnMut(&Status),
-    ) -> Result<Told, Status> {
-        let mut last = Status::deadline_exceeded("never asked");
-        for turn in 0..patience.calls {
-            let deadline = if turn == 0 { patience.first } else { patience.later };
-            match self.once(ask, turn, deadline).await {
-                Err(status) if open(status.code()) => {
-                    between(&status);
+        request: &Request,
+        policy: &RetryPolicy,
+        mut on_retry: impl FnMut(&Status),
+    ) -> Result<Reply, Status> {
+        let mut last = Status::deadline_exceeded("never called");
+        for attempt in 0..policy.max_calls {
+            let deadline = if attempt == 0 { policy.first_deadline } else { policy.later_deadline };
+            match self.call_once(request, attempt, deadline).await {
+                Err(status) if is_retryable(status.code()) => {
+                    on_retry(&status);
                     last = status;
                 }
-                ended => return ended,
+                result => return result,
             }
-            tokio::time::sleep(patience.pause).await;
+            tokio::time::sleep(policy.pause).await;
         }
         Err(last)
     }
 
     /// CreateVolume, once: the whole volume as the provisioner gets it.
-    pub async fn create(&self, claim: &Claim, turn: u32) -> Result<pb::Volume, Status> {
-        let reply = self.client.clone().create_volume(create(claim, turn)).await?;
+    pub async fn create(&self, claim: &Claim, attempt: u32) -> Result<pb::Volume, Status> {
+        let reply = self.client.clone().create_volume(create_request(claim, attempt)).await?;
         Ok(reply.into_inner().volume.unwrap_or_default())
     }
 
-    async fn call(&self, ask: &Ask, turn: u32) -> Result<Told, Status> {
+    async fn send(&self, request: &Request, attempt: u32) -> Result<Reply, Status> {
         let mut client = self.client.clone();
-        match ask {
-            Ask::Create(claim) => {
-                let volume = self.create(claim, turn).await?;
+        match request {
+            Request::Create(claim) => {
+                let volume = self.create(claim, attempt).await?;
                 let mut regions =
                     volume.accessible_topology.into_iter().flat_map(|t| t.segments.into_values());
                 let region = regions.next().unwrap_or_default();
-                Ok(Told::Created { volume: volume.volume_id, region, bytes: volume.capacity_bytes })
+                Ok(Reply::Created { volume: volume.volume_id, region, bytes: volume.capacity_bytes })
             }
-            Ask::Publish { volume, node } => {
-                let q = pb::ControllerPublishVolumeRequest {
+            Request::Publish { volume, node } => {
+                let request = pb::ControllerPublishVolumeRequest {
                     volume_id: volume.clone(),
                     node_id: node.clone(),
                     volume_capability: Some(capability()),
                     ..Default::default()
                 };
-                Ok(Told::Published(client.controller_publish_volume(q).await?.into_inner().publish_context))
+                let reply = client.controller_publish_volume(request).await?;
+                Ok(Reply::Published(reply.into_inner().publish_context))
             }
-            Ask::Unpublish { volume, node } => {
+            Request::Unpublish { volume, node } => {
                 let (volume_id, node_id) = (volume.clone(), node.clone());
-                let q = pb::ControllerUnpublishVolumeRequest { volume_id, node_id, ..Default::default() };
-                client.controller_unpublish_volume(q).await.map(|_| Told::Done)
+                let request =
+                    pb::ControllerUnpublishVolumeRequest { volume_id, node_id, ..Default::default() };
+                client.controller_unpublish_volume(request).await.map(|_| Reply::Done)
             }
-            Ask::Expand { volume, gib } => {
+            Request::Expand { volume, gib } => {
                 let required_bytes = bytes(*gib);
-                let q = pb::ControllerExpandVolumeRequest {
+                let request = pb::ControllerExpandVolumeRequest {
                     volume_id: volume.clone(),
                     capacity_range: Some(pb::CapacityRange { required_bytes, limit_bytes: 0 }),
                     ..Default::default()
                 };
-                let bytes = client.controller_expand_volume(q).await?.into_inner().capacity_bytes;
-                Ok(Told::Expanded { bytes })
+                let reply = client.controller_expand_volume(request).await?;
+                Ok(Reply::Expanded { bytes: reply.into_inner().capacity_bytes })
             }
-            Ask::Delete { volume } => {
-                let q = pb::DeleteVolumeRequest { volume_id: volume.clone(), ..Default::default() };
-                client.delete_volume(q).await.map(|_| Told::Done)
+            Request::Delete { volume } => {
+                let request = pb::DeleteVolumeRequest { volume_id: volume.clone(), ..Default::default() };
+                client.delete_volume(request).await.map(|_| Reply::Done)
             }
         }
     }
@@ -181,23 +201,23 @@ pub fn capability() -> pb::VolumeCapability {
     }
 }
 
-/// The request of a CreateVolume, the `turn`-th (from 0) for the same.
-pub fn create(claim: &Claim, turn: u32) -> Request<pb::CreateVolumeRequest> {
+/// The message of a CreateVolume, the `attempt`-th (from 0) for the same claim.
+pub fn create_request(claim: &Claim, attempt: u32) -> tonic::Request<pb::CreateVolumeRequest> {
     let topology = |region: &String| pb::Topology {
         segments: HashMap::from([(TOPOLOGY_REGION.to_owned(), region.clone())]),
     };
     let mut preferred = claim.preferred.clone();
     if !preferred.is_empty() {
-        let first = turn as usize % preferred.len();
+        let first = attempt as usize % preferred.len();
         preferred.rotate_left(first);
     }
-    let asked = !claim.requisite.is_empty() || !preferred.is_empty();
-    Request::new(pb::CreateVolumeRequest {
+    let has_topology = !claim.requisite.is_empty() || !preferred.is_empty();
+    tonic::Request::new(pb::CreateVolumeRequest {
         name: claim.name.clone(),
         capacity_range: Some(pb::CapacityRange { required_bytes: bytes(claim.gib), limit_bytes: 0 }),
         volume_capabilities: vec![capability()],
         parameters: claim.parameters.clone(),
-        accessibility_requirements: asked.then(|| pb::TopologyRequirement {
+        accessibility_requirements: has_topology.then(|| pb::TopologyRequirement {
             requisite: claim.requisite.iter().map(topology).collect(),
             preferred: preferred.iter().map(topology).collect(),
         }),

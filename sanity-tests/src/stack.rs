@@ -1,5 +1,5 @@
 //! The whole driver as its three kinds of programs: the simulated cloud, one controller, a node for each machine. Each node
-//! sees its machine's disks through a sysfs-like tree of its own, so that one test machine is many.
+//! sees its machine's disks through a sysfs-like tree of its own, so one test machine stands for several.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,30 +12,35 @@ use crate::kubelet::Kubelet;
 use crate::process::{Process, ProcessError, shipped};
 use crate::sidecar::Sidecar;
 
-/// How long a program may take to start.
+/// How long a program may take to start or to stop.
 const START: Duration = Duration::from_secs(20);
 
-/// What is started.
+/// Which programs are started, and how.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct StackConfig {
     /// Regions of the cluster.
     pub regions: Vec<String>,
     /// Machines that run a node, by the simulator's instance ids.
     pub machines: Vec<(String, String)>,
     /// More flags of the simulator.
-    pub sim: Vec<String>,
+    pub simulator_flags: Vec<String>,
     /// More flags of the controller.
-    pub controller: Vec<String>,
+    pub controller_flags: Vec<String>,
 }
 
-impl Plan {
+impl StackConfig {
     /// The first region of the simulator's own configuration and its first `machines` machines.
     pub fn one_region(machines: usize) -> Self {
         let config = Config::default();
         let region = "zj-shaoxing-2";
         let instances = config.regions.get(region).map(|r| r.instances.clone()).unwrap_or_default();
         let machines = instances.into_iter().take(machines).map(|i| (region.to_owned(), i.id)).collect();
-        Self { regions: vec![region.to_owned()], machines, sim: Vec::new(), controller: Vec::new() }
+        Self {
+            regions: vec![region.to_owned()],
+            machines,
+            simulator_flags: Vec::new(),
+            controller_flags: Vec::new(),
+        }
     }
 }
 
@@ -62,7 +67,7 @@ impl Node {
     }
 }
 
-/// Everything, running. Dropping it kills the programs; mounts and devices are the caller's to take down before.
+/// The running programs. Dropping it kills them; the caller must have removed mounts and devices before.
 pub struct Stack {
     /// URL of the simulator.
     pub url: String,
@@ -76,15 +81,15 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts all of it; sockets, logs, disks and trees are in `folder`.
-    pub async fn start(plan: &Plan, folder: &Path) -> Result<Self, ProcessError> {
+    /// Starts all programs; sockets, logs, disks and sysfs trees are in `folder`.
+    pub async fn start(config: &StackConfig, folder: &Path) -> Result<Self, ProcessError> {
         let io = |what: &'static str| move |e| ProcessError::Io(what.to_owned(), e);
         std::fs::create_dir_all(folder).map_err(io("folder"))?;
         let folder = folder.canonicalize().map_err(io("folder"))?;
         let nodes_dir = folder.join("machines");
         let mut command = Command::new(shipped("ecx-sim", "ecx-sim")?);
         command.args(["--data-plane", "loop", "--state-dir"]).arg(folder.join("cloud"));
-        command.arg("--nodes-dir").arg(&nodes_dir).args(&plan.sim);
+        command.arg("--nodes-dir").arg(&nodes_dir).args(&config.simulator_flags);
         let log = folder.join("ecx-sim.log");
         let mut sim = Process::start(command, &log)?;
         let url = sim.until("URL", START, async || url(&log)).await?;
@@ -94,13 +99,13 @@ impl Stack {
         let socket = folder.join("controller.sock");
         let mut command = Command::new(shipped("eck-csi-controller", "eck-csi-controller")?);
         command.env("CTYUN_AK", ak).env("CTYUN_SK", sk).arg("--csi-endpoint").arg(&socket);
-        command.args(["--ecx-url", &url, "--regions", &plan.regions.join(","), "--cluster-id", "demo"]);
-        command.args(["--admin-address", "127.0.0.1:0"]).args(&plan.controller);
+        command.args(["--ecx-url", &url, "--regions", &config.regions.join(","), "--cluster-id", "demo"]);
+        command.args(["--admin-address", "127.0.0.1:0"]).args(&config.controller_flags);
         let mut controller = Process::start(command, &folder.join("controller.log"))?;
         let channel = controller.serves(&socket, START).await?;
 
         let mut nodes = Vec::new();
-        for (region, instance) in &plan.machines {
+        for (region, instance) in &config.machines {
             nodes.push(node(region, instance, &folder, &nodes_dir).await?);
         }
         Ok(Self { url, nodes, controller, channel, sim, folder })
@@ -111,7 +116,7 @@ impl Stack {
         Sidecar::new(self.channel.clone())
     }
 
-    /// Starts a node anew whose program has ended.
+    /// Starts a node again whose program has ended.
     pub async fn restart_node(&mut self, number: usize) -> Result<(), ProcessError> {
         let Some(old) = self.nodes.get_mut(number) else { return Ok(()) };
         let (region, instance) = old.id.split_once('/').unwrap_or_default();
@@ -120,7 +125,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Ends the programs as Kubernetes does, the cloud last: it takes its disks from this machine.
+    /// Stops the programs with SIGTERM, the cloud last: it detaches its loop devices.
     pub async fn stop(&mut self) -> Result<(), ProcessError> {
         for node in &mut self.nodes {
             node.process.stop(START).await?;

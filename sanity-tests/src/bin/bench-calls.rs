@@ -17,7 +17,7 @@ use ecx_sim::server::LogEntry;
 use ecx_sim::{Config, Sim};
 use futures::future::{join, join_all, try_join_all};
 use sanity_tests::in_process::InProcess;
-use sanity_tests::sidecar::{Ask, Claim, Patience, Sidecar, Told};
+use sanity_tests::sidecar::{Claim, Reply, Request, RetryPolicy, Sidecar};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -113,19 +113,19 @@ impl Life {
         let controller = controller(&sim).await?;
         let sidecar = Sidecar::new(controller.channel());
         let mut cost = Cost { life: self, phases: Vec::new(), seconds: Vec::new() };
-        let creates = (0..self.volumes).map(|index| Ask::Create(self.claim(index))).collect();
+        let creates = (0..self.volumes).map(|index| Request::Create(self.claim(index))).collect();
         let mut volumes = Vec::new();
-        for told in cost.phase(&sim, &sidecar, creates).await? {
-            let Told::Created { volume, region, .. } = told else { return Err("no volume".into()) };
+        for reply in cost.phase(&sim, &sidecar, creates).await? {
+            let Reply::Created { volume, region, .. } = reply else { return Err("no volume".into()) };
             let node = self.node(volumes.len(), &region);
             volumes.push((volume, node));
         }
-        let each = |ask: fn(String, String) -> Ask| {
-            volumes.iter().map(|(volume, node)| ask(volume.clone(), node.clone())).collect::<Vec<_>>()
+        let each = |request: fn(String, String) -> Request| {
+            volumes.iter().map(|(volume, node)| request(volume.clone(), node.clone())).collect::<Vec<_>>()
         };
-        cost.phase(&sim, &sidecar, each(|volume, node| Ask::Publish { volume, node })).await?;
-        cost.phase(&sim, &sidecar, each(|volume, node| Ask::Unpublish { volume, node })).await?;
-        cost.phase(&sim, &sidecar, each(|volume, _| Ask::Delete { volume })).await?;
+        cost.phase(&sim, &sidecar, each(|volume, node| Request::Publish { volume, node })).await?;
+        cost.phase(&sim, &sidecar, each(|volume, node| Request::Unpublish { volume, node })).await?;
+        cost.phase(&sim, &sidecar, each(|volume, _| Request::Delete { volume })).await?;
         if sim.look(|world| world.disks.len()) != 0 {
             return Err("a disk is left".into());
         }
@@ -135,14 +135,25 @@ impl Life {
 
 impl Cost {
     /// Asks all at once, and counts.
-    async fn phase(&mut self, sim: &Sim, sidecar: &Sidecar, asks: Vec<Ask>) -> Result<Vec<Told>, Failure> {
+    async fn phase(
+        &mut self,
+        sim: &Sim,
+        sidecar: &Sidecar,
+        requests: Vec<Request>,
+    ) -> Result<Vec<Reply>, Failure> {
         let long = Duration::from_secs(300);
-        let patience = Patience { first: long, later: long, calls: 1, ..Patience::default() };
+        let policy = RetryPolicy {
+            first_deadline: long,
+            later_deadline: long,
+            max_calls: 1,
+            ..RetryPolicy::default()
+        };
         let (before, started) = (sim.log().len(), Instant::now());
-        let told = try_join_all(asks.iter().map(|ask| sidecar.persist(ask, &patience, |_| ()))).await?;
+        let reply =
+            try_join_all(requests.iter().map(|request| sidecar.call(request, &policy, |_| ()))).await?;
         self.seconds.push(started.elapsed().as_secs_f64());
         self.phases.push(count(&sim.log()[before..]));
-        Ok(told)
+        Ok(reply)
     }
 
     fn calls(&self, counted: impl Fn(Op) -> bool) -> usize {
@@ -181,20 +192,21 @@ async fn retries() -> Result<(usize, usize), Failure> {
     let controller = controller(&sim).await?;
     let sidecar = Sidecar::new(controller.channel());
     let long = Duration::from_secs(60);
-    let Told::Created { volume, region, .. } = sidecar.once(&Ask::Create(life.claim(0)), 0, long).await?
+    let Reply::Created { volume, region, .. } =
+        sidecar.call_once(&Request::Create(life.claim(0)), 0, long).await?
     else {
         return Err("no volume".into());
     };
-    let publish = Ask::Publish { volume, node: life.node(0, &region) };
+    let publish = Request::Publish { volume, node: life.node(0, &region) };
     let before = sim.log().len();
     let asked = |log: &[LogEntry]| log.iter().any(|entry| entry.op == Op::AttachDisk);
     let again = async {
         while !asked(&sim.log()[before..]) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        join_all((1..=100).map(|turn| sidecar.once(&publish, turn, long))).await
+        join_all((1..=100).map(|turn| sidecar.call_once(&publish, turn, long))).await
     };
-    let (first, rest) = join(sidecar.once(&publish, 0, long), again).await;
+    let (first, rest) = join(sidecar.call_once(&publish, 0, long), again).await;
     first?;
     let joined = rest.iter().filter(|ended| ended.is_ok()).count();
     Ok((joined, sim.log().len() - before))

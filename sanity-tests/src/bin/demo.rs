@@ -10,10 +10,10 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use eck_csi::driver::GIB;
-use sanity_tests::kubelet::{Use, Volume};
+use sanity_tests::kubelet::{Volume, VolumeUse};
 use sanity_tests::process::ProcessError;
-use sanity_tests::sidecar::{Ask, Claim, Patience, Told};
-use sanity_tests::stack::{Plan, Stack};
+use sanity_tests::sidecar::{Claim, Reply, Request, RetryPolicy};
+use sanity_tests::stack::{Stack, StackConfig};
 use tonic::Status;
 
 /// MiB that are written into the volume.
@@ -118,12 +118,12 @@ impl Life {
     async fn attach(&mut self, node: usize) -> Result<(), Failed> {
         let started = Instant::now();
         let (volume, node_id) = (self.volume.id.clone(), self.stack.nodes[node].id.clone());
-        let ask = Ask::Publish { volume, node: node_id.clone() };
-        let told = self.stack.sidecar().persist(&ask, &Patience::default(), |_| ()).await;
-        let Told::Published(context) = told.map_err(rpc("ControllerPublishVolume"))? else {
+        let request = Request::Publish { volume, node: node_id.clone() };
+        let reply = self.stack.sidecar().call(&request, &RetryPolicy::default(), |_| ()).await;
+        let Reply::Published(context) = reply.map_err(rpc("ControllerPublishVolume"))? else {
             return Err(Failed::Unproven("no publish context".to_owned()));
         };
-        self.volume.publish = context;
+        self.volume.publish_context = context;
         let device = self.device(node)?;
         let proof = format!("serial {} is {device} on {node_id}", self.serial);
         self.steps.done(started, &format!("attach to node {}", node + 1), &proof);
@@ -133,7 +133,7 @@ impl Life {
     async fn stage(&mut self, node: usize) -> Result<(), Failed> {
         let (started, staging) = (Instant::now(), self.path("globalmount"));
         let kubelet = self.stack.nodes[node].kubelet.clone();
-        let staged = kubelet.stage(&self.volume, &staging, &Use::mount(self.fs)).await;
+        let staged = kubelet.stage(&self.volume, &staging, &VolumeUse::mount(self.fs)).await;
         staged.map_err(rpc("NodeStageVolume"))?;
         let device = self.device(node)?;
         let uuid = sh("blkid", &["-p", "-s", "UUID", "-o", "value", &device])?;
@@ -152,7 +152,7 @@ impl Life {
         let (started, target) = (Instant::now(), self.path(pod));
         let kubelet = self.stack.nodes[node].kubelet.clone();
         let staging = self.path("globalmount");
-        let published = kubelet.publish(&self.volume, &staging, &target, &Use::mount(self.fs)).await;
+        let published = kubelet.publish(&self.volume, &staging, &target, &VolumeUse::mount(self.fs)).await;
         published.map_err(rpc("NodePublishVolume"))?;
         let source = sh("findmnt", &["-n", "-o", "SOURCE,FSTYPE,OPTIONS", &target.to_string_lossy()])?;
         self.steps.done(started, &format!("publish to {pod}"), &source);
@@ -181,9 +181,9 @@ impl Life {
 
     async fn grow(&mut self, node: usize, pod: &Path) -> Result<(), Failed> {
         let started = Instant::now();
-        let ask = Ask::Expand { volume: self.volume.id.clone(), gib: 30 };
-        let told = self.stack.sidecar().persist(&ask, &Patience::default(), |_| ()).await;
-        let Told::Expanded { bytes } = told.map_err(rpc("ControllerExpandVolume"))? else {
+        let request = Request::Expand { volume: self.volume.id.clone(), gib: 30 };
+        let reply = self.stack.sidecar().call(&request, &RetryPolicy::default(), |_| ()).await;
+        let Reply::Expanded { bytes } = reply.map_err(rpc("ControllerExpandVolume"))? else {
             return Err(Failed::Unproven("no size".to_owned()));
         };
         let grown = self.stack.nodes[node].kubelet.expand(&self.volume, pod, bytes).await;
@@ -198,12 +198,12 @@ impl Life {
     async fn refusals(&mut self, other: usize) -> Result<(), Failed> {
         let started = Instant::now();
         let (volume, node) = (self.volume.id.clone(), self.stack.nodes[other].id.clone());
-        let patience = Patience { calls: 1, ..Patience::default() };
-        let ask = Ask::Publish { volume: volume.clone(), node };
-        let refused = self.stack.sidecar().persist(&ask, &patience, |_| ()).await;
+        let policy = RetryPolicy { max_calls: 1, ..RetryPolicy::default() };
+        let request = Request::Publish { volume: volume.clone(), node };
+        let refused = self.stack.sidecar().call(&request, &policy, |_| ()).await;
         let refused = refused.err().filter(|s| s.code() == tonic::Code::FailedPrecondition);
         demand(refused.is_some(), || "the disk was attached twice".to_owned())?;
-        let deleted = self.stack.sidecar().persist(&Ask::Delete { volume }, &patience, |_| ()).await;
+        let deleted = self.stack.sidecar().call(&Request::Delete { volume }, &policy, |_| ()).await;
         let deleted = deleted.err().filter(|s| s.code() == tonic::Code::FailedPrecondition);
         demand(deleted.is_some(), || "an attached disk was deleted".to_owned())?;
         self.steps.done(started, "attach elsewhere, delete: refused", "FAILED_PRECONDITION, twice");
@@ -224,9 +224,9 @@ impl Life {
         self.steps.done(started, "unpublish, unstage", "no mount is left, nobody holds the disk");
         let started = Instant::now();
         let (volume, id) = (self.volume.id.clone(), self.stack.nodes[node].id.clone());
-        let ask = Ask::Unpublish { volume, node: id };
-        let told = self.stack.sidecar().persist(&ask, &Patience::default(), |_| ()).await;
-        told.map_err(rpc("ControllerUnpublishVolume"))?;
+        let request = Request::Unpublish { volume, node: id };
+        let reply = self.stack.sidecar().call(&request, &RetryPolicy::default(), |_| ()).await;
+        reply.map_err(rpc("ControllerUnpublishVolume"))?;
         let gone = self.stack.nodes[node].device(&self.serial).is_none();
         demand(gone, || "the machine still shows the disk".to_owned())?;
         self.steps.done(
@@ -239,9 +239,9 @@ impl Life {
 
     async fn delete(&mut self) -> Result<(), Failed> {
         let started = Instant::now();
-        let ask = Ask::Delete { volume: self.volume.id.clone() };
-        let told = self.stack.sidecar().persist(&ask, &Patience::default(), |_| ()).await;
-        told.map_err(rpc("DeleteVolume"))?;
+        let request = Request::Delete { volume: self.volume.id.clone() };
+        let reply = self.stack.sidecar().call(&request, &RetryPolicy::default(), |_| ()).await;
+        reply.map_err(rpc("DeleteVolume"))?;
         let disks =
             std::fs::read_dir(self.folder.join("cloud/disks")).map_err(|e| Failed::Io("disks".into(), e))?;
         let left = disks.count();
@@ -253,7 +253,7 @@ impl Life {
 
 async fn live(folder: PathBuf) -> Result<(), Failed> {
     let started = Instant::now();
-    let stack = Stack::start(&Plan::one_region(2), &folder).await?;
+    let stack = Stack::start(&StackConfig::one_region(2), &folder).await?;
     let mut steps = Steps { number: 0 };
     let names: Vec<&str> = stack.nodes.iter().map(|n| n.id.as_str()).collect();
     steps.done(started, "start cloud, controller, two nodes", &names.join(", "));

@@ -10,8 +10,8 @@ use tonic::Code;
 
 use super::guest::{Cold, Guest, Image, Plan};
 use crate::in_process::InProcess;
-use crate::kubelet::{Kubelet, Use, Volume};
-use crate::sidecar::{Ask, Claim, Patience, Sidecar, Told};
+use crate::kubelet::{Kubelet, Volume, VolumeUse};
+use crate::sidecar::{Claim, Reply, Request, RetryPolicy, Sidecar};
 
 /// The region of all machines.
 pub const REGION: &str = "fj-xiamen-4";
@@ -150,15 +150,15 @@ impl Site {
         Ok(Volume { id: made.volume_id, context: made.volume_context, ..Volume::default() })
     }
 
-    async fn ask(&self, ask: &Ask) -> Result<Told, Trouble> {
-        Ok(self.sidecar.persist(ask, &Patience::default(), |_| {}).await?)
+    async fn call(&self, request: &Request) -> Result<Reply, Trouble> {
+        Ok(self.sidecar.call(request, &RetryPolicy::default(), |_| {}).await?)
     }
 
     /// Attaches it to a machine.
     pub async fn attach(&self, volume: &mut Volume, machine: usize) -> Result<(), Trouble> {
         let node = format!("{REGION}/{}", MACHINES[machine].0);
-        match self.ask(&Ask::Publish { volume: volume.id.clone(), node }).await? {
-            Told::Published(context) => volume.publish = context,
+        match self.call(&Request::Publish { volume: volume.id.clone(), node }).await? {
+            Reply::Published(context) => volume.publish_context = context,
             other => return Err(Trouble::new(format!("{other:?}"))),
         }
         Ok(())
@@ -167,17 +167,17 @@ impl Site {
     /// Takes it from a machine.
     pub async fn detach(&self, volume: &Volume, machine: usize) -> Result<(), Trouble> {
         let node = format!("{REGION}/{}", MACHINES[machine].0);
-        self.ask(&Ask::Unpublish { volume: volume.id.clone(), node }).await.map(drop)
+        self.call(&Request::Unpublish { volume: volume.id.clone(), node }).await.map(drop)
     }
 
     /// Makes it larger in the cloud.
     pub async fn grow(&self, volume: &Volume, gib: u64) -> Result<(), Trouble> {
-        self.ask(&Ask::Expand { volume: volume.id.clone(), gib }).await.map(drop)
+        self.call(&Request::Expand { volume: volume.id.clone(), gib }).await.map(drop)
     }
 }
 
 /// Stages and publishes, asked again while the node says that it may yet work, as the kubelet does.
-pub async fn mount(kubelet: &Kubelet, volume: &Volume, wanted: &Use) -> Result<(), Trouble> {
+pub async fn mount(kubelet: &Kubelet, volume: &Volume, wanted: &VolumeUse) -> Result<(), Trouble> {
     let mut last = None;
     for _ in 0..20 {
         match kubelet.stage(volume, &staged(volume), wanted).await {

@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use super::caller::{Answer, Ask, Call, ask};
 use crate::direct::Direct;
-use crate::sidecar::open;
+use crate::sidecar::is_retryable;
 
 /// A bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Bug {
             }
             (Self::UnknownIsFailure, Ask::Create(_)) if unknown => Err(Status::resource_exhausted("planted")),
             (Self::HolderIgnored, Ask::Publish(_)) if code == Code::FailedPrecondition => Ok(Answer::Done),
-            (Self::NeverAnswers, _) if open(code) => pending().await,
+            (Self::NeverAnswers, _) if is_retryable(code) => pending().await,
             _ => told,
         }
     }

@@ -8,7 +8,7 @@ use super::caller::{Answer, Ask};
 use super::places::Places;
 use super::volume::{Attachment, Deletion, Made, Volume};
 use crate::direct::Created;
-use crate::sidecar::open;
+use crate::sidecar::is_retryable;
 
 /// A rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub(super) fn answer(
             let free = ended || late;
             must(allowed(volume, ask, status, free), Invariant::Answered, seen)?;
             // A final failure of a create: nothing was made, unless a person is sent to it.
-            let nothing = open(status.code()) || disks.is_empty() || status.code() == Code::Internal;
+            let nothing = is_retryable(status.code()) || disks.is_empty() || status.code() == Code::Internal;
             let fails = matches!(ask, Ask::Create(_)) && volume.made == Made::Open;
             return must(!fails || nothing, Invariant::ToldIsTrue, seen);
         }
@@ -125,7 +125,7 @@ pub(super) fn answer(
 fn allowed(volume: &Volume, ask: &Ask, status: &Status, free: bool) -> bool {
     use Code::*;
     let code = status.code();
-    if open(code) {
+    if is_retryable(code) {
         return true;
     }
     match ask {

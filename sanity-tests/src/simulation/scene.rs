@@ -23,7 +23,7 @@ use super::trace::Trace;
 use super::volume::{Attachment, Deletion, Made, Volume};
 use super::{Broken, CannotRun, Counts, Outcome};
 use crate::direct::{Created, Direct};
-use crate::sidecar::open;
+use crate::sidecar::is_retryable;
 
 /// A call that runs longer is one that nobody answers. A detach that waits for an attach that waits for a detach, each
 /// as long as the profile's patience of 5 minutes, is well below.
@@ -217,7 +217,7 @@ impl Scene {
                 volume.gib = volume.gib.max(gib);
             }
             (Ask::Create(_), Err(status)) => {
-                let last = !open(status.code()) && !asked_otherwise && volume.made == Made::Open;
+                let last = !is_retryable(status.code()) && !asked_otherwise && volume.made == Made::Open;
                 volume.made = if last { Made::Failed } else { volume.made };
                 volume.dead |= last && status.code() == Code::Internal;
             }

@@ -2,7 +2,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use sanity_tests::process::{Process, get, shipped};
-use sanity_tests::sidecar::{Ask, Claim, Patience, Sidecar};
+use sanity_tests::sidecar::{Claim, Request, RetryPolicy, Sidecar};
 
 use super::scene::{CLUSTER, REGION, Scene};
 
@@ -33,10 +33,10 @@ async fn the_controller_tells_of_drift_and_serves_on_without_an_api_server() {
     let mut controller = start(&scene, &socket);
     let channel = controller.serves(&socket, PATIENCE).await.unwrap();
     let address = controller.ready(PATIENCE).await.unwrap();
-    let told = |api: &sanity_tests::apiserver::ApiServer| {
+    let reply = |api: &sanity_tests::apiserver::ApiServer| {
         (api.list("events").len() >= 2).then(|| api.list("events"))
     };
-    let events = tokio::time::timeout(PATIENCE, scene.api.wait_for(told)).await.unwrap().unwrap();
+    let events = tokio::time::timeout(PATIENCE, scene.api.wait_for(reply)).await.unwrap().unwrap();
     let about = |reason: &str| events.iter().find(|event| event["reason"] == reason).unwrap().clone();
     assert_eq!(about("LeakedDisk")["involvedObject"]["kind"], "CSIDriver");
     assert_eq!(about("MissingDisk")["involvedObject"]["name"], "pv-missing");
@@ -62,7 +62,7 @@ async fn the_controller_tells_of_drift_and_serves_on_without_an_api_server() {
     let failures = "eck_csi_audit_failures_total";
     controller.until("a failure", PATIENCE, async || shows(failures, 1.0).await).await.unwrap();
     let claim = Claim { name: "pvc-1".to_owned(), gib: 20, ..Claim::default() };
-    let made = Sidecar::new(channel).persist(&Ask::Create(claim), &Patience::default(), |_| {}).await;
+    let made = Sidecar::new(channel).call(&Request::Create(claim), &RetryPolicy::default(), |_| {}).await;
     assert!(made.is_ok(), "{made:?}");
     scene.api.come_back();
     controller.stop(PATIENCE).await.unwrap();

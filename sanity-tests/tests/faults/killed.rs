@@ -7,7 +7,7 @@ use std::time::Duration;
 use ecx_sim::{Config, Effect, Fault, Sim};
 use futures::StreamExt as _;
 use sanity_tests::process::{self, Process};
-use sanity_tests::sidecar::{Ask, Patience, Sidecar, Told};
+use sanity_tests::sidecar::{Reply, Request, RetryPolicy, Sidecar};
 use tempfile::TempDir;
 
 use crate::scene::{NAME, REGIONS, SCENES, Scene, Stage, Step, profile};
@@ -27,7 +27,7 @@ const DEATHS: usize = 5;
 enum Moment {
     /// At once; the reply meets nobody.
     Unanswered,
-    /// Only when the next controller has begun to ask again.
+    /// Only when the next controller has begun to retry.
     Beside,
     /// Only when the next controller has done everything without it.
     Last,
@@ -93,9 +93,14 @@ async fn begin(stage: &mut Stage, scene: &Scene, shipped: &mut Shipped) -> Sidec
 }
 
 /// Asks, and kills when a request of the operation is held in the cloud; an error if none ever is.
-async fn die(stage: &Stage, ask: &Ask, sidecar: &Sidecar, shipped: &mut Shipped) -> Result<(), String> {
+async fn die(
+    stage: &Stage,
+    request: &Request,
+    sidecar: &Sidecar,
+    shipped: &mut Shipped,
+) -> Result<(), String> {
     let died = tokio::select! {
-        told = sidecar.once(ask, 0, BOUND) => Err(format!("answered before the step came: {told:?}")),
+        reply = sidecar.call_once(request, 0, BOUND) => Err(format!("answered before the step came: {reply:?}")),
         held = until(BOUND, || stage.sim.held() > 0) => held.map_err(|()| "the step never came".to_owned()),
     };
     shipped.kill();
@@ -106,15 +111,15 @@ async fn die(stage: &Stage, ask: &Ask, sidecar: &Sidecar, shipped: &mut Shipped)
 async fn finish(
     stage: &Stage,
     scene: &Scene,
-    ended: &Result<Told, tonic::Status>,
+    ended: &Result<Reply, tonic::Status>,
     sidecar: &Sidecar,
 ) -> Result<(), String> {
     let at_once = stage.sim.look(|world| judge(world, scene, ended, false));
     stage.sim.release();
     quiet(&stage.sim).await?;
-    at_once.map_err(|why| format!("when it was told: {why}"))?;
+    at_once.map_err(|why| format!("when the call returned: {why}"))?;
     stage.sim.look(|world| judge(world, scene, ended, false))?;
-    let again = sidecar.persist(&stage.ask(scene.act), &Patience::default(), |_| ()).await;
+    let again = sidecar.call(&stage.request(scene.act), &RetryPolicy::default(), |_| ()).await;
     quiet(&stage.sim).await?;
     stage.sim.look(|world| judge(world, scene, &again, false)).map_err(|why| format!("again: {why}"))
 }
@@ -128,12 +133,12 @@ async fn case(program: &Path, scene: Scene, step: Step, moment: Moment) -> Resul
         Moment::Beside | Moment::Last => Effect::HoldBefore,
     };
     stage.sim.fault(Fault { op: Some(step.op), contains: None, skip: step.nth, count: 1, effect });
-    let ask = stage.ask(scene.act);
-    die(&stage, &ask, &sidecar, &mut shipped).await?;
+    let request = stage.request(scene.act);
+    die(&stage, &request, &sidecar, &mut shipped).await?;
     let sidecar = shipped.start().await;
     let seen = stage.sim.log().len();
-    let patience = Patience::default();
-    let retry = sidecar.persist(&ask, &patience, |_| ());
+    let policy = RetryPolicy::default();
+    let retry = sidecar.call(&request, &policy, |_| ());
     let beside = async {
         if matches!(moment, Moment::Beside) {
             let _ = until(BOUND, || stage.sim.log().len() > seen).await;
@@ -149,7 +154,7 @@ async fn again_and_again(program: &Path, scene: Scene) -> Result<(), String> {
     let mut stage = Stage::new(scene);
     let mut shipped = Shipped::new(program, &stage.sim);
     let mut sidecar = begin(&mut stage, &scene, &mut shipped).await;
-    let ask = stage.ask(scene.act);
+    let request = stage.request(scene.act);
     let contains = Some(stage.volume().unwrap_or(NAME).to_owned());
     for death in 0..DEATHS {
         let skip = u32::try_from(death).unwrap();
@@ -160,7 +165,7 @@ async fn again_and_again(program: &Path, scene: Scene) -> Result<(), String> {
             count: 1,
             effect: Effect::HoldAfter,
         });
-        let died = die(&stage, &ask, &sidecar, &mut shipped).await;
+        let died = die(&stage, &request, &sidecar, &mut shipped).await;
         stage.sim.clear_faults();
         stage.sim.release();
         quiet(&stage.sim).await?;
@@ -170,7 +175,7 @@ async fn again_and_again(program: &Path, scene: Scene) -> Result<(), String> {
             break;
         }
     }
-    let ended = sidecar.persist(&ask, &Patience::default(), |_| ()).await;
+    let ended = sidecar.call(&request, &RetryPolicy::default(), |_| ()).await;
     finish(&stage, &scene, &ended, &sidecar).await
 }
 

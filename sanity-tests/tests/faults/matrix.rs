@@ -5,7 +5,7 @@ use std::time::Duration;
 use ecx::Profile;
 use ecx_sim::{Effect, Fault};
 use futures::StreamExt as _;
-use sanity_tests::sidecar::{Patience, Sidecar};
+use sanity_tests::sidecar::{RetryPolicy, Sidecar};
 use tonic::Code;
 
 use crate::scene::{SCENES, Scene, Stage, Step, profile};
@@ -124,8 +124,8 @@ async fn case(scene: Scene, step: Step, kind: &Kind) -> Result<(), String> {
     let (op, effect) = (Some(step.op), kind.effect.clone());
     stage.sim.fault(Fault { op, contains: None, skip: step.nth, count: 1, effect });
     let sidecar = Sidecar::new(controller.channel());
-    let ask = stage.ask(scene.act);
-    let patience = Patience { first: kind.first, ..Patience::default() };
+    let request = stage.request(scene.act);
+    let policy = RetryPolicy { first_deadline: kind.first, ..RetryPolicy::default() };
     let mut codes = Vec::new();
     let between = |status: &tonic::Status| {
         codes.push(status.code());
@@ -134,9 +134,9 @@ async fn case(scene: Scene, step: Step, kind: &Kind) -> Result<(), String> {
             stage.sim.release();
         }
     };
-    let ended = sidecar.persist(&ask, &patience, between).await;
+    let ended = sidecar.call(&request, &policy, between).await;
     let failed_once = kind.effect == Effect::JobFails;
-    // What is told holds when it is told, and still when all that is late has come.
+    // The reply is true when it comes, and still when everything that was held back has happened.
     let at_once = stage.sim.look(|world| judge(world, &scene, &ended, failed_once));
     stage.sim.release();
     quiet(&stage.sim).await?;
@@ -146,10 +146,10 @@ async fn case(scene: Scene, step: Step, kind: &Kind) -> Result<(), String> {
     if kind.effect == Effect::Stuck && codes != [Code::DeadlineExceeded] {
         return Err(format!("what is stuck is DEADLINE_EXCEEDED once, not {codes:?}"));
     }
-    at_once.map_err(|why| format!("when it was told: {why}"))?;
+    at_once.map_err(|why| format!("when the call returned: {why}"))?;
     stage.sim.look(|world| judge(world, &scene, &ended, failed_once))?;
     // Twice is once.
-    let again = sidecar.persist(&ask, &Patience::default(), |_| ()).await;
+    let again = sidecar.call(&request, &RetryPolicy::default(), |_| ()).await;
     quiet(&stage.sim).await?;
     stage.sim.look(|world| judge(world, &scene, &again, failed_once)).map_err(|why| format!("again: {why}"))
 }

@@ -7,13 +7,13 @@ use ecx_sim::{Effect, Fault};
 use futures::StreamExt as _;
 use futures::future::{join, join_all};
 use sanity_tests::in_process::InProcess;
-use sanity_tests::sidecar::{Ask, Claim, Patience, Sidecar, Told};
+use sanity_tests::sidecar::{Claim, Reply, Request, RetryPolicy, Sidecar};
 use tonic::{Code, Status};
 
 use crate::scene::{Act, GIB, PLAIN, Scene, Stage, profile};
 use crate::verdict::until;
 
-type Ended = Result<Told, Status>;
+type Ended = Result<Reply, Status>;
 
 /// Rounds of each race: who is first differs from round to round.
 const ROUNDS: usize = 10;
@@ -43,11 +43,11 @@ impl Race {
     }
 
     /// Both at once: the first through the first controller, the second through it too or through the other one.
-    async fn both(&self, first: &Ask, second: &Ask, other: bool) -> (Ended, Ended) {
+    async fn both(&self, first: &Request, second: &Request, other: bool) -> (Ended, Ended) {
         let [one, two] = &self.sidecars;
         let two = if other { two } else { one };
-        let patience = Patience::default();
-        join(one.persist(first, &patience, |_| ()), two.persist(second, &patience, |_| ())).await
+        let policy = RetryPolicy::default();
+        join(one.call(first, &policy, |_| ()), two.call(second, &policy, |_| ())).await
     }
 
     /// The disk's holder, and how often it was attached.
@@ -109,12 +109,12 @@ async fn retries() -> Result<(), String> {
     let controller = stage.controller(profile(&stage.sim)).await;
     let sidecar = Sidecar::new(controller.channel());
     stage.prepare(&sidecar).await;
-    let (before, ask) = (stage.sim.log().len(), stage.publish(0));
-    let calls = (0..100).map(|turn| sidecar.once(&ask, turn, LONG));
-    let told = join_all(calls).await;
-    let same = told.iter().all(|ended| ended.as_ref().ok() == told[0].as_ref().ok() && ended.is_ok());
+    let (before, request) = (stage.sim.log().len(), stage.publish(0));
+    let calls = (0..100).map(|turn| sidecar.call_once(&request, turn, LONG));
+    let reply = join_all(calls).await;
+    let same = reply.iter().all(|ended| ended.as_ref().ok() == reply[0].as_ref().ok() && ended.is_ok());
     let ops: Vec<Op> = stage.sim.log()[before..].iter().map(|entry| entry.op).collect();
-    check(same && ops == [Op::GetDisk, Op::AttachDisk, Op::GetDisk], || format!("{ops:?} for {told:?}"))
+    check(same && ops == [Op::GetDisk, Op::AttachDisk, Op::GetDisk], || format!("{ops:?} for {reply:?}"))
 }
 
 /// A read that hangs is one disk's trouble: another disk of the region is attached meanwhile.
@@ -124,37 +124,40 @@ async fn hung() -> Result<(), String> {
     let sidecar = Sidecar::new(controller.channel());
     stage.prepare(&sidecar).await;
     let other = Claim { name: "pvc-other".to_owned(), ..stage.claim() };
-    let told = sidecar.once(&Ask::Create(other), 0, LONG).await.map_err(|status| format!("{status:?}"))?;
-    let Told::Created { volume, region, .. } = told else { return Err(format!("{told:?}")) };
+    let reply =
+        sidecar.call_once(&Request::Create(other), 0, LONG).await.map_err(|status| format!("{status:?}"))?;
+    let Reply::Created { volume, region, .. } = reply else { return Err(format!("{reply:?}")) };
     let contains = stage.volume().map(str::to_owned);
     let hang = Fault { op: Some(Op::GetDisk), contains, skip: 0, count: 0, effect: Effect::HoldBefore };
     stage.sim.fault(hang);
-    let publish = Ask::Publish { volume, node: stage.node(&region, 0) };
+    let publish = Request::Publish { volume, node: stage.node(&region, 0) };
     let hanging = stage.publish(0);
     let rest = async {
         until(LONG, || stage.sim.held() > 0).await.map_err(|()| "nothing hangs".to_owned())?;
         // Far below the time after which the client gives the hanging read up.
-        let told = sidecar.once(&publish, 0, Duration::from_secs(8)).await;
+        let reply = sidecar.call_once(&publish, 0, Duration::from_secs(8)).await;
         stage.sim.clear_faults();
         stage.sim.release();
-        told.map_err(|status| format!("the other disk: {status:?}"))
+        reply.map_err(|status| format!("the other disk: {status:?}"))
     };
-    let (hung, rest) = join(sidecar.once(&hanging, 0, LONG), rest).await;
+    let (hung, rest) = join(sidecar.call_once(&hanging, 0, LONG), rest).await;
     rest?;
     hung.map(drop).map_err(|status| format!("the disk itself: {status:?}"))
 }
 
-/// One wins; the other is told who.
+/// One wins; the other one is told who holds the volume.
 async fn two_nodes(scene: Scene, other: bool) -> Result<(), String> {
     let race = Race::begin(scene, &[Act::Create]).await;
-    let asks = [race.stage.publish(0), race.stage.publish(1)];
-    let ended = race.both(&asks[0], &asks[1], other).await;
+    let requests = [race.stage.publish(0), race.stage.publish(1)];
+    let ended = race.both(&requests[0], &requests[1], other).await;
     let (winner, refused) = match &ended {
         (Ok(_), Err(status)) => (0, status),
         (Err(status), Ok(_)) => (1, status),
         _ => return Err(format!("not one of two: {ended:?}")),
     };
-    let Ask::Publish { node, .. } = &asks[winner] else { return Err("a publish is asked for".to_owned()) };
+    let Request::Publish { node, .. } = &requests[winner] else {
+        return Err("a publish is asked for".to_owned());
+    };
     // A controller that has never published to a node knows only its instance, not how the node calls itself.
     let instance = race.disk().0.unwrap_or_default();
     let name = if other { instance } else { node.clone() };
@@ -163,22 +166,22 @@ async fn two_nodes(scene: Scene, other: bool) -> Result<(), String> {
     check(race.disk().1 == 1, || format!("attached twice: {:?}", race.disk()))
 }
 
-/// Whoever is last decides, and both are told the truth.
+/// The later of the two decides, and both replies are true.
 async fn there_and_back(scene: Scene, other: bool) -> Result<(), String> {
     let race = Race::begin(scene, &[Act::Create]).await;
     let (publish, unpublish) = (race.stage.publish(0), race.stage.unpublish(0));
     let ended = race.both(&publish, &unpublish, other).await;
     check(ended.0.is_ok() && ended.1.is_ok(), || format!("{ended:?}"))?;
-    let again = race.sidecars[0].once(&publish, 0, LONG).await;
+    let again = race.sidecars[0].call_once(&publish, 0, LONG).await;
     // Two controllers that are asked for contrary things may undo each other's work for a while.
     let (holder, attaches) = race.disk();
     let few = attaches <= 2 || other;
     check(again.is_ok() && holder.is_some() && few, || format!("{again:?}, {holder:?}, {attaches}"))?;
-    let off = race.sidecars[1].once(&unpublish, 0, LONG).await;
+    let off = race.sidecars[1].call_once(&unpublish, 0, LONG).await;
     check(off.is_ok() && race.disk().0.is_none(), || format!("{off:?}, {:?}", race.disk()))
 }
 
-/// A pod moves: the attacher asks for the new node while the old one lets go.
+/// A pod moves: the attacher attaches to the new node while the old one lets go.
 async fn moved(scene: Scene, other: bool) -> Result<(), String> {
     let race = Race::begin(scene, &[Act::Create, Act::Publish]).await;
     let (there, off) = (race.stage.publish(1), race.stage.unpublish(0));
@@ -186,7 +189,7 @@ async fn moved(scene: Scene, other: bool) -> Result<(), String> {
     check(ended.1.is_ok(), || format!("{ended:?}"))?;
     if let Err(status) = &ended.0 {
         check(status.code() == Code::FailedPrecondition, || format!("{status:?}"))?;
-        let again = race.sidecars[0].once(&there, 1, LONG).await;
+        let again = race.sidecars[0].call_once(&there, 1, LONG).await;
         check(again.is_ok(), || format!("{again:?}"))?;
     }
     let (holder, attaches) = race.disk();
@@ -200,7 +203,7 @@ async fn same_create(scene: Scene, other: bool) -> Result<(), String> {
     if other {
         elsewhere.preferred.rotate_left(1);
     }
-    let ended = race.both(&Ask::Create(race.stage.claim()), &Ask::Create(elsewhere), other).await;
+    let ended = race.both(&Request::Create(race.stage.claim()), &Request::Create(elsewhere), other).await;
     let bought = race.stage.sim.look(|world| world.bought);
     let same = matches!(&ended, (Ok(one), Ok(two)) if one == two);
     check(same && bought == 1, || format!("{bought} bought, {ended:?}"))
@@ -209,7 +212,7 @@ async fn same_create(scene: Scene, other: bool) -> Result<(), String> {
 async fn two_sizes(scene: Scene, other: bool) -> Result<(), String> {
     let race = Race::begin(scene, &[]).await;
     let larger = Claim { gib: 2 * GIB, ..race.stage.claim() };
-    let ended = race.both(&Ask::Create(race.stage.claim()), &Ask::Create(larger), other).await;
+    let ended = race.both(&Request::Create(race.stage.claim()), &Request::Create(larger), other).await;
     let right = match &ended {
         (Ok(_), Err(status)) => status.code() == Code::AlreadyExists,
         // The larger one is large enough for both.
@@ -223,7 +226,7 @@ async fn two_sizes(scene: Scene, other: bool) -> Result<(), String> {
 /// Either it is gone and was never attached, or it is attached and was not deleted.
 async fn delete_and_attach(scene: Scene, other: bool) -> Result<(), String> {
     let race = Race::begin(scene, &[Act::Create]).await;
-    let (delete, publish) = (race.stage.ask(Act::Delete), race.stage.publish(0));
+    let (delete, publish) = (race.stage.request(Act::Delete), race.stage.publish(0));
     let ended = race.both(&delete, &publish, other).await;
     let left =
         race.stage.sim.look(|world| world.disks.values().map(|d| d.holder.is_some()).collect::<Vec<_>>());
@@ -237,7 +240,7 @@ async fn delete_and_attach(scene: Scene, other: bool) -> Result<(), String> {
 
 async fn same_growth(scene: Scene, other: bool) -> Result<(), String> {
     let race = Race::begin(scene, &[Act::Create, Act::Publish]).await;
-    let grow = race.stage.ask(Act::Expand);
+    let grow = race.stage.request(Act::Expand);
     let ended = race.both(&grow, &grow, other).await;
     let log = race.stage.sim.log();
     let orders = log.iter().filter(|entry| entry.op == Op::ResizeDisk && entry.code.is_empty()).count();

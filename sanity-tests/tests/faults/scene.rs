@@ -10,7 +10,7 @@ use ecx_sim::config::Latency;
 use ecx_sim::server::LogEntry;
 use ecx_sim::{Config, Sim};
 use sanity_tests::in_process::InProcess;
-use sanity_tests::sidecar::{Ask, Claim, Patience, Sidecar, Told};
+use sanity_tests::sidecar::{Claim, Reply, Request, RetryPolicy, Sidecar};
 
 /// The cluster's regions, those of the simulator's built-in cloud.
 pub(crate) const REGIONS: [&str; 3] = ["zj-shaoxing-2", "fj-xiamen-4", "hi-haikou-6"];
@@ -158,8 +158,8 @@ impl Stage {
     /// Does what the scene wants done before, through `sidecar`.
     pub(crate) async fn prepare(&mut self, sidecar: &Sidecar) {
         for act in self.scene.before {
-            let told = sidecar.persist(&self.ask(*act), &Patience::default(), |_| ()).await.unwrap();
-            if let Told::Created { volume, region, .. } = told {
+            let reply = sidecar.call(&self.request(*act), &RetryPolicy::default(), |_| ()).await.unwrap();
+            if let Reply::Created { volume, region, .. } = reply {
                 self.volume = Some((volume, region));
             }
         }
@@ -173,27 +173,27 @@ impl Stage {
     }
 
     /// The request of an operation.
-    pub(crate) fn ask(&self, act: Act) -> Ask {
+    pub(crate) fn request(&self, act: Act) -> Request {
         let volume = self.volume().unwrap_or_default().to_owned();
         match act {
-            Act::Create => Ask::Create(self.claim()),
+            Act::Create => Request::Create(self.claim()),
             Act::Publish => self.publish(0),
             Act::Unpublish => self.unpublish(0),
-            Act::Expand => Ask::Expand { volume, gib: GROWN },
-            Act::Delete => Ask::Delete { volume },
+            Act::Expand => Request::Expand { volume, gib: GROWN },
+            Act::Delete => Request::Delete { volume },
         }
     }
 
     /// To the region's node number `index`.
-    pub(crate) fn publish(&self, index: usize) -> Ask {
+    pub(crate) fn publish(&self, index: usize) -> Request {
         let (volume, region) = self.volume.clone().unwrap_or_default();
-        Ask::Publish { node: self.node(&region, index), volume }
+        Request::Publish { node: self.node(&region, index), volume }
     }
 
     /// From the region's node number `index`.
-    pub(crate) fn unpublish(&self, index: usize) -> Ask {
+    pub(crate) fn unpublish(&self, index: usize) -> Request {
         let (volume, region) = self.volume.clone().unwrap_or_default();
-        Ask::Unpublish { node: self.node(&region, index), volume }
+        Request::Unpublish { node: self.node(&region, index), volume }
     }
 
     pub(crate) fn claim(&self) -> Claim {
@@ -227,7 +227,7 @@ impl Stage {
         }
         let before = self.sim.log().len();
         let sidecar = Sidecar::new(controller.channel());
-        sidecar.persist(&self.ask(self.scene.act), &Patience::default(), |_| ()).await.unwrap();
+        sidecar.call(&self.request(self.scene.act), &RetryPolicy::default(), |_| ()).await.unwrap();
         self.sim.log().split_off(before)
     }
 }

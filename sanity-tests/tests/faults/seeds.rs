@@ -9,7 +9,7 @@ use futures::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use sanity_tests::in_process::InProcess;
-use sanity_tests::sidecar::{Ask, Claim, Patience, Sidecar, Told};
+use sanity_tests::sidecar::{Claim, Reply, Request, RetryPolicy, Sidecar};
 
 use crate::killed::{Shipped, program};
 use crate::scene::{GIB, GROWN, REGIONS, profile};
@@ -43,16 +43,16 @@ fn cloud(seed: u64) -> Sim {
 async fn life(sidecar: &Sidecar, index: usize, seed: u64) -> Result<(), String> {
     // An odd seed's callers give up early at first.
     let first = Duration::from_millis(if seed % 2 == 1 { 15 } else { 30_000 });
-    let patience = Patience { first, calls: 400, ..Patience::default() };
+    let policy = RetryPolicy { first_deadline: first, max_calls: 400, ..RetryPolicy::default() };
     let regions = REGIONS.map(str::to_owned).to_vec();
     let (requisite, preferred) = (regions.clone(), regions);
     let claim = Claim { name: format!("pvc-{index}"), gib: GIB, requisite, preferred, ..Claim::default() };
-    let step = async |ask: Ask| {
-        let told = sidecar.persist(&ask, &patience, |_| ()).await;
-        told.map_err(|status| format!("{ask:?} ended with {status:?}"))
+    let step = async |request: Request| {
+        let reply = sidecar.call(&request, &policy, |_| ()).await;
+        reply.map_err(|status| format!("{request:?} ended with {status:?}"))
     };
-    let Told::Created { volume, region, .. } = step(Ask::Create(claim)).await? else {
-        return Err("a create is told otherwise".to_owned());
+    let Reply::Created { volume, region, .. } = step(Request::Create(claim)).await? else {
+        return Err("CreateVolume did not return a volume".to_owned());
     };
     let machine = &Config::default().regions[&region].instances[index % 2];
     let node = if seed.is_multiple_of(3) {
@@ -60,13 +60,13 @@ async fn life(sidecar: &Sidecar, index: usize, seed: u64) -> Result<(), String> 
     } else {
         format!("{region}/{}", machine.id)
     };
-    step(Ask::Publish { volume: volume.clone(), node: node.clone() }).await?;
-    let grown = step(Ask::Expand { volume: volume.clone(), gib: GROWN }).await?;
-    if grown != (Told::Expanded { bytes: i64::try_from(GROWN << 30).unwrap() }) {
+    step(Request::Publish { volume: volume.clone(), node: node.clone() }).await?;
+    let grown = step(Request::Expand { volume: volume.clone(), gib: GROWN }).await?;
+    if grown != (Reply::Expanded { bytes: i64::try_from(GROWN << 30).unwrap() }) {
         return Err(format!("{grown:?}"));
     }
-    step(Ask::Unpublish { volume: volume.clone(), node }).await?;
-    step(Ask::Delete { volume }).await.map(drop)
+    step(Request::Unpublish { volume: volume.clone(), node }).await?;
+    step(Request::Delete { volume }).await.map(drop)
 }
 
 async fn lives(sidecar: &Sidecar, seed: u64) -> Result<(), String> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ecx::api::{DiskState, Group};
 use ecx_sim::Sim;
 use ecx_sim::world::World;
-use sanity_tests::sidecar::Told;
+use sanity_tests::sidecar::Reply;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
@@ -15,7 +15,7 @@ use crate::scene::{Act, GIB, GROWN, Scene};
 pub(crate) fn judge(
     world: &World,
     scene: &Scene,
-    ended: &Result<Told, Status>,
+    ended: &Result<Reply, Status>,
     failed_once: bool,
 ) -> Result<(), String> {
     if world.bought != 1 {
@@ -24,19 +24,19 @@ pub(crate) fn judge(
     let disks: Vec<_> = world.disks.values().collect();
     if scene.act == Act::Delete {
         return match (&disks[..], ended) {
-            ([], Ok(Told::Done)) => Ok(()),
+            ([], Ok(Reply::Done)) => Ok(()),
             _ => Err(format!("{ended:?}, and left are {disks:?}")),
         };
     }
     let [record] = disks[..] else { return Err(format!("not one disk: {disks:?}")) };
     if scene.act == Act::Create && failed_once {
         // The order failed in the cloud: a person must look, and until then nothing else may be bought.
-        let told = ended.as_ref().err().filter(|status| status.code() == Code::Internal);
-        let named = told.is_some_and(|status| status.message().contains(&record.disk.disk_id));
+        let reply = ended.as_ref().err().filter(|status| status.code() == Code::Internal);
+        let named = reply.is_some_and(|status| status.message().contains(&record.disk.disk_id));
         let dead = record.disk.disk_status == DiskState::Error;
         return if named && dead { Ok(()) } else { Err(format!("{ended:?}, and left is {record:?}")) };
     }
-    let told = ended.as_ref().map_err(|status| format!("ended with {status:?}"))?;
+    let reply = ended.as_ref().map_err(|status| format!("ended with {status:?}"))?;
     let attached =
         scene.act == Act::Publish || (scene.act == Act::Expand && scene.before.contains(&Act::Publish));
     let group = if attached { Group::Attached } else { Group::Settled };
@@ -50,15 +50,15 @@ pub(crate) fn judge(
     }
     let (gib, id) = (record.disk.disk_size, &record.disk.disk_id);
     let bytes = i64::try_from(gib << 30).unwrap();
-    let right = match told {
-        Told::Created { volume, region, bytes: b } => {
+    let right = match reply {
+        Reply::Created { volume, region, bytes: b } => {
             volume == id && *region == record.disk.region_id && *b == bytes && gib == GIB
         }
-        Told::Published(context) => context.values().any(|value| value == id),
-        Told::Expanded { bytes: b } => *b == bytes && gib == GROWN,
-        Told::Done => true,
+        Reply::Published(context) => context.values().any(|value| value == id),
+        Reply::Expanded { bytes: b } => *b == bytes && gib == GROWN,
+        Reply::Done => true,
     };
-    if right { Ok(()) } else { Err(format!("told {told:?} about {record:?}")) }
+    if right { Ok(()) } else { Err(format!("returned {reply:?} about {record:?}")) }
 }
 
 /// Waits until nothing goes on in the cloud any more.

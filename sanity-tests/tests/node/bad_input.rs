@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::os::unix::fs::symlink;
 
 use proto::csi::v1 as pb;
-use sanity_tests::kubelet::{Use, Volume};
+use sanity_tests::kubelet::{Volume, VolumeUse};
 use tonic::Code::{self, FailedPrecondition, InvalidArgument, NotFound};
 
 use super::rig::{Rig, refused, run};
@@ -41,21 +41,22 @@ const STAGE: &[Case<Stage>] = &[
     ("no capability", |q| q.volume_capability = None, InvalidArgument, "volume_capability"),
     (
         "ntfs",
-        |q| q.volume_capability = Some(Use::mount("ntfs").capability()),
+        |q| q.volume_capability = Some(VolumeUse::mount("ntfs").capability()),
         InvalidArgument,
         "ext4, ext3, xfs or vfat",
     ),
     (
         "many nodes",
-        |q| q.volume_capability = Some(Use { mode: 5, ..Use::mount("ext4") }.capability()),
+        |q| q.volume_capability = Some(VolumeUse { mode: 5, ..VolumeUse::mount("ext4") }.capability()),
         InvalidArgument,
         "SINGLE_NODE_",
     ),
     (
         "an option that remounts",
         |q| {
-            q.volume_capability =
-                Some(Use { flags: vec!["remount".into()], ..Use::mount("ext4") }.capability())
+            q.volume_capability = Some(
+                VolumeUse { mount_flags: vec!["remount".into()], ..VolumeUse::mount("ext4") }.capability(),
+            )
         },
         InvalidArgument,
         "remount",
@@ -103,10 +104,10 @@ const PUBLISH: &[Case<Publish>] = &[
 fn stage_request(rig: &Rig, volume: &Volume) -> Stage {
     Stage {
         volume_id: volume.id.clone(),
-        publish_context: volume.publish.clone(),
+        publish_context: volume.publish_context.clone(),
         volume_context: volume.context.clone(),
         staging_target_path: rig.path("globalmount").to_string_lossy().into_owned(),
-        volume_capability: Some(Use::mount("ext4").capability()),
+        volume_capability: Some(VolumeUse::mount("ext4").capability()),
         ..Stage::default()
     }
 }
@@ -124,12 +125,15 @@ async fn a_bad_request_is_refused_by_field_and_touches_nothing() {
     for (name, change, code, words) in STAGE {
         let mut request = stage_request(&rig, &volume);
         change(&mut request);
-        println!("stage, {name}: {}", refused(kubelet.raw().node_stage_volume(request).await, *code, words));
+        println!(
+            "stage, {name}: {}",
+            refused(kubelet.client().node_stage_volume(request).await, *code, words)
+        );
     }
     assert_eq!(checksum(&device), before, "a refused request wrote to the disk");
     assert_eq!(std::fs::read_dir(rig.path("")).unwrap().count(), 0, "a refused request made a folder");
 
-    kubelet.raw().node_stage_volume(stage_request(&rig, &volume)).await.unwrap();
+    kubelet.client().node_stage_volume(stage_request(&rig, &volume)).await.unwrap();
     for (name, change, code, words) in PUBLISH {
         let staged = stage_request(&rig, &volume);
         let mut request = Publish {
@@ -144,7 +148,7 @@ async fn a_bad_request_is_refused_by_field_and_touches_nothing() {
         change(&mut request);
         println!(
             "publish, {name}: {}",
-            refused(kubelet.raw().node_publish_volume(request).await, *code, words)
+            refused(kubelet.client().node_publish_volume(request).await, *code, words)
         );
     }
     assert_eq!(std::fs::read_dir(rig.path("")).unwrap().count(), 1, "a refused request made a target");
@@ -181,7 +185,8 @@ async fn the_other_calls_name_their_fields_too() {
 #[tokio::test]
 async fn no_symlink_is_followed_and_nothing_with_data_is_removed() {
     let rig = Rig::start(1).await;
-    let (kubelet, volume, wanted) = (rig.kubelet(0), rig.volume("pvc-link", 0).await, Use::mount("ext4"));
+    let (kubelet, volume, wanted) =
+        (rig.kubelet(0), rig.volume("pvc-link", 0).await, VolumeUse::mount("ext4"));
     let (real, link) = (rig.path("real"), rig.path("link"));
     std::fs::create_dir(&real).unwrap();
     symlink(&real, &link).unwrap();

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sanity_tests::kubelet::{Use, Volume};
-use sanity_tests::sidecar::{Ask, Claim};
+use sanity_tests::kubelet::{Volume, VolumeUse};
+use sanity_tests::sidecar::{Claim, Request};
 use tonic::Code;
 
 use super::rig::{Rig, refused, run};
@@ -42,12 +42,12 @@ async fn a_class_is_refused_by_key_value_and_what_is_allowed_before_a_disk_is_or
     ] {
         let parameters = HashMap::from([(key.to_owned(), value.to_owned())]);
         let claim = Claim { name: "pvc-bad".into(), gib: 20, parameters, ..Claim::default() };
-        println!("{}", refused(rig.ask(Ask::Create(claim)).await, Code::InvalidArgument, words));
+        println!("{}", refused(rig.call(Request::Create(claim)).await, Code::InvalidArgument, words));
     }
     // A PV written by hand comes to the node alone.
     let (kubelet, volume) = (rig.kubelet(0), rig.volume("pvc-hand", 0).await);
     let bad = of_class(&volume, &[("mkfsOptions", "clusterSize=4096")]);
-    let staged = kubelet.stage(&bad, &rig.path("globalmount"), &Use::mount("xfs")).await;
+    let staged = kubelet.stage(&bad, &rig.path("globalmount"), &VolumeUse::mount("xfs")).await;
     refused(staged, Code::InvalidArgument, "volume_context.mkfsOptions");
     rig.end().await;
 }
@@ -66,7 +66,7 @@ async fn file_systems_are_made_as_the_class_says() {
         let volume = rig.volume(&format!("pvc-{number}"), 0).await;
         let device = rig.device(&volume, 0);
         let wanted = of_class(&volume, &[("mkfsOptions", options)]);
-        kubelet.stage(&wanted, &staging, &Use::mount(fs)).await.unwrap();
+        kubelet.stage(&wanted, &staging, &VolumeUse::mount(fs)).await.unwrap();
         let shown = match fs {
             "xfs" => run("xfs_info", &[staging.to_str().unwrap()]),
             _ => run("tune2fs", &["-l", &device]),
@@ -86,7 +86,7 @@ async fn file_systems_are_made_as_the_class_says() {
         }
         kubelet.unstage(&volume, &staging).await.unwrap();
         // Found again as what it is.
-        kubelet.stage(&wanted, &staging, &Use::mount(fs)).await.unwrap();
+        kubelet.stage(&wanted, &staging, &VolumeUse::mount(fs)).await.unwrap();
         kubelet.unstage(&volume, &staging).await.unwrap();
     }
     rig.end().await;
@@ -95,7 +95,8 @@ async fn file_systems_are_made_as_the_class_says() {
 #[tokio::test]
 async fn a_damaged_file_system_is_repaired_refused_or_mounted_as_the_class_says() {
     let rig = Rig::start(1).await;
-    let (kubelet, volume, wanted) = (rig.kubelet(0), rig.volume("pvc-fsck", 0).await, Use::mount("ext4"));
+    let (kubelet, volume, wanted) =
+        (rig.kubelet(0), rig.volume("pvc-fsck", 0).await, VolumeUse::mount("ext4"));
     let (staging, device) = (rig.path("globalmount"), rig.device(&volume, 0));
     kubelet.stage(&volume, &staging, &wanted).await.unwrap();
     std::fs::write(staging.join("file"), "kept").unwrap();
@@ -133,7 +134,7 @@ async fn a_damaged_file_system_is_repaired_refused_or_mounted_as_the_class_says(
 async fn freed_space_is_given_back_at_once_weekly_or_not_at_all() {
     const MIB: usize = 1 << 20;
     let mut rig = Rig::start(1).await;
-    let (kubelet, wanted) = (rig.kubelet(0), Use::mount("ext4"));
+    let (kubelet, wanted) = (rig.kubelet(0), VolumeUse::mount("ext4"));
     let mut staged = Vec::new();
     for policy in ["none", "mount", "periodic"] {
         let volume = rig.volume(&format!("pvc-{policy}"), 0).await;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use sanity_tests::kubelet::{Use, Volume};
-use sanity_tests::sidecar::Ask;
+use sanity_tests::kubelet::{Volume, VolumeUse};
+use sanity_tests::sidecar::Request;
 use tonic::Code;
 
 use super::rig::{Rig, refused, run};
@@ -41,14 +41,14 @@ fn grows(fs: &str) -> bool {
 
 async fn beside_its_source(fs: &str) {
     let rig = Rig::start(1).await;
-    let (kubelet, wanted) = (rig.kubelet(0), Use::mount(fs));
+    let (kubelet, wanted) = (rig.kubelet(0), VolumeUse::mount(fs));
     let (source, mut plain) = (rig.volume("pvc-source", 0).await, rig.volume("pvc-copy", 0).await);
     let (at, beside) = (rig.path("source"), rig.path("copy"));
     kubelet.stage(&source, &at, &wanted).await.unwrap();
     std::fs::write(at.join("file"), "precious").unwrap();
     let gib = if grows(fs) { 30 } else { 20 };
     rig.detach(&plain, 0).await;
-    rig.ask(Ask::Expand { volume: plain.id.clone(), gib }).await.unwrap();
+    rig.call(Request::Expand { volume: plain.id.clone(), gib }).await.unwrap();
     rig.attach(&mut plain, 0).await;
     run("sync", &["-f", at.to_str().unwrap()]);
     copy(&rig, &source, &plain);
@@ -63,7 +63,7 @@ async fn beside_its_source(fs: &str) {
     );
     let restored = made_from(&plain, &source.id);
     let other = if fs == "xfs" { "ext4" } else { "xfs" };
-    refused(kubelet.stage(&restored, &beside, &Use::mount(other)).await, Code::FailedPrecondition, fs);
+    refused(kubelet.stage(&restored, &beside, &VolumeUse::mount(other)).await, Code::FailedPrecondition, fs);
     kubelet.stage(&restored, &beside, &wanted).await.unwrap();
     assert_eq!(std::fs::read_to_string(beside.join("file")).unwrap(), "precious");
     std::fs::write(beside.join("file"), "the copy's").unwrap();
@@ -109,7 +109,7 @@ async fn an_xfs_copy_mounts_beside_its_source_and_grows() {
 #[tokio::test]
 async fn a_blank_copy_is_not_formatted_and_a_read_only_one_is_not_written_to() {
     let rig = Rig::start(1).await;
-    let (kubelet, wanted) = (rig.kubelet(0), Use::mount("xfs"));
+    let (kubelet, wanted) = (rig.kubelet(0), VolumeUse::mount("xfs"));
     let (source, plain) = (rig.volume("pvc-source", 0).await, rig.volume("pvc-copy", 0).await);
     let (at, beside) = (rig.path("source"), rig.path("copy"));
     let restored = made_from(&plain, "snap-1");
@@ -121,7 +121,7 @@ async fn a_blank_copy_is_not_formatted_and_a_read_only_one_is_not_written_to() {
     kubelet.unstage(&source, &at).await.unwrap();
     copy(&rig, &source, &plain);
     kubelet.stage(&source, &at, &wanted).await.unwrap();
-    let reader = Use { mode: 2, ..wanted.clone() };
+    let reader = VolumeUse { mode: 2, ..wanted.clone() };
     kubelet.stage(&restored, &beside, &reader).await.unwrap();
     assert_eq!(std::fs::read_to_string(beside.join("file")).unwrap(), "precious");
     kubelet.unstage(&restored, &beside).await.unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use proto::csi::v1::{StorageHealthErrorType as Backend, VolumeHealthErrorType as Bad};
-use sanity_tests::kubelet::{Kubelet, Use, Volume};
+use sanity_tests::kubelet::{Kubelet, Volume, VolumeUse};
 use tonic::Code;
 
 use super::rig::{Rig, refused, run};
@@ -23,7 +23,8 @@ fn is(reason: &str, bad: Bad) -> (String, Bad) {
 #[tokio::test]
 async fn a_volume_is_well_until_its_mount_or_its_disk_is_gone() {
     let rig = Rig::start(1).await;
-    let (kubelet, volume, wanted) = (rig.kubelet(0), rig.volume("pvc-well", 0).await, Use::mount("ext4"));
+    let (kubelet, volume, wanted) =
+        (rig.kubelet(0), rig.volume("pvc-well", 0).await, VolumeUse::mount("ext4"));
     let (staging, target, nowhere) = (rig.path("globalmount"), rig.path("pod"), Path::new(NOWHERE));
     assert_eq!(ills(&kubelet, &volume, nowhere, nowhere).await, [], "attached, not staged yet");
     kubelet.stage(&volume, &staging, &wanted).await.unwrap();
@@ -84,7 +85,7 @@ async fn two_lost_disks_of_two_are_a_lost_backend() {
     let mut volumes = Vec::new();
     for name in ["pvc-one", "pvc-two"] {
         let volume = rig.volume(name, 0).await;
-        kubelet.stage(&volume, &rig.path(name), &Use::block()).await.unwrap();
+        kubelet.stage(&volume, &rig.path(name), &VolumeUse::block()).await.unwrap();
         volumes.push((volume, rig.path(name)));
     }
     assert!(kubelet.storage_health().await.unwrap().is_empty());
@@ -108,9 +109,9 @@ async fn a_file_system_that_the_kernel_gave_up_is_told_and_not_taken_for_staged(
     let (kubelet, nowhere) = (rig.kubelet(0), Path::new(NOWHERE));
     let (ext, xfs) = (rig.volume("pvc-ext", 0).await, rig.volume("pvc-xfs", 0).await);
     let (at, shut) = (rig.path("ext"), rig.path("xfs"));
-    let wanted = Use { flags: vec!["errors=remount-ro".into()], ..Use::mount("ext4") };
+    let wanted = VolumeUse { mount_flags: vec!["errors=remount-ro".into()], ..VolumeUse::mount("ext4") };
     kubelet.stage(&ext, &at, &wanted).await.unwrap();
-    kubelet.stage(&xfs, &shut, &Use::mount("xfs")).await.unwrap();
+    kubelet.stage(&xfs, &shut, &VolumeUse::mount("xfs")).await.unwrap();
 
     let name = rig.device(&ext, 0).trim_start_matches("/dev/").to_owned();
     std::fs::write(format!("/sys/fs/ext4/{name}/trigger_fs_error"), "a test").unwrap();

@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use proto::csi::v1::volume_capability::access_mode::Mode;
-use sanity_tests::kubelet::Use;
+use sanity_tests::kubelet::VolumeUse;
 use sanity_tests::process::{Process, get};
-use sanity_tests::sidecar::{Ask, Told};
+use sanity_tests::sidecar::{Reply, Request};
 use tonic::Code;
 
 use super::rig::{Rig, refused, run};
@@ -14,7 +14,8 @@ use super::rig::{Rig, refused, run};
 #[tokio::test]
 async fn every_call_twice_is_once() {
     let rig = Rig::start(1).await;
-    let (kubelet, volume, wanted) = (rig.kubelet(0), rig.volume("pvc-twice", 0).await, Use::mount("ext4"));
+    let (kubelet, volume, wanted) =
+        (rig.kubelet(0), rig.volume("pvc-twice", 0).await, VolumeUse::mount("ext4"));
     let (staging, target) = (rig.path("globalmount"), rig.path("盘 pod with spaces"));
     for _ in 0..2 {
         kubelet.stage(&volume, &staging, &wanted).await.unwrap();
@@ -28,8 +29,8 @@ async fn every_call_twice_is_once() {
     let usage = kubelet.stats(&volume, &target).await.unwrap();
     assert_eq!(usage.len(), 2);
     assert!(usage[0].total > 19 << 30 && usage[0].available > 0 && usage[1].total > 0, "{usage:?}");
-    refused(kubelet.stage(&volume, &staging, &Use::mount("xfs")).await, Code::AlreadyExists, "as ext4");
-    let reader = Use { read_only: true, ..wanted.clone() };
+    refused(kubelet.stage(&volume, &staging, &VolumeUse::mount("xfs")).await, Code::AlreadyExists, "as ext4");
+    let reader = VolumeUse { read_only: true, ..wanted.clone() };
     refused(
         kubelet.publish(&volume, &staging, &target, &reader).await,
         Code::AlreadyExists,
@@ -48,7 +49,8 @@ async fn every_call_twice_is_once() {
 #[tokio::test]
 async fn a_volume_that_is_still_held_is_not_unstaged() {
     let rig = Rig::start(1).await;
-    let (kubelet, volume, wanted) = (rig.kubelet(0), rig.volume("pvc-held", 0).await, Use::mount("ext4"));
+    let (kubelet, volume, wanted) =
+        (rig.kubelet(0), rig.volume("pvc-held", 0).await, VolumeUse::mount("ext4"));
     let (staging, target) = (rig.path("globalmount"), rig.path("pod"));
     kubelet.stage(&volume, &staging, &wanted).await.unwrap();
     kubelet.publish(&volume, &staging, &target, &wanted).await.unwrap();
@@ -56,8 +58,8 @@ async fn a_volume_that_is_still_held_is_not_unstaged() {
     assert!(text.contains("kubelet/pod"), "{text}");
     // The cloud does not take it from the machine either.
     let (volume_id, node) = (volume.id.clone(), rig.stack.nodes[0].id.clone());
-    let ask = Ask::Unpublish { volume: volume_id, node };
-    let once = rig.stack.sidecar().once(&ask, 0, Duration::from_secs(20)).await;
+    let request = Request::Unpublish { volume: volume_id, node };
+    let once = rig.stack.sidecar().call_once(&request, 0, Duration::from_secs(20)).await;
     refused(once, Code::Unavailable, "still uses it");
     // An open file keeps the mount.
     let mut file = std::fs::File::create(target.join("open")).unwrap();
@@ -74,11 +76,12 @@ async fn a_volume_that_is_still_held_is_not_unstaged() {
 async fn pods_share_a_volume_or_have_it_alone_as_asked() {
     let rig = Rig::start(1).await;
     let (kubelet, volume) = (rig.kubelet(0), rig.volume("pvc-share", 0).await);
-    let wanted = Use { flags: vec!["noatime".into(), "nosuid,nodev".into()], ..Use::mount("xfs") };
+    let wanted =
+        VolumeUse { mount_flags: vec!["noatime".into(), "nosuid,nodev".into()], ..VolumeUse::mount("xfs") };
     let (staging, writer, reader) = (rig.path("globalmount"), rig.path("writer"), rig.path("reader"));
     kubelet.stage(&volume, &staging, &wanted).await.unwrap();
     kubelet.publish(&volume, &staging, &writer, &wanted).await.unwrap();
-    let only_read = Use { read_only: true, ..wanted.clone() };
+    let only_read = VolumeUse { read_only: true, ..wanted.clone() };
     kubelet.publish(&volume, &staging, &reader, &only_read).await.unwrap();
     std::fs::write(writer.join("file"), "shared").unwrap();
     assert_eq!(std::fs::read_to_string(reader.join("file")).unwrap(), "shared");
@@ -88,7 +91,7 @@ async fn pods_share_a_volume_or_have_it_alone_as_asked() {
         assert!(options.split(',').any(|o| o == option), "{options} lacks {option}");
     }
     // SINGLE_NODE_MULTI_WRITER: any number of writers on the node.
-    let many = Use { mode: Mode::SingleNodeMultiWriter.into(), ..wanted.clone() };
+    let many = VolumeUse { mode: Mode::SingleNodeMultiWriter.into(), ..wanted.clone() };
     let more = [rig.path("more-1"), rig.path("more-2")];
     for target in &more {
         kubelet.publish(&volume, &staging, target, &many).await.unwrap();
@@ -97,7 +100,7 @@ async fn pods_share_a_volume_or_have_it_alone_as_asked() {
     for target in &more {
         kubelet.unpublish(&volume, target).await.unwrap();
     }
-    let alone = Use { mode: Mode::SingleNodeSingleWriter.into(), ..wanted.clone() };
+    let alone = VolumeUse { mode: Mode::SingleNodeSingleWriter.into(), ..wanted.clone() };
     let second = kubelet.publish(&volume, &staging, &rig.path("third"), &alone).await;
     refused(second, Code::FailedPrecondition, "SINGLE_NODE_SINGLE_WRITER");
     kubelet.unpublish(&volume, &reader).await.unwrap();
@@ -111,7 +114,8 @@ async fn pods_share_a_volume_or_have_it_alone_as_asked() {
 #[tokio::test]
 async fn a_block_volume_keeps_every_byte_and_grows() {
     let rig = Rig::start(2).await;
-    let (kubelet, mut volume, wanted) = (rig.kubelet(0), rig.volume("pvc-block", 0).await, Use::block());
+    let (kubelet, mut volume, wanted) =
+        (rig.kubelet(0), rig.volume("pvc-block", 0).await, VolumeUse::block());
     let (staging, target) = (rig.path("staging"), rig.path("device"));
     kubelet.stage(&volume, &staging, &wanted).await.unwrap();
     for _ in 0..2 {
@@ -121,8 +125,8 @@ async fn a_block_volume_keeps_every_byte_and_grows() {
     run("dd", &["if=/dev/urandom", &format!("of={text}"), "bs=1M", "count=8", "conv=fsync,notrunc"]);
     let sum = |path: &str| run("sh", &["-c", &format!("head -c 8388608 {path} | sha256sum")]);
     let written = sum(text);
-    let told = rig.ask(Ask::Expand { volume: volume.id.clone(), gib: 25 }).await.unwrap();
-    assert_eq!(told, Told::Expanded { bytes: 25 << 30 });
+    let reply = rig.call(Request::Expand { volume: volume.id.clone(), gib: 25 }).await.unwrap();
+    assert_eq!(reply, Reply::Expanded { bytes: 25 << 30 });
     assert_eq!(kubelet.expand(&volume, &target, 25 << 30).await.unwrap(), 25 << 30);
     assert_eq!(kubelet.stats(&volume, &target).await.unwrap()[0].total, 25 << 30);
     kubelet.unpublish(&volume, &target).await.unwrap();
@@ -131,7 +135,7 @@ async fn a_block_volume_keeps_every_byte_and_grows() {
     rig.attach(&mut volume, 1).await;
     let other = rig.kubelet(1);
     // As a file system it would be formatted only if it were blank.
-    let error = other.stage(&volume, &staging, &Use::mount("ext4")).await;
+    let error = other.stage(&volume, &staging, &VolumeUse::mount("ext4")).await;
     refused(error, Code::FailedPrecondition, "neither formatted nor mounted");
     other.stage(&volume, &staging, &wanted).await.unwrap();
     other.publish(&volume, &staging, &target, &wanted).await.unwrap();
@@ -145,12 +149,13 @@ async fn a_block_volume_keeps_every_byte_and_grows() {
 #[tokio::test]
 async fn a_disk_that_was_grown_while_away_is_filled_when_it_is_staged() {
     let rig = Rig::start(1).await;
-    let (kubelet, mut volume, wanted) = (rig.kubelet(0), rig.volume("pvc-grow", 0).await, Use::mount("xfs"));
+    let (kubelet, mut volume, wanted) =
+        (rig.kubelet(0), rig.volume("pvc-grow", 0).await, VolumeUse::mount("xfs"));
     let (staging, target) = (rig.path("globalmount"), rig.path("pod"));
     kubelet.stage(&volume, &staging, &wanted).await.unwrap();
     kubelet.unstage(&volume, &staging).await.unwrap();
     rig.detach(&volume, 0).await;
-    rig.ask(Ask::Expand { volume: volume.id.clone(), gib: 40 }).await.unwrap();
+    rig.call(Request::Expand { volume: volume.id.clone(), gib: 40 }).await.unwrap();
     rig.attach(&mut volume, 0).await;
     kubelet.stage(&volume, &staging, &wanted).await.unwrap();
     kubelet.publish(&volume, &staging, &target, &wanted).await.unwrap();
@@ -160,8 +165,8 @@ async fn a_disk_that_was_grown_while_away_is_filled_when_it_is_staged() {
     let kubelet_again = kubelet.clone();
     let early =
         tokio::time::timeout(Duration::from_millis(300), kubelet_again.expand(&volume, &target, 50 << 30));
-    assert!(early.await.is_err(), "a growth that has not happened was told as one");
-    rig.ask(Ask::Expand { volume: volume.id.clone(), gib: 50 }).await.unwrap();
+    assert!(early.await.is_err(), "an expansion that has not happened was reported as done");
+    rig.call(Request::Expand { volume: volume.id.clone(), gib: 50 }).await.unwrap();
     // The retry joins the call that the caller gave up, which has been waiting for the kernel's event.
     assert_eq!(kubelet.expand(&volume, &target, 50 << 30).await.unwrap(), 50 << 30);
     let total = kubelet.stats(&volume, &target).await.unwrap()[0].total;
@@ -174,7 +179,8 @@ async fn a_disk_that_was_grown_while_away_is_filled_when_it_is_staged() {
 #[tokio::test]
 async fn a_node_that_was_killed_picks_up_where_it_was() {
     let mut rig = Rig::start(1).await;
-    let (kubelet, volume, wanted) = (rig.kubelet(0), rig.volume("pvc-kill", 0).await, Use::mount("ext4"));
+    let (kubelet, volume, wanted) =
+        (rig.kubelet(0), rig.volume("pvc-kill", 0).await, VolumeUse::mount("ext4"));
     let (staging, target) = (rig.path("globalmount"), rig.path("pod"));
     kubelet.stage(&volume, &staging, &wanted).await.unwrap();
     kubelet.publish(&volume, &staging, &target, &wanted).await.unwrap();
@@ -198,14 +204,14 @@ async fn a_file_system_that_the_kernel_lacks_is_refused_before_the_disk_is_touch
     let (kubelet, volume) = (rig.kubelet(0), rig.volume("pvc-vfat", 0).await);
     let staging = rig.path("globalmount");
     let known = std::fs::read_to_string("/proc/filesystems").unwrap();
-    let staged = kubelet.stage(&volume, &staging, &Use::mount("vfat")).await;
+    let staged = kubelet.stage(&volume, &staging, &VolumeUse::mount("vfat")).await;
     if known.lines().any(|line| line.trim() == "vfat") {
         staged.unwrap();
         kubelet.unstage(&volume, &staging).await.unwrap();
     } else {
         refused(staged, Code::FailedPrecondition, "cannot mount vfat");
         // Blank as before: the next file system finds it so.
-        kubelet.stage(&volume, &staging, &Use::mount("ext3")).await.unwrap();
+        kubelet.stage(&volume, &staging, &VolumeUse::mount("ext3")).await.unwrap();
         kubelet.unstage(&volume, &staging).await.unwrap();
     }
     rig.end().await;
@@ -214,7 +220,8 @@ async fn a_file_system_that_the_kernel_lacks_is_refused_before_the_disk_is_touch
 #[tokio::test]
 async fn sigterm_finishes_what_runs() {
     let mut rig = Rig::start(1).await;
-    let (kubelet, volume, wanted) = (rig.kubelet(0), rig.volume("pvc-term", 0).await, Use::mount("xfs"));
+    let (kubelet, volume, wanted) =
+        (rig.kubelet(0), rig.volume("pvc-term", 0).await, VolumeUse::mount("xfs"));
     let staging = rig.path("globalmount");
     // The disk is taken away, so the stage waits for it until the disk comes back.
     rig.detach(&volume, 0).await;
@@ -233,10 +240,11 @@ async fn sigterm_finishes_what_runs() {
     let stop = async { process.stop(Duration::from_secs(20)).await.unwrap() };
     // SIGTERM comes first, then the disk; the stage ends well and then the program.
     let (status, ()) = tokio::join!(stop, async {
-        let ask = Ask::Publish { volume: again.id.clone(), node: "zj-shaoxing-2/evm-zjshaoxing21".into() };
-        let told = sidecar.persist(&ask, &Default::default(), |_| ()).await.unwrap();
-        let Told::Published(context) = told else { panic!("not published") };
-        again.publish = context;
+        let request =
+            Request::Publish { volume: again.id.clone(), node: "zj-shaoxing-2/evm-zjshaoxing21".into() };
+        let reply = sidecar.call(&request, &Default::default(), |_| ()).await.unwrap();
+        let Reply::Published(context) = reply else { panic!("not published") };
+        again.publish_context = context;
     });
     assert!(status.success(), "{status}");
     waiting.await.unwrap().unwrap();

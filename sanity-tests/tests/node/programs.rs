@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use sanity_tests::kubelet::Use;
+use sanity_tests::kubelet::VolumeUse;
 use sanity_tests::process::{get, shipped};
 
 use super::rig::Rig;
@@ -42,14 +42,14 @@ async fn both_answer_on_their_admin_ports_and_never_show_a_secret() {
     let staging = rig.path("globalmount");
     let request = |fs: &str| proto::csi::v1::NodeStageVolumeRequest {
         volume_id: volume.id.clone(),
-        publish_context: volume.publish.clone(),
+        publish_context: volume.publish_context.clone(),
         volume_context: volume.context.clone(),
         staging_target_path: staging.to_string_lossy().into_owned(),
-        volume_capability: Some(Use::mount(fs).capability()),
+        volume_capability: Some(VolumeUse::mount(fs).capability()),
         secrets: [("passphrase".to_owned(), SECRET.to_owned())].into(),
     };
-    kubelet.raw().node_stage_volume(request("ext4")).await.unwrap();
-    let refused = kubelet.raw().node_stage_volume(request("ntfs")).await.unwrap_err();
+    kubelet.client().node_stage_volume(request("ext4")).await.unwrap();
+    let refused = kubelet.client().node_stage_volume(request("ntfs")).await.unwrap_err();
     assert!(!refused.message().contains(SECRET));
     kubelet.unstage(&volume, &staging).await.unwrap();
     let patience = Duration::from_secs(10);

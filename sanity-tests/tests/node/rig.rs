@@ -7,8 +7,8 @@ use std::process::Command;
 use ecx_sim::plane::sysfs;
 use parking_lot::Mutex;
 use sanity_tests::kubelet::{Kubelet, Volume};
-use sanity_tests::sidecar::{Ask, Claim, Patience, Told};
-use sanity_tests::stack::{Plan, Stack};
+use sanity_tests::sidecar::{Claim, Reply, Request, RetryPolicy};
+use sanity_tests::stack::{Stack, StackConfig};
 use tonic::{Code, Status};
 
 /// Quick: the product's own pace is for clouds.
@@ -46,10 +46,10 @@ impl Rig {
         let (profile, cloud) = (folder.path().join("profile.toml"), folder.path().join("cloud.toml"));
         std::fs::write(&profile, PROFILE).unwrap();
         std::fs::write(&cloud, CLOUD).unwrap();
-        let mut plan = Plan::one_region(machines);
-        plan.sim = vec!["--config".into(), cloud.to_str().unwrap().into()];
-        plan.controller = vec!["--ecx-profile".into(), profile.to_str().unwrap().into()];
-        let stack = Stack::start(&plan, folder.path()).await.unwrap();
+        let mut config = StackConfig::one_region(machines);
+        config.simulator_flags = vec!["--config".into(), cloud.to_str().unwrap().into()];
+        config.controller_flags = vec!["--ecx-profile".into(), profile.to_str().unwrap().into()];
+        let stack = Stack::start(&config, folder.path()).await.unwrap();
         std::fs::create_dir(folder.path().canonicalize().unwrap().join("kubelet")).unwrap();
         Self { stack, folder, pulled: Mutex::default() }
     }
@@ -67,8 +67,8 @@ impl Rig {
         std::fs::read_to_string(self.folder.path().join(name)).unwrap()
     }
 
-    pub(crate) async fn ask(&self, ask: Ask) -> Result<Told, Status> {
-        self.stack.sidecar().persist(&ask, &Patience::default(), |_| ()).await
+    pub(crate) async fn call(&self, request: Request) -> Result<Reply, Status> {
+        self.stack.sidecar().call(&request, &RetryPolicy::default(), |_| ()).await
     }
 
     /// A new volume of 20 GiB, attached to the node.
@@ -81,14 +81,14 @@ impl Rig {
     }
 
     pub(crate) async fn attach(&self, volume: &mut Volume, node: usize) {
-        let ask = Ask::Publish { volume: volume.id.clone(), node: self.stack.nodes[node].id.clone() };
-        let Told::Published(context) = self.ask(ask).await.unwrap() else { panic!("not published") };
-        volume.publish = context;
+        let request = Request::Publish { volume: volume.id.clone(), node: self.stack.nodes[node].id.clone() };
+        let Reply::Published(context) = self.call(request).await.unwrap() else { panic!("not published") };
+        volume.publish_context = context;
     }
 
     pub(crate) async fn detach(&self, volume: &Volume, node: usize) {
         let (volume, node) = (volume.id.clone(), self.stack.nodes[node].id.clone());
-        self.ask(Ask::Unpublish { volume, node }).await.unwrap();
+        self.call(Request::Unpublish { volume, node }).await.unwrap();
     }
 
     /// The loop device of the volume on the node.

@@ -12,7 +12,7 @@ use proto::csi::v1 as pb;
 use proto::csi::v1::controller_server::Controller as _;
 use proto::csi::v1::group_controller_server::GroupController as _;
 use sanity_tests::direct::Direct;
-use sanity_tests::sidecar::{self, Claim, open};
+use sanity_tests::sidecar::{self, Claim, is_retryable};
 use tonic::{Code, Request, Status};
 
 pub(crate) const REGION: &str = "zj-shaoxing-2";
@@ -29,7 +29,7 @@ pub(crate) struct Rig {
 pub(crate) fn claim(name: &str) -> pb::CreateVolumeRequest {
     let claim =
         Claim { name: name.to_owned(), gib: 20, requisite: vec![REGION.to_owned()], ..Claim::default() };
-    sidecar::create(&claim, 0).into_inner()
+    sidecar::create_request(&claim, 0).into_inner()
 }
 
 pub(crate) fn within(region: &str) -> pb::TopologyRequirement {
@@ -170,7 +170,7 @@ pub(crate) async fn persist<T>(ask: impl AsyncFn() -> Result<T, Status>) -> Resu
     let mut last = Status::deadline_exceeded("never asked");
     for _ in 0..20 {
         match ask().await {
-            Err(status) if open(status.code()) => last = status,
+            Err(status) if is_retryable(status.code()) => last = status,
             ended => return ended,
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -11,7 +11,7 @@ use ecx_sim::config::{InstanceConfig, Latency, RegionConfig};
 use ecx_sim::{Config, Local, Rate};
 use futures::stream::{self, StreamExt as _};
 use sanity_tests::direct::Direct;
-use sanity_tests::sidecar::{Claim, open};
+use sanity_tests::sidecar::{Claim, is_retryable};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep, timeout};
@@ -191,7 +191,7 @@ async fn persist(
                 volume.id = id;
                 return Ok(volume);
             }
-            Err(status) if !open(status.code()) => return Err(status),
+            Err(status) if !is_retryable(status.code()) => return Err(status),
             Err(_) => {
                 again.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 sleep(pause).await;

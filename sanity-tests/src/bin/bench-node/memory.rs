@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use eck_csi::driver::MAX_DISKS_PER_NODE;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use sanity_tests::kubelet::{Kubelet, Use, Volume};
-use sanity_tests::sidecar::{Ask, Claim, Patience, Told};
-use sanity_tests::stack::{Plan, Stack};
+use sanity_tests::kubelet::{Kubelet, Volume, VolumeUse};
+use sanity_tests::sidecar::{Claim, Reply, Request, RetryPolicy};
+use sanity_tests::stack::{Stack, StackConfig};
 use serve::uds;
 
 use crate::calls::Call;
@@ -90,16 +90,17 @@ async fn bring(stack: &Stack, folder: &Path, number: u32) -> Result<Place, Faile
     let claim = Claim { name: format!("pvc-bench-{number}"), gib: 20, ..Claim::default() };
     let made = stack.sidecar().create(&claim, 0).await.map_err(rpc("CreateVolume"))?;
     let node = &stack.nodes[0];
-    let ask = Ask::Publish { volume: made.volume_id.clone(), node: node.id.clone() };
-    let told = stack.sidecar().persist(&ask, &Patience::default(), |_| ()).await;
-    let Told::Published(publish) = told.map_err(rpc("ControllerPublishVolume"))? else {
+    let request = Request::Publish { volume: made.volume_id.clone(), node: node.id.clone() };
+    let reply = stack.sidecar().call(&request, &RetryPolicy::default(), |_| ()).await;
+    let Reply::Published(publish_context) = reply.map_err(rpc("ControllerPublishVolume"))? else {
         return Err(Failed::Unfit("no publish context".to_owned()));
     };
-    let volume = Volume { id: made.volume_id, context: made.volume_context, publish, ..Volume::default() };
+    let volume =
+        Volume { id: made.volume_id, context: made.volume_context, publish_context, ..Volume::default() };
     let home = folder.join("kubelet").join(number.to_string());
     std::fs::create_dir_all(&home).map_err(io("kubelet folder"))?;
     let place = Place { volume, staging: home.join("globalmount"), target: home.join("mount") };
-    let (volume, wanted) = (&place.volume, Use::mount("ext4"));
+    let (volume, wanted) = (&place.volume, VolumeUse::mount("ext4"));
     let kubelet = &node.kubelet;
     kubelet.stage(volume, &place.staging, &wanted).await.map_err(rpc("NodeStageVolume"))?;
     let published = kubelet.publish(volume, &place.staging, &place.target, &wanted).await;
@@ -113,7 +114,7 @@ async fn leave(kubelet: &Kubelet, place: Place) -> Result<(), Failed> {
     kubelet.unstage(&place.volume, &place.staging).await.map_err(rpc("NodeUnstageVolume"))
 }
 
-/// The same Probes to both programs, as the liveness probe asks.
+/// The same Probes to both programs, as the liveness probe requests.
 async fn no_ops(folder: &Path) -> Result<(), Failed> {
     let sockets = std::fs::read_dir(folder).map_err(io("folder"))?.flatten().map(|entry| entry.path());
     for socket in sockets.filter(|path| path.extension().is_some_and(|e| e == "sock")) {
@@ -125,20 +126,20 @@ async fn no_ops(folder: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-fn plan(folder: &Path) -> Result<Plan, Failed> {
+fn stack_config(folder: &Path) -> Result<StackConfig, Failed> {
     std::fs::create_dir_all(folder).map_err(io("folder"))?;
     let (cloud, profile) = (folder.join("cloud.toml"), folder.join("profile.toml"));
     std::fs::write(&cloud, CLOUD).map_err(io("cloud.toml"))?;
     std::fs::write(&profile, PROFILE).map_err(io("profile.toml"))?;
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
-    let mut plan = Plan::one_region(1);
-    plan.sim = vec!["--config".to_owned(), text(cloud)];
-    plan.controller = vec!["--ecx-profile".to_owned(), text(profile)];
-    Ok(plan)
+    let mut config = StackConfig::one_region(1);
+    config.simulator_flags = vec!["--config".to_owned(), text(cloud)];
+    config.controller_flags = vec!["--ecx-profile".to_owned(), text(profile)];
+    Ok(config)
 }
 
 pub(crate) async fn report(folder: &Path, goals: &mut Goals) -> Result<(), Failed> {
-    let mut stack = Stack::start(&plan(folder)?, folder).await?;
+    let mut stack = Stack::start(&stack_config(folder)?, folder).await?;
     println!("\n3. Memory in MiB: resident (VmRSS), its share (Pss), the most ever (VmHWM); threads");
     println!("   {:<34} {:<10} {:>7} {:>7} {:>7} {:>7}", "", "", "VmRSS", "Pss", "VmHWM", "threads");
     look("idle after the start", &stack, (Some(12.0), 25.0), goals)?;

@@ -11,9 +11,9 @@ use std::time::Instant;
 use eck_csi::volume::VolumeId;
 use eck_csi_node::fsid;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use sanity_tests::kubelet::{Kubelet, Use, Volume};
-use sanity_tests::sidecar::{Ask, Claim, Patience, Told};
-use sanity_tests::stack::{Node, Plan, Stack};
+use sanity_tests::kubelet::{Kubelet, Volume, VolumeUse};
+use sanity_tests::sidecar::{Claim, Reply, Request, RetryPolicy};
+use sanity_tests::stack::{Node, Stack, StackConfig};
 
 use crate::figures::{Goals, Series};
 use crate::{Failed, io, rpc, run};
@@ -80,9 +80,9 @@ impl Bench {
         let claim = Claim { name: "pvc-bench".to_owned(), gib: 20, ..Claim::default() };
         let made = stack.sidecar().create(&claim, 0).await.map_err(rpc("CreateVolume"))?;
         let node = &stack.nodes[0];
-        let ask = Ask::Publish { volume: made.volume_id.clone(), node: node.id.clone() };
-        let told = stack.sidecar().persist(&ask, &Patience::default(), |_| ()).await;
-        let Told::Published(publish) = told.map_err(rpc("ControllerPublishVolume"))? else {
+        let request = Request::Publish { volume: made.volume_id.clone(), node: node.id.clone() };
+        let reply = stack.sidecar().call(&request, &RetryPolicy::default(), |_| ()).await;
+        let Reply::Published(publish_context) = reply.map_err(rpc("ControllerPublishVolume"))? else {
             return Err(Failed::Unfit("no publish context".to_owned()));
         };
         let name = shown(node)?;
@@ -95,7 +95,12 @@ impl Bench {
         }
         Ok(Self {
             kubelet: node.kubelet.clone(),
-            volume: Volume { id: made.volume_id, context: made.volume_context, publish, ..Volume::default() },
+            volume: Volume {
+                id: made.volume_id,
+                context: made.volume_context,
+                publish_context,
+                ..Volume::default()
+            },
             uuid: fsid::of(&id).to_string(),
             device: format!("/dev/{name}"),
             file: PathBuf::from(file.trim()),
@@ -150,7 +155,7 @@ impl Bench {
     }
 
     async fn stage(&self, fs: &str) -> Result<f64, Failed> {
-        let wanted = Use::mount(fs);
+        let wanted = VolumeUse::mount(fs);
         let stage = timed(self.kubelet.stage(&self.volume, &self.staging, &wanted));
         stage.await.map_err(rpc("NodeStageVolume"))
     }
@@ -216,7 +221,7 @@ pub(crate) async fn report(folder: &Path, goals: &mut Goals) -> Result<(), Faile
         "   {:<24} {:<11} {:>4} {:>15}  {:>15}  {:>15}",
         "driver (RPC)", "bare", "n", "bare p50/p95", "driver p50/p95", "added p50/p95"
     );
-    let mut stack = Stack::start(&Plan::one_region(1), folder).await?;
+    let mut stack = Stack::start(&StackConfig::one_region(1), folder).await?;
     let bench = Bench::attach(&stack, folder).await?;
     for fs in ["ext4", "xfs"] {
         compare(&bench, fs, goals).await?;

@@ -7,7 +7,7 @@ use ecx_sim::plane::guest::Guests;
 use super::Seen;
 use crate::edge::guest::Image;
 use crate::edge::site::{MACHINES, Site, Trouble, mount, must, published, staged, unmount};
-use crate::kubelet::Use;
+use crate::kubelet::VolumeUse;
 
 /// Every file system that a class can name: written on one machine, read on another.
 pub(super) async fn from_machine_to_machine(image: &Image) -> Seen {
@@ -18,7 +18,7 @@ pub(super) async fn from_machine_to_machine(image: &Image) -> Seen {
     for fs in ["ext4", "ext3", "xfs", "vfat"] {
         let mut volume = site.create(&format!("pvc-{fs}"), fs).await?;
         site.attach(&mut volume, 0).await?;
-        mount(&here, &volume, &Use::mount(fs)).await?;
+        mount(&here, &volume, &VolumeUse::mount(fs)).await?;
         let path = published(&volume);
         first.sh(&format!("echo {fs} >{}/file", path.display()))?;
         let shown =
@@ -27,7 +27,7 @@ pub(super) async fn from_machine_to_machine(image: &Image) -> Seen {
         unmount(&here, &volume).await?;
         site.detach(&volume, 0).await?;
         site.attach(&mut volume, 1).await?;
-        mount(&there, &volume, &Use::mount(fs)).await?;
+        mount(&there, &volume, &VolumeUse::mount(fs)).await?;
         let read = second.sh(&format!("busybox cat {}/file", path.display()))?;
         must(read == fs, format!("{fs}: the other machine reads {read:?}"))?;
         unmount(&there, &volume).await?;
@@ -45,7 +45,7 @@ pub(super) async fn grows(image: &Image) -> Seen {
     for fs in ["ext4", "xfs"] {
         let mut volume = site.create(&format!("pvc-{fs}"), fs).await?;
         site.attach(&mut volume, 0).await?;
-        mount(&kubelet, &volume, &Use::mount(fs)).await?;
+        mount(&kubelet, &volume, &VolumeUse::mount(fs)).await?;
         site.grow(&volume, 30).await?;
         let bytes = kubelet.expand(&volume, &published(&volume), 30 << 30).await?;
         must(bytes >= 30 << 30, format!("{fs}: {bytes} bytes are told"))?;
@@ -63,7 +63,7 @@ pub(super) async fn cut_off(image: &Image) -> Seen {
     let guest = site.boot(0, false)?;
     let mut volume = site.create("pvc-1", "ext4").await?;
     site.attach(&mut volume, 0).await?;
-    let wanted = Use::mount("ext4");
+    let wanted = VolumeUse::mount("ext4");
     mount(&guest.kubelet().await?, &volume, &wanted).await?;
     guest.sh(&format!("echo kept >{}/file; sync", published(&volume).display()))?;
     // Neither the cloud nor the controller is there any more.
@@ -90,7 +90,7 @@ pub(super) async fn torn_out(image: &Image) -> Seen {
     for fs in ["ext4", "xfs"] {
         let mut volume = site.create(&format!("pvc-{fs}"), fs).await?;
         site.attach(&mut volume, 0).await?;
-        mount(&kubelet, &volume, &Use::mount(fs)).await?;
+        mount(&kubelet, &volume, &VolumeUse::mount(fs)).await?;
         let path = published(&volume);
         guest.sh(&format!(
             "busybox setsid sh -c 'echo $$ >/run/writer; while :; do echo x >>{0}/file && busybox sync; done' >/dev/null 2>&1 </dev/null & busybox sleep 0.5",
@@ -110,7 +110,7 @@ pub(super) async fn torn_out(image: &Image) -> Seen {
     }
     let mut other = site.create("pvc-other", "ext4").await?;
     site.attach(&mut other, 0).await?;
-    mount(&kubelet, &other, &Use::mount("ext4")).await?;
+    mount(&kubelet, &other, &VolumeUse::mount("ext4")).await?;
     unmount(&kubelet, &other).await?;
     Ok(seen.join("; "))
 }

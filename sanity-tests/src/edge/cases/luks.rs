@@ -14,7 +14,7 @@ use super::Seen;
 use super::power::cut_in_making;
 use crate::edge::guest::{Guest, Image};
 use crate::edge::site::{MACHINES, Site, Trouble, mount, must, published, staged, unmount};
-use crate::kubelet::{Kubelet, Use, Volume};
+use crate::kubelet::{Kubelet, Volume, VolumeUse};
 
 const KEY: &str = "encryptionPassphrase";
 const PREVIOUS: &str = "encryptionPassphrasePrevious";
@@ -87,7 +87,7 @@ async fn refused(
     code: Code,
     words: &str,
 ) -> Result<(), Trouble> {
-    match kubelet.stage(volume, &staged(volume), &Use::mount(fs)).await {
+    match kubelet.stage(volume, &staged(volume), &VolumeUse::mount(fs)).await {
         Ok(()) => Err(Trouble::new(format!("it was staged, and not refused: {words}"))),
         Err(status) => {
             let secret = [OLD, NEW].iter().any(|key| status.message().contains(key));
@@ -120,9 +120,9 @@ pub(super) async fn from_machine_to_machine(image: &Image) -> Seen {
     for fs in ["ext4", "xfs"] {
         let mut volume = encrypted(&site, &format!("pvc-{fs}"), fs).await?;
         site.attach(&mut volume, 0).await?;
-        mount(&here, &volume, &Use::mount(fs)).await?;
+        mount(&here, &volume, &VolumeUse::mount(fs)).await?;
         write(&first, &volume, MARK).await?;
-        mount(&here, &volume, &Use::mount(fs)).await?;
+        mount(&here, &volume, &VolumeUse::mount(fs)).await?;
         let dump = first.sh(&format!("cryptsetup luksDump {}", device(&first, &volume)?))?;
         must(!dump.contains("eck-fresh"), format!("{fs}: it may be made blank: {dump}"))?;
         unmount(&here, &volume).await?;
@@ -130,26 +130,26 @@ pub(super) async fn from_machine_to_machine(image: &Image) -> Seen {
         site.detach(&volume, 0).await?;
         must(!shows(&site, &volume, MARK)?, format!("{fs}: the disk shows what was written"))?;
         site.attach(&mut volume, 1).await?;
-        mount(&there, &volume, &Use::mount(fs)).await?;
+        mount(&there, &volume, &VolumeUse::mount(fs)).await?;
         reads(&second, &volume, MARK)?;
         unmount(&there, &volume).await?;
         site.detach(&volume, 1).await?;
     }
     let mut clear = site.create("pvc-clear", "ext4").await?;
     site.attach(&mut clear, 0).await?;
-    mount(&here, &clear, &Use::mount("ext4")).await?;
+    mount(&here, &clear, &VolumeUse::mount("ext4")).await?;
     write(&first, &clear, MARK).await?;
     must(shows(&site, &clear, MARK)?, "what is written in the clear is not found: so nothing is")?;
 
     let mut block = encrypted(&site, "pvc-block", "ext4").await?;
     site.attach(&mut block, 1).await?;
-    mount(&there, &block, &Use::block()).await?;
+    mount(&there, &block, &VolumeUse::block()).await?;
     let path = published(&block).display().to_string();
     second.sh(&format!("echo \"{MARK}\" | busybox dd of={path} bs=512 conv=notrunc,fsync 2>/dev/null"))?;
     must(!shows(&site, &block, MARK)?, "the block volume's disk shows what was written")?;
     second.cut();
     let second = site.boot(1, false)?;
-    mount(&second.kubelet().await?, &block, &Use::block()).await?;
+    mount(&second.kubelet().await?, &block, &VolumeUse::block()).await?;
     let read = second.sh(&format!("busybox head -n 1 {path}"))?;
     must(read == MARK, format!("after a reboot {read:?} is read"))?;
     Ok("ext4, xfs and a block volume; nothing in the clear".to_owned())
@@ -164,7 +164,7 @@ pub(super) async fn keys(image: &Image) -> Seen {
     site.attach(&mut volume, 0).await?;
     refused(&node, &with(&volume, &[]), "ext4", Code::InvalidArgument, "secrets.encryptionPassphrase")
         .await?;
-    mount(&node, &volume, &Use::mount("ext4")).await?;
+    mount(&node, &volume, &VolumeUse::mount("ext4")).await?;
     write(&guest, &volume, MARK).await?;
     unmount(&node, &volume).await?;
 
@@ -178,14 +178,14 @@ pub(super) async fn keys(image: &Image) -> Seen {
     closed(&guest)?;
 
     let both = with(&volume, &[(KEY, NEW), (PREVIOUS, OLD)]);
-    mount(&node, &both, &Use::mount("ext4")).await?;
+    mount(&node, &both, &VolumeUse::mount("ext4")).await?;
     reads(&guest, &volume, MARK)?;
     unmount(&node, &volume).await?;
     refused(&node, &volume, "ext4", Code::FailedPrecondition, "the key does not open").await?;
     // A change that was cut off in its middle: both open it, and the old one is taken away at the next staging.
     let disk = device(&guest, &volume)?;
     guest.sh(&format!("printf %s '{OLD}' >/run/old; printf '%s\\n' '{}' >/run/new; cryptsetup luksAddKey -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file /run/new {disk} /run/old", NEW.trim_end()))?;
-    mount(&node, &both, &Use::mount("ext4")).await?;
+    mount(&node, &both, &VolumeUse::mount("ext4")).await?;
     unmount(&node, &volume).await?;
     refused(&node, &volume, "ext4", Code::FailedPrecondition, "the key does not open").await?;
     let take = "busybox dd if=$D of=/run/copy bs=32768 skip=256 count=65 2>/dev/null; busybox truncate -s 33554432 /run/copy";
@@ -198,7 +198,7 @@ pub(super) async fn keys(image: &Image) -> Seen {
 
     let mut plain = site.create("pvc-plain", "ext4").await?;
     site.attach(&mut plain, 0).await?;
-    mount(&node, &plain, &Use::mount("ext4")).await?;
+    mount(&node, &plain, &VolumeUse::mount("ext4")).await?;
     unmount(&node, &plain).await?;
     let mut wanted = with(&plain, &[(KEY, OLD)]);
     wanted.context.insert("encryption".to_owned(), "luks2".to_owned());
@@ -220,7 +220,7 @@ pub(super) async fn grows_and_is_copied(image: &Image) -> Seen {
     for fs in ["ext4", "xfs"] {
         let mut volume = encrypted(&site, &format!("pvc-{fs}"), fs).await?;
         site.attach(&mut volume, 0).await?;
-        mount(&node, &volume, &Use::mount(fs)).await?;
+        mount(&node, &volume, &VolumeUse::mount(fs)).await?;
         write(&guest, &volume, MARK).await?;
         let path = published(&volume);
         site.grow(&volume, 30).await?;
@@ -232,7 +232,7 @@ pub(super) async fn grows_and_is_copied(image: &Image) -> Seen {
         unmount(&node, &volume).await?;
         site.grow(&volume, 40).await?;
         site.attach(&mut volume, 0).await?;
-        mount(&node, &volume, &Use::mount(fs)).await?;
+        mount(&node, &volume, &VolumeUse::mount(fs)).await?;
         must(
             guest.mib(&path)? > 39 << 10,
             format!("{fs}: grown while it was closed, {} MiB are there", guest.mib(&path)?),
@@ -245,7 +245,7 @@ pub(super) async fn grows_and_is_copied(image: &Image) -> Seen {
         self::copy(&site, &volume, &copy)?;
         site.attach(&mut copy, 0).await?;
         copy.context.insert("eck.csi.k8s.io/content-source".to_owned(), volume.id.clone());
-        mount(&node, &copy, &Use::mount(fs)).await?;
+        mount(&node, &copy, &VolumeUse::mount(fs)).await?;
         reads(&guest, &copy, MARK)?;
         let uuid = |volume: &Volume| guest.sh(&format!("cryptsetup luksUUID {}", device(&guest, volume)?));
         must(uuid(&volume)? != uuid(&copy)?, format!("{fs}: the copy has the UUID of its source"))?;
@@ -263,7 +263,7 @@ pub(super) async fn survives(image: &Image) -> Seen {
     let node = guest.kubelet().await?;
     let mut volume = encrypted(&site, "pvc-1", "ext4").await?;
     site.attach(&mut volume, 0).await?;
-    mount(&node, &volume, &Use::mount("ext4")).await?;
+    mount(&node, &volume, &VolumeUse::mount("ext4")).await?;
     write(&guest, &volume, MARK).await?;
     let torn = Guests::new(site.nodes()).unplug(&volume.id, MACHINES[0].0)?;
     must(torn, "the guest does not let the disk go")?;
@@ -275,7 +275,7 @@ pub(super) async fn survives(image: &Image) -> Seen {
     guest.cut();
     let guest = site.boot(0, false)?;
     let node = guest.kubelet().await?;
-    mount(&node, &volume, &Use::mount("ext4")).await?;
+    mount(&node, &volume, &VolumeUse::mount("ext4")).await?;
     reads(&guest, &volume, MARK)?;
     unmount(&node, &volume).await?;
 
@@ -285,7 +285,7 @@ pub(super) async fn survives(image: &Image) -> Seen {
     guest.sh(&format!(
         "busybox dd if={disk} of=/run/header bs=32768 skip=256 count=65 2>/dev/null && cryptsetup luksHeaderRestore --batch-mode {disk} --header-backup-file /run/header"
     ))?;
-    mount(&node, &volume, &Use::mount("ext4")).await?;
+    mount(&node, &volume, &VolumeUse::mount("ext4")).await?;
     reads(&guest, &volume, MARK)?;
     Ok("the data is there after both".to_owned())
 }

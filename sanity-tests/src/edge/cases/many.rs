@@ -3,7 +3,7 @@
 use super::Seen;
 use crate::edge::guest::Image;
 use crate::edge::site::{Site, Trouble, mount, must, published, staged, unmount};
-use crate::kubelet::Use;
+use crate::kubelet::VolumeUse;
 
 /// Disks that a machine can have (guide 4.3).
 const HUNDRED: usize = 100;
@@ -17,7 +17,7 @@ pub(super) async fn another_order(image: &Image) -> Seen {
     for n in 0..5 {
         let mut volume = site.create(&format!("pvc-{n}"), "ext4").await?;
         site.attach(&mut volume, 0).await?;
-        mount(&kubelet, &volume, &Use::mount("ext4")).await?;
+        mount(&kubelet, &volume, &VolumeUse::mount("ext4")).await?;
         guest.sh(&format!("echo {} >{}/id; sync", volume.id, published(&volume).display()))?;
         volumes.push(volume);
     }
@@ -29,7 +29,7 @@ pub(super) async fn another_order(image: &Image) -> Seen {
     must(before != after, format!("the order is the same: {after}"))?;
     let kubelet = guest.kubelet().await?;
     for volume in &volumes {
-        mount(&kubelet, volume, &Use::mount("ext4")).await?;
+        mount(&kubelet, volume, &VolumeUse::mount("ext4")).await?;
         let read = guest.sh(&format!("busybox cat {}/id", published(volume).display()))?;
         must(read == volume.id, format!("{} shows {read:?}", volume.id))?;
         unmount(&kubelet, volume).await?;
@@ -61,7 +61,7 @@ pub(super) async fn hundred(image: &Image) -> Seen {
         return Err(Trouble::new(format!("the guest shows {shown} disks; its kernel says: {kernel}")));
     }
     for (n, volume) in volumes.iter().enumerate() {
-        let wanted = if n % 20 == 0 { Use::mount("ext4") } else { Use::block() };
+        let wanted = if n % 20 == 0 { VolumeUse::mount("ext4") } else { VolumeUse::block() };
         mount(&kubelet, volume, &wanted).await?;
     }
     let devices = guest.sh("busybox find /var/lib/kubelet/pods -type b | busybox wc -l")?;

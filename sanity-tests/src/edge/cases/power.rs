@@ -10,7 +10,7 @@ use tonic::Status;
 use super::Seen;
 use crate::edge::guest::{Guest, Image};
 use crate::edge::site::{Site, Trouble, mount, must, published, staged};
-use crate::kubelet::{Kubelet, Use, Volume};
+use crate::kubelet::{Kubelet, Volume, VolumeUse};
 
 /// A call that is under way when the power goes needs no longer than this.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ fn stage(
     volume: Volume,
     fs: &str,
 ) -> impl Future<Output = Result<(), Status>> + Send + use<> {
-    let wanted = Use::mount(fs);
+    let wanted = VolumeUse::mount(fs);
     async move { kubelet.stage(&volume, &staged(&volume), &wanted).await }
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn cut_in_making(
         let call = stage(guest.kubelet().await?, volume.clone(), fs);
         let (_, ended) = cut_in(guest, &volume.id, writes, call).await?;
         let guest = site.boot(0, false)?;
-        match mount(&guest.kubelet().await?, &volume, &Use::mount(fs)).await {
+        match mount(&guest.kubelet().await?, &volume, &VolumeUse::mount(fs)).await {
             Ok(()) => {
                 made += 1;
                 let file = published(&volume).join("a");
@@ -96,7 +96,7 @@ pub(super) async fn in_mount(image: &Image) -> Seen {
         let mut volume = site.create("pvc-1", fs).await?;
         let guest = site.boot(0, false)?;
         site.attach(&mut volume, 0).await?;
-        mount(&guest.kubelet().await?, &volume, &Use::mount(fs)).await?;
+        mount(&guest.kubelet().await?, &volume, &VolumeUse::mount(fs)).await?;
         let file = published(&volume).join("file");
         guest.sh(&format!(
             "echo kept >{}; sync; busybox seq 1 2000 >{}.more",
@@ -111,7 +111,7 @@ pub(super) async fn in_mount(image: &Image) -> Seen {
             cuts += 1;
         }
         let guest = site.boot(0, false)?;
-        mount(&guest.kubelet().await?, &volume, &Use::mount(fs)).await?;
+        mount(&guest.kubelet().await?, &volume, &VolumeUse::mount(fs)).await?;
         let read = guest.sh(&format!("busybox cat {}", file.display()))?;
         must(read == "kept", format!("{fs}: {read:?} is read"))?;
     }
@@ -127,7 +127,7 @@ pub(super) async fn in_expand(image: &Image) -> Seen {
         let guest = site.boot(0, false)?;
         site.attach(&mut volume, 0).await?;
         let kubelet = guest.kubelet().await?;
-        mount(&kubelet, &volume, &Use::mount(fs)).await?;
+        mount(&kubelet, &volume, &VolumeUse::mount(fs)).await?;
         let path = published(&volume);
         guest.sh(&format!("busybox seq 1 100000 >{0}/file; sync", path.display()))?;
         let sum = guest.sh(&format!("busybox sha256sum <{}/file", path.display()))?;
@@ -140,7 +140,7 @@ pub(super) async fn in_expand(image: &Image) -> Seen {
         let kubelet = guest.kubelet().await?;
         // The controller tells the size that the disk has now.
         site.attach(&mut volume, 0).await?;
-        mount(&kubelet, &volume, &Use::mount(fs)).await?;
+        mount(&kubelet, &volume, &VolumeUse::mount(fs)).await?;
         kubelet.expand(&volume, &path, 200 << 30).await?;
         let now = guest.sh(&format!("busybox sha256sum <{}/file", path.display()))?;
         must(now == sum, format!("{fs}, cut after {writes} writes: the file is another one"))?;
@@ -165,7 +165,7 @@ async fn writing(image: &Image, fs: &str) -> Seen {
     let path = published(&volume).display().to_string();
     let mut acknowledged = 0;
     for cut in 0..3_u64 {
-        mount(&guest.kubelet().await?, &volume, &Use::mount(fs)).await?;
+        mount(&guest.kubelet().await?, &volume, &VolumeUse::mount(fs)).await?;
         let machine = Arc::new(guest);
         let (writer, folder) = (Arc::clone(&machine), path.clone());
         let writing = tokio::task::spawn_blocking(move || {
@@ -184,7 +184,7 @@ async fn writing(image: &Image, fs: &str) -> Seen {
         acknowledged += synced;
         drop(machine);
         guest = site.boot(0, false)?;
-        mount(&guest.kubelet().await?, &volume, &Use::mount(fs)).await?;
+        mount(&guest.kubelet().await?, &volume, &VolumeUse::mount(fs)).await?;
         for n in 0..synced {
             guest.sh(&format!("busybox seq {n} 3000 | busybox cmp - {path}/{cut}-{n}")).map_err(|e| {
                 Trouble::new(format!("{fs}: what was acknowledged before cut {cut} is not there: {e}"))

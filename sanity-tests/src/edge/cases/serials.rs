@@ -6,7 +6,7 @@ use ecx_sim::{Effect, Fault};
 use super::Seen;
 use crate::edge::guest::Image;
 use crate::edge::site::{Site, Trouble, mount, must, staged, unmount};
-use crate::kubelet::{Kubelet, Use};
+use crate::kubelet::{Kubelet, VolumeUse};
 
 /// The next attach shows this serial.
 fn shows(serial: &str) -> Fault {
@@ -20,7 +20,7 @@ pub(super) async fn all(image: &Image) -> Seen {
     let site = Site::start(image, 8).await?;
     let guest = site.boot(0, false)?;
     let kubelet = guest.kubelet().await?;
-    let wanted = Use::mount("ext4");
+    let wanted = VolumeUse::mount("ext4");
     let mut seen = Vec::new();
     for (name, of) in [
         ("wrong", "other"),
@@ -60,7 +60,7 @@ pub(super) async fn all(image: &Image) -> Seen {
 
 /// Two disks show one serial: neither is touched until one of them is gone.
 async fn doubled(site: &Site, kubelet: &Kubelet) -> Result<(), Trouble> {
-    let wanted = Use::mount("ext4");
+    let wanted = VolumeUse::mount("ext4");
     let mut first = site.create("pvc-first", "ext4").await?;
     let mut second = site.create("pvc-second", "ext4").await?;
     site.attach(&mut first, 0).await?;
