@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use clap::Parser;
-use sanity_tests::simulation::{Broken, CannotRun, Counts, Outcome, run};
+use sanity_tests::simulation::{Counts, Outcome, SetupError, Violation, run};
 
 /// Runs seeded schedules of requests, faults and crashes against the controller and the simulated cloud
 #[derive(Parser)]
@@ -20,15 +20,15 @@ struct Args {
     /// The first seed
     #[arg(long, default_value_t = 0)]
     first: u64,
-    /// One seed alone, twice, with its whole schedule: the same each time
+    /// One seed only, run twice, with all its events
     #[arg(long)]
     seed: Option<u64>,
-    /// Runs on after a seed that fails
+    /// Continues after a seed that fails
     #[arg(long)]
     keep_going: bool,
 }
 
-/// What many schedules came to.
+/// The result of many schedules.
 #[derive(Default)]
 struct Total {
     schedules: u64,
@@ -39,11 +39,11 @@ struct Total {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let ended = match args.seed {
+    let result = match args.seed {
         Some(seed) => replay(seed),
         None => all(&args),
     };
-    match ended {
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -53,23 +53,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn replay(seed: u64) -> Result<bool, CannotRun> {
+fn replay(seed: u64) -> Result<bool, SetupError> {
     let (first, second) = (run(seed, None)?, run(seed, None)?);
     let same = first == second;
     println!("seed {seed}: hash {:016x}, then {:016x}", first.hash, second.hash);
     println!("{}, {:.0} virtual s", first.counts, first.lasted_ms as f64 / 1000.0);
     show(&first);
     if !same {
-        let differ = first.schedule.iter().zip(&second.schedule).position(|(one, other)| one != other);
-        let line = differ.unwrap_or(first.schedule.len().min(second.schedule.len()));
-        let of = |outcome: &Outcome| outcome.schedule.get(line).cloned().unwrap_or_default();
-        println!("FAILED: the second run was another one, from line {line} on:");
-        println!("{}\n{}", of(&first), of(&second));
+        let position = first.events.iter().zip(&second.events).position(|(one, other)| one != other);
+        let line = position.unwrap_or(first.events.len().min(second.events.len()));
+        let event = |outcome: &Outcome| outcome.events.get(line).cloned().unwrap_or_default();
+        println!("FAILED: the second run was different from line {line} on:");
+        println!("{}\n{}", event(&first), event(&second));
     }
-    Ok(same && first.broken.is_none())
+    Ok(same && first.violation.is_none())
 }
 
-fn all(args: &Args) -> Result<bool, CannotRun> {
+fn all(args: &Args) -> Result<bool, SetupError> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let (next, stop, began) = (AtomicU64::new(0), AtomicBool::new(false), Instant::now());
     let work = || {
@@ -83,12 +83,12 @@ fn all(args: &Args) -> Result<bool, CannotRun> {
             total.schedules += 1;
             total.counts.add(&outcome.counts);
             total.virtual_ms += outcome.lasted_ms;
-            if outcome.broken.is_some() {
+            if outcome.violation.is_some() {
                 total.failed.push(outcome);
                 stop.store(!args.keep_going, Ordering::Relaxed);
             }
         }
-        Ok::<_, CannotRun>(total)
+        Ok::<_, SetupError>(total)
     };
     let ended = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
@@ -96,7 +96,7 @@ fn all(args: &Args) -> Result<bool, CannotRun> {
     });
     let mut total = Total::default();
     for part in ended {
-        // A worker that panicked has said so already.
+        // A worker that panicked has printed the reason.
         let Ok(part) = part else { return Ok(false) };
         let part = part?;
         total.schedules += part.schedules;
@@ -121,13 +121,13 @@ fn report(total: &Total, threads: usize, seconds: f64) {
 }
 
 fn show(outcome: &Outcome) {
-    for line in &outcome.schedule {
+    for line in &outcome.events {
         println!("{line}");
     }
-    match &outcome.broken {
-        Some(Broken { invariant, seen }) => {
-            println!("seed {} breaks {invariant:?}: {seen}", outcome.seed);
-            println!("again: hack/simulate --seed {}", outcome.seed);
+    match &outcome.violation {
+        Some(Violation { invariant, details }) => {
+            println!("seed {} violates {invariant:?}: {details}", outcome.seed);
+            println!("replay: hack/simulate --seed {}", outcome.seed);
         }
         None => println!("every invariant held"),
     }

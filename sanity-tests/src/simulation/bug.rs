@@ -1,11 +1,11 @@
-//! Bugs that can be planted, to show that the invariants see them: between the controller and its callers, or in the
-//! cloud.
+//! Bugs that can be planted between the controller and its callers or in the cloud, to show that the invariants detect
+//! them.
 
 use std::future::pending;
 
 use tonic::{Code, Status};
 
-use super::caller::{Answer, Ask, Call, ask};
+use super::caller::{Call, Reply, Request, Service};
 use crate::direct::Direct;
 use crate::sidecar::is_retryable;
 
@@ -14,24 +14,24 @@ use crate::sidecar::is_retryable;
 pub enum Bug {
     /// The cloud remembers no client tokens, as if each order had a new one: a lost reply orders twice.
     FreshTokens,
-    /// An unknown outcome is told as success.
+    /// An unknown outcome is reported as success.
     UnknownIsDone,
-    /// An unknown outcome of CreateVolume is told as a final failure.
+    /// An unknown outcome of CreateVolume is reported as a final failure.
     UnknownIsFailure,
-    /// CreateVolume is told to have failed for good before it has ended.
+    /// CreateVolume is reported as failed for good before it has ended.
     FailsEarly,
-    /// A volume that another machine holds is told to be published.
+    /// A volume that is attached to another machine is reported as published.
     HolderIgnored,
-    /// Who is to ask again hears nothing.
+    /// Callers that would have to retry get no reply.
     NeverAnswers,
-    /// Unpublishing deletes.
+    /// Unpublishing deletes the volume.
     UnpublishDeletes,
-    /// A growth takes the disk from its machine.
+    /// Expanding detaches the volume.
     ExpandDetaches,
 }
 
 impl Bug {
-    /// All.
+    /// All bugs.
     pub const ALL: [Self; 8] = [
         Self::FreshTokens,
         Self::UnknownIsDone,
@@ -43,39 +43,52 @@ impl Bug {
         Self::ExpandDetaches,
     ];
 
-    /// Asks, with the bug.
-    pub(super) async fn ask(self, controller: &Direct, call: &Call) -> Result<Answer, Status> {
-        if self == Self::FailsEarly && matches!(call.ask, Ask::Create(_)) {
-            let (controller, call) = (controller.clone(), call.clone());
-            tokio::spawn(async move { ask(&controller, &call).await });
+    /// What the caller gets in place of the controller's `result`.
+    async fn replace(self, request: &Request, result: Result<Reply, Status>) -> Result<Reply, Status> {
+        let code = result.as_ref().map_or_else(Status::code, |_| Code::Ok);
+        let unknown = matches!(code, Code::Unavailable | Code::DeadlineExceeded);
+        match (self, request) {
+            (Self::UnknownIsDone, Request::Publish(_) | Request::Unpublish(_) | Request::Delete)
+                if unknown =>
+            {
+                Ok(Reply::Done)
+            }
+            (Self::UnknownIsFailure, Request::Create(_)) if unknown => {
+                Err(Status::resource_exhausted("planted"))
+            }
+            (Self::HolderIgnored, Request::Publish(_)) if code == Code::FailedPrecondition => Ok(Reply::Done),
+            (Self::NeverAnswers, _) if is_retryable(code) => pending().await,
+            _ => result,
+        }
+    }
+}
+
+/// The controller with a bug between it and its callers, or without one.
+#[derive(Clone)]
+pub(super) struct WithBug {
+    pub(super) controller: Direct,
+    pub(super) bug: Option<Bug>,
+}
+
+impl Service for WithBug {
+    async fn serve(&self, call: &Call) -> Result<Reply, Status> {
+        let Some(bug) = self.bug else { return self.controller.serve(call).await };
+        if bug == Bug::FailsEarly && matches!(call.request, Request::Create(_)) {
+            let (controller, call) = (self.controller.clone(), call.clone());
+            tokio::spawn(async move { controller.serve(&call).await });
             return Err(Status::resource_exhausted("planted"));
         }
-        let told = ask(controller, call).await;
-        match (self, &call.ask) {
-            (Self::UnpublishDeletes, Ask::Unpublish(_)) if told.is_ok() => {
-                let _ = controller.delete(call.id.clone()).await;
+        let result = self.controller.serve(call).await;
+        match (bug, &call.request) {
+            (Bug::UnpublishDeletes, Request::Unpublish(_)) if result.is_ok() => {
+                let _ = self.controller.delete(call.volume_id.clone()).await;
             }
-            // No node: from any.
-            (Self::ExpandDetaches, Ask::Expand(_)) if told.is_ok() => {
-                let _ = controller.unpublish(call.id.clone(), String::new()).await;
+            // Without a node id it is detached from every machine.
+            (Bug::ExpandDetaches, Request::Expand(_)) if result.is_ok() => {
+                let _ = self.controller.unpublish(call.volume_id.clone(), String::new()).await;
             }
             _ => {}
         }
-        self.twist(&call.ask, told).await
-    }
-
-    /// What the caller hears instead of `told`.
-    async fn twist(self, ask: &Ask, told: Result<Answer, Status>) -> Result<Answer, Status> {
-        let code = told.as_ref().map_or_else(Status::code, |_| Code::Ok);
-        let unknown = matches!(code, Code::Unavailable | Code::DeadlineExceeded);
-        match (self, ask) {
-            (Self::UnknownIsDone, Ask::Publish(_) | Ask::Unpublish(_) | Ask::Delete) if unknown => {
-                Ok(Answer::Done)
-            }
-            (Self::UnknownIsFailure, Ask::Create(_)) if unknown => Err(Status::resource_exhausted("planted")),
-            (Self::HolderIgnored, Ask::Publish(_)) if code == Code::FailedPrecondition => Ok(Answer::Done),
-            (Self::NeverAnswers, _) if is_retryable(code) => pending().await,
-            _ => told,
-        }
+        bug.replace(&call.request, result).await
     }
 }

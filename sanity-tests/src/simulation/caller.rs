@@ -1,4 +1,4 @@
-//! A call of the controller, as a task: what is asked, what is told, and what the cloud had at that moment.
+//! A call of the controller, as a task: the request, the result, and what the cloud held at that moment.
 
 use std::sync::Arc;
 
@@ -7,18 +7,17 @@ use ecx_sim::world::DiskRecord;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::bug::Bug;
 use crate::direct::{Created, Direct};
 use crate::sidecar::Claim;
 
-/// What is asked about a volume; machines by their number.
+/// A request about a volume; machines by their number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ask {
-    /// The so-manieth time: a retry prefers another region.
+pub(super) enum Request {
+    /// With the number of the attempt: a retry prefers another region.
     Create(u32),
     Publish(usize),
     Unpublish(usize),
-    /// To so many GiB.
+    /// To this size in GiB.
     Expand(u64),
     Delete,
     Get,
@@ -27,63 +26,66 @@ pub(super) enum Ask {
 
 /// A success.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Reply {
     Created(Created),
-    /// To so many GiB.
+    /// To this size in GiB.
     Expanded(u64),
     Done,
-    /// The nodes.
+    /// The nodes of one volume.
     Got(Vec<String>),
     /// Each volume with its nodes.
     Listed(Vec<(String, Vec<String>)>),
 }
 
-/// What a call needs to know.
+/// A request with everything that is sent.
 #[derive(Clone)]
 pub(super) struct Call {
     pub(super) number: u64,
-    pub(super) ask: Ask,
+    pub(super) request: Request,
     pub(super) claim: Claim,
-    pub(super) id: String,
-    /// Of the machine that the ask names.
-    pub(super) node: String,
+    pub(super) volume_id: String,
+    /// Of the machine that the request names; empty if it names none.
+    pub(super) node_id: String,
 }
 
-/// The end of a call.
-pub(super) struct Ended {
+/// A call that has ended.
+pub(super) struct Completed {
     pub(super) number: u64,
-    pub(super) told: Result<Answer, Status>,
-    /// The disks of the volume's name at that moment.
+    pub(super) result: Result<Reply, Status>,
+    /// The disks with the volume's name at that moment.
     pub(super) disks: Vec<DiskRecord>,
 }
 
-/// Calls, and says what it was told.
-pub(super) async fn call(
-    controller: Direct,
-    cloud: Arc<Local>,
-    bug: Option<Bug>,
-    call: Call,
-    ended: mpsc::UnboundedSender<Ended>,
-) {
-    let told = match bug {
-        None => ask(&controller, &call).await,
-        Some(bug) => bug.ask(&controller, &call).await,
-    };
-    let named = |disk: &&DiskRecord| disk.disk.disk_name == call.claim.name;
-    let disks = cloud.look(|world| world.disks.values().filter(named).cloned().collect());
-    // Whoever listened may be gone with his life.
-    let _ = ended.send(Ended { number: call.number, told, disks });
+/// Whoever serves the calls: the controller, or a decorator around it.
+pub(super) trait Service: Send + Sync {
+    fn serve(&self, call: &Call) -> impl Future<Output = Result<Reply, Status>> + Send;
 }
 
-pub(super) async fn ask(controller: &Direct, call: &Call) -> Result<Answer, Status> {
-    let (id, node) = (call.id.clone(), call.node.clone());
-    match call.ask {
-        Ask::Create(turn) => controller.create(&call.claim, turn).await.map(Answer::Created),
-        Ask::Publish(_) => controller.publish(id, node).await.map(|()| Answer::Done),
-        Ask::Unpublish(_) => controller.unpublish(id, node).await.map(|()| Answer::Done),
-        Ask::Expand(gib) => controller.expand(id, gib).await.map(Answer::Expanded),
-        Ask::Delete => controller.delete(id).await.map(|()| Answer::Done),
-        Ask::Get => controller.get(id).await.map(Answer::Got),
-        Ask::List => controller.list().await.map(Answer::Listed),
+impl Service for Direct {
+    async fn serve(&self, call: &Call) -> Result<Reply, Status> {
+        let (volume, node) = (call.volume_id.clone(), call.node_id.clone());
+        match call.request {
+            Request::Create(attempt) => self.create(&call.claim, attempt).await.map(Reply::Created),
+            Request::Publish(_) => self.publish(volume, node).await.map(|()| Reply::Done),
+            Request::Unpublish(_) => self.unpublish(volume, node).await.map(|()| Reply::Done),
+            Request::Expand(gib) => self.expand(volume, gib).await.map(Reply::Expanded),
+            Request::Delete => self.delete(volume).await.map(|()| Reply::Done),
+            Request::Get => self.get(volume).await.map(Reply::Got),
+            Request::List => self.list().await.map(Reply::Listed),
+        }
     }
+}
+
+/// Makes the call, and sends its result.
+pub(super) async fn call(
+    service: impl Service,
+    cloud: Arc<Local>,
+    call: Call,
+    completed: mpsc::UnboundedSender<Completed>,
+) {
+    let result = service.serve(&call).await;
+    let named = |disk: &&DiskRecord| disk.disk.disk_name == call.claim.name;
+    let disks = cloud.look(|world| world.disks.values().filter(named).cloned().collect());
+    // The receiver is gone if the controller crashes at this moment.
+    let _ = completed.send(Completed { number: call.number, result, disks });
 }

@@ -1,4 +1,4 @@
-//! The scheduler: one random step after the other.
+//! The scheduler: one random step after another.
 
 use ecx::api::Op;
 use ecx_sim::{Effect, Fault};
@@ -6,51 +6,16 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, IteratorRandom as _};
 
-use super::caller::Ask;
-use super::check::{Invariant, Verdict};
-use super::scene::{Scene, Stage};
-use super::volume::Made;
+use super::caller::Request;
+use super::check::{Check, Invariant};
+use super::schedule::{ControllerRun, Schedule};
+use super::volume::Creation;
 
-/// A reply is waited for 10 s by default: what comes later, comes when its caller has given up.
+/// The client waits 10 s for a reply by default; this is half of it.
 const SOON_MS: u64 = 5000;
 
-/// So many volumes are asked for a wish.
+/// Volumes that are tried until one can send a request.
 const TRIES: u32 = 4;
-
-/// How a schedule is inclined; each has other weak points.
-pub(super) struct Moods {
-    /// Steps before quiet.
-    pub(super) steps: u64,
-    /// Attaches, detaches and orders may be carried out long after their caller has given up.
-    pub(super) late: bool,
-    /// Disks may disappear.
-    loses: bool,
-    faults: u32,
-    crashes: u32,
-    abandons: u32,
-    repeats: u32,
-    /// The longest pause between two steps, ms.
-    pause: u64,
-}
-
-impl Moods {
-    pub(super) fn draw(rng: &mut StdRng) -> Self {
-        let mut of = |choices: [u32; 3]| choices[rng.random_range(0..3)];
-        let (faults, crashes) = (of([0, 10, 30]), of([0, 2, 8]));
-        let (abandons, repeats) = (of([0, 4, 12]), of([0, 6, 12]));
-        let pause = [20, 2000, 30_000][rng.random_range(0..3)];
-        Self {
-            steps: rng.random_range(30..=300),
-            late: rng.random_bool(0.2),
-            loses: rng.random_bool(0.2),
-            faults,
-            crashes,
-            abandons,
-            repeats,
-            pause,
-        }
-    }
-}
 
 const OPS: [Op; 12] = [
     Op::CreateDisk,
@@ -67,122 +32,124 @@ const OPS: [Op; 12] = [
     Op::AttachDisk,
 ];
 
-/// What starts something that takes time.
+/// Calls that start work which takes time.
 const WRITES: [Op; 5] = [Op::CreateDisk, Op::DeleteDisk, Op::AttachDisk, Op::DetachDisk, Op::ResizeDisk];
 
 /// Kinds of steps.
-enum Kind {
-    Ask,
+enum Step {
+    Send,
     Wait,
-    Turn,
+    Yield,
     Repeat,
     Abandon,
     Fault,
     Crash,
-    Machine,
+    MachineStatus,
     Release,
 }
 
-impl Scene {
-    /// One step; true if the controller is to crash.
-    pub(super) async fn step(&mut self, stage: &mut Stage) -> Result<bool, (Invariant, String)> {
+impl Schedule {
+    /// Takes one step; true if the controller crashes now.
+    pub(super) async fn step(&mut self, run: &mut ControllerRun) -> Result<bool, (Invariant, String)> {
         let weights = [
-            (Kind::Ask, 40),
-            (Kind::Wait, 25),
-            (Kind::Turn, 5),
-            (Kind::Repeat, self.moods.repeats),
-            (Kind::Abandon, self.moods.abandons),
-            (Kind::Fault, self.moods.faults),
-            (Kind::Crash, self.moods.crashes),
-            (Kind::Machine, 2),
-            (Kind::Release, 2),
+            (Step::Send, 40),
+            (Step::Wait, 25),
+            (Step::Yield, 5),
+            (Step::Repeat, self.config.repeat_weight),
+            (Step::Abandon, self.config.abandon_weight),
+            (Step::Fault, self.config.fault_weight),
+            (Step::Crash, self.config.crash_weight),
+            (Step::MachineStatus, 2),
+            (Step::Release, 2),
         ];
         // The weights are never all zero.
-        let Ok((kind, _)) = weights.choose_weighted(&mut self.rng, |(_, weight)| *weight) else {
+        let Ok((step, _)) = weights.choose_weighted(&mut self.rng, |(_, weight)| *weight) else {
             return Ok(false);
         };
-        match kind {
-            Kind::Ask => self.wish(stage),
-            Kind::Wait => {
-                let pause = self.rng.random_range(0..=self.moods.pause);
-                self.wait(stage, pause).await?;
+        match step {
+            Step::Send => self.send_any(run),
+            Step::Wait => {
+                let pause_ms = self.rng.random_range(0..=self.config.max_pause_ms);
+                self.wait(run, pause_ms).await?;
             }
-            Kind::Turn => self.turns(stage).await?,
-            Kind::Repeat => self.repeat(stage),
-            Kind::Abandon => {
-                if let Some(number) = self.live.keys().copied().choose(&mut self.rng) {
+            Step::Yield => self.yield_often(run).await?,
+            Step::Repeat => self.repeat(run),
+            Step::Abandon => {
+                if let Some(number) = self.running.keys().copied().choose(&mut self.rng) {
                     self.abandon(number);
                 }
             }
-            Kind::Fault => self.fault(),
-            Kind::Machine => self.machine(),
-            Kind::Release => {
-                self.note("what is stuck or held goes on");
+            Step::Fault => self.inject_fault(),
+            Step::MachineStatus => self.change_machine_status(),
+            Step::Release => {
+                self.note("stuck and held requests are released");
                 self.cloud.release();
             }
-            Kind::Crash => {
-                self.turns(stage).await?;
+            Step::Crash => {
+                self.yield_often(run).await?;
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Everybody who can go on goes on a little: each task stands at another await point then.
-    async fn turns(&mut self, stage: &mut Stage) -> Verdict {
+    /// Lets every task that can run advance a little, so that each is at another await point.
+    async fn yield_often(&mut self, run: &mut ControllerRun) -> Check {
         for _ in 0..self.rng.random_range(0..20) {
             tokio::task::yield_now().await;
         }
-        self.wait(stage, 0).await
+        self.wait(run, 0).await
     }
 
-    /// Somebody wants something; not every volume has a wish that it may have now.
-    fn wish(&mut self, stage: &Stage) {
+    /// Sends a request about some volume; not every volume can send one now.
+    fn send_any(&mut self, run: &ControllerRun) {
         for _ in 0..TRIES {
             let volume = self.rng.random_range(0..self.volumes.len());
-            let live: Vec<Ask> = self.asked(volume);
-            if let Some(ask) = self.volumes[volume].wish(&mut self.rng, &self.places, &live) {
-                return self.ask(stage, volume, ask);
+            let running = self.requests_of(volume);
+            let next = self.volumes[volume].next_request(&mut self.rng, &self.topology, &running);
+            if let Some(request) = next {
+                return self.send(run, volume, request);
             }
         }
     }
 
-    /// What is asked for a volume now.
-    pub(super) fn asked(&self, volume: usize) -> Vec<Ask> {
-        self.live.values().filter(|live| live.volume == volume).map(|live| live.ask.clone()).collect()
+    /// The requests about a volume that have no reply yet.
+    pub(super) fn requests_of(&self, volume: usize) -> Vec<Request> {
+        let calls = self.running.values().filter(|call| call.volume == volume);
+        calls.map(|call| call.request.clone()).collect()
     }
 
-    /// A call that runs is made once more.
-    fn repeat(&mut self, stage: &Stage) {
-        let Some(live) = self.live.values().choose(&mut self.rng) else { return };
-        let (volume, mut ask) = (live.volume, live.ask.clone());
-        if matches!(ask, Ask::Create(_)) && self.rng.random() {
-            ask = self.volumes[volume].create();
+    /// Sends a request again whose first call has no reply yet.
+    fn repeat(&mut self, run: &ControllerRun) {
+        let Some(call) = self.running.values().choose(&mut self.rng) else { return };
+        let (volume, mut request) = (call.volume, call.request.clone());
+        if matches!(request, Request::Create(_)) && self.rng.random() {
+            request = self.volumes[volume].create();
         }
-        self.ask(stage, volume, ask);
+        self.send(run, volume, request);
     }
 
-    fn machine(&mut self) {
-        let Some(machine) = self.places.machines.choose(&mut self.rng) else { return };
+    fn change_machine_status(&mut self) {
+        let Some(machine) = self.topology.machines.choose(&mut self.rng) else { return };
         let (id, status) = (machine.id.clone(), ["running", "starting"][self.rng.random_range(0..2)]);
         self.note(&format!("{id} is {status}"));
         let _ = self.cloud.change(|world| world.set_instance_status(&id, status));
     }
 
-    fn fault(&mut self) {
+    fn inject_fault(&mut self) {
         self.counts.faults += 1;
-        let fault = self.draw_fault();
+        let fault = self.random_fault();
         self.note(&format!("fault: {fault:?}"));
         self.cloud.fault(fault);
     }
 
-    fn draw_fault(&mut self) -> Fault {
-        let late = self.moods.late;
+    fn random_fault(&mut self) -> Fault {
+        let late_writes = self.config.late_writes;
         let rng = &mut self.rng;
         let (skip, count) = (rng.random_range(0..3), rng.random_range(1..=3));
         let any = |rng: &mut StdRng| OPS[rng.random_range(0..OPS.len())];
         let write = |rng: &mut StdRng| WRITES[rng.random_range(0..WRITES.len())];
-        let ms = rng.random_range(1..=if late { 4 * SOON_MS } else { SOON_MS });
+        let ms = rng.random_range(1..=if late_writes { 4 * SOON_MS } else { SOON_MS });
         let (op, effect) = match rng.random_range(0..16) {
             0 => (any(rng), Effect::Http { status: 500 }),
             1 => (any(rng), Effect::HttpAfter { status: 502 }),
@@ -190,48 +157,51 @@ impl Scene {
             3 => (any(rng), Effect::DropBefore),
             4 | 5 => (any(rng), Effect::DropAfter),
             6 | 7 => (any(rng), Effect::Delay { ms }),
-            8 => (self.held(), Effect::HoldBefore),
+            8 => (self.op_to_hold(), Effect::HoldBefore),
             9 => (any(rng), Effect::HoldAfter),
             10 => (write(rng), Effect::Stuck),
-            11 => return self.failure(skip, count),
+            11 => return self.job_failure(skip, count),
             12 => {
                 let effect = if rng.random() { Effect::SoldOut } else { Effect::Quota };
                 ([Op::CreateDisk, Op::ResizeDisk][rng.random_range(0..2)], effect)
             }
-            13 => return self.loss(skip),
+            13 => return self.vanishing_disk(skip),
             14 => (any(rng), if rng.random() { Effect::CoreOk } else { Effect::StringCodes }),
             _ => (Op::GetOrder, Effect::EmptyOrder),
         };
         Fault { op: Some(op), contains: None, skip, count, effect }
     }
 
-    /// What may be carried out however late it is: what has a client token, but an order; or, in a late schedule,
-    /// anything.
-    fn held(&mut self) -> Op {
+    /// A call that may be carried out at any later time: one with a client token, except an order; with late writes, any.
+    fn op_to_hold(&mut self) -> Op {
         let harmless = |op: &&Op| !matches!(op, Op::AttachDisk | Op::DetachDisk | Op::CreateDisk);
-        let late = self.moods.late;
-        OPS.iter().filter(|op| late || harmless(op)).choose(&mut self.rng).copied().unwrap_or(Op::GetDisk)
+        let late_writes = self.config.late_writes;
+        OPS.iter()
+            .filter(|op| late_writes || harmless(op))
+            .choose(&mut self.rng)
+            .copied()
+            .unwrap_or(Op::GetDisk)
     }
 
-    /// A job or an order fails. If it is that of a disk, a person has to look after it.
-    fn failure(&mut self, skip: u32, count: u32) -> Fault {
+    /// A job or an order fails. If it is the order of a disk, an operator has to clean up.
+    fn job_failure(&mut self, skip: u32, count: u32) -> Fault {
         let op = WRITES[self.rng.random_range(0..WRITES.len())];
         let mut contains = None;
         if op == Op::CreateDisk {
             let volume = self.rng.random_range(0..self.volumes.len());
-            self.volumes[volume].dead = true;
+            self.volumes[volume].order_failed = true;
             contains = Some(format!("\"{}\"", self.volumes[volume].claim.name));
         }
         Fault { op: Some(op), contains, skip, count, effect: Effect::JobFails }
     }
 
-    /// A disk disappears behind everybody's back.
-    fn loss(&mut self, skip: u32) -> Fault {
-        let loses = self.moods.loses;
-        let made = self.volumes.iter_mut().filter(|volume| volume.made == Made::Yes);
-        let contains = match made.choose(&mut self.rng) {
-            Some(volume) if loses => {
-                volume.lost = true;
+    /// A disk disappears from the cloud without a call.
+    fn vanishing_disk(&mut self, skip: u32) -> Fault {
+        let disks_vanish = self.config.disks_vanish;
+        let created = self.volumes.iter_mut().filter(|volume| volume.creation == Creation::Done);
+        let contains = match created.choose(&mut self.rng) {
+            Some(volume) if disks_vanish => {
+                volume.vanished = true;
                 Some(volume.id.clone())
             }
             _ => return Fault { op: None, contains: None, skip, count: 1, effect: Effect::DropAfter },

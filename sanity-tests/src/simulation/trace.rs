@@ -1,4 +1,4 @@
-//! What happened, as lines and as one number.
+//! The events of a schedule, as lines and as one hash.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -13,13 +13,13 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// Something that happened `at_ms` after the beginning.
-    pub(super) fn event(&mut self, at_ms: u64, what: &str) {
+    /// Adds an event, `at_ms` after the beginning.
+    pub(super) fn event(&mut self, at_ms: u64, event: &str) {
         self.last_ms = at_ms;
-        self.line(format!("{:>10.3} s  {what}", at_ms as f64 / 1000.0));
+        self.line(format!("{:>10.3} s  {event}", at_ms as f64 / 1000.0));
     }
 
-    /// Requests that the cloud has heard; without a reply yet they have status 0.
+    /// Adds requests that the cloud has received; status 0 means that the reply is not sent yet.
     pub(super) fn requests(&mut self, entries: &[LogEntry]) {
         for LogEntry { op, text, http, code, auth: _ } in entries {
             self.line(format!("              cloud: {op:?} {text} -> {http} {code}"));
@@ -31,7 +31,7 @@ impl Trace {
         self.lines.push(line);
     }
 
-    /// Of all events, and of `more`.
+    /// The hash of all events and of `more`.
     pub(super) fn hash(&self, more: &[String]) -> u64 {
         let mut hasher = self.hasher.clone();
         more.hash(&mut hasher);

@@ -1,38 +1,38 @@
-//! A volume as its callers know it: what they want of it, and what they were told.
+//! A volume as its callers know it: what they want, and what they were told.
 
 use std::collections::BTreeMap;
 
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
-use super::caller::Ask;
-use super::places::Places;
+use super::caller::Request;
+use super::topology::Topology;
 use crate::sidecar::Claim;
 
 /// How far the creation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Made {
-    NotAsked,
-    /// Asked for, and no final answer yet.
-    Open,
-    Yes,
-    /// Told to have failed for good: nobody will ever ask for it again.
+pub(super) enum Creation {
+    NotRequested,
+    /// Requested, and no final result yet.
+    Pending,
+    Done,
+    /// Reported as failed for good: nobody will request it again.
     Failed,
 }
 
-/// How far the end is.
+/// How far the deletion is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deletion {
-    NotAsked,
-    Open,
+    NotRequested,
+    Pending,
     Done,
 }
 
 /// A volume on a machine, as the attacher keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attachment {
-    /// To be attached; `told`: that it is.
-    Wanted { told: bool },
+    /// To be attached; `confirmed`: reported as attached.
+    Wanted { confirmed: bool },
     /// To be detached.
     Unwanted,
 }
@@ -40,24 +40,24 @@ pub(super) enum Attachment {
 #[derive(Debug)]
 pub(super) struct Volume {
     pub(super) claim: Claim,
-    /// The size that was last asked for.
+    /// The size that was last requested.
     pub(super) gib: u64,
-    pub(super) made: Made,
-    pub(super) turn: u32,
-    /// Id, when created; region.
+    pub(super) creation: Creation,
+    pub(super) attempts: u32,
+    /// Empty until it is created.
     pub(super) id: String,
     pub(super) region: String,
     pub(super) attachments: BTreeMap<usize, Attachment>,
     pub(super) deletion: Deletion,
-    /// A fault made the disk disappear, or is about to.
-    pub(super) lost: bool,
-    /// A fault makes the cloud's order of the disk fail: a person will have to look.
-    pub(super) dead: bool,
+    /// A fault has made the disk disappear, or is about to.
+    pub(super) vanished: bool,
+    /// A fault makes the cloud's order of the disk fail: an operator will have to clean up.
+    pub(super) order_failed: bool,
 }
 
 impl Volume {
-    pub(super) fn draw(rng: &mut StdRng, number: usize, places: &Places) -> Self {
-        let regions = places.regions.clone();
+    pub(super) fn random(rng: &mut StdRng, number: usize, topology: &Topology) -> Self {
+        let regions = topology.regions.clone();
         let mut preferred = regions.clone();
         preferred.rotate_left(rng.random_range(0..regions.len()));
         let mut claim = Claim { name: format!("pvc-{number}"), gib: 20, ..Claim::default() };
@@ -71,83 +71,94 @@ impl Volume {
         Self {
             gib: claim.gib,
             claim,
-            made: Made::NotAsked,
-            turn: 0,
+            creation: Creation::NotRequested,
+            attempts: 0,
             id: String::new(),
             region: String::new(),
             attachments: BTreeMap::new(),
-            deletion: Deletion::NotAsked,
-            lost: false,
-            dead: false,
+            deletion: Deletion::NotRequested,
+            vanished: false,
+            order_failed: false,
         }
     }
 
-    /// There is such a volume, for its callers: it was created and nobody has asked for its end.
-    pub(super) fn owned(&self) -> bool {
-        self.made == Made::Yes && self.deletion == Deletion::NotAsked && !self.lost
+    /// The volume exists for its callers: it was created and nobody has requested its deletion.
+    pub(super) fn exists(&self) -> bool {
+        self.creation == Creation::Done && self.deletion == Deletion::NotRequested && !self.vanished
     }
 
-    /// Machines that were told to have it.
+    /// Machines on which it was reported as published.
     pub(super) fn published(&self) -> impl Iterator<Item = usize> {
-        let told = |a: &Attachment| *a == Attachment::Wanted { told: true };
-        self.attachments.iter().filter(move |(_, a)| told(a)).map(|(machine, _)| *machine)
+        let confirmed = |a: &Attachment| *a == Attachment::Wanted { confirmed: true };
+        self.attachments.iter().filter(move |(_, a)| confirmed(a)).map(|(machine, _)| *machine)
     }
 
-    /// Something that may be asked now, and takes the wish for it down. `live`: calls for this volume that run.
-    pub(super) fn wish(&mut self, rng: &mut StdRng, places: &Places, live: &[Ask]) -> Option<Ask> {
-        let creating = live.iter().any(|ask| matches!(ask, Ask::Create(_)));
-        if self.made == Made::Failed || self.deletion == Deletion::Done {
-            return rng.random_bool(0.1).then_some(Ask::List);
+    /// A random request that may be made now; the volume then wants what is requested. `running`: requests for this volume
+    /// that have no reply yet.
+    pub(super) fn next_request(
+        &mut self,
+        rng: &mut StdRng,
+        topology: &Topology,
+        running: &[Request],
+    ) -> Option<Request> {
+        let creating = running.iter().any(|request| matches!(request, Request::Create(_)));
+        if self.creation == Creation::Failed || self.deletion == Deletion::Done {
+            return rng.random_bool(0.1).then_some(Request::List);
         }
-        if self.made != Made::Yes || (self.deletion == Deletion::NotAsked && rng.random_bool(0.05)) {
-            self.made = if self.made == Made::NotAsked { Made::Open } else { self.made };
+        if self.creation != Creation::Done
+            || (self.deletion == Deletion::NotRequested && rng.random_bool(0.05))
+        {
+            if self.creation == Creation::NotRequested {
+                self.creation = Creation::Pending;
+            }
             return (!creating).then(|| self.create());
         }
         match rng.random_range(0..100) {
-            0..30 if self.deletion == Deletion::NotAsked => self.attach(rng, places, live),
-            0..60 => self.detach(rng, live),
-            60..70 if self.deletion == Deletion::NotAsked => {
+            0..30 if self.deletion == Deletion::NotRequested => self.attach(rng, topology, running),
+            0..60 => self.detach(rng, running),
+            60..70 if self.deletion == Deletion::NotRequested => {
                 self.gib += if rng.random() { 10 } else { 0 };
-                Some(Ask::Expand(self.gib))
+                Some(Request::Expand(self.gib))
             }
-            70..76 => Some(Ask::Get),
-            76..82 => Some(Ask::List),
+            70..76 => Some(Request::Get),
+            76..82 => Some(Request::List),
             82..100 if !creating && (self.attachments.is_empty() || rng.random_bool(0.1)) => {
-                self.deletion = Deletion::Open;
-                Some(Ask::Delete)
+                self.deletion = Deletion::Pending;
+                Some(Request::Delete)
             }
             _ => None,
         }
     }
 
-    pub(super) fn create(&mut self) -> Ask {
-        self.turn += 1;
-        Ask::Create(self.turn - 1)
+    pub(super) fn create(&mut self) -> Request {
+        self.attempts += 1;
+        Request::Create(self.attempts - 1)
     }
 
-    /// Mostly where it is wanted already, or nowhere else; rarely on a second machine.
-    fn attach(&mut self, rng: &mut StdRng, places: &Places, live: &[Ask]) -> Option<Ask> {
-        let here: Vec<usize> =
-            (0..places.machines.len()).filter(|m| places.machines[*m].region == self.region).collect();
-        let machine = *here.get(rng.random_range(0..here.len().max(1)))?;
+    /// Mostly where it is wanted already, or if it is wanted nowhere; rarely on a second machine.
+    fn attach(&mut self, rng: &mut StdRng, topology: &Topology, running: &[Request]) -> Option<Request> {
+        let machines = &topology.machines;
+        let candidates: Vec<usize> =
+            (0..machines.len()).filter(|machine| machines[*machine].region == self.region).collect();
+        let machine = *candidates.get(rng.random_range(0..candidates.len().max(1)))?;
         let elsewhere = self.attachments.keys().any(|m| *m != machine);
         let unwanted = self.attachments.get(&machine) == Some(&Attachment::Unwanted);
-        let busy = live.contains(&Ask::Unpublish(machine));
+        let busy = running.contains(&Request::Unpublish(machine));
         if unwanted || busy || (elsewhere && !rng.random_bool(0.2)) {
             return None;
         }
-        self.attachments.entry(machine).or_insert(Attachment::Wanted { told: false });
-        Some(Ask::Publish(machine))
+        self.attachments.entry(machine).or_insert(Attachment::Wanted { confirmed: false });
+        Some(Request::Publish(machine))
     }
 
-    fn detach(&mut self, rng: &mut StdRng, live: &[Ask]) -> Option<Ask> {
+    fn detach(&mut self, rng: &mut StdRng, running: &[Request]) -> Option<Request> {
         let machines: Vec<usize> = self.attachments.keys().copied().collect();
         let machine = *machines.get(rng.random_range(0..machines.len().max(1)))?;
-        (!live.contains(&Ask::Publish(machine))).then(|| self.unwant(machine))
+        (!running.contains(&Request::Publish(machine))).then(|| self.detach_from(machine))
     }
 
-    pub(super) fn unwant(&mut self, machine: usize) -> Ask {
+    pub(super) fn detach_from(&mut self, machine: usize) -> Request {
         self.attachments.insert(machine, Attachment::Unwanted);
-        Ask::Unpublish(machine)
+        Request::Unpublish(machine)
     }
 }
