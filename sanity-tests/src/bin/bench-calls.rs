@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout)]
 
 use std::collections::{BTreeMap, HashMap};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use ecx::Profile;
@@ -17,9 +18,8 @@ use ecx_sim::server::LogEntry;
 use ecx_sim::{Config, Sim};
 use futures::future::{join, join_all, try_join_all};
 use sanity_tests::in_process::InProcess;
+use sanity_tests::rig::{self, Error};
 use sanity_tests::sidecar::{Claim, Reply, Request, RetryPolicy, Sidecar};
-
-type Failure = Box<dyn std::error::Error>;
 
 const REGIONS: [&str; 3] = ["zj-shaoxing-2", "fj-xiamen-4", "hi-haikou-6"];
 
@@ -64,7 +64,7 @@ fn machine(region: usize, index: usize) -> (String, String) {
     (format!("evm-{region}-{index}"), format!("10.{region}.0.{}", index + 1))
 }
 
-fn cloud(instances: usize) -> Result<Sim, Failure> {
+fn cloud(instances: usize) -> Result<Sim, Error> {
     let machines = |region: usize| {
         let one = |index| {
             let (id, ip) = machine(region, index);
@@ -82,7 +82,7 @@ fn cloud(instances: usize) -> Result<Sim, Failure> {
     Ok(Sim::start(config)?)
 }
 
-async fn controller(sim: &Sim) -> Result<InProcess, Failure> {
+async fn controller(sim: &Sim) -> Result<InProcess, Error> {
     let profile = Profile { base_url: sim.url(), ..Profile::default() };
     Ok(InProcess::start(profile, sim.credentials(), REGIONS).await?)
 }
@@ -108,7 +108,7 @@ impl Life {
         if self.address { format!("{region}.{ip}") } else { format!("{region}/{id}") }
     }
 
-    async fn live(self) -> Result<Cost, Failure> {
+    async fn live(self) -> Result<Cost, Error> {
         let sim = cloud(self.instances)?;
         let controller = controller(&sim).await?;
         let sidecar = Sidecar::new(controller.channel());
@@ -116,7 +116,9 @@ impl Life {
         let creates = (0..self.volumes).map(|index| Request::Create(self.claim(index))).collect();
         let mut volumes = Vec::new();
         for reply in cost.phase(&sim, &sidecar, creates).await? {
-            let Reply::Created { volume, region, .. } = reply else { return Err("no volume".into()) };
+            let Reply::Created { volume, region, .. } = reply else {
+                return Err(Error::check("CreateVolume returned no volume"));
+            };
             let node = self.node(volumes.len(), &region);
             volumes.push((volume, node));
         }
@@ -127,7 +129,7 @@ impl Life {
         cost.phase(&sim, &sidecar, each(|volume, node| Request::Unpublish { volume, node })).await?;
         cost.phase(&sim, &sidecar, each(|volume, _| Request::Delete { volume })).await?;
         if sim.look(|world| world.disks.len()) != 0 {
-            return Err("a disk is left".into());
+            return Err(Error::check("a disk is left in the cloud"));
         }
         Ok(cost)
     }
@@ -140,7 +142,7 @@ impl Cost {
         sim: &Sim,
         sidecar: &Sidecar,
         requests: Vec<Request>,
-    ) -> Result<Vec<Reply>, Failure> {
+    ) -> Result<Vec<Reply>, Error> {
         let long = Duration::from_secs(300);
         let policy = RetryPolicy {
             first_deadline: long,
@@ -186,7 +188,7 @@ impl Cost {
 }
 
 /// What a hundred retries of a running attach add to its calls.
-async fn retries() -> Result<(usize, usize), Failure> {
+async fn retries() -> Result<(usize, usize), Error> {
     let life = Life { volumes: 1, instances: 1, class: true, address: false };
     let sim = cloud(1)?;
     let controller = controller(&sim).await?;
@@ -195,7 +197,7 @@ async fn retries() -> Result<(usize, usize), Failure> {
     let Reply::Created { volume, region, .. } =
         sidecar.call_once(&Request::Create(life.claim(0)), 0, long).await?
     else {
-        return Err("no volume".into());
+        return Err(Error::check("CreateVolume returned no volume"));
     };
     let publish = Request::Publish { volume, node: life.node(0, &region) };
     let before = sim.log().len();
@@ -204,7 +206,7 @@ async fn retries() -> Result<(usize, usize), Failure> {
         while !asked(&sim.log()[before..]) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        join_all((1..=100).map(|turn| sidecar.call_once(&publish, turn, long))).await
+        join_all((1..=100).map(|attempt| sidecar.call_once(&publish, attempt, long))).await
     };
     let (first, rest) = join(sidecar.call_once(&publish, 0, long), again).await;
     first?;
@@ -221,7 +223,7 @@ Other drivers, as published:
   hetznercloud/csi-driver#346   6 volumes used up 3,600 calls an hour
   (none has published the calls of a volume's whole life)";
 
-async fn bench() -> Result<(), Failure> {
+async fn bench() -> Result<(), Error> {
     let mut lives = Vec::new();
     for (volumes, instances) in [(1, 1), (MANY, MANY), (MANY, 2)] {
         for (class, address) in [(true, false), (true, true), (false, false), (false, true)] {
@@ -254,7 +256,6 @@ async fn bench() -> Result<(), Failure> {
     Ok(())
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Failure> {
-    bench().await
+fn main() -> ExitCode {
+    rig::run(async { bench().await.map(|()| true) })
 }

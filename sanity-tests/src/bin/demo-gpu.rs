@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sanity_tests::apiserver::{ApiServer, Key, Refusal};
-use sanity_tests::fake_kubelet::kube_scheduler::{KubeScheduler, Outcome, ScheduleError};
-use sanity_tests::fake_kubelet::node::{Node, NodeError};
+use sanity_tests::apiserver::{ApiServer, Key};
+use sanity_tests::fake_kubelet::kube_scheduler::{KubeScheduler, Outcome};
+use sanity_tests::fake_kubelet::node::Node;
 use sanity_tests::fake_kubelet::programs;
-use sanity_tests::process::{Process, ProcessError};
+use sanity_tests::process::Process;
+use sanity_tests::rig::{self, Error, io};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,24 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The nodes: name, model, MiB of each of the four cards.
 const NODES: [(&str, &str, u64); 2] =
     [("a", "NVIDIA GeForce RTX 3060", 12_288), ("b", "NVIDIA H100 80GB HBM3", 81_559)];
-
-#[derive(Debug, thiserror::Error)]
-enum Failed {
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    #[error(transparent)]
-    Node(#[from] NodeError),
-    #[error(transparent)]
-    Api(#[from] Refusal),
-    #[error(transparent)]
-    Schedule(#[from] ScheduleError),
-    #[error("{0}")]
-    Io(&'static str, #[source] std::io::Error),
-    #[error("{0}")]
-    Unproven(String),
-    #[error("stopped by a signal")]
-    Stopped,
-}
 
 struct Machine<'a> {
     node: Node<'a>,
@@ -51,7 +34,7 @@ async fn machine<'a>(
     (name, model, mib): (&str, &str, u64),
     folder: &Path,
     library: &Path,
-) -> Result<Machine<'a>, Failed> {
+) -> Result<Machine<'a>, Error> {
     let folder = folder.join(name);
     let node = Node::start(api, name, &folder.join("kubelet"), 1).await?;
     let cards = programs::machine(name, 4, model, mib);
@@ -102,7 +85,7 @@ fn pods() -> Vec<Value> {
     ]
 }
 
-async fn place(kube: &KubeScheduler<'_>, machines: &[Machine<'_>], manifest: Value) -> Result<(), Failed> {
+async fn place(kube: &KubeScheduler<'_>, machines: &[Machine<'_>], manifest: Value) -> Result<(), Error> {
     let name = manifest["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     kube.api.create("pods", manifest)?;
     let key = Key::pod("default", &name);
@@ -113,9 +96,9 @@ async fn place(kube: &KubeScheduler<'_>, machines: &[Machine<'_>], manifest: Val
             reasons.iter().for_each(|(node, why)| println!("{:16}   {node}: {why}", ""));
             return Ok(());
         }
-        Outcome::Refused(why) => return Err(Failed::Unproven(format!("{name}: {why}"))),
+        Outcome::Refused(why) => return Err(Error::Check(format!("{name}: {why}"))),
     };
-    let unproven = |why: String| Failed::Unproven(format!("{name}: {why}"));
+    let unproven = |why: String| Error::Check(format!("{name}: {why}"));
     let machine = machines.iter().find(|machine| machine.node.name == node);
     let machine = machine.ok_or_else(|| unproven(format!("no node {node}")))?;
     machine.node.admit(&key).await.map_err(|e| unproven(e.to_string()))?;
@@ -141,14 +124,15 @@ async fn place(kube: &KubeScheduler<'_>, machines: &[Machine<'_>], manifest: Val
     Ok(())
 }
 
-/// Runs until the end or a signal; either way the programs are dropped, and with that killed.
-async fn until_told(folder: &Path) -> Result<(), Failed> {
-    let token = serve::shutdown::on_signal().map_err(|e| Failed::Io("signals", e))?;
-    token.run_until_cancelled(demo(folder)).await.unwrap_or(Err(Failed::Stopped))
+/// Runs to the end or until a signal; either way the programs are dropped, which kills them.
+async fn run_until_signal(folder: &Path) -> Result<bool, Error> {
+    let token = serve::shutdown::on_signal().map_err(io("signals"))?;
+    token.run_until_cancelled(demo(folder)).await.unwrap_or(Err(Error::Interrupted))?;
+    Ok(true)
 }
 
-async fn demo(folder: &Path) -> Result<(), Failed> {
-    let api = ApiServer::start().map_err(|e| Failed::Io("API server", e))?;
+async fn demo(folder: &Path) -> Result<(), Error> {
+    let api = ApiServer::start().map_err(io("API server"))?;
     let library = programs::fake_library()?;
     let mut machines = Vec::new();
     for node in NODES {
@@ -162,7 +146,7 @@ async fn demo(folder: &Path) -> Result<(), Failed> {
     }
     let refused: usize = machines.iter().map(|machine| machine.node.kubelet.rules().rejections().len()).sum();
     println!("\nrefused by a kubelet: {refused}");
-    if refused == 0 { Ok(()) } else { Err(Failed::Unproven("a kubelet refused a pod".to_owned())) }
+    if refused == 0 { Ok(()) } else { Err(Error::Check("a kubelet refused a pod".to_owned())) }
 }
 
 fn main() -> ExitCode {
@@ -170,15 +154,5 @@ fn main() -> ExitCode {
         println!("usage: demo-gpu FOLDER");
         return ExitCode::FAILURE;
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = runtime
-        .map_err(|e| Failed::Io("runtime", e))
-        .and_then(|runtime| runtime.block_on(until_told(&folder)));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!("FAILED: {}", serve::chain::chain(&error));
-            ExitCode::FAILURE
-        }
-    }
+    rig::run(run_until_signal(&folder))
 }

@@ -11,25 +11,13 @@ use std::time::Instant;
 
 use eck_csi::driver::GIB;
 use sanity_tests::kubelet::{Volume, VolumeUse};
-use sanity_tests::process::ProcessError;
+use sanity_tests::rig::{self, Error, ensure, io, rpc};
 use sanity_tests::sidecar::{Claim, Reply, Request, RetryPolicy};
 use sanity_tests::stack::{Stack, StackConfig};
-use tonic::Status;
+use tonic::Code;
 
 /// MiB that are written into the volume.
 const PAYLOAD: u32 = 64;
-
-#[derive(Debug, thiserror::Error)]
-enum Failed {
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    #[error("{0}")]
-    Io(String, #[source] std::io::Error),
-    #[error("{step}: {code:?}: {message}")]
-    Rpc { step: &'static str, code: tonic::Code, message: String },
-    #[error("{0}")]
-    Unproven(String),
-}
 
 /// `CAP_SYS_RESOURCE` (include/uapi/linux/capability.h): the kernel wants it of who grows a mounted ext file system.
 const CAP_SYS_RESOURCE: u32 = 24;
@@ -42,7 +30,7 @@ fn file_system() -> &'static str {
     if bits >> CAP_SYS_RESOURCE & 1 == 1 { "ext4" } else { "xfs" }
 }
 
-/// Runs a step, and prints its line.
+/// Prints a line for each step.
 struct Steps {
     number: usize,
 }
@@ -54,28 +42,20 @@ impl Steps {
     }
 }
 
-fn rpc(step: &'static str) -> impl Fn(Status) -> Failed {
-    move |s| Failed::Rpc { step, code: s.code(), message: s.message().to_owned() }
-}
-
-fn sh(program: &str, args: &[&str]) -> Result<String, Failed> {
+fn sh(program: &str, args: &[&str]) -> Result<String, Error> {
     let output = Command::new(program).args(args).output();
-    let output = output.map_err(|e| Failed::Io(program.to_owned(), e))?;
+    let output = output.map_err(io(program))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
     }
-    Err(Failed::Unproven(format!("{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr).trim())))
+    Err(Error::Check(format!("{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr).trim())))
 }
 
-fn demand(holds: bool, what: impl FnOnce() -> String) -> Result<(), Failed> {
-    if holds { Ok(()) } else { Err(Failed::Unproven(what())) }
-}
-
-fn checksum(file: &Path) -> Result<String, Failed> {
+fn checksum(file: &Path) -> Result<String, Error> {
     Ok(sh("sha256sum", &[&file.to_string_lossy()])?.split(' ').next().unwrap_or_default().to_owned())
 }
 
-/// What travels through the steps.
+/// What the steps share.
 struct Life {
     stack: Stack,
     folder: PathBuf,
@@ -84,7 +64,7 @@ struct Life {
     fs: &'static str,
     serial: String,
     uuid: String,
-    sum: String,
+    checksum: String,
 }
 
 impl Life {
@@ -92,13 +72,32 @@ impl Life {
         self.folder.join("kubelet").join(name)
     }
 
-    fn device(&self, node: usize) -> Result<String, Failed> {
+    fn device(&self, node: usize) -> Result<String, Error> {
         let shown = self.stack.nodes[node].device(&self.serial);
-        shown
-            .ok_or_else(|| Failed::Unproven(format!("the machine shows no disk with serial {}", self.serial)))
+        shown.ok_or_else(|| Error::Check(format!("the machine shows no disk with serial {}", self.serial)))
     }
 
-    async fn create(&mut self) -> Result<(), Failed> {
+    async fn run(&mut self) -> Result<(), Error> {
+        self.create().await?;
+        self.attach(0).await?;
+        self.stage(0).await?;
+        let first = self.publish(0, "pod-1").await?;
+        self.write(&first)?;
+        let second = self.publish(0, "pod-2").await?;
+        self.read(&second, "the second pod of this node")?;
+        self.grow(0, &first).await?;
+        self.refusals(1).await?;
+        self.leave(0, &[&first, &second]).await?;
+        self.attach(1).await?;
+        self.stage(1).await?;
+        let third = self.publish(1, "pod-3").await?;
+        self.read(&third, "a pod of the other node")?;
+        self.leave(1, &[&third]).await?;
+        self.delete().await?;
+        self.stop().await
+    }
+
+    async fn create(&mut self) -> Result<(), Error> {
         let claim =
             Claim { name: "pvc-0f3f1d9e-0acf-4a0e-a5d4-8fb1f43e62e5".into(), gib: 20, ..Claim::default() };
         let started = Instant::now();
@@ -110,18 +109,18 @@ impl Life {
         self.steps.done(started, "create: ordered from the cloud", &proof);
         let started = Instant::now();
         let again = self.stack.sidecar().create(&claim, 0).await.map_err(rpc("CreateVolume"))?;
-        demand(again.volume_id == self.volume.id, || format!("a retry made {}", again.volume_id))?;
+        ensure(again.volume_id == self.volume.id, format!("a retry made {}", again.volume_id))?;
         self.steps.done(started, "create again: the same request", "the same disk");
         Ok(())
     }
 
-    async fn attach(&mut self, node: usize) -> Result<(), Failed> {
+    async fn attach(&mut self, node: usize) -> Result<(), Error> {
         let started = Instant::now();
         let (volume, node_id) = (self.volume.id.clone(), self.stack.nodes[node].id.clone());
         let request = Request::Publish { volume, node: node_id.clone() };
         let reply = self.stack.sidecar().call(&request, &RetryPolicy::default(), |_| ()).await;
         let Reply::Published(context) = reply.map_err(rpc("ControllerPublishVolume"))? else {
-            return Err(Failed::Unproven("no publish context".to_owned()));
+            return Err(Error::Check("no publish context".to_owned()));
         };
         self.volume.publish_context = context;
         let device = self.device(node)?;
@@ -130,7 +129,7 @@ impl Life {
         Ok(())
     }
 
-    async fn stage(&mut self, node: usize) -> Result<(), Failed> {
+    async fn stage(&mut self, node: usize) -> Result<(), Error> {
         let (started, staging) = (Instant::now(), self.path("globalmount"));
         let kubelet = self.stack.nodes[node].kubelet.clone();
         let staged = kubelet.stage(&self.volume, &staging, &VolumeUse::mount(self.fs)).await;
@@ -140,7 +139,7 @@ impl Life {
         let what = if self.uuid.is_empty() {
             "stage: blank, so formatted, mounted"
         } else {
-            demand(uuid == self.uuid, || format!("the file system is another one, {uuid}"))?;
+            ensure(uuid == self.uuid, format!("the file system is another one, {uuid}"))?;
             "stage: its file system mounted"
         };
         self.steps.done(started, what, &format!("{} {uuid}", self.fs));
@@ -148,7 +147,7 @@ impl Life {
         Ok(())
     }
 
-    async fn publish(&mut self, node: usize, pod: &str) -> Result<PathBuf, Failed> {
+    async fn publish(&mut self, node: usize, pod: &str) -> Result<PathBuf, Error> {
         let (started, target) = (Instant::now(), self.path(pod));
         let kubelet = self.stack.nodes[node].kubelet.clone();
         let staging = self.path("globalmount");
@@ -159,32 +158,36 @@ impl Life {
         Ok(target)
     }
 
-    fn write(&mut self, pod: &Path) -> Result<(), Failed> {
+    fn write(&mut self, pod: &Path) -> Result<(), Error> {
         let (started, file) = (Instant::now(), pod.join("database"));
         let text = file.to_string_lossy();
         sh(
             "dd",
             &["if=/dev/urandom", &format!("of={text}"), "bs=1M", &format!("count={PAYLOAD}"), "conv=fsync"],
         )?;
-        self.sum = checksum(&file)?;
-        self.steps.done(started, &format!("write {PAYLOAD}MiB"), &format!("sha256 {}", &self.sum[..16]));
+        self.checksum = checksum(&file)?;
+        self.steps.done(started, &format!("write {PAYLOAD}MiB"), &format!("sha256 {}", &self.checksum[..16]));
         Ok(())
     }
 
-    fn read(&mut self, pod: &Path, who: &str) -> Result<(), Failed> {
+    fn read(&mut self, pod: &Path, who: &str) -> Result<(), Error> {
         let started = Instant::now();
-        let sum = checksum(&pod.join("database"))?;
-        demand(sum == self.sum, || format!("the data is another, sha256 {sum}"))?;
-        self.steps.done(started, &format!("read in {who}"), &format!("sha256 {}: unchanged", &sum[..16]));
+        let checksum = checksum(&pod.join("database"))?;
+        ensure(checksum == self.checksum, format!("the data is another, sha256 {checksum}"))?;
+        self.steps.done(
+            started,
+            &format!("read in {who}"),
+            &format!("sha256 {}: unchanged", &checksum[..16]),
+        );
         Ok(())
     }
 
-    async fn grow(&mut self, node: usize, pod: &Path) -> Result<(), Failed> {
+    async fn grow(&mut self, node: usize, pod: &Path) -> Result<(), Error> {
         let started = Instant::now();
         let request = Request::Expand { volume: self.volume.id.clone(), gib: 30 };
         let reply = self.stack.sidecar().call(&request, &RetryPolicy::default(), |_| ()).await;
         let Reply::Expanded { bytes } = reply.map_err(rpc("ControllerExpandVolume"))? else {
-            return Err(Failed::Unproven("no size".to_owned()));
+            return Err(Error::Check("no size".to_owned()));
         };
         let grown = self.stack.nodes[node].kubelet.expand(&self.volume, pod, bytes).await;
         grown.map_err(rpc("NodeExpandVolume"))?;
@@ -194,23 +197,23 @@ impl Life {
         Ok(())
     }
 
-    /// What must be refused while the disk is in use here.
-    async fn refusals(&mut self, other: usize) -> Result<(), Failed> {
+    /// Requests that must be refused while the volume is in use on the first node.
+    async fn refusals(&mut self, other: usize) -> Result<(), Error> {
         let started = Instant::now();
         let (volume, node) = (self.volume.id.clone(), self.stack.nodes[other].id.clone());
         let policy = RetryPolicy { max_calls: 1, ..RetryPolicy::default() };
         let request = Request::Publish { volume: volume.clone(), node };
         let refused = self.stack.sidecar().call(&request, &policy, |_| ()).await;
-        let refused = refused.err().filter(|s| s.code() == tonic::Code::FailedPrecondition);
-        demand(refused.is_some(), || "the disk was attached twice".to_owned())?;
+        let refused = refused.err().filter(|s| s.code() == Code::FailedPrecondition);
+        ensure(refused.is_some(), "the disk was attached twice".to_owned())?;
         let deleted = self.stack.sidecar().call(&Request::Delete { volume }, &policy, |_| ()).await;
-        let deleted = deleted.err().filter(|s| s.code() == tonic::Code::FailedPrecondition);
-        demand(deleted.is_some(), || "an attached disk was deleted".to_owned())?;
+        let deleted = deleted.err().filter(|s| s.code() == Code::FailedPrecondition);
+        ensure(deleted.is_some(), "an attached disk was deleted".to_owned())?;
         self.steps.done(started, "attach elsewhere, delete: refused", "FAILED_PRECONDITION, twice");
         Ok(())
     }
 
-    async fn leave(&mut self, node: usize, pods: &[&Path]) -> Result<(), Failed> {
+    async fn leave(&mut self, node: usize, pods: &[&Path]) -> Result<(), Error> {
         let (started, staging) = (Instant::now(), self.path("globalmount"));
         let kubelet = self.stack.nodes[node].kubelet.clone();
         for pod in pods {
@@ -218,9 +221,8 @@ impl Life {
         }
         kubelet.unstage(&self.volume, &staging).await.map_err(rpc("NodeUnstageVolume"))?;
         let text = self.folder.to_string_lossy().into_owned();
-        let mounts =
-            std::fs::read_to_string("/proc/self/mounts").map_err(|e| Failed::Io("mounts".into(), e))?;
-        demand(!mounts.contains(&text), || "something is still mounted".to_owned())?;
+        let mounts = std::fs::read_to_string("/proc/self/mounts").map_err(io("/proc/self/mounts"))?;
+        ensure(!mounts.contains(&text), "something is still mounted".to_owned())?;
         self.steps.done(started, "unpublish, unstage", "no mount is left, nobody holds the disk");
         let started = Instant::now();
         let (volume, id) = (self.volume.id.clone(), self.stack.nodes[node].id.clone());
@@ -228,7 +230,7 @@ impl Life {
         let reply = self.stack.sidecar().call(&request, &RetryPolicy::default(), |_| ()).await;
         reply.map_err(rpc("ControllerUnpublishVolume"))?;
         let gone = self.stack.nodes[node].device(&self.serial).is_none();
-        demand(gone, || "the machine still shows the disk".to_owned())?;
+        ensure(gone, "the machine still shows the disk".to_owned())?;
         self.steps.done(
             started,
             &format!("detach from node {}", node + 1),
@@ -237,55 +239,45 @@ impl Life {
         Ok(())
     }
 
-    async fn delete(&mut self) -> Result<(), Failed> {
+    async fn delete(&mut self) -> Result<(), Error> {
         let started = Instant::now();
         let request = Request::Delete { volume: self.volume.id.clone() };
         let reply = self.stack.sidecar().call(&request, &RetryPolicy::default(), |_| ()).await;
         reply.map_err(rpc("DeleteVolume"))?;
-        let disks =
-            std::fs::read_dir(self.folder.join("cloud/disks")).map_err(|e| Failed::Io("disks".into(), e))?;
+        let disks = std::fs::read_dir(self.folder.join("cloud/disks")).map_err(io("the cloud's disks"))?;
         let left = disks.count();
-        demand(left == 0, || format!("{left} disks are left in the cloud"))?;
+        ensure(left == 0, format!("{left} disks are left in the cloud"))?;
         self.steps.done(started, "delete", "no disk is left in the cloud");
+        Ok(())
+    }
+
+    async fn stop(&mut self) -> Result<(), Error> {
+        let started = Instant::now();
+        self.stack.stop().await?;
+        self.steps.done(started, "stop on SIGTERM", "every program ended by itself");
         Ok(())
     }
 }
 
-async fn live(folder: PathBuf) -> Result<(), Failed> {
+/// The steps depend on each other, so the first one that fails ends the demo.
+async fn live(folder: PathBuf) -> Result<(), Error> {
     let started = Instant::now();
     let stack = Stack::start(&StackConfig::one_region(2), &folder).await?;
     let mut steps = Steps { number: 0 };
     let names: Vec<&str> = stack.nodes.iter().map(|n| n.id.as_str()).collect();
     steps.done(started, "start cloud, controller, two nodes", &names.join(", "));
-    std::fs::create_dir_all(folder.join("kubelet")).map_err(|e| Failed::Io("kubelet folder".into(), e))?;
-    let (volume, empty) = (Volume::default(), String::new);
+    std::fs::create_dir_all(folder.join("kubelet")).map_err(io("the kubelet's folder"))?;
     let fs = file_system();
     if fs != "ext4" {
         println!(
             "    (root here lacks CAP_SYS_RESOURCE, without which no mounted ext4 grows: {fs} is shown)"
         );
     }
-    let mut life = Life { stack, folder, steps, volume, fs, serial: empty(), uuid: empty(), sum: empty() };
-    life.create().await?;
-    life.attach(0).await?;
-    life.stage(0).await?;
-    let one = life.publish(0, "pod-1").await?;
-    life.write(&one)?;
-    let two = life.publish(0, "pod-2").await?;
-    life.read(&two, "the second pod of this node")?;
-    life.grow(0, &one).await?;
-    life.refusals(1).await?;
-    life.leave(0, &[&one, &two]).await?;
-    life.attach(1).await?;
-    life.stage(1).await?;
-    let three = life.publish(1, "pod-3").await?;
-    life.read(&three, "a pod of the other node")?;
-    life.leave(1, &[&three]).await?;
-    life.delete().await?;
-    let started = Instant::now();
-    life.stack.stop().await?;
-    life.steps.done(started, "stop on SIGTERM", "every program ended by itself");
-    Ok(())
+    let (volume, empty) = (Volume::default(), String::new);
+    let mut life =
+        Life { stack, folder, steps, volume, fs, serial: empty(), uuid: empty(), checksum: empty() };
+    let result = life.run().await;
+    result.map_err(|error| Error::Step(life.steps.number + 1, Box::new(error)))
 }
 
 fn main() -> ExitCode {
@@ -294,18 +286,5 @@ fn main() -> ExitCode {
         println!("usage: demo FOLDER; see hack/demo");
         return ExitCode::from(2);
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            println!("the runtime cannot start: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(live(folder)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!("FAILED: {}", serve::chain::chain(&error));
-            ExitCode::FAILURE
-        }
-    }
+    rig::run(async { live(folder).await.map(|()| true) })
 }

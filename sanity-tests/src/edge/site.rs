@@ -8,9 +8,10 @@ use ecx_sim::config::{InstanceConfig, Latency, PlaneKind, RegionConfig};
 use ecx_sim::{Config, Sim};
 use tonic::Code;
 
-use super::guest::{Cold, Guest, Image, Plan};
+use super::guest::{BootDisk, Guest, GuestConfig, Image};
 use crate::in_process::InProcess;
 use crate::kubelet::{Kubelet, Volume, VolumeUse};
+use crate::rig::Error;
 use crate::sidecar::{Claim, Reply, Request, RetryPolicy, Sidecar};
 
 /// The region of all machines.
@@ -18,46 +19,7 @@ pub const REGION: &str = "fj-xiamen-4";
 /// Machines, by the cloud's id and address.
 pub const MACHINES: [(&str, &str); 2] = [("evm-edge0", "172.16.0.6"), ("evm-edge1", "172.16.0.7")];
 
-/// What went wrong, in words.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Trouble(String);
-
-impl Trouble {
-    /// From anything that can be read.
-    pub fn new(what: impl ToString) -> Self {
-        Self(what.to_string())
-    }
-}
-
-macro_rules! trouble_from {
-    ($($kind:ty),*) => {
-        $(impl From<$kind> for Trouble {
-            fn from(error: $kind) -> Self {
-                Self(serve::chain::chain(&error))
-            }
-        })*
-    };
-}
-trouble_from!(
-    std::io::Error,
-    crate::in_process::StartError,
-    ecx_sim::server::StartError,
-    ecx_sim::plane::PlaneError
-);
-
-impl From<tonic::Status> for Trouble {
-    fn from(status: tonic::Status) -> Self {
-        Self(format!("{:?}: {}", status.code(), status.message()))
-    }
-}
-
-/// Fails with the words if it is not so.
-pub fn must(so: bool, words: impl ToString) -> Result<(), Trouble> {
-    if so { Ok(()) } else { Err(Trouble::new(words)) }
-}
-
-/// All of it. Dropping it stops everything.
+/// The cloud, the controller and two machines that are off at first. Dropping it stops everything.
 pub struct Site {
     /// The cloud.
     pub sim: Sim,
@@ -66,24 +28,25 @@ pub struct Site {
     image: Image,
     folder: PathBuf,
     ports: usize,
-    _kept: tempfile::TempDir,
+    // Held for its life: everything is in it.
+    _folder: tempfile::TempDir,
 }
 
-/// Where a volume is staged and published inside of a machine.
-pub fn staged(volume: &Volume) -> PathBuf {
+/// Where a volume is staged inside of a machine.
+pub fn staging_path(volume: &Volume) -> PathBuf {
     Path::new("/var/lib/kubelet/staging").join(&volume.id)
 }
 
-/// Where a pod sees it.
-pub fn published(volume: &Volume) -> PathBuf {
+/// Where it is published to a pod.
+pub fn target_path(volume: &Volume) -> PathBuf {
     Path::new("/var/lib/kubelet/pods").join(&volume.id)
 }
 
 impl Site {
-    /// A cloud with two machines that are off, which can take so many disks each.
-    pub async fn start(image: &Image, ports: usize) -> Result<Self, Trouble> {
-        let kept = tempfile::Builder::new().prefix("eck-edge.").tempdir()?;
-        let folder = kept.path().to_owned();
+    /// Starts it; `ports` is how many disks can be attached to each machine.
+    pub async fn start(image: &Image, ports: usize) -> Result<Self, Error> {
+        let temp = tempfile::Builder::new().prefix("eck-edge.").tempdir()?;
+        let folder = temp.path().to_owned();
         let instances =
             MACHINES.map(|(id, ip)| InstanceConfig { id: id.into(), ip: ip.into(), max_disks: ports });
         let stock = [("SAS".to_owned(), 1_000_000)].into();
@@ -101,88 +64,94 @@ impl Site {
         })?;
         let controller = InProcess::start(sim.profile(), sim.credentials(), [REGION]).await?;
         let sidecar = Sidecar::new(controller.channel());
-        Ok(Self { sim, sidecar, _controller: controller, image: image.clone(), folder, ports, _kept: kept })
+        Ok(Self { sim, sidecar, _controller: controller, image: image.clone(), folder, ports, _folder: temp })
     }
 
-    fn plan(&self, machine: usize) -> Plan {
+    fn guest_config(&self, machine: usize) -> GuestConfig {
         let (id, ip) = MACHINES[machine];
-        Plan { node: format!("{REGION}.{ip}"), folder: self.folder.join("nodes").join(id), ports: self.ports }
+        GuestConfig {
+            node: format!("{REGION}.{ip}"),
+            folder: self.folder.join("nodes").join(id),
+            ports: self.ports,
+        }
     }
 
-    /// The machines' folders.
-    pub fn nodes(&self) -> PathBuf {
+    /// The folder with those of the machines.
+    pub fn machines_folder(&self) -> PathBuf {
         self.folder.join("nodes")
     }
 
-    /// Where a disk's bytes are.
-    pub fn file(&self, disk: &str) -> PathBuf {
+    /// The file that holds a disk's content.
+    pub fn disk_file(&self, disk: &str) -> PathBuf {
         self.folder.join("cloud/disks").join(disk)
     }
 
-    /// Switches a machine on with the disks that the cloud has attached to it, in the order of their ids or the reverse.
-    pub fn boot(&self, machine: usize, reversed: bool) -> Result<Guest, Trouble> {
+    /// Boots a machine with the disks that the cloud has attached to it, in the order of their ids or the reverse.
+    pub fn boot(&self, machine: usize, reversed: bool) -> Result<Guest, Error> {
         let id = MACHINES[machine].0;
-        let mut disks: Vec<Cold> = self.sim.look(|world| {
-            let here = world.disks.values().filter(|record| record.holder.as_deref() == Some(id));
-            let cold = |disk: &str| Cold {
+        let mut disks: Vec<BootDisk> = self.sim.look(|world| {
+            let attached = world.disks.values().filter(|record| record.holder.as_deref() == Some(id));
+            let boot_disk = |disk: &str| BootDisk {
                 disk: disk.to_owned(),
-                file: self.file(disk),
+                file: self.disk_file(disk),
                 serial: disk.trim_start_matches("cd-").to_owned(),
             };
-            here.map(|record| cold(&record.disk.disk_id)).collect()
+            attached.map(|record| boot_disk(&record.disk.disk_id)).collect()
         });
         if reversed {
             disks.reverse();
         }
-        Guest::boot(&self.image, &self.plan(machine), &disks)
+        Guest::boot(&self.image, &self.guest_config(machine), &disks)
     }
 
-    /// A new volume.
-    pub async fn create(&self, name: &str, fs: &str) -> Result<Volume, Trouble> {
-        self.create_of(name, &[("fsType", fs)]).await
+    /// Creates a volume.
+    pub async fn create(&self, name: &str, fs: &str) -> Result<Volume, Error> {
+        self.create_with(name, &[("fsType", fs)]).await
     }
 
-    /// A new volume of a class with these parameters.
-    pub async fn create_of(&self, name: &str, parameters: &[(&str, &str)]) -> Result<Volume, Trouble> {
+    /// Creates a volume of a StorageClass with these parameters.
+    pub async fn create_with(&self, name: &str, parameters: &[(&str, &str)]) -> Result<Volume, Error> {
         let parameters = parameters.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let claim = Claim { name: name.to_owned(), gib: 20, parameters, ..Claim::default() };
         let made = self.sidecar.create(&claim, 0).await?;
         Ok(Volume { id: made.volume_id, context: made.volume_context, ..Volume::default() })
     }
 
-    async fn call(&self, request: &Request) -> Result<Reply, Trouble> {
+    async fn call(&self, request: &Request) -> Result<Reply, Error> {
         Ok(self.sidecar.call(request, &RetryPolicy::default(), |_| {}).await?)
     }
 
-    /// Attaches it to a machine.
-    pub async fn attach(&self, volume: &mut Volume, machine: usize) -> Result<(), Trouble> {
+    /// Attaches a volume to a machine.
+    pub async fn attach(&self, volume: &mut Volume, machine: usize) -> Result<(), Error> {
         let node = format!("{REGION}/{}", MACHINES[machine].0);
         match self.call(&Request::Publish { volume: volume.id.clone(), node }).await? {
             Reply::Published(context) => volume.publish_context = context,
-            other => return Err(Trouble::new(format!("{other:?}"))),
+            other => return Err(Error::check(format!("ControllerPublishVolume returned {other:?}"))),
         }
         Ok(())
     }
 
-    /// Takes it from a machine.
-    pub async fn detach(&self, volume: &Volume, machine: usize) -> Result<(), Trouble> {
+    /// Detaches a volume from a machine.
+    pub async fn detach(&self, volume: &Volume, machine: usize) -> Result<(), Error> {
         let node = format!("{REGION}/{}", MACHINES[machine].0);
         self.call(&Request::Unpublish { volume: volume.id.clone(), node }).await.map(drop)
     }
 
-    /// Makes it larger in the cloud.
-    pub async fn grow(&self, volume: &Volume, gib: u64) -> Result<(), Trouble> {
+    /// Expands a volume in the cloud.
+    pub async fn expand(&self, volume: &Volume, gib: u64) -> Result<(), Error> {
         self.call(&Request::Expand { volume: volume.id.clone(), gib }).await.map(drop)
     }
 }
 
-/// Stages and publishes, asked again while the node says that it may yet work, as the kubelet does.
-pub async fn mount(kubelet: &Kubelet, volume: &Volume, wanted: &VolumeUse) -> Result<(), Trouble> {
+/// Stages and publishes a volume; retries as the kubelet does.
+pub async fn mount(kubelet: &Kubelet, volume: &Volume, volume_use: &VolumeUse) -> Result<(), Error> {
     let mut last = None;
     for _ in 0..20 {
-        match kubelet.stage(volume, &staged(volume), wanted).await {
+        match kubelet.stage(volume, &staging_path(volume), volume_use).await {
             Ok(()) => {
-                return Ok(kubelet.publish(volume, &staged(volume), &published(volume), wanted).await?);
+                return Ok(kubelet
+                    .publish(volume, &staging_path(volume), &target_path(volume), volume_use)
+                    .await?);
             }
             Err(status)
                 if matches!(status.code(), Code::Unavailable | Code::Aborted | Code::DeadlineExceeded) =>
@@ -193,11 +162,11 @@ pub async fn mount(kubelet: &Kubelet, volume: &Volume, wanted: &VolumeUse) -> Re
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    Err(last.map_or_else(|| Trouble::new("never asked"), Trouble::from))
+    Err(last.map_or_else(|| Error::check("never staged"), Error::from))
 }
 
-/// Takes it from the pod and from the machine.
-pub async fn unmount(kubelet: &Kubelet, volume: &Volume) -> Result<(), Trouble> {
-    kubelet.unpublish(volume, &published(volume)).await?;
-    Ok(kubelet.unstage(volume, &staged(volume)).await?)
+/// Unpublishes and unstages a volume.
+pub async fn unmount(kubelet: &Kubelet, volume: &Volume) -> Result<(), Error> {
+    kubelet.unpublish(volume, &target_path(volume)).await?;
+    Ok(kubelet.unstage(volume, &staging_path(volume)).await?)
 }

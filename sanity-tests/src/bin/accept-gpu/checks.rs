@@ -1,4 +1,4 @@
-//! What the plugin told, beside what the witness and the file system say.
+//! Compares what the plugin reports with `nvidia-smi` and the file system.
 
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
@@ -6,44 +6,34 @@ use std::path::Path;
 use sanity_tests::fake_kubelet::FakeKubelet;
 use serde_json::Value;
 
+use crate::json::{number, read, text};
+use crate::nvidia_smi::Card;
 use crate::report::Report;
-use crate::witness::Card;
+use crate::slice;
 
 /// MiB by which two readings of a card's memory may differ: each rounds its own way.
 const ROUNDING: u64 = 2;
 
-pub(crate) fn read(path: &Path) -> Value {
-    std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
-}
-
-pub(crate) fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-fn number(value: &Value) -> u64 {
-    value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap_or_default()
-}
-
-/// The node object: cards, labels, amounts.
+/// The node object: cards, labels, resources.
 pub(crate) fn node(report: &mut Report, node: &Value, cards: &[Card]) {
-    let told: Value =
+    let annotation: Value =
         serde_json::from_str(&text(&node["metadata"]["annotations"]["ideal.com/cards"])).unwrap_or_default();
-    let told = told["cards"].as_array().cloned().unwrap_or_default();
-    let ours = |field: &str| told.iter().map(|card| card[field].clone()).collect::<Vec<_>>();
+    let reported = annotation["cards"].as_array().cloned().unwrap_or_default();
+    let fields = |field: &str| reported.iter().map(|card| card[field].clone()).collect::<Vec<_>>();
     report.same(
         "UUIDs, in NVML's order",
-        ours("id"),
+        fields("id"),
         cards.iter().map(|card| card.uuid.clone().into()).collect(),
     );
-    report.same("models", ours("model"), cards.iter().map(|card| card.name.clone().into()).collect());
-    report.same("indices", ours("index"), cards.iter().map(|card| card.index.into()).collect());
+    report.same("models", fields("model"), cards.iter().map(|card| card.name.clone().into()).collect());
+    report.same("indices", fields("index"), cards.iter().map(|card| card.index.into()).collect());
     report.check(
         "every card is healthy",
-        told.iter().all(|card| card["healthy"] == true),
-        format!("{told:?}"),
+        reported.iter().all(|card| card["healthy"] == true),
+        format!("{reported:?}"),
     );
-    for (ours, card) in told.iter().zip(cards) {
-        let (offered, free) = (number(&ours["memory_mib"]), card.total.saturating_sub(card.reserved));
+    for (reported, card) in reported.iter().zip(cards) {
+        let (offered, free) = (number(&reported["memory_mib"]), card.total.saturating_sub(card.reserved));
         let detail = format!("plugin {offered}, nvidia-smi {} less {}", card.total, card.reserved);
         let what = format!("card {}: MiB offered are those that the driver does not keep", card.index);
         report.check(&what, offered.abs_diff(free) <= ROUNDING, detail);
@@ -53,15 +43,15 @@ pub(crate) fn node(report: &mut Report, node: &Value, cards: &[Card]) {
     report.same("label gpu-model", text(&labels["gpu-model"]), model);
     report.same("label node-type", text(&labels["node-type"]), "gpu".to_owned());
     report.same("label nvidia-device-enable", text(&labels["nvidia-device-enable"]), "enable".to_owned());
-    let has = &node["status"]["allocatable"];
+    let allocatable = &node["status"]["allocatable"];
     let uncut = cards.iter().filter(|card| !card.mig).count() as u64;
-    report.same("vcuda-core of the node", number(&has["ideal.com/vcuda-core"]), uncut * 100);
+    report.same("vcuda-core of the node", number(&allocatable["ideal.com/vcuda-core"]), uncut * 100);
     let offered =
-        told.iter().filter(|card| card["mig"] != true).map(|card| number(&card["memory_mib"])).sum();
-    report.same("vcuda-memory of the node", number(&has["ideal.com/vcuda-memory"]), offered);
+        reported.iter().filter(|card| card["mig"] != true).map(|card| number(&card["memory_mib"])).sum();
+    report.same("vcuda-memory of the node", number(&allocatable["ideal.com/vcuda-memory"]), offered);
 }
 
-/// What the kubelet was told.
+/// The devices that the kubelet got.
 pub(crate) fn devices(report: &mut Report, kubelet: &FakeKubelet, cards: &[Card]) {
     let uncut = cards.iter().filter(|card| !card.mig).count() as u64;
     for (resource, each) in [("ideal.com/gpu", 5), ("nvidia.com/gpu", 1)] {
@@ -70,7 +60,7 @@ pub(crate) fn devices(report: &mut Report, kubelet: &FakeKubelet, cards: &[Card]
     }
 }
 
-/// CDI specs: every file in them is there, and they are the driver's.
+/// CDI specs: every file in them exists and is the driver's.
 pub(crate) fn specs(report: &mut Report, folder: &Path, cards: &[Card]) {
     let slots = read(&folder.join("ideal.com-gpu.json"));
     let whole = read(&folder.join("ideal.com-card.json"));
@@ -85,9 +75,13 @@ pub(crate) fn specs(report: &mut Report, folder: &Path, cards: &[Card]) {
         let missing: Vec<&String> = paths.iter().filter(|path| !Path::new(path).exists()).collect();
         report.check(&format!("libraries of {what} are there"), missing.is_empty(), format!("{missing:?}"));
         let names = ["libcuda.so.1", "libnvidia-ml.so.1", "libnvidia-ptxjitcompiler.so.1", "nvidia-smi"];
-        let lacks = names.iter().filter(|name| !paths.iter().any(|path| path.ends_with(*name)));
-        let lacks: Vec<_> = lacks.collect();
-        report.check(&format!("{what} get what CUDA programs load"), lacks.is_empty(), format!("{lacks:?}"));
+        let absent = names.iter().filter(|name| !paths.iter().any(|path| path.ends_with(*name)));
+        let absent: Vec<_> = absent.collect();
+        report.check(
+            &format!("{what} get what CUDA programs load"),
+            absent.is_empty(),
+            format!("{absent:?}"),
+        );
     }
     let cuda = slots["containerEdits"]["mounts"].as_array().into_iter().flatten();
     let cuda = cuda.map(|mount| text(&mount["hostPath"])).find(|path| path.ends_with("libcuda.so.1"));
@@ -112,34 +106,38 @@ fn complete(device: &Value) -> bool {
         && paths.iter().all(is_device)
 }
 
-/// A container that was started with a slice.
-pub(crate) fn slice(report: &mut Report, granted: &Value, state: &Path, cards: &[Card]) {
-    let slot = crate::held::slot(granted);
+/// The limits of a container that was started with a slice.
+pub(crate) fn limits(report: &mut Report, granted: &Value, state: &Path, cards: &[Card]) {
+    let slot = slice::slot(granted);
     report.check("a pod's slice is granted", !slot.is_empty(), granted.to_string());
     let limits = read(&state.join("slots").join(&slot).join("limits.json"));
     let card = &limits["cards"][0];
     let known = cards.iter().any(|known| slot.ends_with(&known.uuid) && card["uuid"] == known.uuid.as_str());
     report.check("its limits name the card of its device", known, limits.to_string());
     let amounts = (number(&card["core_percent"]), number(&card["memory_mib"]));
-    report.same("its limits are those that it asked for", amounts, (30, crate::held::MIB));
+    report.same("its limits are those that it asked for", amounts, (30, slice::MIB));
 }
 
-/// What was seen of the cards while nothing happened.
+/// The cards' health and metrics after an idle time.
 pub(crate) fn health(report: &mut Report, metrics: &str, cards: &[Card]) {
     let value = |name: &str, uuid: &str| {
         let line = metrics.lines().find(|line| line.starts_with(name) && line.contains(uuid))?;
         line.rsplit(' ').next()?.parse::<f64>().ok()
     };
-    let ailing: Vec<&str> =
+    let unhealthy: Vec<&str> =
         metrics.lines().filter(|line| line.starts_with("ideal_gpu_card_ailing{")).collect();
-    report.check("no card falls ill by itself", ailing.is_empty(), ailing.join("\n"));
+    report.check("no card falls ill by itself", unhealthy.is_empty(), unhealthy.join("\n"));
     for card in cards {
         let total = value("ideal_gpu_card_memory_total_bytes{", &card.uuid).unwrap_or(0.0) / 1_048_576.0;
         let off = (total - card.total as f64).abs();
         let detail = format!("plugin {total} MiB, nvidia-smi {} MiB, {}", card.total, card.pci);
         report.check(&format!("card {}: memory in the metrics", card.index), off <= ROUNDING as f64, detail);
-        let heat = value("ideal_gpu_card_temperature_celsius{", &card.uuid);
-        let sane = heat.is_none_or(|heat| (1.0..120.0).contains(&heat));
-        report.check(&format!("card {}: temperature in the metrics", card.index), sane, format!("{heat:?}"));
+        let celsius = value("ideal_gpu_card_temperature_celsius{", &card.uuid);
+        let plausible = celsius.is_none_or(|celsius| (1.0..120.0).contains(&celsius));
+        report.check(
+            &format!("card {}: temperature in the metrics", card.index),
+            plausible,
+            format!("{celsius:?}"),
+        );
     }
 }

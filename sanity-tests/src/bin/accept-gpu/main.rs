@@ -1,25 +1,29 @@
-//! `hack/accept-gpu`: the shipped plugin on the cards of this machine, beside what `nvidia-smi` and the file system say of them.
+//! `hack/accept-gpu`: compares what the shipped plugin reports of this machine's cards with `nvidia-smi` and the file system.
 //! API server and kubelet are those of the tests; driver, cards, device files and libraries are the machine's.
 
 // Its output is what it is for.
 #![allow(clippy::print_stdout)]
 
 mod checks;
-mod held;
+mod json;
+mod nvidia_smi;
 mod report;
-mod witness;
+mod slice;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use sanity_tests::apiserver::{ApiServer, Key, Refusal};
-use sanity_tests::fake_kubelet::node::{Node, NodeError};
-use sanity_tests::process::{Process, ProcessError, get};
+use sanity_tests::apiserver::{ApiServer, Key};
+use sanity_tests::fake_kubelet::node::Node;
+use sanity_tests::process::{Process, get};
+use sanity_tests::rig::{self, Error, io};
 use serde_json::{Value, json};
 
+use nvidia_smi::Card;
 use report::Report;
+use slice::Program;
 
 /// Compares the plugin with the machine
 #[derive(Parser)]
@@ -33,7 +37,7 @@ struct Flags {
     /// File for the result; without it the result is printed only
     #[arg(long)]
     out: Option<PathBuf>,
-    /// The witness: prints CSV like NVIDIA's
+    /// Prints CSV as NVIDIA's tool does
     #[arg(long, default_value = "nvidia-smi")]
     nvidia_smi: PathBuf,
     /// As the plugin's
@@ -48,33 +52,19 @@ struct Flags {
     /// The program that is run in a slice: hack/k8s/slice.c
     #[arg(long)]
     slice_program: Option<PathBuf>,
-    /// Seconds that the plugin is watched doing nothing
+    /// Seconds for which the idle plugin is measured
     #[arg(long, default_value_t = 60)]
     idle: u64,
 }
 
-/// The driver opens each card when NVML is loaded: some seconds a card without persistence mode.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The driver opens each card when NVML is loaded: some seconds per card without persistence mode.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long a list of devices may take after the registration: one message over a unix socket.
-const LISTS: Duration = Duration::from_secs(10);
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
-#[derive(Debug, thiserror::Error)]
-enum Failed {
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    #[error(transparent)]
-    Node(#[from] NodeError),
-    #[error(transparent)]
-    Api(#[from] Refusal),
-    #[error("{0}")]
-    Io(&'static str, #[source] std::io::Error),
-    #[error("nvidia-smi: {0}")]
-    Witness(String),
-}
-
-/// The plugin at work.
-struct Scene<'a> {
+/// The running plugin with its kubelet and API server.
+struct Rig<'a> {
     api: &'a ApiServer,
     node: Node<'a>,
     plugin: Process,
@@ -86,7 +76,7 @@ async fn start<'a>(
     flags: &Flags,
     folder: PathBuf,
     context: u64,
-) -> Result<Scene<'a>, Failed> {
+) -> Result<Rig<'a>, Error> {
     let node = Node::start(api, "n", &folder.join("kubelet"), 1).await?;
     let mut command = Command::new(&flags.plugin);
     for (flag, below) in [("--kubelet-dir", "kubelet"), ("--state-dir", "state"), ("--cdi-dir", "cdi")] {
@@ -96,21 +86,21 @@ async fn start<'a>(
     command.args(["--nvml-library", &flags.nvml_library]).arg("--driver-root").arg(&flags.driver_root);
     command.arg(format!("--libvcuda={}", flags.libvcuda)).arg(format!("--context-mib={context}"));
     let plugin = Process::start(command, &folder.join("plugin.log"))?;
-    Ok(Scene { api, node, plugin, folder })
+    Ok(Rig { api, node, plugin, folder })
 }
 
-/// A pod that was bound here and that no scheduler of ours has decided on: the node does.
-async fn pod(scene: &Scene<'_>) -> Result<Value, Failed> {
-    let limits = json!({"ideal.com/gpu": "1", "ideal.com/vcuda-core": "30", "ideal.com/vcuda-memory": held::MIB.to_string()});
+/// Starts a pod with a slice that is bound to this node without a decision of our scheduler: the node makes it.
+async fn start_pod(rig: &Rig<'_>) -> Result<Value, Error> {
+    let limits = json!({"ideal.com/gpu": "1", "ideal.com/vcuda-core": "30", "ideal.com/vcuda-memory": slice::MIB.to_string()});
     let resources = json!({"limits": limits, "requests": limits});
     let spec = json!({"nodeName": "n", "containers": [{"name": "c", "image": "i", "resources": resources}]});
     let metadata = json!({"name": "slice", "namespace": "default"});
-    scene.api.create("pods", json!({"metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}))?;
+    rig.api.create("pods", json!({"metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}))?;
     let key = Key::pod("default", "slice");
-    if let Err(refused) = scene.node.admit(&key).await {
+    if let Err(refused) = rig.node.admit(&key).await {
         return Ok(json!({"refused": refused.to_string()}));
     }
-    match scene.node.start_container(&key, "c").await {
+    match rig.node.start_container(&key, "c").await {
         Err(refused) => Ok(json!({"refused": refused})),
         Ok(answers) => {
             let names = answers.iter().flat_map(|answer| &answer.cdi_devices);
@@ -119,79 +109,97 @@ async fn pod(scene: &Scene<'_>) -> Result<Value, Failed> {
     }
 }
 
-async fn accept(flags: &Flags) -> Result<Report, Failed> {
-    let cards = witness::cards(&flags.nvidia_smi)?;
-    let temp = tempfile::tempdir().map_err(|e| Failed::Io("folder", e))?;
-    let api = ApiServer::start().map_err(|e| Failed::Io("API server", e))?;
-    // Before the plugin is there: with it, programs in a slice are charged with what the driver takes for their contexts.
+async fn accept(flags: &Flags) -> Result<Report, Error> {
+    let cards = nvidia_smi::cards(&flags.nvidia_smi)?;
+    let temp = tempfile::tempdir().map_err(io("temporary folder"))?;
+    let api = ApiServer::start().map_err(io("API server"))?;
+    // Measured before the plugin starts, which charges programs in a slice for what the driver uses for their contexts.
     let program = flags.slice_program.clone().zip(cards.first());
-    let program = program.map(|(path, card)| held::Program { path, card: card.uuid.clone() });
-    let context = program.as_ref().map_or(Ok(0), held::Program::context)?;
+    let program = program.map(|(path, card)| Program { path, card: card.uuid.clone() });
+    let context_mib = program.as_ref().map_or(Ok(0), Program::context)?;
     let started = Instant::now();
-    let mut scene = start(&api, flags, temp.path().to_owned(), context).await?;
-    let address = scene.plugin.ready(PATIENCE).await?;
+    let mut rig = start(&api, flags, temp.path().to_owned(), context_mib).await?;
+    let address = rig.plugin.ready(TIMEOUT).await?;
     let ready = started.elapsed();
     let mut report = Report::new(&flags.commit, &cards);
-    let node = &scene.node;
-    let told = async || node.object()["metadata"]["annotations"].get("ideal.com/cards").map(|_| ());
-    scene.plugin.until("the node's cards", PATIENCE, told).await?;
-    // The kubelet gets each list after the registration; if one never comes, the comparison below says so.
-    for resource in ["ideal.com/gpu", "nvidia.com/gpu"] {
-        let came = async || node.kubelet.rules().allocatable(resource).filter(|devices| *devices > 0);
-        let _late = scene.plugin.until(resource, LISTS, came).await;
-    }
-    node.publish()?;
-    checks::node(&mut report, &node.object(), &cards);
-    checks::devices(&mut report, &node.kubelet, &cards);
-    checks::specs(&mut report, &scene.folder.join("cdi"), &cards);
-    let granted = pod(&scene).await?;
-    checks::slice(&mut report, &granted, &scene.folder.join("state"), &cards);
-    if let Some(program) = program.filter(|_| !flags.libvcuda.is_empty()) {
-        let (cdi, slot) = (scene.folder.join("cdi"), held::slot(&granted));
-        // The pod's card is the node's choice.
-        let card = cards.iter().find(|card| slot.ends_with(&card.uuid)).map(|card| card.uuid.clone());
-        let program = held::Program { card: card.unwrap_or_default(), ..program };
-        held::held(&mut report, &program, &cdi, &slot, context)?;
-        held::frameworks(&mut report, &cdi, &slot)?;
-    }
-
-    let cpu = scene.plugin.cpu_seconds().map_err(|e| Failed::Io("stat", e))?;
-    tokio::time::sleep(Duration::from_secs(flags.idle)).await;
-    let cpu = scene.plugin.cpu_seconds().map_err(|e| Failed::Io("stat", e))? - cpu;
+    wait_for_plugin(&mut rig).await?;
+    compare(&mut report, &rig, flags, &cards, program, context_mib).await?;
     report.measured("seconds to ready", ready.as_secs_f64());
-    report.measured("resident MiB", scene.plugin.resident_mib().map_err(|e| Failed::Io("status", e))?);
-    report.measured(&format!("CPU seconds in {} idle seconds", flags.idle), cpu);
-    let metrics = get(address, "/metrics").await.map_err(|e| Failed::Io("metrics", e))?;
+    idle(&mut report, &rig, flags.idle).await?;
+    let metrics = get(address, "/metrics").await.map_err(io("metrics"))?;
     checks::health(&mut report, &metrics, &cards);
+    stop(&mut report, &mut rig).await?;
+    Ok(report)
+}
+
+/// Waits until the node has its annotation, and the kubelet the devices.
+async fn wait_for_plugin(rig: &mut Rig<'_>) -> Result<(), Error> {
+    let node = &rig.node;
+    let annotated = async || node.object()["metadata"]["annotations"].get("ideal.com/cards").map(|_| ());
+    rig.plugin.until("the node's cards", TIMEOUT, annotated).await?;
+    for resource in ["ideal.com/gpu", "nvidia.com/gpu"] {
+        let listed = async || node.kubelet.rules().allocatable(resource).filter(|devices| *devices > 0);
+        // If a list never comes, the comparison reports it.
+        let _late = rig.plugin.until(resource, LIST_TIMEOUT, listed).await;
+    }
+    Ok(node.publish()?)
+}
+
+async fn compare(
+    report: &mut Report,
+    rig: &Rig<'_>,
+    flags: &Flags,
+    cards: &[Card],
+    program: Option<Program>,
+    context_mib: u64,
+) -> Result<(), Error> {
+    let cdi = rig.folder.join("cdi");
+    checks::node(report, &rig.node.object(), cards);
+    checks::devices(report, &rig.node.kubelet, cards);
+    checks::specs(report, &cdi, cards);
+    let granted = start_pod(rig).await?;
+    checks::limits(report, &granted, &rig.folder.join("state"), cards);
+    let Some(program) = program.filter(|_| !flags.libvcuda.is_empty()) else { return Ok(()) };
+    let slot = slice::slot(&granted);
+    // The node has chosen the pod's card.
+    let card = cards.iter().find(|card| slot.ends_with(&card.uuid)).map(|card| card.uuid.clone());
+    let program = Program { card: card.unwrap_or_default(), ..program };
+    slice::memory(report, &program, &cdi, &slot, context_mib)?;
+    slice::frameworks(report, &cdi, &slot)
+}
+
+/// Measures the plugin while nothing happens.
+async fn idle(report: &mut Report, rig: &Rig<'_>, seconds: u64) -> Result<(), Error> {
+    let before = rig.plugin.cpu_seconds().map_err(io("/proc/<pid>/stat"))?;
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let used = rig.plugin.cpu_seconds().map_err(io("/proc/<pid>/stat"))? - before;
+    report.measured("resident MiB", rig.plugin.resident_mib().map_err(io("/proc/<pid>/status"))?);
+    report.measured(&format!("CPU seconds in {seconds} idle seconds"), used);
+    Ok(())
+}
+
+async fn stop(report: &mut Report, rig: &mut Rig<'_>) -> Result<(), Error> {
     let stopping = Instant::now();
-    let status = scene.plugin.stop(PATIENCE).await?;
+    let status = rig.plugin.stop(TIMEOUT).await?;
     report.measured("seconds to stop", stopping.elapsed().as_secs_f64());
     report.check("the plugin ends well when told to", status.success(), status.to_string());
-    let log = std::fs::read_to_string(scene.folder.join("plugin.log")).unwrap_or_default();
-    let troubles: Vec<&str> =
+    let log = std::fs::read_to_string(rig.folder.join("plugin.log")).unwrap_or_default();
+    let warnings: Vec<&str> =
         log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
-    report.check("it has logged no warning", troubles.is_empty(), troubles.join("\n"));
-    Ok(report)
+    report.check("it has logged no warning", warnings.is_empty(), warnings.join("\n"));
+    Ok(())
+}
+
+async fn print_report(flags: &Flags) -> Result<bool, Error> {
+    let report = accept(flags).await?;
+    print!("{report}");
+    if let Some(out) = &flags.out {
+        std::fs::write(out, report.to_text()).map_err(io(out.display().to_string()))?;
+    }
+    Ok(report.passed())
 }
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome =
-        runtime.map_err(|e| Failed::Io("runtime", e)).and_then(|runtime| runtime.block_on(accept(&flags)));
-    let report = match outcome {
-        Ok(report) => report,
-        Err(error) => {
-            println!("FAILED: {}", serve::chain::chain(&error));
-            return ExitCode::FAILURE;
-        }
-    };
-    print!("{report}");
-    if let Some(out) = &flags.out
-        && let Err(error) = std::fs::write(out, report.to_text())
-    {
-        println!("FAILED: {}: {error}", out.display());
-        return ExitCode::FAILURE;
-    }
-    if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    rig::run(print_report(&flags))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::witness::Card;
+use crate::nvidia_smi::Card;
 
 /// A comparison.
 struct Check {
@@ -13,7 +13,7 @@ struct Check {
     detail: String,
 }
 
-/// The result.
+/// The result so far.
 pub(crate) struct Report {
     commit: String,
     cards: Vec<String>,
@@ -33,15 +33,15 @@ impl Report {
         }
     }
 
-    /// `detail` says what is wrong, or what was seen.
+    /// Adds a comparison; `detail` says what is wrong, or what was found.
     pub(crate) fn check(&mut self, what: &str, passed: bool, detail: impl Into<String>) {
         self.checks.push(Check { what: what.to_owned(), passed, detail: detail.into() });
     }
 
-    /// Both are the same.
-    pub(crate) fn same<T: PartialEq + fmt::Debug>(&mut self, what: &str, plugin: T, witness: T) {
-        let detail = format!("plugin {plugin:?}, witness {witness:?}");
-        self.check(what, plugin == witness, detail);
+    /// Adds a comparison of two values that must be equal.
+    pub(crate) fn same<T: PartialEq + fmt::Debug>(&mut self, what: &str, plugin: T, expected: T) {
+        let detail = format!("plugin {plugin:?}, expected {expected:?}");
+        self.check(what, plugin == expected, detail);
     }
 
     pub(crate) fn measured(&mut self, what: &str, value: f64) {
@@ -52,7 +52,7 @@ impl Report {
         self.checks.iter().all(|check| check.passed)
     }
 
-    /// The file.
+    /// The result file's content.
     pub(crate) fn to_text(&self) -> String {
         let check =
             |check: &Check| json!({"check": check.what, "passed": check.passed, "detail": check.detail});

@@ -1,4 +1,4 @@
-//! The lives of all volumes: four phases, each with as many callers at once as the sidecars have workers.
+//! Four phases for all volumes: create, attach, detach, delete; each with as many callers at once as the sidecars have workers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,9 +8,11 @@ use eck_csi::volume::Region;
 use ecx::Profile;
 use ecx::api::Op;
 use ecx_sim::config::{InstanceConfig, Latency, RegionConfig};
+use ecx_sim::server::StartError;
 use ecx_sim::{Config, Local, Rate};
 use futures::stream::{self, StreamExt as _};
 use sanity_tests::direct::Direct;
+use sanity_tests::rig::Error;
 use sanity_tests::sidecar::{Claim, is_retryable};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Builder;
@@ -18,17 +20,19 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status};
 
 use crate::memory::Memory;
-use crate::{Failure, PER_MACHINE};
+
+/// Volumes per machine: the goal is 5,000 volumes on 500 machines.
+const VOLUMES_PER_MACHINE: usize = 10;
 
 /// `--worker-threads` and `--timeout` of the sidecars in `deploy/charts/eck-csi`.
 pub(crate) const WORKERS: usize = 100;
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// The sidecars' first pause before they ask again.
+/// The sidecars' first pause before they retry.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Calls for one wish, after which it will never be fulfilled.
-const CALLS: u32 = 20;
+/// Calls of one request at most.
+const MAX_CALLS: u32 = 20;
 
 /// What the cloud allows one account (ecx/API.md B.8).
 pub(crate) const RATE: Rate = Rate { per_second: 10.0, burst: 20.0 };
@@ -48,7 +52,7 @@ pub(crate) struct Phase {
     pub(crate) calls: BTreeMap<Op, u64>,
 }
 
-/// What the lives cost.
+/// What all volumes cost.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Figures {
     pub(crate) volumes: usize,
@@ -59,22 +63,22 @@ pub(crate) struct Figures {
     pub(crate) throttled: u64,
     /// Calls of the controller that had to be made again.
     pub(crate) again: u64,
-    /// Real time.
+    /// Real time in seconds.
     pub(crate) wall: f64,
-    /// MiB of this process: at the start, with cloud, controller and callers at their peak.
+    /// MiB of this process: at the start, and at the peak with cloud, controller and callers.
     pub(crate) start: f64,
     pub(crate) peak: f64,
 }
 
 fn machines(plan: &Plan) -> usize {
-    plan.volumes.div_ceil(PER_MACHINE).max(plan.regions)
+    plan.volumes.div_ceil(VOLUMES_PER_MACHINE).max(plan.regions)
 }
 
 fn codes(plan: &Plan) -> Vec<String> {
     (0..plan.regions).map(|number| format!("zj-shaoxing-{number}")).collect()
 }
 
-fn cloud(plan: &Plan) -> Result<Local, Failure> {
+fn cloud(plan: &Plan) -> Result<Local, StartError> {
     let each = machines(plan).div_ceil(plan.regions);
     let machine = |region: usize, index: usize| InstanceConfig {
         id: format!("evm-{region}-{index}"),
@@ -95,7 +99,7 @@ fn cloud(plan: &Plan) -> Result<Local, Failure> {
         ..Latency::default()
     });
     let config = Config { regions: regions.collect(), rate: Some(RATE), latency, ..Config::default() };
-    Ok(Local::new(config)?)
+    Local::new(config)
 }
 
 /// A volume and its machine, which the scheduler has chosen (`WaitForFirstConsumer`).
@@ -112,8 +116,8 @@ fn volumes(plan: &Plan) -> Vec<Volume> {
     let volume = |number: usize| {
         let machine = number % machines(plan);
         let (region, index) = (machine % plan.regions, machine / plan.regions % each);
-        let here = vec![codes[region].clone()];
-        let (requisite, preferred) = (here.clone(), here);
+        let regions = vec![codes[region].clone()];
+        let (requisite, preferred) = (regions.clone(), regions);
         let claim =
             Claim { name: format!("pvc-{number}"), gib: 20, requisite, preferred, ..Claim::default() };
         let node = format!("{}.10.{region}.{}.{}", codes[region], index / 200, index % 200 + 1);
@@ -122,7 +126,7 @@ fn volumes(plan: &Plan) -> Vec<Volume> {
     (0..plan.volumes).map(volume).collect()
 }
 
-pub(crate) fn run(plan: &Plan) -> Result<Figures, Failure> {
+pub(crate) fn run(plan: &Plan) -> Result<Figures, Error> {
     let (start, began) = (Memory::now()?, std::time::Instant::now());
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
     let mut figures = runtime.block_on(live(plan))?;
@@ -131,10 +135,11 @@ pub(crate) fn run(plan: &Plan) -> Result<Figures, Failure> {
     Ok(figures)
 }
 
-async fn live(plan: &Plan) -> Result<Figures, Failure> {
+async fn live(plan: &Plan) -> Result<Figures, Error> {
     let cloud = cloud(plan)?;
     cloud.begin();
-    let regions = codes(plan).iter().map(|code| Region::parse("region", code)).collect::<Result<_, _>>()?;
+    let regions = codes(plan).iter().map(|code| Region::parse("region", code)).collect::<Result<_, _>>();
+    let regions = regions.map_err(Error::check)?;
     let profile = Profile { base_url: "http://ecx-sim".to_owned(), ..Profile::default() };
     let controller = Direct::new(&cloud, profile, 1, regions);
     let again = Arc::new(std::sync::atomic::AtomicU64::new(0));
@@ -143,16 +148,16 @@ async fn live(plan: &Plan) -> Result<Figures, Failure> {
         let (began, before) = (Instant::now(), cloud.calls());
         let work = |volume: Volume| {
             let (controller, again) = (controller.clone(), Arc::clone(&again));
-            async move { persist(&controller, name, volume, &again).await }
+            async move { call_with_retries(&controller, name, volume, &again).await }
         };
         let ended: Vec<_> = stream::iter(all).map(work).buffer_unordered(plan.workers).collect().await;
-        all = ended.into_iter().collect::<Result<_, _>>().map_err(|status: Status| status.to_string())?;
+        all = ended.into_iter().collect::<Result<_, _>>()?;
         let mut calls = cloud.calls();
         calls.iter_mut().for_each(|(op, n)| *n -= before.get(op).copied().unwrap_or(0));
         phases.push(Phase { name: name.to_owned(), seconds: began.elapsed().as_secs_f64(), calls });
     }
     if cloud.look(|world| !world.disks.is_empty() || world.bought != plan.volumes as u64) {
-        return Err("not every volume was one disk, and gone in the end".into());
+        return Err(Error::check("not every volume had exactly one disk, which was deleted"));
     }
     Ok(Figures {
         volumes: plan.volumes,
@@ -167,26 +172,26 @@ async fn live(plan: &Plan) -> Result<Figures, Failure> {
     })
 }
 
-/// Asks until it is done, as a sidecar does.
-async fn persist(
+/// Retries until the call succeeds, as a sidecar does.
+async fn call_with_retries(
     controller: &Direct,
     phase: &str,
     mut volume: Volume,
     again: &std::sync::atomic::AtomicU64,
 ) -> Result<Volume, Status> {
     let mut pause = PAUSE;
-    for turn in 0..CALLS {
+    for attempt in 0..MAX_CALLS {
         let (id, node) = (volume.id.clone(), volume.node.clone());
         let call = async {
             match phase {
-                "create" => controller.create(&volume.claim, turn).await.map(|made| made.id),
+                "create" => controller.create(&volume.claim, attempt).await.map(|made| made.id),
                 "attach" => controller.publish(id.clone(), node).await.map(|()| id),
                 "detach" => controller.unpublish(id.clone(), node).await.map(|()| id),
                 _ => controller.delete(id.clone()).await.map(|()| id),
             }
         };
         let late = |_| Status::new(Code::DeadlineExceeded, "the caller gave up");
-        match timeout(DEADLINE, call).await.map_err(late).and_then(|told| told) {
+        match timeout(DEADLINE, call).await.map_err(late).and_then(|result| result) {
             Ok(id) => {
                 volume.id = id;
                 return Ok(volume);
@@ -199,5 +204,5 @@ async fn persist(
             }
         }
     }
-    Err(Status::deadline_exceeded(format!("{} {phase}: asked {CALLS} times", volume.claim.name)))
+    Err(Status::deadline_exceeded(format!("{} {phase}: called {MAX_CALLS} times", volume.claim.name)))
 }

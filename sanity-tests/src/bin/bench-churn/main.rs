@@ -2,8 +2,7 @@
 //!
 //! The controller is the real one with the profile that it is shipped with; the callers are as many as the chart's
 //! sidecars have workers, with their deadline. Time is virtual (the runtime's clock jumps from one event to the next),
-//! so that half an hour takes seconds. Each number of volumes is a process of its own: its peak of memory is nobody
-//! else's.
+//! so that half an hour takes seconds. Each number of volumes has a process of its own, and so its own peak of memory.
 
 // The numbers are what this program is for.
 #![allow(clippy::print_stdout)]
@@ -15,18 +14,14 @@ mod report;
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
+use sanity_tests::rig::{self, Error};
 
 use life::{Figures, Plan};
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-/// Volumes for each machine: the 5,000 on 500.
-const PER_MACHINE: usize = 10;
 
 /// Measures the churn of volumes
 #[derive(Parser)]
 struct Args {
-    /// Numbers of volumes, ten for each machine
+    /// Numbers of volumes, ten per machine
     #[arg(long, value_delimiter = ',', default_values_t = [50, 500, 5000])]
     volumes: Vec<usize>,
     /// Regions over which the machines are spread
@@ -38,43 +33,36 @@ struct Args {
     /// Callers at once; as many as the chart's sidecars have workers without it
     #[arg(long, default_value_t = life::WORKERS)]
     workers: usize,
-    /// What a process of its own runs
+    /// Runs one number of volumes; used by the bench itself
     #[arg(long, hide = true)]
     one: bool,
 }
 
 fn main() -> ExitCode {
-    match bench(&Args::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            println!("FAILED: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    rig::finish(bench(&Args::parse()))
 }
 
-fn bench(args: &Args) -> Result<bool, Failure> {
+fn bench(args: &Args) -> Result<bool, Error> {
     if args.one {
         let (Some(volumes), Some(regions)) = (args.volumes.first(), args.regions.first()) else {
-            return Err("--one wants a number of volumes and of regions".into());
+            return Err(Error::check("--one: a number of volumes and of regions is required"));
         };
         let (latency, workers) = (args.latency, args.workers);
         let plan = Plan { volumes: *volumes, regions: *regions, latency, workers };
-        println!("{}", serde_json::to_string(&life::run(&plan)?)?);
+        println!("{}", serde_json::to_string(&life::run(&plan)?).map_err(Error::check)?);
         return Ok(true);
     }
     let mut all = Vec::new();
     for regions in &args.regions {
         for volumes in &args.volumes {
-            all.push(apart(*volumes, *regions, args)?);
+            all.push(run_in_child(*volumes, *regions, args)?);
         }
     }
     Ok(report::print(&all))
 }
 
 /// Runs one number of volumes in a process of its own.
-fn apart(volumes: usize, regions: usize, args: &Args) -> Result<Figures, Failure> {
+fn run_in_child(volumes: usize, regions: usize, args: &Args) -> Result<Figures, Error> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--one", "--volumes", &volumes.to_string(), "--regions", &regions.to_string()]);
     command.args(["--workers", &args.workers.to_string()]);
@@ -82,9 +70,9 @@ fn apart(volumes: usize, regions: usize, args: &Args) -> Result<Figures, Failure
         command.args(["--latency", &ms.to_string()]);
     }
     let output = command.output()?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(&said).map_err(|_| {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&stdout).map_err(|_| {
         let errors = String::from_utf8_lossy(&output.stderr);
-        format!("{volumes} volumes in {regions} regions: {said}{errors}").into()
+        Error::check(format!("{volumes} volumes in {regions} regions: {stdout}{errors}"))
     })
 }

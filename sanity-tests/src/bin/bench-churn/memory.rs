@@ -1,6 +1,6 @@
-//! What the kernel says of this process.
+//! This process's memory.
 
-use crate::Failure;
+use sanity_tests::rig::{Error, io};
 
 /// MiB.
 pub(crate) struct Memory {
@@ -9,13 +9,14 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn now() -> Result<Self, Failure> {
-        let status = std::fs::read_to_string("/proc/self/status")?;
+    pub(crate) fn now() -> Result<Self, Error> {
+        let status = std::fs::read_to_string("/proc/self/status").map_err(io("/proc/self/status"))?;
         let mib = |key: &str| -> Option<f64> {
             let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
             Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
         };
-        let found = mib("VmRSS").zip(mib("VmHWM")).ok_or("/proc/self/status has no VmRSS or VmHWM")?;
+        let found = mib("VmRSS").zip(mib("VmHWM"));
+        let found = found.ok_or_else(|| Error::check("/proc/self/status has no VmRSS or VmHWM"))?;
         Ok(Self { resident: found.0, peak: found.1 })
     }
 }

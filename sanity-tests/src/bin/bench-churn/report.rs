@@ -7,7 +7,7 @@ use crate::life::{Figures, RATE};
 /// Writes without which no volume lives: order, attach, detach, refund.
 const WRITES: usize = 4;
 
-/// Goals: issue 7, item 5.
+/// Goal: time over that which the rate limit allows for the writes.
 const TIMES: f64 = 1.2;
 
 /// Growth that is linear: cost and time of a volume at the largest number, beside those at a tenth of it. What is once

@@ -7,11 +7,13 @@ use futures::future::try_join_all;
 use proto::csi::v1 as pb;
 use proto::csi::v1::identity_client::IdentityClient;
 use proto::csi::v1::node_client::NodeClient;
+use sanity_tests::rig::{Error, io, rpc};
 use serve::uds;
 use tonic::transport::Channel;
 
 use crate::figures::{Goals, Series};
-use crate::{Failed, cores, io, rpc, run, start};
+use crate::start;
+use crate::system::{cores, run};
 
 /// How long each load lasts.
 const LOAD: Duration = Duration::from_millis(1500);
@@ -39,7 +41,7 @@ impl Call {
         }
     }
 
-    pub(crate) async fn once(self, channel: &Channel) -> Result<(), Failed> {
+    pub(crate) async fn once(self, channel: &Channel) -> Result<(), Error> {
         let channel = channel.clone();
         match self {
             Self::Probe => IdentityClient::new(channel).probe(pb::ProbeRequest {}).await.map(drop),
@@ -53,7 +55,7 @@ impl Call {
 }
 
 /// One caller, one RPC after the other; the microseconds of each.
-async fn caller(call: Call, channel: &Channel, until: Instant) -> Result<Series, Failed> {
+async fn caller(call: Call, channel: &Channel, until: Instant) -> Result<Series, Error> {
     let mut series = Series::default();
     loop {
         let started = Instant::now();
@@ -65,7 +67,7 @@ async fn caller(call: Call, channel: &Channel, until: Instant) -> Result<Series,
     }
 }
 
-async fn load(call: Call, channels: &[Channel], each: usize, time: Duration) -> Result<Series, Failed> {
+async fn load(call: Call, channels: &[Channel], each: usize, time: Duration) -> Result<Series, Error> {
     let until = Instant::now() + time;
     let callers = channels.iter().flat_map(|c| std::iter::repeat_n(c, each));
     let all = try_join_all(callers.map(|channel| caller(call, channel, until))).await?;
@@ -76,7 +78,7 @@ async fn load(call: Call, channels: &[Channel], each: usize, time: Duration) -> 
 }
 
 /// Time that the process has been running on a core, all threads together.
-fn on_core(pid: u32) -> Result<Duration, Failed> {
+fn on_core(pid: u32) -> Result<Duration, Error> {
     let tasks = format!("/proc/{pid}/task");
     let mut sum = 0;
     for task in std::fs::read_dir(&tasks).map_err(io(tasks.clone()))?.flatten() {
@@ -88,11 +90,11 @@ fn on_core(pid: u32) -> Result<Duration, Failed> {
 }
 
 /// Holds this process to some cores; its programs inherit that.
-fn pin(cores: &str) -> Result<(), Failed> {
+fn pin(cores: &str) -> Result<(), Error> {
     run("taskset", &["--all-tasks", "--pid", "--cpu-list", cores, &std::process::id().to_string()]).map(drop)
 }
 
-pub(crate) async fn report(program: &Path, folder: &Path, goals: &mut Goals) -> Result<(), Failed> {
+pub(crate) async fn report(program: &Path, folder: &Path, goals: &mut Goals) -> Result<(), Error> {
     let all = cores()?;
     let numbers = || all.split([',', '-']);
     let (first, last) = (numbers().next().unwrap_or("0"), numbers().next_back().unwrap_or("0"));

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+/// Bytes.
+pub(crate) const MIB: f64 = 1_048_576.0;
+
 /// Samples, all in one unit.
 #[derive(Debug, Default)]
 pub(crate) struct Series(Vec<f64>);

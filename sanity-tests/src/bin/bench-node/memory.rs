@@ -5,16 +5,13 @@ use std::path::{Path, PathBuf};
 use eck_csi::driver::MAX_DISKS_PER_NODE;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use sanity_tests::kubelet::{Kubelet, Volume, VolumeUse};
+use sanity_tests::rig::{Error, io, rpc};
 use sanity_tests::sidecar::{Claim, Reply, Request, RetryPolicy};
 use sanity_tests::stack::{Stack, StackConfig};
 use serve::uds;
 
 use crate::calls::Call;
 use crate::figures::Goals;
-use crate::{Failed, io, rpc};
-
-/// Bytes.
-pub(crate) const MIB: f64 = 1_048_576.0;
 
 /// RPCs that do nothing.
 const NO_OPS: usize = 1000;
@@ -38,7 +35,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn of(pid: u32) -> Result<Self, Failed> {
+    fn of(pid: u32) -> Result<Self, Error> {
         let read = |file: &str| {
             let path = format!("/proc/{pid}/{file}");
             std::fs::read_to_string(&path).map_err(io(path))
@@ -59,7 +56,7 @@ impl Memory {
 }
 
 /// Prints how the two programs stand now; the goals in MiB, none where nothing was promised.
-fn look(when: &str, stack: &Stack, wanted: (Option<f64>, f64), goals: &mut Goals) -> Result<(), Failed> {
+fn look(when: &str, stack: &Stack, wanted: (Option<f64>, f64), goals: &mut Goals) -> Result<(), Error> {
     let (node, controller) = (&stack.nodes[0].process, &stack.controller);
     let rows = [("node", node.id(), wanted.0), ("controller", controller.id(), Some(wanted.1))];
     for (name, pid, goal) in rows {
@@ -86,14 +83,14 @@ struct Place {
 }
 
 /// Creates, attaches, stages and publishes one volume.
-async fn bring(stack: &Stack, folder: &Path, number: u32) -> Result<Place, Failed> {
+async fn bring(stack: &Stack, folder: &Path, number: u32) -> Result<Place, Error> {
     let claim = Claim { name: format!("pvc-bench-{number}"), gib: 20, ..Claim::default() };
     let made = stack.sidecar().create(&claim, 0).await.map_err(rpc("CreateVolume"))?;
     let node = &stack.nodes[0];
     let request = Request::Publish { volume: made.volume_id.clone(), node: node.id.clone() };
     let reply = stack.sidecar().call(&request, &RetryPolicy::default(), |_| ()).await;
     let Reply::Published(publish_context) = reply.map_err(rpc("ControllerPublishVolume"))? else {
-        return Err(Failed::Unfit("no publish context".to_owned()));
+        return Err(Error::Check("no publish context".to_owned()));
     };
     let volume =
         Volume { id: made.volume_id, context: made.volume_context, publish_context, ..Volume::default() };
@@ -109,13 +106,13 @@ async fn bring(stack: &Stack, folder: &Path, number: u32) -> Result<Place, Faile
     Ok(place)
 }
 
-async fn leave(kubelet: &Kubelet, place: Place) -> Result<(), Failed> {
+async fn leave(kubelet: &Kubelet, place: Place) -> Result<(), Error> {
     kubelet.unpublish(&place.volume, &place.target).await.map_err(rpc("NodeUnpublishVolume"))?;
     kubelet.unstage(&place.volume, &place.staging).await.map_err(rpc("NodeUnstageVolume"))
 }
 
-/// The same Probes to both programs, as the liveness probe requests.
-async fn no_ops(folder: &Path) -> Result<(), Failed> {
+/// The same Probes to both programs, as the liveness probe does.
+async fn no_ops(folder: &Path) -> Result<(), Error> {
     let sockets = std::fs::read_dir(folder).map_err(io("folder"))?.flatten().map(|entry| entry.path());
     for socket in sockets.filter(|path| path.extension().is_some_and(|e| e == "sock")) {
         let channel = uds::connect(&socket).await?;
@@ -126,7 +123,7 @@ async fn no_ops(folder: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-fn stack_config(folder: &Path) -> Result<StackConfig, Failed> {
+fn stack_config(folder: &Path) -> Result<StackConfig, Error> {
     std::fs::create_dir_all(folder).map_err(io("folder"))?;
     let (cloud, profile) = (folder.join("cloud.toml"), folder.join("profile.toml"));
     std::fs::write(&cloud, CLOUD).map_err(io("cloud.toml"))?;
@@ -138,7 +135,7 @@ fn stack_config(folder: &Path) -> Result<StackConfig, Failed> {
     Ok(config)
 }
 
-pub(crate) async fn report(folder: &Path, goals: &mut Goals) -> Result<(), Failed> {
+pub(crate) async fn report(folder: &Path, goals: &mut Goals) -> Result<(), Error> {
     let mut stack = Stack::start(&stack_config(folder)?, folder).await?;
     println!("\n3. Memory in MiB: resident (VmRSS), its share (Pss), the most ever (VmHWM); threads");
     println!("   {:<34} {:<10} {:>7} {:>7} {:>7} {:>7}", "", "", "VmRSS", "Pss", "VmHWM", "threads");

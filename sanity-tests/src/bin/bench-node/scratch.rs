@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, umount2};
+use sanity_tests::rig::{Error, io};
 
-use crate::{Failed, io, run};
+use crate::system::run;
 
 /// A folder in which everything of this run is.
 pub(crate) struct Scratch {
@@ -13,7 +14,7 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     /// Makes it.
-    pub(crate) fn make() -> Result<Self, Failed> {
+    pub(crate) fn make() -> Result<Self, Error> {
         // Not the user's TMPDIR: its path may be too long for a socket.
         let folder = tempfile::Builder::new().prefix("eck-bench.").tempdir_in("/tmp");
         Ok(Self { folder: folder.map_err(io("a folder in /tmp"))?.keep() })
@@ -24,7 +25,7 @@ impl Scratch {
     }
 
     /// Takes everything down, newest mount first; an error if something stays.
-    pub(crate) fn clear(self) -> Result<(), Failed> {
+    pub(crate) fn clear(self) -> Result<(), Error> {
         for target in self.mounts()?.iter().rev() {
             let done = umount2(target, MntFlags::UMOUNT_NOFOLLOW);
             done.map_err(|errno| io(format!("umount {}", target.display()))(errno.into()))?;
@@ -42,7 +43,7 @@ impl Scratch {
     }
 
     /// What is mounted in the folder, oldest first.
-    fn mounts(&self) -> Result<Vec<PathBuf>, Failed> {
+    fn mounts(&self) -> Result<Vec<PathBuf>, Error> {
         let table = std::fs::read_to_string("/proc/self/mounts").map_err(io("/proc/self/mounts"))?;
         let targets = table.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
         Ok(targets.filter(|target| target.starts_with(&self.folder)).collect())

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::figures::Goals;
-use crate::memory::MIB;
-use crate::{Failed, io};
+use sanity_tests::rig::{Error, io};
+
+use crate::figures::{Goals, MIB};
 
 /// The goal for one program, stripped (`strip = true` of the release profile), in MiB: the images of other drivers are 28 to
 /// 63 MB, of which the program is the greater part (see [`PEERS`]).
@@ -17,7 +17,7 @@ const PEERS: [&str; 3] = [
     "images: outscale 121, later 63 MB (osc-bsu-csi-driver#881); linode 58.7, later 28.2 MB (linode-blockstorage-csi-driver#317)",
 ];
 
-pub(crate) fn report(programs: &[&Path], goals: &mut Goals) -> Result<(), Failed> {
+pub(crate) fn report(programs: &[&Path], goals: &mut Goals) -> Result<(), Error> {
     println!("\n4. Size of the programs, as shipped");
     for program in programs {
         let bytes = std::fs::metadata(program).map_err(io(program.display().to_string()))?.len();

@@ -12,11 +12,12 @@ use eck_csi::volume::VolumeId;
 use eck_csi_node::fsid;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use sanity_tests::kubelet::{Kubelet, Volume, VolumeUse};
+use sanity_tests::rig::{Error, io, rpc};
 use sanity_tests::sidecar::{Claim, Reply, Request, RetryPolicy};
 use sanity_tests::stack::{Node, Stack, StackConfig};
 
 use crate::figures::{Goals, Series};
-use crate::{Failed, io, rpc, run};
+use crate::system::run;
 
 /// Pairs of each kind; one more, the first, warms up and does not count.
 const PAIRS: usize = 20;
@@ -68,27 +69,27 @@ async fn timed<E>(work: impl Future<Output = Result<(), E>>) -> Result<f64, E> {
 }
 
 /// The name of the one disk that the machine shows.
-fn shown(node: &Node) -> Result<String, Failed> {
+fn shown(node: &Node) -> Result<String, Error> {
     let block = node.root.join("sys/block");
     let mut entries = std::fs::read_dir(&block).map_err(io(block.display().to_string()))?.flatten();
-    let first = entries.next().ok_or_else(|| Failed::Unfit("the machine shows no disk".to_owned()))?;
+    let first = entries.next().ok_or_else(|| Error::Check("the machine shows no disk".to_owned()))?;
     Ok(first.file_name().to_string_lossy().into_owned())
 }
 
 impl Bench {
-    async fn attach(stack: &Stack, folder: &Path) -> Result<Self, Failed> {
+    async fn attach(stack: &Stack, folder: &Path) -> Result<Self, Error> {
         let claim = Claim { name: "pvc-bench".to_owned(), gib: 20, ..Claim::default() };
         let made = stack.sidecar().create(&claim, 0).await.map_err(rpc("CreateVolume"))?;
         let node = &stack.nodes[0];
         let request = Request::Publish { volume: made.volume_id.clone(), node: node.id.clone() };
         let reply = stack.sidecar().call(&request, &RetryPolicy::default(), |_| ()).await;
         let Reply::Published(publish_context) = reply.map_err(rpc("ControllerPublishVolume"))? else {
-            return Err(Failed::Unfit("no publish context".to_owned()));
+            return Err(Error::Check("no publish context".to_owned()));
         };
         let name = shown(node)?;
         let backing = format!("/sys/block/{name}/loop/backing_file");
         let file = std::fs::read_to_string(&backing).map_err(io(backing))?;
-        let id = VolumeId::parse(made.volume_id.clone()).map_err(|e| Failed::Unfit(e.to_string()))?;
+        let id = VolumeId::parse(made.volume_id.clone()).map_err(|e| Error::Check(e.to_string()))?;
         let (bare, staging) = (folder.join("bare"), folder.join("staging"));
         for folder in [&bare, &staging] {
             std::fs::create_dir(folder).map_err(io(folder.display().to_string()))?;
@@ -110,7 +111,7 @@ impl Bench {
     }
 
     /// Makes the device blank and its file a hole.
-    fn blank(&self) -> Result<(), Failed> {
+    fn blank(&self) -> Result<(), Error> {
         run("blkdiscard", &["--force", &self.device])?;
         let file = std::fs::File::open(&self.file).map_err(io(self.file.display().to_string()))?;
         // What the discard changed in the file system below is written now, not during the turn.
@@ -119,11 +120,11 @@ impl Bench {
         if blocks == 0 {
             return Ok(());
         }
-        Err(Failed::Unfit(format!("{blocks} blocks of the disk's file are left after a discard")))
+        Err(Error::Check(format!("{blocks} blocks of the disk's file are left after a discard")))
     }
 
     /// As the driver does it: `make` in csi/node/src/host/filesystem.rs.
-    fn mkfs(&self, fs: &str) -> Result<(), Failed> {
+    fn mkfs(&self, fs: &str) -> Result<(), Error> {
         match fs {
             "xfs" => {
                 let uuid = format!("uuid={}", self.uuid);
@@ -134,17 +135,17 @@ impl Bench {
         Ok(())
     }
 
-    fn mount(&self, fs: &str) -> Result<(), Failed> {
+    fn mount(&self, fs: &str) -> Result<(), Error> {
         let options = (fs == "xfs").then_some("nouuid");
         let done = mount(Some(self.device.as_str()), &self.bare, Some(fs), MsFlags::empty(), options);
         done.map_err(|errno| io("mount")(errno.into()))
     }
 
-    fn umount(&self) -> Result<(), Failed> {
+    fn umount(&self) -> Result<(), Error> {
         umount2(&self.bare, MntFlags::UMOUNT_NOFOLLOW).map_err(|errno| io("umount")(errno.into()))
     }
 
-    async fn bare(&self, fs: &str) -> Result<Turn, Failed> {
+    async fn bare(&self, fs: &str) -> Result<Turn, Error> {
         self.blank()?;
         Ok(Turn {
             format: timed(async { self.mkfs(fs).and_then(|()| self.mount(fs)) }).await?,
@@ -154,18 +155,18 @@ impl Bench {
         })
     }
 
-    async fn stage(&self, fs: &str) -> Result<f64, Failed> {
+    async fn stage(&self, fs: &str) -> Result<f64, Error> {
         let wanted = VolumeUse::mount(fs);
         let stage = timed(self.kubelet.stage(&self.volume, &self.staging, &wanted));
         stage.await.map_err(rpc("NodeStageVolume"))
     }
 
-    async fn unstage(&self) -> Result<f64, Failed> {
+    async fn unstage(&self) -> Result<f64, Error> {
         let unstage = timed(self.kubelet.unstage(&self.volume, &self.staging));
         unstage.await.map_err(rpc("NodeUnstageVolume"))
     }
 
-    async fn driver(&self, fs: &str) -> Result<Turn, Failed> {
+    async fn driver(&self, fs: &str) -> Result<Turn, Error> {
         self.blank()?;
         Ok(Turn {
             format: self.stage(fs).await?,
@@ -176,7 +177,7 @@ impl Bench {
     }
 }
 
-async fn compare(bench: &Bench, fs: &str, goals: &mut Goals) -> Result<(), Failed> {
+async fn compare(bench: &Bench, fs: &str, goals: &mut Goals) -> Result<(), Error> {
     let (mut format, mut mount, mut leave) = (Pairs::default(), Pairs::default(), Pairs::default());
     for turn in 0..=PAIRS {
         let bare = bench.bare(fs).await?;
@@ -215,7 +216,7 @@ fn row(fs: &str, what: &str, beside: &str, pairs: &Pairs, goals: &mut Goals) {
     );
 }
 
-pub(crate) async fn report(folder: &Path, goals: &mut Goals) -> Result<(), Failed> {
+pub(crate) async fn report(folder: &Path, goals: &mut Goals) -> Result<(), Error> {
     println!("\n1. Time that the driver adds, in ms: 20 GiB, a loop device over a sparse file, A B A B");
     println!(
         "   {:<24} {:<11} {:>4} {:>15}  {:>15}  {:>15}",

@@ -5,10 +5,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sanity_tests::process::Process;
+use sanity_tests::rig::{Error, io};
 use tonic::transport::Channel;
 
 use crate::figures::{Goals, Series, ms};
-use crate::{Failed, io};
 
 /// Starts that are timed.
 const STARTS: usize = 10;
@@ -24,7 +24,7 @@ pub(crate) async fn node(
     wrapper: &[&str],
     program: &Path,
     folder: &Path,
-) -> Result<(Process, Channel), Failed> {
+) -> Result<(Process, Channel), Error> {
     let root = folder.join("machine");
     std::fs::create_dir_all(root.join("sys/block")).map_err(io("the machine's folder"))?;
     let socket = folder.join("csi.sock");
@@ -43,7 +43,7 @@ pub(crate) async fn node(
     Ok((process, channel))
 }
 
-pub(crate) async fn report(program: &Path, folder: &Path, goals: &mut Goals) -> Result<(), Failed> {
+pub(crate) async fn report(program: &Path, folder: &Path, goals: &mut Goals) -> Result<(), Error> {
     let mut series = Series::default();
     for _ in 0..STARTS {
         let started = Instant::now();

@@ -20,7 +20,7 @@ use report::Report;
 
 /// Measures libvcuda.
 #[derive(Parser)]
-pub(crate) struct Args {
+struct Args {
     /// Folder with `libvcuda.so`, the program `compute` and, for a simulated card, `driver/`
     parts: PathBuf,
     /// Of the library's sources
@@ -28,10 +28,10 @@ pub(crate) struct Args {
     commit: String,
     /// Seconds for each measurement of a share, at least; one of long kernels takes six of them at their share
     #[arg(long, default_value_t = 3.0)]
-    pub(crate) seconds: f64,
+    seconds: f64,
     /// Longest kernel of the tables in ms: at 10 % one of 500 takes half a minute
     #[arg(long, default_value_t = 500)]
-    pub(crate) longest: u64,
+    longest: u64,
     /// Only what calls cost, not how well shares are held
     #[arg(long)]
     cost: bool,
@@ -58,7 +58,7 @@ fn measure(args: &Args) -> io::Result<()> {
     report.say(&format!("library: release build of commit {}", args.commit))?;
     report.say(&format!("load before: {}\n", report::load()?))?;
     if !args.cost {
-        shares::all(&machine, &mut report, args)?;
+        shares::all(&machine, &mut report, args.seconds, args.longest)?;
     }
     cost::all(&machine, &mut report)?;
     report.close()?;

@@ -1,82 +1,80 @@
-//! The serial that a guest sees is not what was promised.
+//! The serial that a guest sees is not the one that the cloud announced.
 
 use ecx::api::Op;
 use ecx_sim::{Effect, Fault};
 
-use super::Seen;
 use crate::edge::guest::Image;
-use crate::edge::site::{Site, Trouble, mount, must, staged, unmount};
+use crate::edge::site::{Site, mount, staging_path, unmount};
 use crate::kubelet::{Kubelet, VolumeUse};
+use crate::rig::{Error, ensure};
 
-/// The next attach shows this serial.
-fn shows(serial: &str) -> Fault {
+/// The next disk that is attached has this serial.
+fn wrong_serial(serial: &str) -> Fault {
     let effect = Effect::Serial { serial: serial.to_owned() };
     Fault { op: Some(Op::AttachDisk), contains: None, skip: 0, count: 1, effect }
 }
 
-/// Wrong, missing or cut too short: the disk is not found, and no other one is touched. The whole id cut at virtio's 20 bytes is
-/// one of the forms that are looked for. Two disks with one serial: neither is touched.
-pub(super) async fn all(image: &Image) -> Seen {
+/// With a wrong, missing or too short serial the disk is not found, and no other one is touched. The whole id cut at virtio's 20
+/// bytes is one of the expected forms. Of two disks with the same serial neither is touched.
+pub(super) async fn all(image: &Image) -> Result<String, Error> {
     let site = Site::start(image, 8).await?;
     let guest = site.boot(0, false)?;
     let kubelet = guest.kubelet().await?;
-    let wanted = VolumeUse::mount("ext4");
-    let mut seen = Vec::new();
-    for (name, of) in [
+    let volume_use = VolumeUse::mount("ext4");
+    let mut observed = Vec::new();
+    for (name, kind) in [
         ("wrong", "other"),
         ("missing", "none"),
         ("cut too short", "short"),
         ("whole id, cut at 20", "whole"),
     ] {
-        let mut volume = site.create(&format!("pvc-{of}"), "ext4").await?;
-        let serial = match of {
+        let mut volume = site.create(&format!("pvc-{kind}"), "ext4").await?;
+        let serial = match kind {
             "other" => "zzzzzzzzzzzzzzzzzzzz".to_owned(),
             "short" => volume.id.trim_start_matches("cd-").chars().take(12).collect(),
             "whole" => volume.id.chars().take(20).collect(),
             _ => String::new(),
         };
-        site.sim.fault(shows(&serial));
+        site.sim.fault(wrong_serial(&serial));
         site.attach(&mut volume, 0).await?;
-        let told = kubelet.stage(&volume, &staged(&volume), &wanted).await;
-        let file = site.file(&volume.id);
-        if of == "whole" {
-            told?;
-            kubelet.unstage(&volume, &staged(&volume)).await?;
+        let staged = kubelet.stage(&volume, &staging_path(&volume), &volume_use).await;
+        let file = site.disk_file(&volume.id);
+        if kind == "whole" {
+            staged?;
+            kubelet.unstage(&volume, &staging_path(&volume)).await?;
         } else {
-            let refused = told.err().map(|status| status.code());
-            must(
-                refused == Some(tonic::Code::Unavailable),
-                format!("{name}: staging ended with {refused:?}"),
-            )?;
-            must(untouched(&file)?, format!("{name}: the disk was written to"))?;
+            let code = staged.err().map(|status| status.code());
+            ensure(code == Some(tonic::Code::Unavailable), format!("{name}: staging ended with {code:?}"))?;
+            ensure(untouched(&file)?, format!("{name}: the disk was written to"))?;
         }
         site.detach(&volume, 0).await?;
-        seen.push(name);
+        observed.push(name);
     }
-    doubled(&site, &kubelet).await?;
-    seen.push("doubled");
-    Ok(seen.join(", "))
+    duplicate(&site, &kubelet).await?;
+    observed.push("duplicate");
+    Ok(observed.join(", "))
 }
 
-/// Two disks show one serial: neither is touched until one of them is gone.
-async fn doubled(site: &Site, kubelet: &Kubelet) -> Result<(), Trouble> {
-    let wanted = VolumeUse::mount("ext4");
+/// Two disks have the same serial: neither is touched until one of them is detached.
+async fn duplicate(site: &Site, kubelet: &Kubelet) -> Result<(), Error> {
+    let volume_use = VolumeUse::mount("ext4");
     let mut first = site.create("pvc-first", "ext4").await?;
     let mut second = site.create("pvc-second", "ext4").await?;
     site.attach(&mut first, 0).await?;
-    site.sim.fault(shows(first.id.trim_start_matches("cd-")));
+    site.sim.fault(wrong_serial(first.id.trim_start_matches("cd-")));
     site.attach(&mut second, 0).await?;
-    let told = kubelet.stage(&first, &staged(&first), &wanted).await.err().map(|status| status.code());
-    must(told == Some(tonic::Code::FailedPrecondition), format!("doubled: staging ended with {told:?}"))?;
+    let staged = kubelet.stage(&first, &staging_path(&first), &volume_use).await;
+    let code = staged.err().map(|status| status.code());
+    ensure(code == Some(tonic::Code::FailedPrecondition), format!("duplicate: staging ended with {code:?}"))?;
     for volume in [&first, &second] {
-        must(untouched(&site.file(&volume.id))?, "doubled: a disk was written to")?;
+        ensure(untouched(&site.disk_file(&volume.id))?, "duplicate: a disk was written to")?;
     }
     site.detach(&second, 0).await?;
-    mount(kubelet, &first, &wanted).await?;
+    mount(kubelet, &first, &volume_use).await?;
     unmount(kubelet, &first).await
 }
 
-/// Whether nothing was ever written to the disk: its file has no block.
+/// Whether nothing was ever written to the disk: its file has no blocks.
 fn untouched(file: &std::path::Path) -> std::io::Result<bool> {
     use std::os::unix::fs::MetadataExt as _;
     Ok(std::fs::metadata(file)?.blocks() == 0)

@@ -1,11 +1,11 @@
-//! What `nvidia-smi` says: NVIDIA's own reader of the same driver.
+//! What `nvidia-smi`, NVIDIA's own tool, reports of the same driver.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::Failed;
+use sanity_tests::rig::{Error, io};
 
-/// Fields that are asked for, in this order.
+/// The queried fields, in this order.
 const FIELDS: &str =
     "index,uuid,name,memory.total,memory.reserved,driver_version,pci.bus_id,mig.mode.current";
 
@@ -17,7 +17,7 @@ pub(crate) struct Card {
     pub(crate) name: String,
     /// MiB.
     pub(crate) total: u64,
-    /// MiB of it that the driver keeps.
+    /// MiB of it that the driver reserves.
     pub(crate) reserved: u64,
     pub(crate) driver: String,
     pub(crate) pci: String,
@@ -25,16 +25,17 @@ pub(crate) struct Card {
 }
 
 /// Every card.
-pub(crate) fn cards(program: &Path) -> Result<Vec<Card>, Failed> {
+pub(crate) fn cards(program: &Path) -> Result<Vec<Card>, Error> {
     let query = format!("--query-gpu={FIELDS}");
     let output = Command::new(program).args([query.as_str(), "--format=csv,noheader,nounits"]).output();
-    let output = output.map_err(|e| Failed::Io("nvidia-smi does not start", e))?;
+    let output = output.map_err(io("nvidia-smi does not start"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
-        return Err(Failed::Witness(format!("{}: {text}", output.status)));
+        return Err(Error::Check(format!("nvidia-smi: {}: {text}", output.status)));
     }
-    let cards =
-        text.lines().map(|line| card(line).ok_or_else(|| Failed::Witness(format!("not understood: {line}"))));
+    let cards = text
+        .lines()
+        .map(|line| card(line).ok_or_else(|| Error::Check(format!("nvidia-smi: not understood: {line}"))));
     cards.collect()
 }
 
