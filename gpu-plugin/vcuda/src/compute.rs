@@ -1,6 +1,6 @@
 //! Holds a container to its share of a card's time.
 //!
-//! Containers take turns on a card (`turn`), so what one is charged is time that the card worked for it alone. Each has an account
+//! Containers take turns on a card (`timeslice_lock`), so what one is charged is time that the card worked for it alone. Each has an account
 //! (`account`) that says when it may have its next turn. Launches pass a gate (`gate`), which a thread opens and shuts (`keeper`);
 //! while it is open, a launch costs some atomic steps.
 
@@ -20,14 +20,14 @@ mod gate;
 mod keeper;
 mod pace;
 mod stream;
-mod turn;
+mod timeslice_lock;
 mod word;
 
 pub(crate) use stream::Stream;
 
 use gate::Gate;
 use stream::Mark;
-use turn::Turn;
+use timeslice_lock::TimesliceLock;
 use word::Seen;
 
 /// A turn, in ns of the card's time: long beside what it costs to change turns (about 0.2 ms), short beside what a person notices
@@ -80,7 +80,7 @@ fn gate(card: &'static Card) -> Result<&'static Gate, CUresult> {
 /// Makes the gate, at the first launch.
 #[cold]
 fn first(card: &'static Card, place: &'static AtomicPtr<Gate>) -> Result<&'static Gate, CUresult> {
-    let turn = Turn::open(&card.uuid).map_err(|error| {
+    let timeslice = TimesliceLock::open(&card.uuid).map_err(|error| {
         log::error(&format!(
             "{}/{}: {error}. Work is refused on this card",
             ideal_gpu::container_paths::TIMESLICE_LOCKS,
@@ -88,7 +88,7 @@ fn first(card: &'static Card, place: &'static AtomicPtr<Gate>) -> Result<&'stati
         ));
         CUDA_ERROR_NOT_PERMITTED
     })?;
-    let made = Box::into_raw(Box::new(Gate::new(card, turn)));
+    let made = Box::into_raw(Box::new(Gate::new(card, timeslice)));
     match place.compare_exchange(std::ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {
             // SAFETY: made above and leaked for good.
@@ -140,12 +140,12 @@ fn keep(gate: &'static Gate) {
     }
 }
 
-/// In the child of a fork: it has no keeper, and the turn's descriptors are its parent's. Only what may be done there is done.
+/// In the child of a fork: it has no keeper, and the descriptors of the time slice's lock are its parent's. Only what may be done there is done.
 extern "C" fn forked() {
     for place in &GATES {
         // SAFETY: null or a gate that was leaked for good.
         if let Some(gate) = unsafe { place.swap(std::ptr::null_mut(), Ordering::SeqCst).as_ref() } {
-            for descriptor in gate.turn.descriptors() {
+            for descriptor in gate.timeslice.descriptors() {
                 // SAFETY: this copy of it is never used again.
                 unsafe { libc::close(descriptor) };
             }

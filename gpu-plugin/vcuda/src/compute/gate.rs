@@ -13,7 +13,7 @@ use crate::cards::Card;
 
 use super::pace::Pace;
 use super::stream::{self, Mark, Stream};
-use super::turn::Turn;
+use super::timeslice_lock::TimesliceLock;
 use super::word::{Seen, Word};
 use super::{capture, clock};
 
@@ -29,7 +29,7 @@ const OPERATING_SYSTEM: CUresult = 304;
 /// The gate of one card in this process.
 pub(super) struct Gate {
     pub(super) card: &'static Card,
-    pub(super) turn: Turn,
+    pub(super) timeslice: TimesliceLock,
     pub(super) word: Word,
     /// Launches with a number below this are let in.
     until: AtomicU64,
@@ -81,10 +81,10 @@ pub(super) struct Look {
 }
 
 impl Gate {
-    pub(super) fn new(card: &'static Card, turn: Turn) -> Self {
+    pub(super) fn new(card: &'static Card, timeslice: TimesliceLock) -> Self {
         Self {
             card,
-            turn,
+            timeslice,
             word: Word::default(),
             until: AtomicU64::new(0),
             hints: Default::default(),

@@ -83,7 +83,7 @@ pub(super) fn run(gate: &'static Gate, elsewhere: fn(&Gate) -> bool) {
         gate.card.region().throttled_ns.fetch_add(clock::now().saturating_sub(now), Ordering::Relaxed);
         keeper.serve(taken, wanted);
         if taken != Taken::Overdue {
-            gate.turn.give();
+            gate.timeslice.release();
         }
         last_end = clock::now();
     }
@@ -108,9 +108,9 @@ impl Keeper {
             if !self.entitled() {
                 return Taken::Borrowed;
             }
-            self.gate.turn.wait(true);
+            self.gate.timeslice.set_waiting(true);
             let taken = self.due();
-            self.gate.turn.wait(false);
+            self.gate.timeslice.set_waiting(false);
             if let Some(taken) = taken {
                 return taken;
             }
@@ -124,7 +124,7 @@ impl Keeper {
             if wait == 0 {
                 return true;
             }
-            if self.borrows && !self.gate.turn.waited_for() && self.gate.turn.take() {
+            if self.borrows && !self.gate.timeslice.is_contended() && self.gate.timeslice.try_acquire() {
                 return false;
             }
             park_timeout(Duration::from_nanos(wait.min(if self.borrows { BORROW } else { LONGEST })));
@@ -138,11 +138,11 @@ impl Keeper {
         loop {
             let now = clock::now();
             tries += 1;
-            let polite = self.served && tries < POLITE && self.gate.turn.waited_for();
-            let taken = !polite && self.gate.turn.take();
+            let polite = self.served && tries < POLITE && self.gate.timeslice.is_contended();
+            let taken = !polite && self.gate.timeslice.try_acquire();
             if self.account.wait(now) > 0 {
                 if taken {
-                    self.gate.turn.give();
+                    self.gate.timeslice.release();
                 }
                 return None;
             }
