@@ -1,7 +1,7 @@
 //! Holds a container to its share of a card's time.
 //!
 //! Containers take turns on a card (`timeslice_lock`), so what one is charged is time that the card worked for it alone. Each has an account
-//! (`account`) that says when it may have its next turn. Launches pass a gate (`gate`), which a thread opens and shuts (`keeper`);
+//! (`account`) that says when it may have its next turn. Launches pass a gate (`gate`), which a thread opens and shuts (`timeslice_thread`);
 //! while it is open, a launch costs some atomic steps.
 
 use std::ffi::c_void;
@@ -17,10 +17,10 @@ mod account;
 pub(crate) mod capture;
 mod clock;
 mod gate;
-mod keeper;
 mod pace;
 mod stream;
 mod timeslice_lock;
+mod timeslice_thread;
 mod word;
 
 pub(crate) use stream::Stream;
@@ -93,7 +93,7 @@ fn first(card: &'static Card, place: &'static AtomicPtr<Gate>) -> Result<&'stati
         Ok(_) => {
             // SAFETY: made above and leaked for good.
             let gate = unsafe { &*made };
-            keep(gate);
+            start_timeslice_thread(gate);
             Ok(gate)
         }
         Err(other) => {
@@ -105,8 +105,8 @@ fn first(card: &'static Card, place: &'static AtomicPtr<Gate>) -> Result<&'stati
     }
 }
 
-/// Starts the gate's thread.
-fn keep(gate: &'static Gate) {
+/// Starts the thread that gives the gate its time slices.
+fn start_timeslice_thread(gate: &'static Gate) {
     static ONCE: std::sync::Once = std::sync::Once::new();
     // SAFETY: the function is one that may run in the child of a fork.
     ONCE.call_once(|| unsafe {
@@ -122,13 +122,13 @@ fn keep(gate: &'static Gate) {
         libc::sigfillset(&raw mut every);
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const every, &raw mut before);
     }
-    let run = move || keeper::run(gate, elsewhere);
+    let run = move || timeslice_thread::run(gate, has_other_work);
     let started = std::thread::Builder::new().name("vcuda".into()).stack_size(256 << 10).spawn(run);
     // SAFETY: as above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
     match started {
         Ok(thread) => {
-            let _only_once = gate.keeper.set(thread.thread().clone());
+            let _only_once = gate.timeslice_thread.set(thread.thread().clone());
         }
         Err(error) => {
             log::error(&format!(
@@ -140,7 +140,7 @@ fn keep(gate: &'static Gate) {
     }
 }
 
-/// In the child of a fork: it has no keeper, and the descriptors of the time slice's lock are its parent's. Only what may be done there is done.
+/// In the child of a fork: it has no such thread, and the descriptors of the time slice's lock are its parent's. Only what may be done there is done.
 extern "C" fn forked() {
     for place in &GATES {
         // SAFETY: null or a gate that was leaked for good.
@@ -159,7 +159,7 @@ fn gates() -> impl Iterator<Item = &'static Gate> {
 }
 
 /// Whether the process has work on another card than this gate's.
-fn elsewhere(gate: &Gate) -> bool {
+fn has_other_work(gate: &Gate) -> bool {
     gates().any(|other| !std::ptr::eq(other, gate) && other.word.look().busy())
 }
 

@@ -1,6 +1,6 @@
 //! What launches on one card pass through.
 //!
-//! It lets a number of launches in; the keeper moves that number. Which streams have work is remembered while the card works, and
+//! It lets a number of launches in; the time slice's thread moves that number. Which streams have work is remembered while the card works, and
 //! how long it worked is measured from the first launch on an idle card to the moment at which it is seen to be done.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -40,7 +40,7 @@ pub(super) struct Gate {
     door: Mutex<()>,
     opened: Condvar,
     /// The thread that opens and shuts.
-    pub(super) keeper: OnceLock<Thread>,
+    pub(super) timeslice_thread: OnceLock<Thread>,
     /// There is no such thread and will be none.
     pub(super) abandoned: AtomicBool,
 }
@@ -92,7 +92,7 @@ impl Gate {
             waiting: AtomicU32::new(0),
             door: Mutex::default(),
             opened: Condvar::new(),
-            keeper: OnceLock::new(),
+            timeslice_thread: OnceLock::new(),
             abandoned: AtomicBool::new(false),
         }
     }
@@ -153,12 +153,12 @@ impl Gate {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the keeper lets more in.
+    /// Waits until the time slice's thread lets more in.
     #[cold]
     fn wait(&self) -> Result<(), CUresult> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        if let Some(keeper) = self.keeper.get() {
-            keeper.unpark();
+        if let Some(thread) = self.timeslice_thread.get() {
+            thread.unpark();
         }
         let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
         while self.word.look().count() >= self.until.load(Ordering::SeqCst)
@@ -188,7 +188,7 @@ impl Gate {
         }
     }
 
-    /// No keeper will come.
+    /// There will be no thread that lets launches in.
     pub(super) fn abandon(&self) {
         self.abandoned.store(true, Ordering::SeqCst);
         self.opened.notify_all();
