@@ -17,18 +17,18 @@ mod account;
 pub(crate) mod capture;
 mod clock;
 mod gate;
+mod inflight;
 mod pace;
 mod stream;
 mod timeslice_lock;
 mod timeslice_thread;
-mod word;
 
 pub(crate) use stream::Stream;
 
 use gate::Gate;
+use inflight::Snapshot;
 use stream::Mark;
 use timeslice_lock::TimesliceLock;
-use word::Seen;
 
 /// A turn, in ns of the card's time: long beside what it costs to change turns (about 0.2 ms), short beside what a person notices
 /// where five containers take turns.
@@ -160,7 +160,7 @@ fn gates() -> impl Iterator<Item = &'static Gate> {
 
 /// Whether the process has work on another card than this gate's.
 fn has_other_work(gate: &Gate) -> bool {
-    gates().any(|other| !std::ptr::eq(other, gate) && other.word.look().busy())
+    gates().any(|other| !std::ptr::eq(other, gate) && other.inflight.snapshot().is_busy())
 }
 
 /// Calls something that succeeds when all work of a stream is done.
@@ -196,12 +196,12 @@ fn observe<Covers: Fn(Mark, CUcontext) -> bool>(
     real: impl FnOnce() -> CUresult,
     covers: impl FnOnce() -> Covers,
 ) -> CUresult {
-    let before: [Option<Seen>; CARDS] = std::array::from_fn(|place| {
+    let before: [Option<Snapshot>; CARDS] = std::array::from_fn(|place| {
         // SAFETY: null or a gate that was leaked for good.
-        unsafe { GATES[place].load(Ordering::Acquire).as_ref() }.map(|gate| gate.word.look())
+        unsafe { GATES[place].load(Ordering::Acquire).as_ref() }.map(|gate| gate.inflight.snapshot())
     });
     let result = real();
-    if result == CUDA_SUCCESS && before.iter().flatten().any(|seen| seen.busy()) {
+    if result == CUDA_SUCCESS && before.iter().flatten().any(|seen| seen.is_busy()) {
         let covers = covers();
         for gate in gates() {
             if let Some(Some(seen)) = before.get(gate.card.place) {

@@ -11,10 +11,10 @@ use std::time::Duration;
 use crate::abi::{CUcontext, CUresult};
 use crate::cards::Card;
 
+use super::inflight::{Inflight, Snapshot};
 use super::pace::Pace;
 use super::stream::{self, Mark, Stream};
 use super::timeslice_lock::TimesliceLock;
-use super::word::{Seen, Word};
 use super::{capture, clock};
 
 /// Streams whose mark is found without a lock: a hint, so a few do.
@@ -30,7 +30,7 @@ const OPERATING_SYSTEM: CUresult = 304;
 pub(super) struct Gate {
     pub(super) card: &'static Card,
     pub(super) timeslice: TimesliceLock,
-    pub(super) word: Word,
+    pub(super) inflight: Inflight,
     /// Launches with a number below this are let in.
     until: AtomicU64,
     hints: [AtomicUsize; HINTS],
@@ -85,7 +85,7 @@ impl Gate {
         Self {
             card,
             timeslice,
-            word: Word::default(),
+            inflight: Inflight::default(),
             until: AtomicU64::new(0),
             hints: Default::default(),
             work: Mutex::default(),
@@ -101,15 +101,15 @@ impl Gate {
     #[inline]
     pub(super) fn launch(&self, stream: Stream, real: impl FnOnce() -> CUresult) -> CUresult {
         let Some(mark) = Mark::of(stream) else { return real() };
-        let mut before = self.word.enter();
-        while before.count() >= self.until.load(Ordering::SeqCst) {
-            self.word.turn_back();
+        let mut before = self.inflight.begin_launch();
+        while before.launches() >= self.until.load(Ordering::SeqCst) {
+            self.inflight.cancel_launch();
             if let Err(error) = self.wait() {
                 return error;
             }
-            before = self.word.enter();
+            before = self.inflight.begin_launch();
         }
-        if !before.busy() {
+        if !before.is_busy() {
             self.begin();
         }
         if self.hint(mark).load(Ordering::SeqCst) != mark.key {
@@ -117,7 +117,7 @@ impl Gate {
         }
         let result = real();
         mark.launched();
-        self.word.leave();
+        self.inflight.end_launch();
         result
     }
 
@@ -125,12 +125,12 @@ impl Gate {
     #[cold]
     fn begin(&self) {
         let mut work = self.work();
-        let seen = self.word.look();
-        if !seen.busy() {
+        let seen = self.inflight.snapshot();
+        if !seen.is_busy() {
             work.since = clock::now();
             work.seen = work.since;
-            work.first = seen.count().saturating_sub(1);
-            self.word.begin();
+            work.first = seen.launches().saturating_sub(1);
+            self.inflight.set_busy();
         }
     }
 
@@ -161,7 +161,7 @@ impl Gate {
             thread.unpark();
         }
         let mut door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
-        while self.word.look().count() >= self.until.load(Ordering::SeqCst)
+        while self.inflight.snapshot().launches() >= self.until.load(Ordering::SeqCst)
             && !self.abandoned.load(Ordering::SeqCst)
         {
             door = self.opened.wait_timeout(door, LOOK_AGAIN).unwrap_or_else(PoisonError::into_inner).0;
@@ -178,7 +178,7 @@ impl Gate {
 
     /// Lets that many more in, and no more.
     pub(super) fn allow(&self, more: u64) {
-        let until = if more == 0 { 0 } else { self.word.look().count() + more };
+        let until = if more == 0 { 0 } else { self.inflight.snapshot().launches() + more };
         // Inside the lock: one that has just looked and is about to sleep must not miss it.
         let door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
         self.until.store(until, Ordering::SeqCst);
@@ -196,10 +196,10 @@ impl Gate {
 
     /// Asks the card whether it is done. `room` is the time that is left of the turn.
     pub(super) fn look(&self, room: u64) -> Look {
-        let seen = self.word.look();
+        let seen = self.inflight.snapshot();
         let mut work = self.work();
         let mut unknown = false;
-        if seen.busy() && !seen.inside() {
+        if seen.is_busy() && !seen.is_launching() {
             let done = capture::unless_any(|| {
                 work.marks.iter().all(|(mark, context)| mark.done(*context as CUcontext))
             });
@@ -213,14 +213,14 @@ impl Gate {
                 work.seen = now;
             }
         }
-        let (now, after) = (clock::now(), self.word.look());
-        let (working, launches) = match after.busy() {
-            true => (now.saturating_sub(work.since), after.count().saturating_sub(work.first)),
+        let (now, after) = (clock::now(), self.inflight.snapshot());
+        let (working, launches) = match after.is_busy() {
+            true => (now.saturating_sub(work.since), after.launches().saturating_sub(work.first)),
             false => (0, 0),
         };
         Look {
             now,
-            busy: after.busy() || after.inside(),
+            busy: after.is_busy() || after.is_launching(),
             unknown,
             total: work.total + working,
             done: work.done,
@@ -230,14 +230,14 @@ impl Gate {
     }
 
     /// The card was done with everything until `seen` at `at`.
-    fn end(&self, work: &mut Work, seen: Seen, at: u64) {
-        if !self.word.end(seen) {
+    fn end(&self, work: &mut Work, seen: Snapshot, at: u64) {
+        if !self.inflight.set_idle_since(seen) {
             return;
         }
         let busy = at.saturating_sub(work.since);
         work.total += busy;
         work.done = at;
-        work.pace.learn(busy, seen.count().saturating_sub(work.first));
+        work.pace.learn(busy, seen.launches().saturating_sub(work.first));
         for (mark, _) in work.marks.drain(..) {
             mark.told();
         }
@@ -246,8 +246,8 @@ impl Gate {
 
     /// Takes notice that work launched until `seen` is done: `covers` says which.
     #[inline]
-    pub(super) fn synchronise(&self, seen: Seen, covers: impl Fn(Mark, CUcontext) -> bool) {
-        if !seen.busy() || seen.inside() || self.word.look().count() != seen.count() {
+    pub(super) fn synchronise(&self, seen: Snapshot, covers: impl Fn(Mark, CUcontext) -> bool) {
+        if !seen.is_busy() || seen.is_launching() || self.inflight.snapshot().launches() != seen.launches() {
             return;
         }
         let now = clock::now();
@@ -259,8 +259,8 @@ impl Gate {
 
     /// Asks the card whether it is done, where one stream only has work.
     pub(super) fn glance(&self) {
-        let seen = self.word.look();
-        if !seen.busy() || seen.inside() {
+        let seen = self.inflight.snapshot();
+        if !seen.is_busy() || seen.is_launching() {
             return;
         }
         let mut work = self.work();
