@@ -1,8 +1,8 @@
 //! Holds a container to its share of a card's time.
 //!
-//! Containers take turns on a card (`timeslice_lock`), so what one is charged is time that the card worked for it alone. Each has an account
-//! (`account`) that says when it may have its next turn. Launches pass a gate (`gate`), which a thread opens and shuts (`timeslice_thread`);
-//! while it is open, a launch costs some atomic steps.
+//! Containers have the card one after the other, a time slice each (`timeslice_lock`), so what one is charged is time that the card
+//! worked for it alone. A rate limit (`gcra`) says when a container is entitled to its next one. Launches pass a gate (`gate`), which
+//! a thread opens and shuts (`timeslice_thread`); while it is open, a launch costs some atomic steps.
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -13,13 +13,14 @@ use crate::abi::{CUDA_ERROR_NOT_PERMITTED, CUDA_SUCCESS, CUcontext, CUresult, CU
 use crate::cards::{self, Card};
 use crate::log;
 
-mod account;
 pub(crate) mod capture;
 mod clock;
 mod gate;
+mod gcra;
 mod inflight;
-mod pace;
+mod pacing;
 mod stream;
+mod timeslice;
 mod timeslice_lock;
 mod timeslice_thread;
 
@@ -29,13 +30,6 @@ use gate::Gate;
 use inflight::Snapshot;
 use stream::Mark;
 use timeslice_lock::TimesliceLock;
-
-/// A turn, in ns of the card's time: long beside what it costs to change turns (about 0.2 ms), short beside what a person notices
-/// where five containers take turns.
-const QUANTUM: u64 = 20_000_000;
-
-/// How long work of unknown length may seem not to end until more is let in.
-const STUCK: u64 = 100_000_000;
 
 /// The gates by the cards' places in the limits. They live as long as the process.
 static GATES: [AtomicPtr<Gate>; CARDS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CARDS];

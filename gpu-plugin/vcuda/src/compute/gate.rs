@@ -12,7 +12,7 @@ use crate::abi::{CUcontext, CUresult};
 use crate::cards::Card;
 
 use super::inflight::{Inflight, Snapshot};
-use super::pace::Pace;
+use super::pacing::Pacing;
 use super::stream::{self, Mark, Stream};
 use super::timeslice_lock::TimesliceLock;
 use super::{capture, clock};
@@ -60,7 +60,7 @@ pub(super) struct Work {
     total: u64,
     /// Where work may be.
     marks: Vec<(Mark, usize)>,
-    pub(super) pace: Pace,
+    pub(super) pacing: Pacing,
 }
 
 /// What a look at the card says.
@@ -74,7 +74,7 @@ pub(super) struct Look {
     pub(super) total: u64,
     /// When it was last seen to be done.
     pub(super) done: u64,
-    /// How many more launches the pace allows.
+    /// How many more launches pacing allows.
     pub(super) more: u64,
     /// How long nothing may happen.
     pub(super) patience: u64,
@@ -224,8 +224,8 @@ impl Gate {
             unknown,
             total: work.total + working,
             done: work.done,
-            more: work.pace.more(room, working, launches),
-            patience: work.pace.patience(),
+            more: work.pacing.allowance(room, working, launches),
+            patience: work.pacing.patience(),
         }
     }
 
@@ -237,7 +237,7 @@ impl Gate {
         let busy = at.saturating_sub(work.since);
         work.total += busy;
         work.done = at;
-        work.pace.learn(busy, seen.launches().saturating_sub(work.first));
+        work.pacing.measure(busy, seen.launches().saturating_sub(work.first));
         for (mark, _) in work.marks.drain(..) {
             mark.told();
         }

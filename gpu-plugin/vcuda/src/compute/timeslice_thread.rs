@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use crate::limits;
 
-use super::account::Account;
+use super::clock;
 use super::gate::{Gate, Look};
-use super::{QUANTUM, clock};
+use super::gcra::Gcra;
+use super::timeslice::TIMESLICE;
 
 /// How often the card is polled during a time slice: half a percent of its length.
 const POLL_INTERVAL: Duration = Duration::from_micros(100);
@@ -44,7 +45,7 @@ const BORROW_POLL_INTERVAL: u64 = 1_000_000;
 const MAX_SLEEP: u64 = 100_000_000;
 
 /// How long, in ns, what is on the card is waited for while it cannot be asked, as a graph is being captured.
-const MAX_UNKNOWN: u64 = QUANTUM;
+const MAX_UNKNOWN: u64 = TIMESLICE;
 
 /// How a time slice was come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +64,7 @@ pub(super) fn run(gate: &'static Gate, has_other_work: fn(&Gate) -> bool) {
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000) };
     let mut thread = TimesliceThread {
         gate,
-        account: Account::new(gate.card.region().tat, gate.card.core_percent),
+        gcra: Gcra::new(gate.card.region().tat, gate.card.core_percent),
         has_other_work,
         borrows: limits::get().is_some_and(|limits| limits.work_conserving),
         charged: 0,
@@ -93,7 +94,7 @@ pub(super) fn run(gate: &'static Gate, has_other_work: fn(&Gate) -> bool) {
 
 struct TimesliceThread {
     gate: &'static Gate,
-    account: Account,
+    gcra: Gcra,
     /// Whether the process has work on another card.
     has_other_work: fn(&Gate) -> bool,
     borrows: bool,
@@ -122,7 +123,7 @@ impl TimesliceThread {
     /// Waits until the container is entitled; or false, with the lock, where nobody else is and it may borrow.
     fn wait_until_entitled(&self) -> bool {
         loop {
-            let wait = self.account.wait(clock::now());
+            let wait = self.gcra.delay(clock::now());
             if wait == 0 {
                 return true;
             }
@@ -143,7 +144,7 @@ impl TimesliceThread {
             tries += 1;
             let yields = self.back_to_back && tries < YIELD_ATTEMPTS && self.gate.timeslice.is_contended();
             let acquired = !yields && self.gate.timeslice.try_acquire();
-            if self.account.wait(now) > 0 {
+            if self.gcra.delay(now) > 0 {
                 if acquired {
                     self.gate.timeslice.release();
                 }
@@ -162,7 +163,7 @@ impl TimesliceThread {
 
     /// One time slice.
     fn run_timeslice(&mut self, grant: Grant, wanted: u64) {
-        let length = if grant == Grant::Borrowed { BORROWED_TIMESLICE } else { QUANTUM };
+        let length = if grant == Grant::Borrowed { BORROWED_TIMESLICE } else { TIMESLICE };
         let opened = clock::now();
         loop {
             let elapsed = clock::now().saturating_sub(opened);
@@ -210,7 +211,7 @@ impl TimesliceThread {
             self.gate.card.region().busy_ns.fetch_add(busy, Ordering::Relaxed);
             // What nobody else wanted is not owed.
             if grant != Grant::Borrowed {
-                self.account.charge(wanted, busy);
+                self.gcra.charge(wanted, busy);
             }
         }
         look
