@@ -15,6 +15,7 @@ use crate::log;
 
 pub(crate) mod capture;
 mod clock;
+mod completion;
 mod gate;
 mod gcra;
 mod inflight;
@@ -26,9 +27,9 @@ mod timeslice_thread;
 
 pub(crate) use stream::Stream;
 
+use completion::Completion;
 use gate::Gate;
 use inflight::Snapshot;
-use stream::Mark;
 use timeslice_lock::TimesliceLock;
 
 /// The gates by the cards' places in the limits. They live as long as the process.
@@ -42,7 +43,7 @@ pub(crate) fn launch(stream: Stream, real: impl FnOnce() -> CUresult) -> CUresul
         Err(error) => return error,
     };
     // The whole card: nobody to share it with.
-    if card.core_percent >= 100 || capture::any() && stream.captures() {
+    if card.core_percent >= 100 || capture::any() && stream.is_captured() {
         return real();
     }
     match gate(card) {
@@ -161,15 +162,15 @@ fn has_other_work(gate: &Gate) -> bool {
 #[inline]
 pub(crate) fn stream_done(stream: Stream, real: impl FnOnce() -> CUresult) -> CUresult {
     observe(real, || {
-        let mark = Mark::of(stream);
-        move |other, _| Some(other) == mark
+        let completion = Completion::of(stream);
+        move |other, _| Some(other) == completion
     })
 }
 
 /// Calls something that succeeds when all work of a context is done; null is this thread's.
 pub(crate) fn context_done(context: CUcontext, real: impl FnOnce() -> CUresult) -> CUresult {
     observe(real, || {
-        let context = if context.is_null() { stream::current() } else { Some(context) };
+        let context = if context.is_null() { completion::current_context() } else { Some(context) };
         move |_, other| Some(other) == context
     })
 }
@@ -186,7 +187,7 @@ pub(crate) fn something_done(real: impl FnOnce() -> CUresult) -> CUresult {
 }
 
 #[inline]
-fn observe<Covers: Fn(Mark, CUcontext) -> bool>(
+fn observe<Covers: Fn(Completion, CUcontext) -> bool>(
     real: impl FnOnce() -> CUresult,
     covers: impl FnOnce() -> Covers,
 ) -> CUresult {
@@ -217,7 +218,7 @@ pub(crate) fn forget_stream(handle: CUstream) {
 
 /// A context is about to be destroyed, with everything in it.
 pub(crate) fn forget_context(context: *mut c_void) {
-    stream::context_dies();
+    completion::context_destroyed();
     for gate in gates() {
         gate.forget(context);
     }

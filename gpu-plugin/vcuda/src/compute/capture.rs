@@ -46,7 +46,7 @@ pub(crate) fn begin(stream: Stream, real: impl FnOnce() -> u32) -> u32 {
 /// Ends a capture; whatever the driver says, what counts is whether the stream is still being captured.
 pub(crate) fn end(stream: Stream, real: impl FnOnce() -> u32) -> u32 {
     let result = real();
-    if !stream.captures() {
+    if !stream.is_captured() {
         forget_one(key(stream));
     }
     result

@@ -11,13 +11,14 @@ use std::time::Duration;
 use crate::abi::{CUcontext, CUresult};
 use crate::cards::Card;
 
+use super::completion::{self, Completion};
 use super::inflight::{Inflight, Snapshot};
 use super::pacing::Pacing;
-use super::stream::{self, Mark, Stream};
+use super::stream::Stream;
 use super::timeslice_lock::TimesliceLock;
 use super::{capture, clock};
 
-/// Streams whose mark is found without a lock: a hint, so a few do.
+/// Streams whose completion is found without a lock: a hint, so a few do.
 const HINTS: usize = 16;
 
 /// How long a launch sleeps at most before it looks again by itself.
@@ -59,7 +60,7 @@ pub(super) struct Work {
     /// Time that it has worked, up to `done`.
     total: u64,
     /// Where work may be.
-    marks: Vec<(Mark, usize)>,
+    completions: Vec<(Completion, usize)>,
     pub(super) pacing: Pacing,
 }
 
@@ -100,7 +101,7 @@ impl Gate {
     /// Launches when it is this launch's time.
     #[inline]
     pub(super) fn launch(&self, stream: Stream, real: impl FnOnce() -> CUresult) -> CUresult {
-        let Some(mark) = Mark::of(stream) else { return real() };
+        let Some(completion) = Completion::of(stream) else { return real() };
         let mut before = self.inflight.begin_launch();
         while before.launches() >= self.until.load(Ordering::SeqCst) {
             self.inflight.cancel_launch();
@@ -112,11 +113,11 @@ impl Gate {
         if !before.is_busy() {
             self.begin();
         }
-        if self.hint(mark).load(Ordering::SeqCst) != mark.key {
-            self.remember(mark);
+        if self.hint(completion).load(Ordering::SeqCst) != completion.key {
+            self.remember(completion);
         }
         let result = real();
-        mark.launched();
+        completion.after_launch();
         self.inflight.end_launch();
         result
     }
@@ -134,19 +135,19 @@ impl Gate {
         }
     }
 
-    fn hint(&self, mark: Mark) -> &AtomicUsize {
+    fn hint(&self, completion: Completion) -> &AtomicUsize {
         // Handles are addresses of aligned things: their lowest bits say nothing.
-        &self.hints[(mark.key >> 4 ^ mark.key >> 9) % HINTS]
+        &self.hints[(completion.key >> 4 ^ completion.key >> 9) % HINTS]
     }
 
     #[cold]
-    fn remember(&self, mark: Mark) {
+    fn remember(&self, completion: Completion) {
         let mut work = self.work();
-        if !work.marks.iter().any(|(known, _)| *known == mark) {
-            let context = stream::current().unwrap_or(std::ptr::null_mut());
-            work.marks.push((mark, context as usize));
+        if !work.completions.iter().any(|(known, _)| *known == completion) {
+            let context = completion::current_context().unwrap_or(std::ptr::null_mut());
+            work.completions.push((completion, context as usize));
         }
-        self.hint(mark).store(mark.key, Ordering::SeqCst);
+        self.hint(completion).store(completion.key, Ordering::SeqCst);
     }
 
     pub(super) fn work(&self) -> MutexGuard<'_, Work> {
@@ -201,7 +202,9 @@ impl Gate {
         let mut unknown = false;
         if seen.is_busy() && !seen.is_launching() {
             let done = capture::unless_any(|| {
-                work.marks.iter().all(|(mark, context)| mark.done(*context as CUcontext))
+                work.completions
+                    .iter()
+                    .all(|(completion, context)| completion.is_done_in(*context as CUcontext))
             });
             unknown = done.is_none();
             let now = clock::now();
@@ -238,21 +241,21 @@ impl Gate {
         work.total += busy;
         work.done = at;
         work.pacing.measure(busy, seen.launches().saturating_sub(work.first));
-        for (mark, _) in work.marks.drain(..) {
-            mark.told();
+        for (completion, _) in work.completions.drain(..) {
+            completion.release();
         }
         self.forget_hints();
     }
 
     /// Takes notice that work launched until `seen` is done: `covers` says which.
     #[inline]
-    pub(super) fn synchronise(&self, seen: Snapshot, covers: impl Fn(Mark, CUcontext) -> bool) {
+    pub(super) fn synchronise(&self, seen: Snapshot, covers: impl Fn(Completion, CUcontext) -> bool) {
         if !seen.is_busy() || seen.is_launching() || self.inflight.snapshot().launches() != seen.launches() {
             return;
         }
         let now = clock::now();
         let mut work = self.work();
-        if work.marks.iter().all(|(mark, context)| covers(*mark, *context as CUcontext)) {
+        if work.completions.iter().all(|(completion, context)| covers(*completion, *context as CUcontext)) {
             self.end(&mut work, seen, now);
         }
     }
@@ -264,21 +267,21 @@ impl Gate {
             return;
         }
         let mut work = self.work();
-        let [(mark, context)] = work.marks[..] else { return };
+        let [(completion, context)] = work.completions[..] else { return };
         // The program's own thread: its context stays as it is.
-        let done = || stream::current() == Some(context as CUcontext) && mark.done_here();
+        let done = || completion::current_context() == Some(context as CUcontext) && completion.is_done();
         if capture::unless_any(done) == Some(true) {
             self.end(&mut work, seen, clock::now());
         }
     }
 
-    /// A stream is about to be destroyed: what it has still to do is known by another mark.
+    /// A stream is about to be destroyed: what it has still to do is known by another completion.
     pub(super) fn replace(&self, key: usize) {
         let mut work = self.work();
-        if let Some(at) = work.marks.iter().position(|(mark, _)| mark.key == key) {
-            let (mark, context) = work.marks.swap_remove(at);
-            if let Some(mark) = mark.outlive(context as CUcontext) {
-                work.marks.push((mark, context));
+        if let Some(at) = work.completions.iter().position(|(completion, _)| completion.key == key) {
+            let (completion, context) = work.completions.swap_remove(at);
+            if let Some(completion) = completion.detach(context as CUcontext) {
+                work.completions.push((completion, context));
             }
             self.forget_hints();
         }
@@ -286,7 +289,7 @@ impl Gate {
 
     /// A context is about to be destroyed, and its work with it.
     pub(super) fn forget(&self, context: CUcontext) {
-        self.work().marks.retain(|(_, other)| *other != context as usize);
+        self.work().completions.retain(|(_, other)| *other != context as usize);
         self.forget_hints();
     }
 
