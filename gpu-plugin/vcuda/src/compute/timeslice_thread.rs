@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::limits;
 
+use super::card_scheduler::{CardScheduler, CardStatus};
 use super::clock;
-use super::gate::{Gate, Look};
 use super::gcra::Gcra;
 use super::timeslice::TIMESLICE;
 
@@ -59,12 +59,12 @@ enum Grant {
 }
 
 /// Runs for ever.
-pub(super) fn run(gate: &'static Gate, has_other_work: fn(&Gate) -> bool) {
+pub(super) fn run(scheduler: &'static CardScheduler, has_other_work: fn(&CardScheduler) -> bool) {
     // SAFETY: two numbers. Timers are then exact to 1 µs, where the default would make each look half as late again.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000) };
     let mut thread = TimesliceThread {
-        gate,
-        gcra: Gcra::new(gate.card.region().tat, gate.card.core_percent),
+        scheduler,
+        gcra: Gcra::new(scheduler.card.region().tat, scheduler.card.core_percent),
         has_other_work,
         borrows: limits::get().is_some_and(|limits| limits.work_conserving),
         charged: 0,
@@ -73,9 +73,7 @@ pub(super) fn run(gate: &'static Gate, has_other_work: fn(&Gate) -> bool) {
     let mut last_end = 0;
     let mut wanted = 0;
     loop {
-        while !gate.wanted() {
-            std::thread::park();
-        }
+        scheduler.gate.sleep_until_one_waits();
         let now = clock::now();
         // A program that comes back at once has wanted the card all the time.
         thread.back_to_back = now.saturating_sub(last_end) <= MAX_IDLE;
@@ -83,20 +81,20 @@ pub(super) fn run(gate: &'static Gate, has_other_work: fn(&Gate) -> bool) {
             wanted = now;
         }
         let grant = thread.acquire();
-        gate.card.region().throttled_ns.fetch_add(clock::now().saturating_sub(now), Ordering::Relaxed);
+        scheduler.card.region().throttled_ns.fetch_add(clock::now().saturating_sub(now), Ordering::Relaxed);
         thread.run_timeslice(grant, wanted);
         if grant != Grant::TimedOut {
-            gate.timeslice.release();
+            scheduler.timeslice.release();
         }
         last_end = clock::now();
     }
 }
 
 struct TimesliceThread {
-    gate: &'static Gate,
+    scheduler: &'static CardScheduler,
     gcra: Gcra,
     /// Whether the process has work on another card.
-    has_other_work: fn(&Gate) -> bool,
+    has_other_work: fn(&CardScheduler) -> bool,
     borrows: bool,
     /// How much of the card's time for this process was charged.
     charged: u64,
@@ -111,9 +109,9 @@ impl TimesliceThread {
             if !self.wait_until_entitled() {
                 return Grant::Borrowed;
             }
-            self.gate.timeslice.set_waiting(true);
+            self.scheduler.timeslice.set_waiting(true);
             let grant = self.wait_for_lock();
-            self.gate.timeslice.set_waiting(false);
+            self.scheduler.timeslice.set_waiting(false);
             if let Some(grant) = grant {
                 return grant;
             }
@@ -127,7 +125,10 @@ impl TimesliceThread {
             if wait == 0 {
                 return true;
             }
-            if self.borrows && !self.gate.timeslice.is_contended() && self.gate.timeslice.try_acquire() {
+            if self.borrows
+                && !self.scheduler.timeslice.is_contended()
+                && self.scheduler.timeslice.try_acquire()
+            {
                 return false;
             }
             let longest = if self.borrows { BORROW_POLL_INTERVAL } else { MAX_SLEEP };
@@ -142,11 +143,12 @@ impl TimesliceThread {
         loop {
             let now = clock::now();
             tries += 1;
-            let yields = self.back_to_back && tries < YIELD_ATTEMPTS && self.gate.timeslice.is_contended();
-            let acquired = !yields && self.gate.timeslice.try_acquire();
+            let yields =
+                self.back_to_back && tries < YIELD_ATTEMPTS && self.scheduler.timeslice.is_contended();
+            let acquired = !yields && self.scheduler.timeslice.try_acquire();
             if self.gcra.delay(now) > 0 {
                 if acquired {
-                    self.gate.timeslice.release();
+                    self.scheduler.timeslice.release();
                 }
                 return None;
             }
@@ -154,7 +156,7 @@ impl TimesliceThread {
                 return Some(Grant::Entitled);
             }
             let waited = now.saturating_sub(since);
-            if waited > MAX_WAIT || waited > MAX_WAIT_MULTI_CARD && (self.has_other_work)(self.gate) {
+            if waited > MAX_WAIT || waited > MAX_WAIT_MULTI_CARD && (self.has_other_work)(self.scheduler) {
                 return Some(Grant::TimedOut);
             }
             park_timeout(HANDOVER_POLL_INTERVAL);
@@ -168,15 +170,15 @@ impl TimesliceThread {
         loop {
             let elapsed = clock::now().saturating_sub(opened);
             let remaining = length.saturating_sub(elapsed);
-            let look = self.poll(remaining, grant, wanted);
-            let idle = !look.busy && look.now.saturating_sub(look.done.max(opened)) > MAX_IDLE;
+            let status = self.poll(remaining, grant, wanted);
+            let idle = !status.busy && status.now.saturating_sub(status.idle_since.max(opened)) > MAX_IDLE;
             if remaining == 0 || idle {
                 break;
             }
-            self.gate.allow(look.more);
+            self.scheduler.gate.admit(status.allowance);
             park_timeout(POLL_INTERVAL);
         }
-        self.gate.allow(0);
+        self.scheduler.gate.shut();
         self.drain(grant, wanted);
     }
 
@@ -186,34 +188,35 @@ impl TimesliceThread {
         let mut since = shut;
         let mut stuck = 1;
         loop {
-            let look = self.poll(0, grant, wanted);
-            if !look.busy || look.unknown && look.now.saturating_sub(shut) > MAX_UNKNOWN {
-                self.gate.allow(0);
+            let status = self.poll(0, grant, wanted);
+            if !status.busy || status.unknown && status.now.saturating_sub(shut) > MAX_UNKNOWN {
+                self.scheduler.gate.shut();
                 return;
             }
             // Work may wait for work that is kept out: a kernel for another one, on this card or on another. So one more is let
             // in now and then, and more and more seldom, as it may just be a long kernel.
-            if self.gate.wanted() && look.now.saturating_sub(since) > look.patience * stuck {
-                since = look.now;
+            if self.scheduler.gate.has_waiting() && status.now.saturating_sub(since) > status.patience * stuck
+            {
+                since = status.now;
                 stuck *= 2;
-                self.gate.allow(1);
+                self.scheduler.gate.admit(1);
             }
             park_timeout(HANDOVER_POLL_INTERVAL);
         }
     }
 
-    /// Looks at the card and charges what it has done since the last look: a process that is killed has paid by then.
-    fn poll(&mut self, remaining: u64, grant: Grant, wanted: u64) -> Look {
-        let look = self.gate.look(remaining);
-        let busy = look.total.saturating_sub(self.charged);
-        self.charged = self.charged.max(look.total);
+    /// Polls the card and charges what it has done since the last time: a process that is killed has paid by then.
+    fn poll(&mut self, remaining: u64, grant: Grant, wanted: u64) -> CardStatus {
+        let status = self.scheduler.poll(remaining);
+        let busy = status.busy_time.saturating_sub(self.charged);
+        self.charged = self.charged.max(status.busy_time);
         if busy > 0 {
-            self.gate.card.region().busy_ns.fetch_add(busy, Ordering::Relaxed);
+            self.scheduler.card.region().busy_ns.fetch_add(busy, Ordering::Relaxed);
             // What nobody else wanted is not owed.
             if grant != Grant::Borrowed {
                 self.gcra.charge(wanted, busy);
             }
         }
-        look
+        status
     }
 }

@@ -99,7 +99,7 @@ fn charged(context: CUcontext, card: &'static Card) -> Allocation {
 }
 
 fn destroyed(context: CUcontext, real: impl FnOnce() -> CUresult) -> CUresult {
-    compute::forget_context(context);
+    compute::context_destroyed(context);
     let result = real();
     if result == CUDA_SUCCESS {
         ledger::forget_context(context as usize);
@@ -114,7 +114,7 @@ fn released(device: CUdevice, real: impl FnOnce() -> CUresult) -> CUresult {
         && primary(device).is_none()
     {
         ledger::forget_context(context as usize);
-        compute::forget_context(context);
+        compute::context_destroyed(context);
     }
     result
 }
