@@ -5,15 +5,15 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::abi::{CUDA_ERROR_NOT_PERMITTED, CUDA_SUCCESS, CUcontext, CUdevice, CUresult, CUuuid};
+use crate::accounting::{self, Accounting, CardCounters};
 use crate::driver::{DriverFunction, Library};
 use crate::limits;
 use crate::log;
-use crate::region::{self, CardRegion, Region};
 
 /// A card of the container.
 #[derive(Debug)]
 pub(crate) struct Card {
-    /// Its place in the limits file, and so in the region.
+    /// Its place in the limits file, and so in the accounting.
     pub(crate) place: usize,
     pub(crate) uuid: String,
     pub(crate) limit_bytes: u64,
@@ -21,12 +21,12 @@ pub(crate) struct Card {
     pub(crate) core_percent: u32,
     /// What a context is charged with, in bytes.
     pub(crate) context_bytes: u64,
-    pub(crate) shared: CardRegion,
+    pub(crate) shared: CardCounters,
 }
 
 impl Card {
     /// What the container's processes share of it.
-    pub(crate) fn region(&self) -> &CardRegion {
+    pub(crate) fn accounting(&self) -> &CardCounters {
         &self.shared
     }
 }
@@ -35,23 +35,23 @@ impl Card {
 pub(crate) fn all() -> &'static [Card] {
     static CARDS: OnceLock<Vec<Card>> = OnceLock::new();
     CARDS.get_or_init(|| {
-        let (Some(limits), Some(region)) = (limits::get(), region::get()) else { return Vec::new() };
+        let (Some(limits), Some(accounting)) = (limits::get(), accounting::get()) else { return Vec::new() };
         let card = |(place, card): (usize, &ideal_gpu::limits::CardLimit)| Card {
             place,
             uuid: card.uuid.to_string(),
             limit_bytes: card.memory_mib.saturating_mul(1 << 20),
             core_percent: card.core_percent,
             context_bytes: card.context_mib.saturating_mul(1 << 20),
-            shared: region.card(place),
+            shared: accounting.card(place),
         };
         limits.cards.iter().enumerate().map(card).collect()
     })
 }
 
-/// The region, where everything that is needed to hold the limits is there.
-pub(crate) fn permitted() -> Result<&'static Region, CUresult> {
-    match region::get() {
-        Some(region) if !all().is_empty() => Ok(region),
+/// The accounting, where everything that is needed to hold the limits is there.
+pub(crate) fn permitted() -> Result<&'static Accounting, CUresult> {
+    match accounting::get() {
+        Some(accounting) if !all().is_empty() => Ok(accounting),
         _ => Err(CUDA_ERROR_NOT_PERMITTED),
     }
 }

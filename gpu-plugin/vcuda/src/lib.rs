@@ -4,9 +4,10 @@
 //! driver and of NVML that allocate, launch or tell sizes. It does nothing until one of them is called: no constructor, no
 //! thread, no file is opened in a program that never uses CUDA.
 //!
-//! Imports point one way: `abi`, `glibc`, `symbols` ← `driver` ← `hook`, `log` ← (`limits`, `region`) ← `cards` ← `memory` ← `hooks` ← `dlsym`.
+//! Imports point one way: `abi`, `glibc`, `symbols` ← `driver` ← `hook`, `log` ← (`limits`, `accounting`) ← `cards` ← `memory` ← `hooks` ← `dlsym`.
 
 mod abi;
+mod accounting;
 mod cards;
 mod compute;
 mod dlsym;
@@ -17,5 +18,4 @@ mod hooks;
 mod limits;
 mod log;
 mod memory;
-mod region;
 mod symbols;

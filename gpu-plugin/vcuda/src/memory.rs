@@ -6,8 +6,8 @@
 use std::sync::atomic::Ordering;
 
 use crate::abi::{CUDA_ERROR_NOT_PERMITTED, CUDA_ERROR_OUT_OF_MEMORY, CUresult};
+use crate::accounting::{self, Accounting, Damage, ProcessEntry};
 use crate::cards::{self, Card};
-use crate::region::{self, Damage, Region, Slot};
 
 mod blocks;
 pub(crate) mod graphs;
@@ -20,21 +20,21 @@ pub(crate) use blocks::whole_blocks;
 /// Bytes that are charged to this process and not yet used. Given back when dropped.
 pub(crate) struct Reservation {
     card: &'static Card,
-    slot: Slot,
+    entry: ProcessEntry,
     bytes: u64,
 }
 
 /// Charges this process for bytes of a card, or tells that the slice has no room for them.
 pub(crate) fn reserve(card: &'static Card, bytes: u64) -> Result<Reservation, CUresult> {
-    let region = cards::permitted()?;
-    let slot = own(region)?;
-    let _lock = region.lock();
-    let room = || fits(region, slot, card, bytes);
-    let fits = room().and_then(|fits| if fits { Ok(true) } else { Ok(region.clear_gone()? && room()?) });
+    let accounting = cards::permitted()?;
+    let entry = own_entry(accounting)?;
+    let _lock = accounting.lock();
+    let room = || fits(accounting, entry, card, bytes);
+    let fits = room().and_then(|fits| if fits { Ok(true) } else { Ok(accounting.clear_dead()? && room()?) });
     match fits {
-        Ok(true) => Ok(Reservation { card, slot, bytes }),
+        Ok(true) => Ok(Reservation { card, entry, bytes }),
         Ok(false) => {
-            card.region().refused.fetch_add(1, Ordering::Relaxed);
+            card.accounting().refused.fetch_add(1, Ordering::Relaxed);
             Err(CUDA_ERROR_OUT_OF_MEMORY)
         }
         Err(Damage) => Err(CUDA_ERROR_NOT_PERMITTED),
@@ -42,14 +42,19 @@ pub(crate) fn reserve(card: &'static Card, bytes: u64) -> Result<Reservation, CU
 }
 
 /// Charges first and looks then: of two that do so at one time at least one sees both.
-fn fits(region: &'static Region, slot: Slot, card: &Card, bytes: u64) -> Result<bool, Damage> {
-    if slot.used(card.place)?.checked_add(bytes).is_none_or(|sum| sum > card.limit_bytes) {
+fn fits(
+    accounting: &'static Accounting,
+    entry: ProcessEntry,
+    card: &Card,
+    bytes: u64,
+) -> Result<bool, Damage> {
+    if entry.used(card.place)?.checked_add(bytes).is_none_or(|sum| sum > card.limit_bytes) {
         return Ok(false);
     }
-    slot.charge(card.place, bytes, 0)?;
-    let fits = region.used(card.place)? <= card.limit_bytes;
+    entry.charge(card.place, bytes, 0)?;
+    let fits = accounting.used(card.place)? <= card.limit_bytes;
     if !fits {
-        slot.charge(card.place, 0, bytes)?;
+        entry.charge(card.place, 0, bytes)?;
     }
     Ok(fits)
 }
@@ -66,48 +71,52 @@ impl Reservation {
 
     /// The same where something else that was charged before is replaced by it.
     pub(crate) fn commit_and(self, bytes: u64, before: u64) {
-        settle(self.slot, self.card, bytes, self.bytes.saturating_add(before));
+        settle(self.entry, self.card, bytes, self.bytes.saturating_add(before));
         std::mem::forget(self);
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        settle(self.slot, self.card, 0, self.bytes);
+        settle(self.entry, self.card, 0, self.bytes);
     }
 }
 
 /// Charges `more` and takes `less` back, in one step.
 pub(crate) fn charge(card: &Card, more: u64, less: u64) {
-    let Some(slot) = cards::permitted().ok().and_then(|region| own(region).ok()) else { return };
-    settle(slot, card, more, less);
+    let Some(entry) = cards::permitted().ok().and_then(|accounting| own_entry(accounting).ok()) else {
+        return;
+    };
+    settle(entry, card, more, less);
 }
 
-fn settle(slot: Slot, card: &Card, more: u64, less: u64) {
+fn settle(entry: ProcessEntry, card: &Card, more: u64, less: u64) {
     // Damage was said, and is found again by whoever allocates next.
-    let _said = slot.charge(card.place, more, less);
+    let _said = entry.charge(card.place, more, less);
 }
 
 /// The same for what lies in host memory, which is charged as used as well.
 pub(crate) fn charge_spilled(card: &Card, more: u64, less: u64) {
-    let Some(slot) = cards::permitted().ok().and_then(|region| own(region).ok()) else { return };
+    let Some(entry) = cards::permitted().ok().and_then(|accounting| own_entry(accounting).ok()) else {
+        return;
+    };
     // Wrapping: the difference as it is, down too.
-    slot.spilled(card.place).fetch_add(more.wrapping_sub(less), Ordering::SeqCst);
+    entry.spilled(card.place).fetch_add(more.wrapping_sub(less), Ordering::SeqCst);
 }
 
-/// This process's slot. A child of `fork` that takes its own has nothing of what its parent had.
-fn own(region: &'static Region) -> Result<Slot, CUresult> {
-    let (slot, new) = region::own(region).map_err(|_said| CUDA_ERROR_NOT_PERMITTED)?;
+/// This process's entry. A child of `fork` that takes its own has nothing of what its parent had.
+fn own_entry(accounting: &'static Accounting) -> Result<ProcessEntry, CUresult> {
+    let (entry, new) = accounting::own_entry(accounting).map_err(|_said| CUDA_ERROR_NOT_PERMITTED)?;
     if new {
         ledger::forget_all();
     }
-    Ok(slot)
+    Ok(entry)
 }
 
 /// The limit of a card and what the container uses of it, in bytes.
 pub(crate) fn told_of(card: &Card) -> Result<(u64, u64), CUresult> {
-    let region = cards::permitted()?;
-    let used = region.clear_gone().and_then(|_| region.used(card.place));
+    let accounting = cards::permitted()?;
+    let used = accounting.clear_dead().and_then(|_| accounting.used(card.place));
     Ok((card.limit_bytes, used.map_err(|Damage| CUDA_ERROR_NOT_PERMITTED)?.min(card.limit_bytes)))
 }
 

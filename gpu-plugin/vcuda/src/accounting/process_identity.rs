@@ -1,10 +1,10 @@
-//! Who a process is, so that a slot can be told from that of one that had the same id before.
+//! Who a process is, so that a entry can be told from that of one that had the same id before.
 
 use std::os::unix::fs::MetadataExt as _;
 
 /// A process, or the program that a process was before `execve`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub(crate) struct ProcessIdentity {
     pub(crate) pid: u64,
     /// In clock ticks since boot.
     pub(crate) start: u64,
@@ -14,9 +14,9 @@ pub(crate) struct Identity {
     pub(crate) stack: u64,
 }
 
-impl Identity {
+impl ProcessIdentity {
     /// This process.
-    pub(crate) fn own() -> Option<Self> {
+    pub(crate) fn of_this_process() -> Option<Self> {
         let pid = u64::from(std::process::id());
         let Stat { start, stack, .. } = stat(pid)?;
         Some(Self { pid, start, namespace: namespace()?, stack })
@@ -24,7 +24,7 @@ impl Identity {
 
     /// Whether it certainly is no more. One that cannot be seen from here counts as alive: memory that is counted too long does
     /// less harm than memory that is not counted.
-    pub(crate) fn gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         if namespace() != Some(self.namespace) {
             return false;
         }
@@ -70,19 +70,19 @@ mod tests {
 
     #[test]
     fn a_process_is_alive_until_it_ends_and_another_with_its_id_is_not_it() {
-        let own = Identity::own().unwrap();
-        assert!(!own.gone());
-        assert!(Identity { start: own.start + 1, ..own }.gone(), "the id was given to another");
-        assert!(Identity { stack: own.stack + 16, ..own }.gone(), "it is another program now");
+        let own = ProcessIdentity::of_this_process().unwrap();
+        assert!(!own.is_gone());
+        assert!(ProcessIdentity { start: own.start + 1, ..own }.is_gone(), "the id was given to another");
+        assert!(ProcessIdentity { stack: own.stack + 16, ..own }.is_gone(), "it is another program now");
         assert!(
-            !Identity { namespace: own.namespace + 1, start: 1, ..own }.gone(),
+            !ProcessIdentity { namespace: own.namespace + 1, start: 1, ..own }.is_gone(),
             "nobody can tell from here"
         );
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = u64::from(child.id());
         let start = stat(pid).unwrap().start;
-        let it = Identity { pid, start, stack: 0, ..own };
+        let it = ProcessIdentity { pid, start, stack: 0, ..own };
         child.wait().unwrap();
-        assert!(it.gone());
+        assert!(it.is_gone());
     }
 }

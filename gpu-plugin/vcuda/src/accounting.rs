@@ -1,9 +1,9 @@
 //! The accounting of this container, mapped: what its processes share. The layout is `ideal_gpu::accounting`'s.
 //!
-//! Exact under SIGKILL at any instruction: what a process uses stands in its own slot and nowhere else, each number is written
-//! whole, and a slot whose process is gone counts until somebody clears it, never the other way round.
+//! Exact under SIGKILL at any instruction: what a process uses stands in its own entry and nowhere else, each number is written
+//! whole, and a entry whose process is gone counts until somebody clears it, never the other way round.
 //!
-//! The programs of the container may write into the file. What none of these functions has written is found (`audit`), and then
+//! The programs of the container may write into the file. What none of these functions has written is found (`integrity`), and then
 //! nobody may use CUDA until the container starts again. Who forges numbers that are right is not found: such a program could as
 //! well change this library in its own memory.
 
@@ -15,51 +15,49 @@ use ideal_gpu::accounting::layout::{
     CARD_BUSY, CARD_BYTES, CARD_REFUSED, CARD_TAT, CARD_THROTTLED, CARDS_AT, DAMAGED, FILE_BYTES, MAGIC,
     PROCESSES,
 };
+use ideal_gpu::container_paths::ACCOUNTING as FILE;
 
 use crate::log;
 
-mod audit;
-mod identity;
-mod lock;
-mod slot;
-mod witness;
+mod futex_lock;
+mod integrity;
+mod ofd_lock;
+mod process_entry;
+mod process_identity;
 
-pub(crate) use audit::Damage;
-use lock::Lock;
-pub(crate) use slot::{Slot, own};
-use witness::Witness;
-
-/// The file in the container.
-const FILE: &str = "/etc/ideal-gpu/region";
+use futex_lock::FutexLock;
+pub(crate) use integrity::Damage;
+use ofd_lock::OfdLocks;
+pub(crate) use process_entry::{ProcessEntry, own_entry};
 
 /// Offset of the lock's word.
 const LOCK_AT: usize = 8;
 
 /// The mapped file.
-pub(crate) struct Region {
+pub(crate) struct Accounting {
     base: *const u8,
-    witness: Witness,
+    ofd_locks: OfdLocks,
 }
 
 // SAFETY: what is behind the pointer is only ever used as atomic numbers.
-unsafe impl Send for Region {}
+unsafe impl Send for Accounting {}
 // SAFETY: as above.
-unsafe impl Sync for Region {}
+unsafe impl Sync for Accounting {}
 
-/// The region, or `None` where nothing may be done: then it was said on standard error why.
-pub(crate) fn get() -> Option<&'static Region> {
-    static REGION: OnceLock<Option<Region>> = OnceLock::new();
-    let open = || match Region::open() {
-        Ok(region) => Some(region),
+/// The accounting, or `None` where nothing may be done: then it was said on standard error why.
+pub(crate) fn get() -> Option<&'static Accounting> {
+    static OPENED: OnceLock<Option<Accounting>> = OnceLock::new();
+    let open = || match Accounting::open() {
+        Ok(accounting) => Some(accounting),
         Err(why) => {
             log::error(&format!("{FILE}: {why}. CUDA is refused in this program"));
             None
         }
     };
-    REGION.get_or_init(open).as_ref()
+    OPENED.get_or_init(open).as_ref()
 }
 
-impl Region {
+impl Accounting {
     fn open() -> Result<Self, String> {
         let file =
             std::fs::File::options().read(true).write(true).open(FILE).map_err(|error| error.to_string())?;
@@ -81,10 +79,10 @@ impl Region {
         if base == libc::MAP_FAILED {
             return Err(std::io::Error::last_os_error().to_string());
         }
-        let witness = Witness::new(file).map_err(|error| error.to_string())?;
-        let region = Self { base: base.cast::<u8>(), witness };
-        region.begin()?;
-        Ok(region)
+        let ofd_locks = OfdLocks::new(file).map_err(|error| error.to_string())?;
+        let accounting = Self { base: base.cast::<u8>(), ofd_locks };
+        accounting.begin()?;
+        Ok(accounting)
     }
 
     fn number(&self, at: usize) -> &AtomicU64 {
@@ -100,14 +98,14 @@ impl Region {
     }
 
     /// One at a time over the sums.
-    pub(crate) fn lock(&'static self) -> Lock {
-        Lock::new(self.lock_word())
+    pub(crate) fn lock(&'static self) -> FutexLock {
+        FutexLock::new(self.lock_word())
     }
 
     /// What all processes share of the card at a place.
-    pub(crate) fn card(&'static self, place: usize) -> CardRegion {
+    pub(crate) fn card(&'static self, place: usize) -> CardCounters {
         let at = CARDS_AT + place * CARD_BYTES;
-        CardRegion {
+        CardCounters {
             tat: self.number(at + CARD_TAT),
             busy_ns: self.number(at + CARD_BUSY),
             throttled_ns: self.number(at + CARD_THROTTLED),
@@ -115,14 +113,14 @@ impl Region {
         }
     }
 
-    fn slot(&'static self, slot: usize) -> Slot {
-        Slot::new(self, slot)
+    fn entry(&'static self, entry: usize) -> ProcessEntry {
+        ProcessEntry::new(self, entry)
     }
 }
 
 /// What all processes share of a card.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CardRegion {
+pub(crate) struct CardCounters {
     /// When the next work may start, ns of `CLOCK_MONOTONIC`.
     pub(crate) tat: &'static AtomicU64,
     /// Device time charged, in ns.

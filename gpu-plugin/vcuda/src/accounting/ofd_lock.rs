@@ -1,6 +1,6 @@
-//! What the kernel knows of the region and nobody can write into it: its size, and which slots are held by processes that live.
+//! What the kernel knows of the accounting and nobody can write into it: its size, and which entries are held by processes that live.
 //!
-//! Each locks the byte of its slot's number for the open file that it has mapped (`F_OFD_SETLK`, fcntl_locking(2)). That ends when
+//! Each locks the byte of its entry's number for the open file that it has mapped (`F_OFD_SETLK`, fcntl_locking(2)). That ends when
 //! nothing has the file open any more, neither a descriptor, a child's neither, nor a mapping, which outlives its process while
 //! somebody reads of it in /proc. The driver knows processes by an open file as well, and so takes memory back at that same moment.
 
@@ -12,17 +12,17 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::Ordering;
 
 use super::FILE;
-use super::slot::place;
+use super::process_entry::fork_local;
 
 /// The open file, which is never closed: that would end the lock.
-pub(super) struct Witness {
+pub(super) struct OfdLocks {
     file: ManuallyDrop<File>,
     opener: u32,
     device: u64,
     inode: u64,
 }
 
-impl Witness {
+impl OfdLocks {
     pub(super) fn new(file: File) -> std::io::Result<Self> {
         let it = file.metadata()?;
         let opener = std::process::id();
@@ -31,7 +31,7 @@ impl Witness {
 
     /// This process's own. A child of `fork` opens the file itself: through its parent's its locks would be its parent's.
     fn own(&self) -> ManuallyDrop<File> {
-        let known = &place().descriptor;
+        let known = &fork_local().descriptor;
         if known.load(Ordering::Acquire) == 0 {
             let anew = || File::options().read(true).write(true).open(FILE).map(|file| file.into_raw_fd());
             let inherited = self.file.as_raw_fd();
@@ -50,36 +50,36 @@ impl Witness {
         (it.dev() == self.device && it.ino() == self.inode).then_some(it.len())
     }
 
-    /// Holds a slot until this process ends.
-    pub(super) fn hold(&self, slot: usize) {
+    /// Holds a entry until this process ends.
+    pub(super) fn hold(&self, entry: usize) {
         if self.size().is_some() {
-            let mut lock = lock(&(slot..slot + 1));
+            let mut lock = byte_lock(&(entry..entry + 1));
             // SAFETY: an open file, and a lock on this stack.
             unsafe { libc::fcntl(self.own().as_raw_fd(), libc::F_OFD_SETLK, &raw mut lock) };
         }
     }
 
-    /// The first of these slots that another process holds.
-    pub(super) fn held(&self, slots: &Range<usize>) -> Option<usize> {
-        let mut lock = lock(slots);
+    /// The first of these entries that another process holds.
+    pub(super) fn first_held(&self, entries: &Range<usize>) -> Option<usize> {
+        let mut lock = byte_lock(entries);
         // SAFETY: an open file, and a lock on this stack.
         let asked = unsafe { libc::fcntl(self.own().as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
         let held = asked == 0 && lock.l_type != libc::F_UNLCK as libc::c_short;
-        held.then_some(usize::try_from(lock.l_start).ok()?.max(slots.start))
+        held.then_some(usize::try_from(lock.l_start).ok()?.max(entries.start))
     }
 
-    /// Whether another process holds a slot.
-    pub(super) fn is_held(&self, slot: usize) -> bool {
-        self.held(&(slot..slot + 1)).is_some()
+    /// Whether another process holds a entry.
+    pub(super) fn is_held(&self, entry: usize) -> bool {
+        self.first_held(&(entry..entry + 1)).is_some()
     }
 }
 
-fn lock(slots: &Range<usize>) -> libc::flock {
+fn byte_lock(entries: &Range<usize>) -> libc::flock {
     libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: slots.start as libc::off_t,
-        l_len: slots.len() as libc::off_t,
+        l_start: entries.start as libc::off_t,
+        l_len: entries.len() as libc::off_t,
         l_pid: 0,
     }
 }
@@ -92,16 +92,16 @@ mod tests {
     fn a_slot_is_held_by_its_process_alone_and_a_descriptor_of_another_file_tells_nothing() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(4096).unwrap();
-        let witness = Witness::new(file.reopen().unwrap()).unwrap();
-        witness.hold(3);
+        let ofd_locks = OfdLocks::new(file.reopen().unwrap()).unwrap();
+        ofd_locks.hold(3);
         assert_eq!(
-            (witness.size(), witness.held(&(0..256))),
+            (ofd_locks.size(), ofd_locks.first_held(&(0..256))),
             (Some(4096), None),
             "one's own is not another's"
         );
         // Another opening of it is what another process has.
-        place().descriptor.store(file.as_raw_fd() + 1, Ordering::Release);
-        assert_eq!((witness.held(&(0..256)), witness.is_held(2)), (Some(3), false));
-        assert_eq!(Witness { inode: witness.inode + 1, ..witness }.size(), None);
+        fork_local().descriptor.store(file.as_raw_fd() + 1, Ordering::Release);
+        assert_eq!((ofd_locks.first_held(&(0..256)), ofd_locks.is_held(2)), (Some(3), false));
+        assert_eq!(OfdLocks { inode: ofd_locks.inode + 1, ..ofd_locks }.size(), None);
     }
 }

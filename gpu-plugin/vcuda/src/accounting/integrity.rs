@@ -1,21 +1,22 @@
-//! Whether the region is as these functions leave it, at every instruction at which a process may be killed.
+//! Whether the accounting is as these functions leave it, at every instruction at which a process may be killed.
 
 use std::sync::Once;
 use std::sync::atomic::Ordering;
 
-use super::{DAMAGED, FILE, FILE_BYTES, MAGIC, PROCESSES, Region};
+use super::{Accounting, DAMAGED, FILE, FILE_BYTES, MAGIC, PROCESSES};
 use crate::log;
 
 /// A number is not what anybody wrote. It was said on standard error.
 #[derive(Debug)]
 pub(crate) struct Damage;
 
-impl Region {
-    /// Takes a region that is whole, or one that nobody has used yet.
+impl Accounting {
+    /// Takes a accounting that is whole, or one that nobody has used yet.
     pub(super) fn begin(&self) -> Result<(), String> {
         let first = self.number(0);
         // All zero is a new one, unless somebody uses it: then it was wiped.
-        let wiped = || self.witness.held(&(0..PROCESSES)).is_some() && first.load(Ordering::SeqCst) == 0;
+        let wiped =
+            || self.ofd_locks.first_held(&(0..PROCESSES)).is_some() && first.load(Ordering::SeqCst) == 0;
         if first.load(Ordering::SeqCst) == 0 && wiped() {
             first.store(DAMAGED, Ordering::SeqCst);
         }
@@ -29,14 +30,14 @@ impl Region {
     }
 
     /// Before anything else in it is looked at: behind the end of a file that was made shorter there is nothing to look at.
-    pub(super) fn whole(&self) -> Result<(), Damage> {
-        match self.witness.size() {
+    pub(super) fn check_file(&self) -> Result<(), Damage> {
+        match self.ofd_locks.size() {
             Some(size) if size != FILE_BYTES as u64 => Err(Self::say_once("it has another size")),
-            _ => self.unspoiled(),
+            _ => self.check_magic(),
         }
     }
 
-    fn unspoiled(&self) -> Result<(), Damage> {
+    fn check_magic(&self) -> Result<(), Damage> {
         match self.number(0).load(Ordering::SeqCst) {
             MAGIC => Ok(()),
             _ => Err(self.damaged("its first number is wrong")),
@@ -59,31 +60,31 @@ impl Region {
         Damage
     }
 
-    /// Bytes of a card that all processes have been charged with. That the region has its size was looked at just before.
+    /// Bytes of a card that all processes have been charged with. That the accounting has its size was looked at just before.
     pub(crate) fn used(&'static self, place: usize) -> Result<u64, Damage> {
-        self.unspoiled()?;
+        self.check_magic()?;
         let (mut sum, mut free_from) = (0_u64, 0);
         for number in 0..PROCESSES {
-            let Some(used) = self.slot(number).stated(place)? else { continue };
-            self.are_free(free_from, number)?;
+            let Some(used) = self.entry(number).charged(place)? else { continue };
+            self.check_free(free_from, number)?;
             free_from = number + 1;
             sum = sum.saturating_add(used);
         }
-        self.are_free(free_from, PROCESSES)?;
+        self.check_free(free_from, PROCESSES)?;
         Ok(sum)
     }
 
-    /// A slot that is free is no living process's: each takes its slot first and holds it then, and lets it go before anybody
+    /// A entry that is free is no living process's: each takes its entry first and holds it then, and lets it go before anybody
     /// clears it.
-    fn are_free(&'static self, from: usize, end: usize) -> Result<(), Damage> {
+    fn check_free(&'static self, from: usize, end: usize) -> Result<(), Damage> {
         if from == end {
             return Ok(());
         }
         // Held before and behind: it was not taken or cleared just now.
-        let Some(held) = self.witness.held(&(from..end)) else { return Ok(()) };
-        let free = || self.slot(held).is_free() && self.witness.is_held(held);
-        if free() && free() && self.slot(held).is_free() {
-            return Err(self.damaged("a process that lives has no slot"));
+        let Some(held) = self.ofd_locks.first_held(&(from..end)) else { return Ok(()) };
+        let free = || self.entry(held).is_free() && self.ofd_locks.is_held(held);
+        if free() && free() && self.entry(held).is_free() {
+            return Err(self.damaged("a process that lives has no entry"));
         }
         Ok(())
     }

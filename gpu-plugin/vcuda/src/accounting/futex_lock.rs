@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::slot::place;
+use super::process_entry::fork_local;
 
 /// How often it is looked whether the holder lives: it runs a few thousand instructions, so by then it was killed or stopped.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -16,22 +16,22 @@ const LOOKS: u32 = 20;
 const WAITED_FOR: u32 = 1 << 31;
 
 /// The lock, held if it could be had.
-pub(crate) struct Lock {
+pub(crate) struct FutexLock {
     word: &'static AtomicU32,
     me: u32,
 }
 
-impl Lock {
+impl FutexLock {
     /// Waits for the lock, and takes it from one that does not give it back.
     pub(crate) fn new(word: &'static AtomicU32) -> Self {
-        let me = place().process();
+        let me = fork_local().process();
         let mut holder = match word.compare_exchange(0, me, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => return Self { word, me },
             Err(holder) => holder,
         };
         for look in 1.. {
             let timed_out = wait(word, holder);
-            let from = if timed_out && (look >= LOOKS || gone(holder)) { holder | WAITED_FOR } else { 0 };
+            let from = if timed_out && (look >= LOOKS || is_gone(holder)) { holder | WAITED_FOR } else { 0 };
             // Whoever waited does not know whether others do.
             match word.compare_exchange(from, me | WAITED_FOR, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => break,
@@ -42,11 +42,11 @@ impl Lock {
     }
 }
 
-fn gone(holder: u32) -> bool {
+fn is_gone(holder: u32) -> bool {
     !std::path::Path::new(&format!("/proc/{}", holder & !WAITED_FOR)).exists()
 }
 
-impl Drop for Lock {
+impl Drop for FutexLock {
     fn drop(&mut self) {
         // If another process took it away it is theirs; another thread's is let go too early, which does no harm.
         let leave = |word| (word & !WAITED_FOR == self.me).then_some(0);
@@ -85,7 +85,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..1000 {
-                        let _lock = Lock::new(&WORD);
+                        let _lock = FutexLock::new(&WORD);
                         let read = COUNT.load(Ordering::Relaxed);
                         COUNT.store(read + 1, Ordering::Relaxed);
                     }
