@@ -102,9 +102,9 @@ impl Accounting {
         FutexLock::new(self.lock_word())
     }
 
-    /// What all processes share of the card at a place.
-    pub(crate) fn card(&'static self, place: usize) -> CardCounters {
-        let at = CARDS_AT + place * CARD_BYTES;
+    /// What all processes share of a card.
+    pub(crate) fn card(&'static self, card: usize) -> CardCounters {
+        let at = CARDS_AT + card * CARD_BYTES;
         CardCounters {
             tat: self.number(at + CARD_TAT),
             busy_ns: self.number(at + CARD_BUSY),

@@ -13,8 +13,8 @@ use crate::log;
 /// A card of the container.
 #[derive(Debug)]
 pub(crate) struct Card {
-    /// Its place in the limits file, and so in the accounting.
-    pub(crate) place: usize,
+    /// Its index in the limits file, and so in the accounting.
+    pub(crate) index: usize,
     pub(crate) uuid: String,
     pub(crate) limit_bytes: u64,
     /// 1 to 100.
@@ -36,13 +36,13 @@ pub(crate) fn all() -> &'static [Card] {
     static CARDS: OnceLock<Vec<Card>> = OnceLock::new();
     CARDS.get_or_init(|| {
         let (Some(limits), Some(accounting)) = (limits::get(), accounting::get()) else { return Vec::new() };
-        let card = |(place, card): (usize, &ideal_gpu::limits::CardLimit)| Card {
-            place,
+        let card = |(index, card): (usize, &ideal_gpu::limits::CardLimit)| Card {
+            index,
             uuid: card.uuid.to_string(),
             limit_bytes: card.memory_mib.saturating_mul(1 << 20),
             core_percent: card.core_percent,
             context_bytes: card.context_mib.saturating_mul(1 << 20),
-            shared: accounting.card(place),
+            shared: accounting.card(index),
         };
         limits.cards.iter().enumerate().map(card).collect()
     })
@@ -91,7 +91,7 @@ fn uuid(device: CUdevice) -> Result<String, CUresult> {
     // SAFETY: both have this signature in cuda.h. The second is older than the first, which drivers before 11.4 do not have.
     let get = unsafe { V2.get().or_else(|| V1.get()) }.ok_or(CUDA_ERROR_NOT_PERMITTED)?;
     let mut uuid = CUuuid::default();
-    // SAFETY: the place is on this stack.
+    // SAFETY: what it writes to is on this stack.
     match unsafe { get(&raw mut uuid, device) } {
         CUDA_SUCCESS => Ok(text(&uuid)),
         error => Err(error),
@@ -117,7 +117,7 @@ pub(crate) fn current() -> Result<(CUcontext, &'static Card), CUresult> {
     let mut context = std::ptr::null_mut();
     // SAFETY: the signature is cuda.h's.
     let get = unsafe { CONTEXT.get() }.ok_or(CUDA_ERROR_NOT_PERMITTED)?;
-    // SAFETY: the place is on this stack.
+    // SAFETY: what it writes to is on this stack.
     match unsafe { get(&raw mut context) } {
         CUDA_SUCCESS => Ok((context, of_device(current_device()?)?)),
         error => Err(error),
@@ -131,7 +131,7 @@ pub(crate) fn current_device() -> Result<CUdevice, CUresult> {
     let mut device: c_int = 0;
     // SAFETY: the signature is cuda.h's.
     let get = unsafe { DEVICE.get() }.ok_or(CUDA_ERROR_NOT_PERMITTED)?;
-    // SAFETY: the place is on this stack.
+    // SAFETY: what it writes to is on this stack.
     match unsafe { get(&raw mut device) } {
         CUDA_SUCCESS => Ok(device),
         error => Err(error),

@@ -93,7 +93,7 @@ fn observe<Covers: Fn(Completion, CUcontext) -> bool>(
     if result == CUDA_SUCCESS && before.iter().flatten().any(|seen| seen.is_busy()) {
         let covers = covers();
         for scheduler in schedulers::all() {
-            if let Some(Some(seen)) = before.get(scheduler.card.place) {
+            if let Some(Some(seen)) = before.get(scheduler.card.index) {
                 scheduler.observed_done(*seen, &covers);
             }
         }

@@ -48,13 +48,13 @@ fn fits(
     card: &Card,
     bytes: u64,
 ) -> Result<bool, Damage> {
-    if entry.used(card.place)?.checked_add(bytes).is_none_or(|sum| sum > card.limit_bytes) {
+    if entry.used(card.index)?.checked_add(bytes).is_none_or(|sum| sum > card.limit_bytes) {
         return Ok(false);
     }
-    entry.charge(card.place, bytes, 0)?;
-    let fits = accounting.used(card.place)? <= card.limit_bytes;
+    entry.charge(card.index, bytes, 0)?;
+    let fits = accounting.used(card.index)? <= card.limit_bytes;
     if !fits {
-        entry.charge(card.place, 0, bytes)?;
+        entry.charge(card.index, 0, bytes)?;
     }
     Ok(fits)
 }
@@ -92,7 +92,7 @@ pub(crate) fn charge(card: &Card, more: u64, less: u64) {
 
 fn settle(entry: ProcessEntry, card: &Card, more: u64, less: u64) {
     // Damage was said, and is found again by whoever allocates next.
-    let _said = entry.charge(card.place, more, less);
+    let _said = entry.charge(card.index, more, less);
 }
 
 /// The same for what lies in host memory, which is charged as used as well.
@@ -101,7 +101,7 @@ pub(crate) fn charge_spilled(card: &Card, more: u64, less: u64) {
         return;
     };
     // Wrapping: the difference as it is, down too.
-    entry.spilled(card.place).fetch_add(more.wrapping_sub(less), Ordering::SeqCst);
+    entry.spilled(card.index).fetch_add(more.wrapping_sub(less), Ordering::SeqCst);
 }
 
 /// This process's entry. A child of `fork` that takes its own has nothing of what its parent had.
@@ -116,7 +116,7 @@ fn own_entry(accounting: &'static Accounting) -> Result<ProcessEntry, CUresult> 
 /// The limit of a card and what the container uses of it, in bytes.
 pub(crate) fn told_of(card: &Card) -> Result<(u64, u64), CUresult> {
     let accounting = cards::permitted()?;
-    let used = accounting.clear_dead().and_then(|_| accounting.used(card.place));
+    let used = accounting.clear_dead().and_then(|_| accounting.used(card.index));
     Ok((card.limit_bytes, used.map_err(|Damage| CUDA_ERROR_NOT_PERMITTED)?.min(card.limit_bytes)))
 }
 

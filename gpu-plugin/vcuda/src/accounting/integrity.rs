@@ -61,11 +61,11 @@ impl Accounting {
     }
 
     /// Bytes of a card that all processes have been charged with. That the accounting has its size was looked at just before.
-    pub(crate) fn used(&'static self, place: usize) -> Result<u64, Damage> {
+    pub(crate) fn used(&'static self, card: usize) -> Result<u64, Damage> {
         self.check_magic()?;
         let (mut sum, mut free_from) = (0_u64, 0);
         for number in 0..PROCESSES {
-            let Some(used) = self.entry(number).charged(place)? else { continue };
+            let Some(used) = self.entry(number).charged(card)? else { continue };
             self.check_free(free_from, number)?;
             free_from = number + 1;
             sum = sum.saturating_add(used);

@@ -225,10 +225,10 @@ impl ProcessEntry {
     }
 
     /// Bytes that its process is charged with on a card; `None` of a entry that is free.
-    pub(super) fn charged(&self, place: usize) -> Result<Option<u64>, Damage> {
+    pub(super) fn charged(&self, card: usize) -> Result<Option<u64>, Damage> {
         while !self.is_free() {
             let it = self.identity();
-            let used = self.used(place);
+            let used = self.used(card);
             if self.is_sound(&it)? {
                 return used.map(Some);
             }
@@ -236,16 +236,16 @@ impl ProcessEntry {
         Ok(None)
     }
 
-    /// Bytes charged on the card at a place.
-    pub(crate) fn used(&self, place: usize) -> Result<u64, Damage> {
-        let at = self.at() + PROCESS_USED + 8 * place;
+    /// Bytes charged on a card.
+    pub(crate) fn used(&self, card: usize) -> Result<u64, Damage> {
+        let at = self.at() + PROCESS_USED + 8 * card;
         unseal(self.accounting.number(at).load(Ordering::SeqCst), at)
             .ok_or_else(|| self.accounting.damaged("bytes that nobody was charged with"))
     }
 
     /// Charges `more` and takes `less` back, in one step.
-    pub(crate) fn charge(&self, place: usize, more: u64, less: u64) -> Result<(), Damage> {
-        let at = self.at() + PROCESS_USED + 8 * place;
+    pub(crate) fn charge(&self, card: usize, more: u64, less: u64) -> Result<(), Damage> {
+        let at = self.at() + PROCESS_USED + 8 * card;
         let next = |word| Some(seal(unseal(word, at)?.saturating_add(more).saturating_sub(less), at));
         match self.accounting.number(at).fetch_update(Ordering::SeqCst, Ordering::SeqCst, next) {
             Ok(_) => Ok(()),
@@ -254,8 +254,8 @@ impl ProcessEntry {
     }
 
     /// Bytes of them in host memory.
-    pub(crate) fn spilled(&self, place: usize) -> &'static AtomicU64 {
-        self.accounting.number(self.at() + PROCESS_SPILLED + 8 * place)
+    pub(crate) fn spilled(&self, card: usize) -> &'static AtomicU64 {
+        self.accounting.number(self.at() + PROCESS_SPILLED + 8 * card)
     }
 
     fn clear_numbers(&self) {

@@ -22,7 +22,7 @@ static SCHEDULERS: [AtomicPtr<CardScheduler>; CARDS] =
 /// The scheduler of a card.
 #[inline]
 pub(super) fn of(card: &'static Card) -> Result<&'static CardScheduler, CUresult> {
-    let scheduler = SCHEDULERS.get(card.place).ok_or(CUDA_ERROR_NOT_PERMITTED)?;
+    let scheduler = SCHEDULERS.get(card.index).ok_or(CUDA_ERROR_NOT_PERMITTED)?;
     match loaded(scheduler) {
         Some(scheduler) => Ok(scheduler),
         None => create(card, scheduler),

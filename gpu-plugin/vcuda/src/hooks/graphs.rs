@@ -187,7 +187,7 @@ pub(super) fn captured(stream: usize, per_thread: bool, bytes: u64) -> bool {
     let which = if per_thread { &PER_THREAD } else { &INFO };
     // SAFETY: the signature is cuda.h's.
     let Some(info) = (unsafe { which.get() }) else { return false };
-    // SAFETY: the stream is the caller's own, and the places are on this stack.
+    // SAFETY: the stream is the caller's own, and what it writes to is on this stack.
     let told =
         unsafe { info(stream, &raw mut status, &raw mut id, &raw mut graph, &raw mut after, &raw mut count) };
     let active = told == CUDA_SUCCESS && status == ACTIVE;

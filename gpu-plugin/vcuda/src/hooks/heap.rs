@@ -80,7 +80,7 @@ fn threads() -> Option<u64> {
     let device = cards::current_device().ok()?;
     let ask = |attribute| {
         let mut value: c_int = 0;
-        // SAFETY: the signature is cuda.h's, and the place is on this stack.
+        // SAFETY: the signature is cuda.h's, and what it writes to is on this stack.
         let told = unsafe { ATTRIBUTE.get()?(&raw mut value, attribute, device) };
         u64::try_from(value).ok().filter(|_| told == CUDA_SUCCESS)
     };

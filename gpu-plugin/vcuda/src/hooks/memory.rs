@@ -115,7 +115,7 @@ pub(super) fn spill(pointer: *mut CUdeviceptr, bytes: u64) -> CUresult {
     }
     // SAFETY: the signature is cuda.h's.
     let Some(managed) = (unsafe { MANAGED.get() }) else { return CUDA_ERROR_OUT_OF_MEMORY };
-    // SAFETY: the place is the caller's own.
+    // SAFETY: the pointer is the caller's own.
     usize::try_from(bytes)
         .map_or(CUDA_ERROR_OUT_OF_MEMORY, |bytes| unsafe { managed(pointer, bytes, ATTACH_GLOBAL) })
 }
@@ -150,7 +150,7 @@ fn borrow(pointer: *mut CUdeviceptr, real: impl FnOnce() -> CUresult) -> CUresul
     // SAFETY: the driver has succeeded, so it has written the address there.
     let address = unsafe { pointer.read() };
     let (mut base, mut bytes) = (0, 0);
-    // SAFETY: the signatures are cuda.h's, and the places are on this stack.
+    // SAFETY: the signatures are cuda.h's, and what they write to is on this stack.
     let told = unsafe { RANGE.get().map(|range| range(&raw mut base, &raw mut bytes, address)) };
     match lent(card, told == Some(CUDA_SUCCESS), bytes as u64) {
         Ok((reserved, cost)) => {

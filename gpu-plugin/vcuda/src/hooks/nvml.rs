@@ -78,7 +78,7 @@ fn uuid(device: Device) -> Option<String> {
     let mut text: [c_char; UUID_BYTES] = [0; UUID_BYTES];
     // SAFETY: the signature is nvml.h's.
     let get = unsafe { UUID.get() }?;
-    // SAFETY: a device that NVML has just known, and a place of the size that is told.
+    // SAFETY: a device that NVML has just known, and a buffer of the size that is told.
     if unsafe { get(device, text.as_mut_ptr(), UUID_BYTES as c_uint) } != SUCCESS {
         return None;
     }

@@ -58,7 +58,7 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
         if result == CUDA_ERROR_OUT_OF_MEMORY && limits::get().is_some_and(|limits| limits.virtual_memory) {
             // SAFETY: not null, since it was read above.
             let elsewhere = CUmemAllocationProp { location_type: ON_HOST_NUMA, location_id: 0, ..unsafe { properties.read() } };
-            // SAFETY: the caller's own arguments, but for the place.
+            // SAFETY: the caller's own arguments, but for the location.
             result = unsafe { real(handle, bytes, &raw const elsewhere, flags) };
             origin = Origin::Spilled;
         }

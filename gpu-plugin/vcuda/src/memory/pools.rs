@@ -133,7 +133,7 @@ pub(crate) fn of_current_device() -> Option<Pool> {
     static GET: DriverFunction<unsafe extern "C" fn(*mut Pool, CUdevice) -> CUresult> =
         DriverFunction::new(Library::Cuda, c"cuDeviceGetMemPool");
     let (device, mut pool) = (cards::current_device().ok()?, 0);
-    // SAFETY: the signature is cuda.h's, and the place is on this stack.
+    // SAFETY: the signature is cuda.h's, and what it writes to is on this stack.
     let told = unsafe { GET.get()?(&raw mut pool, device) };
     (told == CUDA_SUCCESS).then_some(pool)
 }
