@@ -21,14 +21,8 @@ pub(crate) struct Card {
     pub(crate) core_percent: u32,
     /// What a context is charged with, in bytes.
     pub(crate) context_bytes: u64,
-    pub(crate) shared: CardCounters,
-}
-
-impl Card {
     /// What the container's processes share of it.
-    pub(crate) fn accounting(&self) -> &CardCounters {
-        &self.shared
-    }
+    pub(crate) counters: CardCounters,
 }
 
 /// Every card of the limits file, in its order; empty where nothing may be done.
@@ -42,14 +36,14 @@ pub(crate) fn all() -> &'static [Card] {
             limit_bytes: card.memory_mib.saturating_mul(1 << 20),
             core_percent: card.core_percent,
             context_bytes: card.context_mib.saturating_mul(1 << 20),
-            shared: accounting.card(index),
+            counters: accounting.card(index),
         };
         limits.cards.iter().enumerate().map(card).collect()
     })
 }
 
 /// The accounting, where everything that is needed to hold the limits is there.
-pub(crate) fn permitted() -> Result<&'static Accounting, CUresult> {
+pub(crate) fn accounting() -> Result<&'static Accounting, CUresult> {
     match accounting::get() {
         Some(accounting) if !all().is_empty() => Ok(accounting),
         _ => Err(CUDA_ERROR_NOT_PERMITTED),
@@ -57,7 +51,7 @@ pub(crate) fn permitted() -> Result<&'static Accounting, CUresult> {
 }
 
 /// The card with this UUID, as NVML writes it.
-pub(crate) fn by_uuid(uuid: &str) -> Option<&'static Card> {
+pub(crate) fn with_uuid(uuid: &str) -> Option<&'static Card> {
     all().iter().find(|card| card.uuid == uuid)
 }
 
@@ -65,16 +59,16 @@ pub(crate) fn by_uuid(uuid: &str) -> Option<&'static Card> {
 const DEVICES: usize = 64;
 
 /// The card behind a device of this process.
-pub(crate) fn of_device(device: CUdevice) -> Result<&'static Card, CUresult> {
+pub(crate) fn for_device(device: CUdevice) -> Result<&'static Card, CUresult> {
     static KNOWN: [AtomicPtr<Card>; DEVICES] = [const { AtomicPtr::new(std::ptr::null_mut()) }; DEVICES];
     let known = usize::try_from(device).ok().and_then(|device| KNOWN.get(device));
     // SAFETY: null, or a card of `all()`, which lives as long as the process and is never changed.
     if let Some(card) = known.and_then(|known| unsafe { known.load(Ordering::Acquire).as_ref() }) {
         return Ok(card);
     }
-    permitted()?;
+    accounting()?;
     let uuid = uuid(device)?;
-    let Some(card) = by_uuid(&uuid) else {
+    let Some(card) = with_uuid(&uuid) else {
         log::error(&format!("card {uuid} is not one of this container's. CUDA is refused on it"));
         return Err(CUDA_ERROR_NOT_PERMITTED);
     };
@@ -93,13 +87,13 @@ fn uuid(device: CUdevice) -> Result<String, CUresult> {
     let mut uuid = CUuuid::default();
     // SAFETY: what it writes to is on this stack.
     match unsafe { get(&raw mut uuid, device) } {
-        CUDA_SUCCESS => Ok(text(&uuid)),
+        CUDA_SUCCESS => Ok(format_uuid(&uuid)),
         error => Err(error),
     }
 }
 
 /// As NVML writes it.
-fn text(uuid: &CUuuid) -> String {
+fn format_uuid(uuid: &CUuuid) -> String {
     let mut text = String::from("GPU-");
     for (at, byte) in uuid.bytes.iter().enumerate() {
         if [4, 6, 8, 10].contains(&at) {
@@ -111,7 +105,7 @@ fn text(uuid: &CUuuid) -> String {
 }
 
 /// The context that is current on this thread, and its card.
-pub(crate) fn current() -> Result<(CUcontext, &'static Card), CUresult> {
+pub(crate) fn current_context() -> Result<(CUcontext, &'static Card), CUresult> {
     static CONTEXT: DriverFunction<unsafe extern "C" fn(*mut CUcontext) -> CUresult> =
         DriverFunction::new(Library::Cuda, c"cuCtxGetCurrent");
     let mut context = std::ptr::null_mut();
@@ -119,7 +113,7 @@ pub(crate) fn current() -> Result<(CUcontext, &'static Card), CUresult> {
     let get = unsafe { CONTEXT.get() }.ok_or(CUDA_ERROR_NOT_PERMITTED)?;
     // SAFETY: what it writes to is on this stack.
     match unsafe { get(&raw mut context) } {
-        CUDA_SUCCESS => Ok((context, of_device(current_device()?)?)),
+        CUDA_SUCCESS => Ok((context, for_device(current_device()?)?)),
         error => Err(error),
     }
 }
@@ -145,6 +139,6 @@ mod tests {
     #[test]
     fn a_uuid_is_written_as_nvml_writes_it() {
         let bytes = std::array::from_fn(|at| u8::try_from(at * 17 % 256).unwrap());
-        assert_eq!(text(&CUuuid { bytes }), "GPU-00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!(format_uuid(&CUuuid { bytes }), "GPU-00112233-4455-6677-8899-aabbccddeeff");
     }
 }

@@ -51,7 +51,7 @@ fn current_card() -> Result<&'static Card, CUresult> {
     match cards::all() {
         [] => Err(CUDA_ERROR_NOT_PERMITTED),
         [card] => Ok(card),
-        _ => cards::current().map(|(_, card)| card),
+        _ => cards::current_context().map(|(_, card)| card),
     }
 }
 

@@ -4,8 +4,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::process_entry::fork_local;
-
 /// How often it is looked whether the holder lives: it runs a few thousand instructions, so by then it was killed or stopped.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -16,15 +14,15 @@ const LOOKS: u32 = 20;
 const WAITED_FOR: u32 = 1 << 31;
 
 /// The lock, held if it could be had.
-pub(crate) struct FutexLock {
-    word: &'static AtomicU32,
+pub(crate) struct FutexLock<'a> {
+    word: &'a AtomicU32,
+    /// The holder's process id.
     me: u32,
 }
 
-impl FutexLock {
-    /// Waits for the lock, and takes it from one that does not give it back.
-    pub(crate) fn new(word: &'static AtomicU32) -> Self {
-        let me = fork_local().process();
+impl<'a> FutexLock<'a> {
+    /// Waits for the lock, and takes it from one that does not give it back. `me` is this process's id.
+    pub(super) fn new(word: &'a AtomicU32, me: u32) -> Self {
         let mut holder = match word.compare_exchange(0, me, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => return Self { word, me },
             Err(holder) => holder,
@@ -46,7 +44,7 @@ fn is_gone(holder: u32) -> bool {
     !std::path::Path::new(&format!("/proc/{}", holder & !WAITED_FOR)).exists()
 }
 
-impl Drop for FutexLock {
+impl Drop for FutexLock<'_> {
     fn drop(&mut self) {
         // If another process took it away it is theirs; another thread's is let go too early, which does no harm.
         let leave = |word| (word & !WAITED_FOR == self.me).then_some(0);
@@ -85,7 +83,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..1000 {
-                        let _lock = FutexLock::new(&WORD);
+                        let _lock = FutexLock::new(&WORD, std::process::id());
                         let read = COUNT.load(Ordering::Relaxed);
                         COUNT.store(read + 1, Ordering::Relaxed);
                     }

@@ -1,4 +1,4 @@
-//! What the kernel knows of the accounting and nobody can write into it: its size, and which entries are held by processes that live.
+//! What the kernel knows of the accounting file and nobody can write into it: its size, and which entries living processes hold.
 //!
 //! Each locks the byte of its entry's number for the open file that it has mapped (`F_OFD_SETLK`, fcntl_locking(2)). That ends when
 //! nothing has the file open any more, neither a descriptor, a child's neither, nor a mapping, which outlives its process while
@@ -11,8 +11,9 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, IntoRawFd as _, RawFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::Ordering;
 
-use super::FILE;
-use super::process_entry::fork_local;
+use ideal_gpu::container_paths::ACCOUNTING;
+
+use super::fork_local::fork_local;
 
 /// The open file, which is never closed: that would end the lock.
 pub(super) struct OfdLocks {
@@ -33,7 +34,8 @@ impl OfdLocks {
     fn own(&self) -> ManuallyDrop<File> {
         let known = &fork_local().descriptor;
         if known.load(Ordering::Acquire) == 0 {
-            let anew = || File::options().read(true).write(true).open(FILE).map(|file| file.into_raw_fd());
+            let anew =
+                || File::options().read(true).write(true).open(ACCOUNTING).map(|file| file.into_raw_fd());
             let inherited = self.file.as_raw_fd();
             let own = if std::process::id() == self.opener { inherited } else { anew().unwrap_or(inherited) };
             known.store(own + 1, Ordering::Release);
@@ -50,7 +52,7 @@ impl OfdLocks {
         (it.dev() == self.device && it.ino() == self.inode).then_some(it.len())
     }
 
-    /// Holds a entry until this process ends.
+    /// Holds an entry until this process ends.
     pub(super) fn hold(&self, entry: usize) {
         if self.size().is_some() {
             let mut lock = byte_lock(&(entry..entry + 1));
@@ -68,7 +70,7 @@ impl OfdLocks {
         held.then_some(usize::try_from(lock.l_start).ok()?.max(entries.start))
     }
 
-    /// Whether another process holds a entry.
+    /// Whether another process holds an entry.
     pub(super) fn is_held(&self, entry: usize) -> bool {
         self.first_held(&(entry..entry + 1)).is_some()
     }

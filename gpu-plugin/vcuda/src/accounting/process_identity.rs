@@ -1,4 +1,4 @@
-//! Who a process is, so that a entry can be told from that of one that had the same id before.
+//! Who a process is, so that an entry can be told from that of one that had the same id before.
 
 use std::os::unix::fs::MetadataExt as _;
 

@@ -64,7 +64,7 @@ pub(super) fn run(scheduler: &'static CardScheduler, has_other_work: fn(&CardSch
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000) };
     let mut thread = TimesliceThread {
         scheduler,
-        gcra: Gcra::new(scheduler.card.accounting().tat, scheduler.card.core_percent),
+        gcra: Gcra::new(scheduler.card.counters.tat, scheduler.card.core_percent),
         has_other_work,
         borrows: limits::get().is_some_and(|limits| limits.work_conserving),
         charged: 0,
@@ -81,11 +81,7 @@ pub(super) fn run(scheduler: &'static CardScheduler, has_other_work: fn(&CardSch
             wanted = now;
         }
         let grant = thread.acquire();
-        scheduler
-            .card
-            .accounting()
-            .throttled_ns
-            .fetch_add(clock::now().saturating_sub(now), Ordering::Relaxed);
+        scheduler.card.counters.throttled_ns.fetch_add(clock::now().saturating_sub(now), Ordering::Relaxed);
         thread.run_timeslice(grant, wanted);
         if grant != Grant::TimedOut {
             scheduler.timeslice.release();
@@ -215,7 +211,7 @@ impl TimesliceThread {
         let busy = status.busy_time.saturating_sub(self.charged);
         self.charged = self.charged.max(status.busy_time);
         if busy > 0 {
-            self.scheduler.card.accounting().busy_ns.fetch_add(busy, Ordering::Relaxed);
+            self.scheduler.card.counters.busy_ns.fetch_add(busy, Ordering::Relaxed);
             // What nobody else wanted is not owed.
             if grant != Grant::Borrowed {
                 self.gcra.charge(wanted, busy);

@@ -7,8 +7,8 @@ use crate::abi::{
 use crate::cards;
 use crate::hook::hooks;
 use crate::hooks::memory::free;
-use crate::memory::ledger::{self, Allocation, Kind};
-use crate::memory::{reserve, whole_blocks};
+use crate::memory::allocations::{self, Allocation, ChargeKind};
+use crate::memory::{Charge, whole_blocks};
 
 /// `CUDA_ARRAY_DESCRIPTOR_v2`
 #[repr(C)]
@@ -79,21 +79,25 @@ fn elements(sides: [usize; 3], format: Unsigned, channels: Unsigned) -> Option<u
 }
 
 fn create(array: *mut u64, bytes: Option<u64>, real: impl FnOnce() -> CUresult) -> CUresult {
-    let (context, card) = match cards::current() {
+    let (context, card) = match cards::current_context() {
         Ok(current) => current,
         Err(error) => return error,
     };
     let Some(cost) = bytes.and_then(whole_blocks) else { return CUDA_ERROR_OUT_OF_MEMORY };
-    let reserved = match reserve(card, cost) {
-        Ok(reserved) => reserved,
+    let charge = match Charge::new(card, cost) {
+        Ok(charge) => charge,
         Err(error) => return error,
     };
     let result = real();
     if result == CUDA_SUCCESS {
         // SAFETY: the driver has succeeded, so it has written the handle there.
         let handle = unsafe { array.read() };
-        let kind = Kind::Fixed(cost);
-        ledger::add(handle, Allocation { card, context: context as usize, bytes: cost, kind }, reserved);
+        let kind = ChargeKind::Fixed(cost);
+        allocations::record(
+            handle,
+            Allocation { card, context: context as usize, bytes: cost, kind },
+            charge,
+        );
     }
     result
 }

@@ -7,12 +7,12 @@ use crate::cards::{self, Card};
 use crate::compute;
 use crate::driver::{DriverFunction, Library};
 use crate::hook::hooks;
-use crate::memory::ledger::{self, Allocation, Kind};
-use crate::memory::reserve;
+use crate::memory::Charge;
+use crate::memory::allocations::{self, Allocation, ChargeKind};
 
 hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     "refused where the limits cannot be held" fn cuInit(flags: Unsigned) -> CUresult |real| {
-        match cards::permitted() {
+        match cards::accounting() {
             // SAFETY: the caller's own arguments.
             Ok(_) => unsafe { real(flags) },
             Err(error) => error,
@@ -66,22 +66,22 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
 
 /// Charges a context before the driver makes it. A primary one that was there already is charged once.
 fn create(made: *mut CUcontext, device: CUdevice, real: impl FnOnce() -> CUresult) -> CUresult {
-    let card = match cards::of_device(device) {
+    let card = match cards::for_device(device) {
         Ok(card) => card,
         Err(error) => return error,
     };
-    let again = primary(device).is_some_and(|context| ledger::look(context as u64).is_some());
-    let reserved = if again { reserve(card, 0) } else { reserve(card, card.context_bytes) };
-    let reserved = match reserved {
-        Ok(reserved) => reserved,
+    let again = primary(device).is_some_and(|context| allocations::contains(context as u64));
+    let charge = if again { Charge::new(card, 0) } else { Charge::new(card, card.context_bytes) };
+    let charge = match charge {
+        Ok(charge) => charge,
         Err(error) => return error,
     };
     match real() {
         CUDA_SUCCESS => {
             // SAFETY: the driver has succeeded, so it has written the context there.
             let context = unsafe { made.read() };
-            if ledger::look(context as u64).is_none() {
-                ledger::add(context as u64, charged(context, card), reserved);
+            if !allocations::contains(context as u64) {
+                allocations::record(context as u64, charged(context, card), charge);
             }
             CUDA_SUCCESS
         }
@@ -94,7 +94,7 @@ fn charged(context: CUcontext, card: &'static Card) -> Allocation {
         card,
         context: context as usize,
         bytes: card.context_bytes,
-        kind: Kind::Fixed(card.context_bytes),
+        kind: ChargeKind::Fixed(card.context_bytes),
     }
 }
 
@@ -102,7 +102,7 @@ fn destroyed(context: CUcontext, real: impl FnOnce() -> CUresult) -> CUresult {
     compute::context_destroyed(context);
     let result = real();
     if result == CUDA_SUCCESS {
-        ledger::forget_context(context as usize);
+        allocations::release_context(context as usize);
     }
     result
 }
@@ -113,7 +113,7 @@ fn released(device: CUdevice, real: impl FnOnce() -> CUresult) -> CUresult {
     if let (CUDA_SUCCESS, Some(context)) = (result, context)
         && primary(device).is_none()
     {
-        ledger::forget_context(context as usize);
+        allocations::release_context(context as usize);
         compute::context_destroyed(context);
     }
     result

@@ -7,9 +7,9 @@ use crate::cards;
 use crate::driver::{DriverFunction, Library};
 use crate::hook::hooks;
 use crate::hooks::memory::free;
+use crate::memory::allocations::{self, Allocation, ChargeKind};
 use crate::memory::graphs::{self, Graph};
-use crate::memory::ledger::{self, Allocation, Kind};
-use crate::memory::{reserve, whole_blocks};
+use crate::memory::{Charge, whole_blocks};
 
 /// `CUDA_MEM_ALLOC_NODE_PARAMS_v2`, which the first version has the form of.
 #[repr(C)]
@@ -28,7 +28,7 @@ pub(crate) struct CUDA_MEM_ALLOC_NODE_PARAMS {
 #[derive(Clone, Copy)]
 pub(crate) struct CUgraphNodeParams {
     kind: Unsigned,
-    reserved: [c_int; 3],
+    charge: [c_int; 3],
     allocates: CUDA_MEM_ALLOC_NODE_PARAMS,
 }
 
@@ -109,7 +109,7 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
         instantiate(made, graph, || unsafe { real(made, graph, parameters) })
     }
     "given back" fn cuGraphExecDestroy(made: u64) -> CUresult |real| {
-        let known = ledger::look(made).is_some();
+        let known = allocations::contains(made);
         // SAFETY: the caller's own arguments.
         free(made, || unsafe {
             let result = real(made);
@@ -141,16 +141,18 @@ fn instantiate(made: *mut u64, graph: Graph, real: impl FnOnce() -> CUresult) ->
     if cost == 0 {
         return real();
     }
-    let charged = cards::current().and_then(|(context, card)| Ok((context, card, reserve(card, cost)?)));
-    let (context, card, reserved) = match charged {
+    let charged =
+        cards::current_context().and_then(|(context, card)| Ok((context, card, Charge::new(card, cost)?)));
+    let (context, card, charge) = match charged {
         Ok(charged) => charged,
         Err(error) => return error,
     };
     let result = real();
     if result == CUDA_SUCCESS {
-        let allocation = Allocation { card, context: context as usize, bytes: cost, kind: Kind::Fixed(cost) };
+        let allocation =
+            Allocation { card, context: context as usize, bytes: cost, kind: ChargeKind::Fixed(cost) };
         // SAFETY: the driver has succeeded, so it has written the handle there.
-        ledger::add(unsafe { made.read() }, allocation, reserved);
+        allocations::record(unsafe { made.read() }, allocation, charge);
     }
     result
 }

@@ -8,8 +8,8 @@ use crate::abi::{
 use crate::cards;
 use crate::driver::{DriverFunction, Library};
 use crate::hook::hooks;
-use crate::memory::ledger::{self, Allocation, Kind};
-use crate::memory::{reserve, whole_blocks};
+use crate::memory::allocations::{self, Allocation, ChargeKind};
+use crate::memory::{Charge, whole_blocks};
 
 /// `CUlimit`, those that take memory of the card: the stack of each thread, what `printf` writes into, and the heap of `malloc`.
 const STACK_SIZE: Unsigned = 0;
@@ -44,7 +44,7 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
 /// Charges what a limit takes beyond what it took from the start, before the driver sets it; then what it took before is given
 /// back.
 fn set(limit: Unsigned, beyond: u64, real: impl FnOnce() -> CUresult) -> CUresult {
-    let (context, card) = match cards::current() {
+    let (context, card) = match cards::current_context() {
         Ok(current) => current,
         Err(error) => return error,
     };
@@ -52,22 +52,22 @@ fn set(limit: Unsigned, beyond: u64, real: impl FnOnce() -> CUresult) -> CUresul
     let Some(bytes) = each.and_then(|each| beyond.checked_mul(each)).and_then(whole_blocks) else {
         return CUDA_ERROR_OUT_OF_MEMORY;
     };
-    let reserved = match reserve(card, bytes) {
-        Ok(reserved) => reserved,
+    let charge = match Charge::new(card, bytes) {
+        Ok(charge) => charge,
         Err(error) => return error,
     };
     let result = real();
     if result == CUDA_SUCCESS {
         // A context's handle is an address: nothing else is so close behind it.
         let key = context as u64 + 1 + u64::from(limit);
-        let before = ledger::take(key);
-        ledger::add(
+        let before = allocations::remove(key);
+        allocations::record(
             key,
-            Allocation { card, context: context as usize, bytes, kind: Kind::Fixed(bytes) },
-            reserved,
+            Allocation { card, context: context as usize, bytes, kind: ChargeKind::Fixed(bytes) },
+            charge,
         );
         if let Some(before) = before {
-            ledger::freed(key, &before);
+            allocations::release(key, &before);
         }
     }
     result

@@ -9,14 +9,14 @@ use crate::cards::{self, Card};
 use crate::driver::{DriverFunction, Library};
 use crate::hook::hooks;
 use crate::limits;
-use crate::memory::ledger::{self, Allocation, Kind};
-use crate::memory::{Reservation, reserve, whole_blocks};
+use crate::memory::allocations::{self, Allocation, ChargeKind};
+use crate::memory::{Charge, whole_blocks};
 
 /// `CUipcMemHandle`
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct CUipcMemHandle {
-    reserved: [c_char; 64],
+    charge: [c_char; 64],
 }
 
 hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
@@ -33,7 +33,7 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     }
     "charged in full, wherever its pages are" fn cuMemAllocManaged(pointer: *mut CUdeviceptr, bytes: usize, flags: Unsigned) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        charged(pointer, bytes as u64, Kind::Fixed, || unsafe { real(pointer, bytes, flags) })
+        charged(pointer, bytes as u64, ChargeKind::Fixed, || unsafe { real(pointer, bytes, flags) })
     }
     "given back" fn cuMemFree_v2(pointer: CUdeviceptr) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
@@ -58,13 +58,13 @@ const PITCH: u64 = 512;
 
 /// Allocates what is charged by its blocks; where the card has no room and the slice may spill, in host memory.
 fn allocate(pointer: *mut CUdeviceptr, bytes: u64, real: impl FnOnce() -> CUresult) -> CUresult {
-    charged_or(pointer, bytes, |_| Kind::Blocks, real, spill)
+    charged_or(pointer, bytes, |_| ChargeKind::Blocks, real, spill)
 }
 
 fn charged(
     pointer: *mut CUdeviceptr,
     bytes: u64,
-    kind: fn(u64) -> Kind,
+    kind: fn(u64) -> ChargeKind,
     real: impl FnOnce() -> CUresult,
 ) -> CUresult {
     charged_or(pointer, bytes, kind, real, |_, _| CUDA_ERROR_OUT_OF_MEMORY)
@@ -74,34 +74,34 @@ fn charged(
 fn charged_or(
     pointer: *mut CUdeviceptr,
     bytes: u64,
-    kind: fn(u64) -> Kind,
+    kind: fn(u64) -> ChargeKind,
     real: impl FnOnce() -> CUresult,
     instead: impl FnOnce(*mut CUdeviceptr, u64) -> CUresult,
 ) -> CUresult {
-    let (context, card) = match cards::current() {
+    let (context, card) = match cards::current_context() {
         Ok(current) => current,
         Err(error) => return error,
     };
     let Some(cost) = whole_blocks(bytes) else { return CUDA_ERROR_OUT_OF_MEMORY };
-    let reserved = match reserve(card, cost) {
-        Ok(reserved) => reserved,
+    let charge = match Charge::new(card, cost) {
+        Ok(charge) => charge,
         Err(error) => return error,
     };
     let mut allocation = Allocation { card, context: context as usize, bytes, kind: kind(cost) };
     let mut result = real();
     if result == CUDA_ERROR_OUT_OF_MEMORY {
         result = instead(pointer, bytes);
-        allocation.kind = Kind::Spilled(cost);
+        allocation.kind = ChargeKind::Spilled(cost);
     }
     if result == CUDA_SUCCESS {
-        written(pointer, allocation, reserved);
+        written(pointer, allocation, charge);
     }
     result
 }
 
-fn written(pointer: *mut CUdeviceptr, allocation: Allocation, reserved: Reservation) {
+fn written(pointer: *mut CUdeviceptr, allocation: Allocation, charge: Charge) {
     // SAFETY: the driver has succeeded, so it has written the address there.
-    ledger::add(unsafe { pointer.read() }, allocation, reserved);
+    allocations::record(unsafe { pointer.read() }, allocation, charge);
 }
 
 /// Managed memory in place of device memory: the driver moves its pages to the card and back as they are used.
@@ -122,11 +122,11 @@ pub(super) fn spill(pointer: *mut CUdeviceptr, bytes: u64) -> CUresult {
 
 /// Gives back what the driver frees.
 pub(super) fn free(pointer: CUdeviceptr, real: impl FnOnce() -> CUresult) -> CUresult {
-    let taken = ledger::take(pointer);
+    let taken = allocations::remove(pointer);
     let result = real();
     match (taken, result) {
-        (Some(allocation), CUDA_SUCCESS) => ledger::freed(pointer, &allocation),
-        (Some(allocation), _) => ledger::put_back(pointer, allocation),
+        (Some(allocation), CUDA_SUCCESS) => allocations::release(pointer, &allocation),
+        (Some(allocation), _) => allocations::restore(pointer, allocation),
         (None, _) => {}
     }
     result
@@ -139,7 +139,7 @@ fn borrow(pointer: *mut CUdeviceptr, real: impl FnOnce() -> CUresult) -> CUresul
     > = DriverFunction::new(Library::Cuda, c"cuMemGetAddressRange_v2");
     static CLOSE: DriverFunction<unsafe extern "C" fn(CUdeviceptr) -> CUresult> =
         DriverFunction::new(Library::Cuda, c"cuIpcCloseMemHandle");
-    let (context, card) = match cards::current() {
+    let (context, card) = match cards::current_context() {
         Ok(current) => current,
         Err(error) => return error,
     };
@@ -153,9 +153,13 @@ fn borrow(pointer: *mut CUdeviceptr, real: impl FnOnce() -> CUresult) -> CUresul
     // SAFETY: the signatures are cuda.h's, and what they write to is on this stack.
     let told = unsafe { RANGE.get().map(|range| range(&raw mut base, &raw mut bytes, address)) };
     match lent(card, told == Some(CUDA_SUCCESS), bytes as u64) {
-        Ok((reserved, cost)) => {
-            let kind = Kind::Fixed(cost);
-            ledger::add(address, Allocation { card, context: context as usize, bytes: cost, kind }, reserved);
+        Ok((charge, cost)) => {
+            let kind = ChargeKind::Fixed(cost);
+            allocations::record(
+                address,
+                Allocation { card, context: context as usize, bytes: cost, kind },
+                charge,
+            );
             CUDA_SUCCESS
         }
         Err(error) => {
@@ -166,7 +170,7 @@ fn borrow(pointer: *mut CUdeviceptr, real: impl FnOnce() -> CUresult) -> CUresul
     }
 }
 
-fn lent(card: &'static Card, known: bool, bytes: u64) -> Result<(Reservation, u64), CUresult> {
+fn lent(card: &'static Card, known: bool, bytes: u64) -> Result<(Charge, u64), CUresult> {
     let cost = whole_blocks(bytes).filter(|_| known).ok_or(CUDA_ERROR_OUT_OF_MEMORY)?;
-    Ok((reserve(card, cost)?, cost))
+    Ok((Charge::new(card, cost)?, cost))
 }

@@ -2,9 +2,10 @@
 
 use std::ffi::{CStr, c_char, c_uint, c_void};
 
+use crate::cards;
 use crate::driver::{DriverFunction, Library};
 use crate::hook::{hooks, refusals};
-use crate::memory;
+use crate::memory::charge;
 
 /// `nvmlReturn_t`, `nvmlDevice_t` and the numbers of nvml.h.
 pub(crate) type Return = c_uint;
@@ -60,7 +61,8 @@ hooks! { Nvml, FUNCTION_NOT_FOUND;
 
 /// Writes the size of the slice and what is used of it over the card's. Where they are not known, the card's are not told either.
 fn told<M>(device: Device, memory: &mut M, write: impl Fn(&mut M, u64, u64)) -> Return {
-    match uuid(device).and_then(|uuid| memory::told(&uuid)) {
+    let card = uuid(device).and_then(|uuid| cards::with_uuid(&uuid));
+    match card.and_then(|card| charge::limit_and_used(card).ok()) {
         Some((total, used)) => {
             write(memory, total, used.min(total));
             SUCCESS

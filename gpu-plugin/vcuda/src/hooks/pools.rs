@@ -1,4 +1,4 @@
-//! Stream-ordered memory: what a pool has reserved of the card, used or not.
+//! Stream-ordered memory: what a pool has charge of the card, used or not.
 
 use crate::abi::{
     CUDA_ERROR_NOT_FOUND, CUDA_ERROR_NOT_SUPPORTED, CUDA_ERROR_OUT_OF_MEMORY, CUDA_SUCCESS, CUdeviceptr,
@@ -9,18 +9,18 @@ use crate::driver::{DriverFunction, Library};
 use crate::hook::hooks;
 use crate::hooks::graphs::captured;
 use crate::hooks::memory::{free, spill};
-use crate::memory::ledger::{self, Allocation, Kind};
+use crate::memory::allocations::{self, Allocation, ChargeKind};
 use crate::memory::pools::{self, Pool};
-use crate::memory::{reserve, whole_blocks};
+use crate::memory::{Charge, whole_blocks};
 
 hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     "charged by what the device's pool reserves" fn cuMemAllocAsync(pointer: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        allocate(pointer, bytes as u64, Stream(stream, false), pools::of_current_device(), || unsafe { real(pointer, bytes, stream) })
+        allocate(pointer, bytes as u64, Stream(stream, false), pools::current_device_pool(), || unsafe { real(pointer, bytes, stream) })
     }
     "charged by what the device's pool reserves" fn cuMemAllocAsync_ptsz(pointer: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        allocate(pointer, bytes as u64, Stream(stream, true), pools::of_current_device(), || unsafe { real(pointer, bytes, stream) })
+        allocate(pointer, bytes as u64, Stream(stream, true), pools::current_device_pool(), || unsafe { real(pointer, bytes, stream) })
     }
     "charged by what the pool reserves" fn cuMemAllocFromPoolAsync(pointer: *mut CUdeviceptr, bytes: usize, pool: Pool, stream: CUstream) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
@@ -41,14 +41,14 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     "given back" fn cuMemPoolTrimTo(pool: Pool, keep: usize) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
         let result = unsafe { real(pool, keep) };
-        pools::settle(pool);
+        pools::refresh(pool);
         result
     }
     "given back" fn cuMemPoolDestroy(pool: Pool) -> CUresult |real| {
-        let taken = pools::take(pool);
+        let taken = pools::remove(pool);
         // SAFETY: the caller's own arguments.
         let result = unsafe { real(pool) };
-        pools::destroyed(pool, taken, result == CUDA_SUCCESS);
+        pools::finish_destroy(pool, taken, result == CUDA_SUCCESS);
         result
     }
     "refused: memory of another process's pool, whose size nobody tells" fn cuMemPoolImportFromShareableHandle(_pool: *mut Pool, _handle: *mut std::ffi::c_void, _kind: u32, _flags: u64) -> CUresult |_real| {
@@ -59,7 +59,7 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
 /// A stream, and whether the default one is the thread's own.
 struct Stream(CUstream, bool);
 
-/// What is not known to be free in the pool is charged before; what the pool has then reserved is what counts.
+/// What is not known to be free in the pool is charged before; what the pool has then charge is what counts.
 fn allocate(
     pointer: *mut CUdeviceptr,
     bytes: u64,
@@ -71,33 +71,37 @@ fn allocate(
         return real();
     }
     let Some(cost) = whole_blocks(bytes) else { return CUDA_ERROR_OUT_OF_MEMORY };
-    let (context, card) = match cards::current() {
+    let (context, card) = match cards::current_context() {
         Ok(current) => current,
         Err(error) => return error,
     };
     let Some(pool) = pool else { return CUDA_ERROR_NOT_SUPPORTED };
     let mut known = pools::lock();
-    let reserved = reserve(card, cost).or_else(|_| {
+    let charge = Charge::new(card, cost).or_else(|_| {
         // What lies unused in the pool goes back to the card, and counts no more.
         known.trim(pool);
-        reserve(card, cost)
+        Charge::new(card, cost)
     });
-    let reserved = match reserved {
-        Ok(reserved) => reserved,
+    let charge = match charge {
+        Ok(charge) => charge,
         Err(error) => return error,
     };
     match real() {
         CUDA_SUCCESS => {
-            known.reserved_now(pool, card, reserved);
+            known.settle(pool, card, charge);
             CUDA_SUCCESS
         }
         CUDA_ERROR_OUT_OF_MEMORY => {
             let spilled = spill(pointer, bytes);
             if spilled == CUDA_SUCCESS {
-                let kind = Kind::Spilled(cost);
+                let kind = ChargeKind::Spilled(cost);
                 // SAFETY: the driver has succeeded, so it has written the address there.
                 let address = unsafe { pointer.read() };
-                ledger::add(address, Allocation { card, context: context as usize, bytes, kind }, reserved);
+                allocations::record(
+                    address,
+                    Allocation { card, context: context as usize, bytes, kind },
+                    charge,
+                );
             }
             spilled
         }
@@ -111,7 +115,7 @@ fn free_async(pointer: CUdeviceptr, stream: CUstream, real: impl FnOnce() -> CUr
         DriverFunction::new(Library::Cuda, c"cuStreamSynchronize");
     static FREE: DriverFunction<unsafe extern "C" fn(CUdeviceptr) -> CUresult> =
         DriverFunction::new(Library::Cuda, c"cuMemFree_v2");
-    if ledger::look(pointer).is_none() {
+    if !allocations::contains(pointer) {
         return real();
     }
     // SAFETY: the signatures are cuda.h's; the stream and the address are the caller's own.

@@ -4,13 +4,13 @@ use crate::abi::{CUDA_ERROR_NOT_FOUND, CUDA_SUCCESS, CUdevice, CUresult};
 use crate::cards;
 use crate::hook::hooks;
 use crate::limits;
-use crate::memory;
+use crate::memory::charge;
 
 hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     "tells the slice" fn cuDeviceTotalMem_v2(bytes: *mut usize, device: CUdevice) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
         match unsafe { real(bytes, device) } {
-            CUDA_SUCCESS => match cards::of_device(device) {
+            CUDA_SUCCESS => match cards::for_device(device) {
                 Ok(card) => {
                     // SAFETY: the driver has succeeded, so it has written there.
                     unsafe { bytes.write(usize::try_from(card.limit_bytes).unwrap_or(usize::MAX)) };
@@ -27,7 +27,7 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
             CUDA_SUCCESS => {}
             error => return error,
         }
-        let told = cards::current().and_then(|(_, card)| memory::told_of(card));
+        let told = cards::current_context().and_then(|(_, card)| charge::limit_and_used(card));
         let (limit, used) = match told {
             Ok(told) => told,
             Err(error) => return error,

@@ -54,6 +54,6 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
 
 /// After a synchronisation a pool may have given memory back to the card.
 fn settled(result: CUresult) -> CUresult {
-    pools::settle_all();
+    pools::refresh_all();
     result
 }

@@ -10,7 +10,7 @@ use crate::cards;
 use crate::hook::hooks;
 use crate::limits;
 use crate::memory::physical::{self, Handle, Origin};
-use crate::memory::{reserve, whole_blocks};
+use crate::memory::{Charge, whole_blocks};
 
 /// `CUmemAllocationProp`, as far as it is read; what follows is passed on as it is.
 #[repr(C)]
@@ -34,7 +34,7 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     "charged in full" fn cuMemCreate(handle: *mut Handle, bytes: usize, properties: *const CUmemAllocationProp, flags: u64) -> CUresult |real| {
         // SAFETY: null, or by cuda.h properties of the caller's.
         let card = match unsafe { properties.as_ref() } {
-            Some(it) if it.location_type == ON_DEVICE => cards::of_device(it.location_id),
+            Some(it) if it.location_type == ON_DEVICE => cards::for_device(it.location_id),
             // Not a card's memory, or nothing at all: the driver answers.
             // SAFETY: the caller's own arguments.
             Some(it) if ON_HOST.contains(&it.location_type) => return unsafe { real(handle, bytes, properties, flags) },
@@ -47,8 +47,8 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
             Err(error) => return error,
         };
         let Some(cost) = whole_blocks(bytes as u64) else { return CUDA_ERROR_OUT_OF_MEMORY };
-        let reserved = match reserve(card, cost) {
-            Ok(reserved) => reserved,
+        let charge = match Charge::new(card, cost) {
+            Ok(charge) => charge,
             Err(error) => return error,
         };
         let mut store = physical::lock();
@@ -64,7 +64,7 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
         }
         if result == CUDA_SUCCESS {
             // SAFETY: the driver has succeeded, so it has written the handle there.
-            store.add(unsafe { handle.read() }, card, reserved, origin);
+            store.add(unsafe { handle.read() }, card, charge, origin);
         }
         result
     }
@@ -79,9 +79,9 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
     }
     "remembered, so that released memory counts while it is mapped" fn cuMemMap(address: CUdeviceptr, bytes: usize, offset: usize, handle: Handle, flags: u64) -> CUresult |real| {
         let mut store = physical::lock();
-        let owed = match store.owed(handle, bytes as u64) {
-            Some((card, bytes)) => match reserve(card, bytes) {
-                Ok(reserved) => Some(reserved),
+        let owed = match store.uncharged(handle, bytes as u64) {
+            Some((card, bytes)) => match Charge::new(card, bytes) {
+                Ok(charge) => Some(charge),
                 Err(error) => return error,
             },
             None => None,
@@ -113,12 +113,12 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
         result
     }
     "charged to this process as well, when it is mapped: the lender may end first" fn cuMemImportFromShareableHandle(handle: *mut Handle, from: *mut c_void, kind: Unsigned) -> CUresult |real| {
-        let card = match cards::current() {
+        let card = match cards::current_context() {
             Ok((_, card)) => card,
             Err(error) => return error,
         };
-        let reserved = match reserve(card, 0) {
-            Ok(reserved) => reserved,
+        let charge = match Charge::new(card, 0) {
+            Ok(charge) => charge,
             Err(error) => return error,
         };
         let mut store = physical::lock();
@@ -126,7 +126,7 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
         let result = unsafe { real(handle, from, kind) };
         if result == CUDA_SUCCESS {
             // SAFETY: the driver has succeeded, so it has written the handle there.
-            store.add(unsafe { handle.read() }, card, reserved, Origin::Imported);
+            store.add(unsafe { handle.read() }, card, charge, Origin::Imported);
         }
         result
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use super::{Reservation, charge, charge_spilled};
+use super::charge::{Charge, adjust, adjust_spilled};
 use crate::cards::Card;
 
 /// `CUmemGenericAllocationHandle`
@@ -23,7 +23,7 @@ pub(crate) enum Origin {
 #[derive(Debug)]
 struct Physical {
     card: &'static Card,
-    /// Charged for it. Of memory that was imported this grows with what is mapped of it: nobody tells its size before.
+    /// Charged for memory. Of memory that was imported this grows with what is mapped of it: nobody tells its size before.
     bytes: u64,
     origin: Origin,
     handles: u32,
@@ -32,7 +32,7 @@ struct Physical {
 
 /// The physical memory of this process.
 #[derive(Debug, Default)]
-pub(crate) struct Store {
+pub(crate) struct PhysicalMemory {
     physical: HashMap<u64, Physical>,
     handles: HashMap<Handle, u64>,
     /// By address: size, and what is mapped there.
@@ -40,40 +40,40 @@ pub(crate) struct Store {
     last: u64,
 }
 
-static STORE: LazyLock<Mutex<Store>> = LazyLock::new(Mutex::default);
+static PHYSICAL_MEMORY: LazyLock<Mutex<PhysicalMemory>> = LazyLock::new(Mutex::default);
 
-/// The store, for as long as one call takes.
-pub(crate) fn lock() -> MutexGuard<'static, Store> {
-    STORE.lock().unwrap_or_else(PoisonError::into_inner)
+/// This process's, for as long as one call takes.
+pub(crate) fn lock() -> MutexGuard<'static, PhysicalMemory> {
+    PHYSICAL_MEMORY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Store {
+impl PhysicalMemory {
     /// Memory that was made, or imported with nothing charged yet.
-    pub(crate) fn add(&mut self, handle: Handle, card: &'static Card, reserved: Reservation, origin: Origin) {
+    pub(crate) fn add(&mut self, handle: Handle, card: &'static Card, charge: Charge, origin: Origin) {
         self.last += 1;
-        let bytes = reserved.bytes();
+        let bytes = charge.bytes();
         if origin == Origin::Spilled {
-            charge_spilled(card, bytes, 0);
+            adjust_spilled(card, bytes, 0);
         }
-        reserved.commit(bytes);
+        charge.settle(bytes);
         self.handles.insert(handle, self.last);
         self.physical.insert(self.last, Physical { card, bytes, origin, handles: 1, mappings: 0 });
     }
 
     /// What must be charged before so much of it may be mapped: nothing, but for memory that was imported.
-    pub(crate) fn owed(&self, handle: Handle, bytes: u64) -> Option<(&'static Card, u64)> {
-        let it = self.physical.get(self.handles.get(&handle)?)?;
-        (it.origin == Origin::Imported).then(|| (it.card, bytes.saturating_sub(it.bytes)))
+    pub(crate) fn uncharged(&self, handle: Handle, bytes: u64) -> Option<(&'static Card, u64)> {
+        let memory = self.physical.get(self.handles.get(&handle)?)?;
+        (memory.origin == Origin::Imported).then(|| (memory.card, bytes.saturating_sub(memory.bytes)))
     }
 
-    pub(crate) fn mapped(&mut self, handle: Handle, address: u64, bytes: u64, owed: Option<Reservation>) {
+    pub(crate) fn mapped(&mut self, handle: Handle, address: u64, bytes: u64, charge: Option<Charge>) {
         let Some(id) = self.handles.get(&handle) else { return };
-        let Some(it) = self.physical.get_mut(id) else { return };
-        it.mappings += 1;
-        if let Some(owed) = owed {
-            let more = owed.bytes();
-            owed.commit(more);
-            it.bytes += more;
+        let Some(memory) = self.physical.get_mut(id) else { return };
+        memory.mappings += 1;
+        if let Some(charge) = charge {
+            let more = charge.bytes();
+            charge.settle(more);
+            memory.bytes += more;
         }
         self.mappings.insert(address, (bytes, *id));
     }
@@ -84,15 +84,15 @@ impl Store {
             self.mappings.range(address..address.saturating_add(bytes)).map(|(at, _)| *at).collect();
         for at in inside {
             if let Some((_, id)) = self.mappings.remove(&at) {
-                self.less(id, |it| it.mappings = it.mappings.saturating_sub(1));
+                self.drop_reference(id, |memory| memory.mappings = memory.mappings.saturating_sub(1));
             }
         }
     }
 
     pub(crate) fn released(&mut self, handle: Handle) {
         let Some(id) = self.handles.get(&handle).copied() else { return };
-        self.less(id, |it| it.handles = it.handles.saturating_sub(1));
-        if self.physical.get(&id).is_none_or(|it| it.handles == 0) {
+        self.drop_reference(id, |memory| memory.handles = memory.handles.saturating_sub(1));
+        if self.physical.get(&id).is_none_or(|memory| memory.handles == 0) {
             self.handles.remove(&handle);
         }
     }
@@ -101,21 +101,21 @@ impl Store {
     pub(crate) fn retained(&mut self, handle: Handle, address: u64) {
         let Some((at, (bytes, id))) = self.mappings.range(..=address).next_back() else { return };
         if address - at < *bytes
-            && let Some(it) = self.physical.get_mut(id)
+            && let Some(memory) = self.physical.get_mut(id)
         {
-            it.handles += 1;
+            memory.handles += 1;
             self.handles.insert(handle, *id);
         }
     }
 
-    fn less(&mut self, id: u64, change: impl FnOnce(&mut Physical)) {
-        let Some(it) = self.physical.get_mut(&id) else { return };
-        change(it);
-        if it.handles == 0 && it.mappings == 0 {
-            if it.origin == Origin::Spilled {
-                charge_spilled(it.card, 0, it.bytes);
+    fn drop_reference(&mut self, id: u64, change: impl FnOnce(&mut Physical)) {
+        let Some(memory) = self.physical.get_mut(&id) else { return };
+        change(memory);
+        if memory.handles == 0 && memory.mappings == 0 {
+            if memory.origin == Origin::Spilled {
+                adjust_spilled(memory.card, 0, memory.bytes);
             }
-            charge(it.card, 0, it.bytes);
+            adjust(memory.card, 0, memory.bytes);
             self.physical.remove(&id);
         }
     }

@@ -5,7 +5,8 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use super::{Reservation, charge, whole_blocks};
+use super::blocks::whole_blocks;
+use super::charge::{Charge, adjust};
 use crate::abi::{CUDA_SUCCESS, CUdevice, CUresult, Unsigned};
 use crate::cards::{self, Card};
 use crate::driver::{DriverFunction, Library};
@@ -35,19 +36,19 @@ pub(crate) fn lock() -> MutexGuard<'static, Pools> {
 
 impl Pools {
     /// An allocation has succeeded: what the pool has reserved now takes the place of what was charged for it.
-    pub(crate) fn reserved_now(&mut self, pool: Pool, card: &'static Card, taken: Reservation) {
+    pub(crate) fn settle(&mut self, pool: Pool, card: &'static Card, charge: Charge) {
         ANY.store(true, Ordering::Relaxed);
         let (_, charged) = self.0.entry(pool).or_insert((card, 0));
         match reserved(pool) {
             Some(now) => {
                 let before = std::mem::replace(charged, now);
-                taken.commit_and(now, before);
+                charge.settle_replacing(now, before);
             }
             // A driver that does not tell: everything counts for ever, rather than nothing.
             None => {
-                *charged += taken.bytes();
-                let bytes = taken.bytes();
-                taken.commit(bytes);
+                let bytes = charge.bytes();
+                *charged += bytes;
+                charge.settle(bytes);
             }
         }
     }
@@ -58,38 +59,38 @@ impl Pools {
             DriverFunction::new(Library::Cuda, c"cuMemPoolTrimTo");
         // SAFETY: the signature is cuda.h's, and the caller allocates from this pool.
         unsafe { TRIM.get().map(|trim| trim(pool, 0)) };
-        self.settle(pool);
+        self.refresh(pool);
     }
 
-    fn settle(&mut self, pool: Pool) {
+    fn refresh(&mut self, pool: Pool) {
         if let Some((card, charged)) = self.0.get_mut(&pool)
             && let Some(now) = reserved(pool)
         {
             let before = std::mem::replace(charged, now);
-            charge(card, now, before);
+            adjust(card, now, before);
         }
     }
 }
 
 /// Asks again what a pool has reserved.
-pub(crate) fn settle(pool: Pool) {
-    lock().settle(pool);
+pub(crate) fn refresh(pool: Pool) {
+    lock().refresh(pool);
 }
 
 /// Asks it of all: after a synchronisation a pool may have given memory back.
-pub(crate) fn settle_all() {
+pub(crate) fn refresh_all() {
     if ANY.load(Ordering::Relaxed) {
         let mut pools = lock();
         let all: Vec<Pool> = pools.0.keys().copied().collect();
         for pool in all {
-            pools.settle(pool);
+            pools.refresh(pool);
         }
     }
 }
 
 /// A pool that is about to be destroyed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Taken {
+pub(crate) struct RemovedPool {
     card: &'static Card,
     charged: u64,
     /// What is still allocated from it outlives it, and counts until the process ends.
@@ -97,19 +98,19 @@ pub(crate) struct Taken {
 }
 
 /// Takes a pool out, still charged, before the driver destroys it.
-pub(crate) fn take(pool: Pool) -> Option<Taken> {
+pub(crate) fn remove(pool: Pool) -> Option<RemovedPool> {
     let mut pools = lock();
-    pools.settle(pool);
+    pools.refresh(pool);
     let (card, charged) = pools.0.remove(&pool)?;
     let used = attribute(pool, USED).and_then(whole_blocks);
-    Some(Taken { card, charged, outlives: used.unwrap_or(charged).min(charged) })
+    Some(RemovedPool { card, charged, outlives: used.unwrap_or(charged).min(charged) })
 }
 
 /// The driver has destroyed it, or not.
-pub(crate) fn destroyed(pool: Pool, taken: Option<Taken>, gone: bool) {
-    match taken {
-        Some(taken) if !gone => drop(lock().0.insert(pool, (taken.card, taken.charged))),
-        Some(taken) => charge(taken.card, taken.outlives, taken.charged),
+pub(crate) fn finish_destroy(pool: Pool, removed: Option<RemovedPool>, destroyed: bool) {
+    match removed {
+        Some(removed) if !destroyed => drop(lock().0.insert(pool, (removed.card, removed.charged))),
+        Some(removed) => adjust(removed.card, removed.outlives, removed.charged),
         None => {}
     }
 }
@@ -124,16 +125,16 @@ fn attribute(pool: Pool, attribute: Unsigned) -> Option<u64> {
         DriverFunction::new(Library::Cuda, c"cuMemPoolGetAttribute");
     let mut bytes: u64 = 0;
     // SAFETY: the signature is cuda.h's, and these attributes are cuuint64_t.
-    let told = unsafe { GET.get()?(pool, attribute, (&raw mut bytes).cast()) };
-    (told == CUDA_SUCCESS).then_some(bytes)
+    let result = unsafe { GET.get()?(pool, attribute, (&raw mut bytes).cast()) };
+    (result == CUDA_SUCCESS).then_some(bytes)
 }
 
 /// The pool that `cuMemAllocAsync` allocates from.
-pub(crate) fn of_current_device() -> Option<Pool> {
+pub(crate) fn current_device_pool() -> Option<Pool> {
     static GET: DriverFunction<unsafe extern "C" fn(*mut Pool, CUdevice) -> CUresult> =
         DriverFunction::new(Library::Cuda, c"cuDeviceGetMemPool");
     let (device, mut pool) = (cards::current_device().ok()?, 0);
     // SAFETY: the signature is cuda.h's, and what it writes to is on this stack.
-    let told = unsafe { GET.get()?(&raw mut pool, device) };
-    (told == CUDA_SUCCESS).then_some(pool)
+    let result = unsafe { GET.get()?(&raw mut pool, device) };
+    (result == CUDA_SUCCESS).then_some(pool)
 }

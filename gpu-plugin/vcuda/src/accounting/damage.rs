@@ -1,0 +1,41 @@
+//! Damage to the accounting file: a number that no process has written.
+
+use std::sync::Once;
+use std::sync::atomic::Ordering;
+
+use ideal_gpu::accounting::layout::{DAMAGED, MAGIC};
+use ideal_gpu::container_paths::ACCOUNTING;
+
+use super::mapping::Mapping;
+use crate::log;
+
+/// The file is damaged. It was said on standard error.
+#[derive(Debug)]
+pub(crate) struct Damage;
+
+impl Damage {
+    /// Marks the file: nobody may use CUDA from now on, as what is used of the cards is not known any more.
+    pub(super) fn mark(mapping: &Mapping, what: &str) -> Self {
+        mapping.number(0).store(DAMAGED, Ordering::SeqCst);
+        Self::report(what)
+    }
+
+    /// Says it, once.
+    pub(super) fn report(what: &str) -> Self {
+        static SAID: Once = Once::new();
+        SAID.call_once(|| {
+            log::error(&format!(
+                "{ACCOUNTING}: damaged: {what}. CUDA's memory is refused until the container starts again"
+            ));
+        });
+        Self
+    }
+}
+
+/// Whether the file begins as an accounting file does, and nobody has marked it as damaged.
+pub(super) fn check_magic(mapping: &Mapping) -> Result<(), Damage> {
+    match mapping.number(0).load(Ordering::SeqCst) {
+        MAGIC => Ok(()),
+        _ => Err(Damage::mark(mapping, "its first number is wrong")),
+    }
+}
