@@ -8,32 +8,33 @@ use std::{env, fs, io};
 /// Every function of the driver, with the version that brought it.
 const SYMBOLS: &str = "../vcuda/symbols.txt";
 
+/// Where the functions are that behave.
+const API: &str = "src/cuda/api";
+
 fn main() -> io::Result<()> {
     // It stays in the process once it was loaded: NVML's wrapper closes it at every shutdown, and what was delivered to a set of
     // events before must still be known after.
     println!("cargo::rustc-link-arg-cdylib=-Wl,-z,nodelete");
     // It calls its own functions, not a preloaded library's of the same name: libvcuda would see a pitched allocation twice.
     println!("cargo::rustc-link-arg-cdylib=-Wl,-Bsymbolic");
-    for read in ["build.rs", SYMBOLS, "src/cuda"] {
+    for read in ["build.rs", SYMBOLS, API] {
         println!("cargo::rerun-if-changed={read}");
     }
     let symbols = fs::read_to_string(SYMBOLS)?;
     let all = symbols.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '));
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("exports.rs");
-    fs::write(out, exports(&all.collect::<Vec<_>>(), &written(Path::new("src/cuda"))?))
+    fs::write(out, exports(&all.collect::<Vec<_>>(), &written(Path::new(API))?))
 }
 
-/// The functions that the sources define.
+/// The functions that the sources define: every name of the driver's that stands in them outside of a comment, as a function that is
+/// named is defined there. Macros write the heads of many of them.
 fn written(folder: &Path) -> io::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
         let text = fs::read_to_string(entry?.path())?;
-        // rustfmt leaves the head of a function on one line, up to its parameters.
-        let heads = text
-            .lines()
-            .filter_map(|line| line.trim_start().split_once("extern \"C\" fn cu"))
-            .map(|(_, head)| head);
-        names.extend(heads.filter_map(|head| head.split_once('(')).map(|(name, _)| format!("cu{name}")));
+        let code = text.lines().filter_map(|line| line.split("//").next());
+        let words = code.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
+        names.extend(words.filter(|word| word.starts_with("cu")).map(str::to_owned));
     }
     Ok(names)
 }

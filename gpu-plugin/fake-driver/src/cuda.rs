@@ -13,23 +13,16 @@
 //! it, the clock tick that it started at, bytes, and ns of device time.
 
 mod abi;
-mod arrays;
-mod capture;
+mod api;
 mod card;
-mod context;
-mod copy;
-mod fill;
-mod graph;
-mod green;
-mod host;
-mod ipc;
-mod kernel;
-mod launch;
-mod locate;
-mod memory;
-mod physical;
-mod pool;
+mod clock;
+mod contexts;
+mod current;
+mod device;
+mod mapping;
 mod process;
-mod stream;
+mod state;
+mod sync;
+mod work;
 
 pub(crate) use card::holders;

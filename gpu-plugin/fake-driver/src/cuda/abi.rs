@@ -3,6 +3,9 @@
 use std::ffi::c_uint;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// Bytes of a block: the driver takes memory of a card in blocks of 2 MiB.
+pub(crate) const BLOCK: u64 = 2 << 20;
+
 /// `CUresult` but for success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fault(pub(crate) c_uint);

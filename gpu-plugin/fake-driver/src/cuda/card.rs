@@ -52,6 +52,7 @@ unsafe extern "C" {
         fd: c_int,
         offset: i64,
     ) -> *mut c_void;
+    fn munmap(at: *mut c_void, size: usize) -> c_int;
     fn fcntl(fd: c_int, command: c_int, lock: *mut Flock) -> c_int;
     fn flock(fd: c_int, operation: c_int) -> c_int;
 }
@@ -84,7 +85,7 @@ impl Card {
         let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let (record_file, sums_file) = (open().map_err(failed)?, open().map_err(failed)?);
         sums_file.set_len(SIZE as u64).map_err(failed)?;
-        // SAFETY: a new shared mapping of a file as long as it; nothing of ours lies there. It is never unmapped.
+        // SAFETY: a new shared mapping of a file as long as it; nothing of ours lies there.
         let base = unsafe { mmap(std::ptr::null_mut(), SIZE, 3, 1, record_file.as_raw_fd(), 0) };
         if base as isize == -1 {
             return Err(Fault::UNKNOWN);
@@ -177,10 +178,9 @@ impl Card {
         self.field(self.record, 2).fetch_sub(bytes, Ordering::SeqCst);
     }
 
-    /// Gives the card work: it begins when the card has done what it was given before and not before `after`. Returns its end, in
-    /// ns of `CLOCK_MONOTONIC`.
-    pub(crate) fn work(&self, after: u64, length: u64) -> u64 {
-        let now = super::process::now();
+    /// Gives the card work: it begins when the card has done what it was given before, and not before `now` and `after`. Returns
+    /// its end, in ns of `CLOCK_MONOTONIC` as the others are.
+    pub(crate) fn work(&self, now: u64, after: u64, length: u64) -> u64 {
         let end = |before: u64| before.max(after).max(now) + length;
         self.field(self.record, 3).fetch_add(length, Ordering::Relaxed);
         self.drop_dead_work(now);
@@ -212,6 +212,14 @@ impl Card {
             Ordering::SeqCst,
             Ordering::SeqCst,
         );
+    }
+}
+
+impl Drop for Card {
+    /// A mapping keeps the file open, and so the lock on the record.
+    fn drop(&mut self) {
+        // SAFETY: the mapping of `open`, to which every reference has gone with this card.
+        unsafe { munmap(self.base.cast_mut().cast::<c_void>(), SIZE) };
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
-use super::abi::{Fault, call, put};
+use crate::cuda::abi::{Fault, call, put};
 
 /// CUDA 13.5, whose header the types here are of.
 pub(crate) const VERSION: c_int = 13_050;

@@ -2,8 +2,8 @@
 
 use std::ffi::c_uint;
 
-use super::abi::{Fault, call, get};
-use super::memory::{BLOCK, cuMemAlloc_v2, cuMemFree_v2};
+use super::memory::{cuMemAlloc_v2, cuMemFree_v2};
+use crate::cuda::abi::{BLOCK, Fault, get};
 
 /// `CUDA_ARRAY_DESCRIPTOR_v2`
 #[repr(C)]
@@ -65,10 +65,7 @@ extern "C" fn cuMipmappedArrayCreate(array: *mut u64, descriptor: *const Deep, _
 
 #[unsafe(no_mangle)]
 extern "C" fn cuArrayDestroy(array: u64) -> c_uint {
-    call(|| match cuMemFree_v2(array) {
-        0 => Ok(()),
-        fault => Err(Fault(fault)),
-    })
+    cuMemFree_v2(array)
 }
 
 #[unsafe(no_mangle)]

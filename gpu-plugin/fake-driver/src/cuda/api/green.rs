@@ -2,14 +2,14 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 
-use super::abi::{call, put};
 use super::context::{cuDevicePrimaryCtxRelease_v2, cuDevicePrimaryCtxRetain};
-use super::process::{device, process};
+use crate::cuda::abi::{call, put};
+use crate::cuda::process::process;
 
 /// A resource is opaque to programs: nothing is written into it.
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetDevResource(number: c_int, _resource: *mut c_void, _kind: c_uint) -> c_uint {
-    call(|| device(number).map(|_| ()))
+    call(|| process().device(number).map(drop))
 }
 
 #[unsafe(no_mangle)]
@@ -18,7 +18,7 @@ extern "C" fn cuDevResourceGenerateDesc(
     _resources: *mut c_void,
     _count: c_uint,
 ) -> c_uint {
-    call(|| put(description, process().handle()))
+    call(|| put(description, process().new_handle()))
 }
 
 /// Its handle is its device's number plus one.

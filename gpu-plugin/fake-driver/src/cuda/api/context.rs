@@ -2,11 +2,11 @@
 
 use std::ffi::{c_char, c_int, c_uint};
 
-use super::abi::{Done, Fault, call, put};
-use super::memory::BLOCK;
-use super::process::{
-    Context, Process, current, current_handle, device, devices, init, process, set_current,
-};
+use super::proc_address::VERSION;
+use crate::cuda::abi::{BLOCK, call, put};
+use crate::cuda::current::{current_handle, pop, push, set_current};
+use crate::cuda::process::{init, process};
+use crate::cuda::work::wait_all;
 
 #[unsafe(no_mangle)]
 extern "C" fn cuInit(_flags: c_uint) -> c_uint {
@@ -15,18 +15,18 @@ extern "C" fn cuInit(_flags: c_uint) -> c_uint {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDriverGetVersion(version: *mut c_int) -> c_uint {
-    call(|| put(version, super::locate::VERSION))
+    call(|| put(version, VERSION))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetCount(count: *mut c_int) -> c_uint {
-    call(|| put(count, devices()?.len() as c_int))
+    call(|| put(count, process().devices()?.len() as c_int))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGet(place: *mut c_int, number: c_int) -> c_uint {
     call(|| {
-        device(number)?;
+        process().device(number)?;
         put(place, number)
     })
 }
@@ -34,7 +34,7 @@ extern "C" fn cuDeviceGet(place: *mut c_int, number: c_int) -> c_uint {
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetName(name: *mut c_char, length: c_int, number: c_int) -> c_uint {
     call(|| {
-        let (_, device) = device(number)?;
+        let (_, device) = process().device(number)?;
         let bytes = device.model.bytes().take(usize::try_from(length).unwrap_or(0).saturating_sub(1));
         for (at, byte) in bytes.chain([0]).enumerate() {
             // SAFETY: by cuda.h the caller's array holds `length` bytes, and no more are written.
@@ -46,7 +46,7 @@ extern "C" fn cuDeviceGetName(name: *mut c_char, length: c_int, number: c_int) -
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetUuid_v2(place: *mut [u8; 16], number: c_int) -> c_uint {
-    call(|| put(place, device(number)?.1.uuid))
+    call(|| put(place, process().device(number)?.1.uuid))
 }
 
 #[unsafe(no_mangle)]
@@ -56,14 +56,14 @@ extern "C" fn cuDeviceGetUuid(place: *mut [u8; 16], number: c_int) -> c_uint {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceTotalMem_v2(bytes: *mut usize, number: c_int) -> c_uint {
-    call(|| put(bytes, device(number)?.1.card.capacity() as usize))
+    call(|| put(bytes, process().device(number)?.1.card.capacity() as usize))
 }
 
 /// Numbers of a card of compute capability 9.0 with 132 multiprocessors, as far as programs ask for them.
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetAttribute(value: *mut c_int, attribute: c_uint, number: c_int) -> c_uint {
     call(|| {
-        device(number)?;
+        process().device(number)?;
         put(
             value,
             match attribute {
@@ -79,35 +79,10 @@ extern "C" fn cuDeviceGetAttribute(value: *mut c_int, attribute: c_uint, number:
     })
 }
 
-impl Process {
-    fn new_context(&mut self, number: c_int) -> Result<usize, Fault> {
-        let (at, device) = device(number)?;
-        // A context takes whole blocks of its own.
-        device.card.reserve(device.context_bytes)?;
-        self.contexts.push(Context { device: at, live: true, broken: false });
-        Ok(self.contexts.len())
-    }
-
-    fn end_context(&mut self, handle: usize) -> Done {
-        let found =
-            handle.checked_sub(1).and_then(|at| self.contexts.get_mut(at)).filter(|context| context.live);
-        let context = found.ok_or(Fault::INVALID_CONTEXT)?;
-        context.live = false;
-        let device = &devices()?[context.device];
-        if let Some(arena) = self.arenas.get_mut(&context.device) {
-            for at in arena.of_context(handle) {
-                arena.free(device, at)?;
-            }
-        }
-        device.card.release(device.context_bytes);
-        Ok(())
-    }
-}
-
 #[unsafe(no_mangle)]
 extern "C" fn cuCtxCreate_v2(context: *mut usize, _flags: c_uint, number: c_int) -> c_uint {
     call(|| {
-        let handle = process().new_context(number)?;
+        let handle = process().create_context(number)?;
         set_current(handle);
         put(context, handle)
     })
@@ -126,9 +101,8 @@ extern "C" fn cuCtxCreate_v4(
 #[unsafe(no_mangle)]
 extern "C" fn cuCtxDestroy_v2(context: usize) -> c_uint {
     call(|| {
-        super::stream::wait_all();
-        let mut process = process();
-        process.end_context(context)?;
+        wait_all();
+        process().destroy_context(context)?;
         if current_handle() == context {
             set_current(0);
         }
@@ -138,52 +112,25 @@ extern "C" fn cuCtxDestroy_v2(context: usize) -> c_uint {
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn cuDevicePrimaryCtxRetain(context: *mut usize, number: c_int) -> c_uint {
-    call(|| {
-        let (at, _) = device(number)?;
-        let mut process = process();
-        let (handle, count) = match process.primary.get(&at).copied().filter(|(_, count)| *count > 0) {
-            Some(there) => there,
-            None => (process.new_context(number)?, 0),
-        };
-        process.primary.insert(at, (handle, count + 1));
-        put(context, handle)
-    })
+    call(|| put(context, process().retain_primary(number)?))
 }
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn cuDevicePrimaryCtxRelease_v2(number: c_int) -> c_uint {
-    call(|| {
-        let (at, _) = device(number)?;
-        let mut process = process();
-        let (handle, count) = process
-            .primary
-            .get(&at)
-            .copied()
-            .filter(|(_, count)| *count > 0)
-            .ok_or(Fault::INVALID_CONTEXT)?;
-        process.primary.insert(at, (handle, count - 1));
-        if count == 1 { process.end_context(handle) } else { Ok(()) }
-    })
+    call(|| process().release_primary(number))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDevicePrimaryCtxReset_v2(number: c_int) -> c_uint {
-    call(|| {
-        let (at, _) = device(number)?;
-        let mut process = process();
-        match process.primary.insert(at, (0, 0)).filter(|(_, count)| *count > 0) {
-            Some((handle, _)) => process.end_context(handle),
-            None => Ok(()),
-        }
-    })
+    call(|| process().reset_primary(number))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDevicePrimaryCtxGetState(number: c_int, flags: *mut c_uint, active: *mut c_int) -> c_uint {
     call(|| {
-        let (at, _) = device(number)?;
+        let is_active = process().has_primary(number)?;
         put(flags, 0)?;
-        put(active, c_int::from(process().primary.get(&at).is_some_and(|(_, count)| *count > 0)))
+        put(active, c_int::from(is_active))
     })
 }
 
@@ -200,19 +147,19 @@ extern "C" fn cuCtxGetCurrent(context: *mut usize) -> c_uint {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuCtxPushCurrent_v2(context: usize) -> c_uint {
-    super::process::push(context);
+    push(context);
     0
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuCtxPopCurrent_v2(context: *mut usize) -> c_uint {
-    let was = super::process::pop();
+    let was = pop();
     if context.is_null() { 0 } else { call(|| put(context, was)) }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuCtxGetDevice(place: *mut c_int) -> c_uint {
-    call(|| put(place, current(&process())?.0 as c_int))
+    call(|| put(place, process().current()?.0 as c_int))
 }
 
 /// What a block is of, for programs that ask how memory is managed.

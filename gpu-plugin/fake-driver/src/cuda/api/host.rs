@@ -2,15 +2,15 @@
 
 use std::ffi::{c_uint, c_void};
 
-use super::abi::{Fault, call, put};
-use super::memory::{map, unmap};
-use super::process::{current, process};
+use crate::cuda::abi::{Fault, call, put};
+use crate::cuda::mapping::{map, unmap};
+use crate::cuda::process::process;
 
 #[unsafe(no_mangle)]
 extern "C" fn cuMemHostAlloc(place: *mut u64, bytes: usize, _flags: c_uint) -> c_uint {
     call(|| {
         let mut process = process();
-        current(&process)?;
+        process.current()?;
         let bytes = bytes as u64;
         if bytes == 0 {
             return Err(Fault::INVALID_VALUE);

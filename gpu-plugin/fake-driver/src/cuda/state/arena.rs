@@ -1,0 +1,139 @@
+//! Linear memory of one device: large allocations in whole blocks of 2 MiB, small ones several to a block.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::cuda::abi::{BLOCK, Done, Fault};
+use crate::cuda::card::Card;
+use crate::cuda::mapping::{map, unmap};
+
+/// What every address is a multiple of, in bytes: CUDA promises no less.
+const ALIGNED: u64 = 256;
+
+/// Memory that was given out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allocation {
+    /// The handle of the context that it dies with.
+    pub(crate) context: usize,
+    /// As it was asked for.
+    pub(crate) bytes: u64,
+    /// Bytes that were reserved of the card for it alone.
+    pub(crate) reserved: u64,
+}
+
+/// The memory of one device in this process.
+#[derive(Debug, Default)]
+pub(crate) struct Arena {
+    /// Device memory by address.
+    device: BTreeMap<u64, Allocation>,
+    /// Managed memory by address.
+    managed: BTreeMap<u64, Allocation>,
+    /// Blocks of small allocations: which parts of them are taken, by address and length.
+    blocks: HashMap<u64, BTreeMap<u64, u64>>,
+}
+
+impl Arena {
+    pub(crate) fn allocate(&mut self, card: &Card, context: usize, bytes: u64) -> Result<u64, Fault> {
+        if bytes == 0 {
+            return Err(Fault::INVALID_VALUE);
+        }
+        let (at, reserved) = if bytes < BLOCK {
+            (self.allocate_small(card, bytes)?, 0)
+        } else {
+            let whole = bytes.checked_next_multiple_of(BLOCK).ok_or(Fault::OUT_OF_MEMORY)?;
+            card.reserve(whole)?;
+            (map(whole).inspect_err(|_| card.release(whole))?, whole)
+        };
+        self.device.insert(at, Allocation { context, bytes, reserved });
+        Ok(at)
+    }
+
+    /// The first room in a block that is there, or a new block.
+    fn allocate_small(&mut self, card: &Card, bytes: u64) -> Result<u64, Fault> {
+        let length = bytes.next_multiple_of(ALIGNED);
+        for (block, parts) in &mut self.blocks {
+            let mut free = *block;
+            for (at, taken) in parts.iter() {
+                if at - free >= length {
+                    break;
+                }
+                free = at + taken;
+            }
+            if free + length <= block + BLOCK {
+                parts.insert(free, length);
+                return Ok(free);
+            }
+        }
+        card.reserve(BLOCK)?;
+        let block = map(BLOCK).inspect_err(|_| card.release(BLOCK))?;
+        self.blocks.insert(block, BTreeMap::from([(block, length)]));
+        Ok(block)
+    }
+
+    /// Managed memory is never refused: what the card has no room for lies in the machine's, here each allocation as a whole.
+    pub(crate) fn allocate_managed(&mut self, card: &Card, context: usize, bytes: u64) -> Result<u64, Fault> {
+        let whole =
+            bytes.checked_next_multiple_of(BLOCK).filter(|whole| *whole > 0).ok_or(Fault::INVALID_VALUE)?;
+        let at = map(whole)?;
+        let reserved = if card.reserve(whole).is_ok() { whole } else { 0 };
+        self.managed.insert(at, Allocation { context, bytes: whole, reserved });
+        Ok(at)
+    }
+
+    /// Memory that another process lends: nothing of the card is reserved for it here.
+    pub(crate) fn insert_borrowed(&mut self, at: u64, context: usize, bytes: u64) {
+        self.managed.insert(at, Allocation { context, bytes, reserved: 0 });
+    }
+
+    /// The device memory that begins at an address.
+    pub(crate) fn device_memory(&self, at: u64) -> Option<Allocation> {
+        self.device.get(&at).copied()
+    }
+
+    pub(crate) fn holds(&self, at: u64) -> bool {
+        self.device.contains_key(&at) || self.managed.contains_key(&at)
+    }
+
+    /// Where what an address lies in begins, and its bytes.
+    pub(crate) fn range(&self, at: u64) -> Option<(u64, u64)> {
+        let inside = |all: &BTreeMap<u64, Allocation>| {
+            let (start, allocation) = all.range(..=at).next_back()?;
+            (at - start < allocation.bytes).then_some((*start, allocation.bytes))
+        };
+        inside(&self.device).or_else(|| inside(&self.managed))
+    }
+
+    /// Frees everything that was allocated in a context.
+    pub(crate) fn free_context(&mut self, card: &Card, context: usize) -> Done {
+        let all = self.device.iter().chain(&self.managed);
+        let dying: Vec<u64> =
+            all.filter(|(_, allocation)| allocation.context == context).map(|(at, _)| *at).collect();
+        dying.into_iter().try_for_each(|at| self.free(card, at))
+    }
+
+    pub(crate) fn free(&mut self, card: &Card, at: u64) -> Done {
+        if let Some(managed) = self.managed.remove(&at) {
+            unmap(at, managed.bytes);
+            card.release(managed.reserved);
+            return Ok(());
+        }
+        let allocation = self.device.remove(&at).ok_or(Fault::INVALID_VALUE)?;
+        if allocation.reserved > 0 {
+            unmap(at, allocation.reserved);
+            card.release(allocation.reserved);
+            return Ok(());
+        }
+        self.free_small(card, at)
+    }
+
+    fn free_small(&mut self, card: &Card, at: u64) -> Done {
+        let block = at / BLOCK * BLOCK;
+        let parts = self.blocks.get_mut(&block).ok_or(Fault::INVALID_VALUE)?;
+        parts.remove(&at);
+        if parts.is_empty() {
+            self.blocks.remove(&block);
+            unmap(block, BLOCK);
+            card.release(BLOCK);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! Physical memory apart from addresses (`cuMemCreate` and its kin). It is the card's until its last handle and mapping are gone.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::cuda::abi::{BLOCK, Done, Fault};
+use crate::cuda::card::Card;
+
+/// Physical memory; of a card, or of the host where there is none.
+#[derive(Debug)]
+struct Physical {
+    card: Option<&'static Card>,
+    bytes: u64,
+    handles: u32,
+    mappings: u32,
+}
+
+/// A range of addresses with memory behind it.
+#[derive(Debug, Clone, Copy)]
+struct Mapping {
+    bytes: u64,
+    handle: u64,
+}
+
+/// The physical memory of this process.
+#[derive(Debug, Default)]
+pub(crate) struct PhysicalMemory {
+    by_handle: HashMap<u64, Physical>,
+    /// By address.
+    mappings: BTreeMap<u64, Mapping>,
+}
+
+impl PhysicalMemory {
+    pub(crate) fn create(&mut self, handle: u64, card: Option<&'static Card>, bytes: u64) -> Done {
+        if bytes == 0 || !bytes.is_multiple_of(BLOCK) {
+            return Err(Fault::INVALID_VALUE);
+        }
+        if let Some(card) = card {
+            card.reserve(bytes)?;
+        }
+        self.by_handle.insert(handle, Physical { card, bytes, handles: 1, mappings: 0 });
+        Ok(())
+    }
+
+    pub(crate) fn release(&mut self, handle: u64) -> Done {
+        let held = self.by_handle.get(&handle).is_some_and(|memory| memory.handles > 0);
+        if !held {
+            return Err(Fault::INVALID_VALUE);
+        }
+        self.change(handle, |memory| memory.handles -= 1)
+    }
+
+    pub(crate) fn map(&mut self, at: u64, bytes: u64, offset: u64, handle: u64) -> Done {
+        let memory = self.by_handle.get_mut(&handle).ok_or(Fault::INVALID_VALUE)?;
+        if offset.checked_add(bytes).is_none_or(|end| end > memory.bytes) {
+            return Err(Fault::INVALID_VALUE);
+        }
+        memory.mappings += 1;
+        self.mappings.insert(at, Mapping { bytes, handle });
+        Ok(())
+    }
+
+    /// Unmaps everything in a range of addresses.
+    pub(crate) fn unmap(&mut self, at: u64, bytes: u64) -> Done {
+        let range = self.mappings.range(at..at.saturating_add(bytes));
+        let inside: Vec<u64> = range.map(|(at, _)| *at).collect();
+        for at in inside {
+            if let Some(mapping) = self.mappings.remove(&at) {
+                self.change(mapping.handle, |memory| memory.mappings -= 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Another reference to what an address lies in: its handle, once more.
+    pub(crate) fn retain(&mut self, address: u64) -> Result<u64, Fault> {
+        let found = self.mappings.range(..=address).next_back();
+        let (_, mapping) =
+            found.filter(|(at, mapping)| address - **at < mapping.bytes).ok_or(Fault::INVALID_VALUE)?;
+        let handle = mapping.handle;
+        self.change(handle, |memory| memory.handles += 1)?;
+        Ok(handle)
+    }
+
+    /// Changes the counts of references; without any the memory is the card's again.
+    fn change(&mut self, handle: u64, change: impl FnOnce(&mut Physical)) -> Done {
+        let memory = self.by_handle.get_mut(&handle).ok_or(Fault::INVALID_VALUE)?;
+        change(memory);
+        if memory.handles == 0 && memory.mappings == 0 {
+            if let Some(card) = memory.card {
+                card.release(memory.bytes);
+            }
+            self.by_handle.remove(&handle);
+        }
+        Ok(())
+    }
+}

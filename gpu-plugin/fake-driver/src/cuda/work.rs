@@ -1,0 +1,121 @@
+//! Work that streams are given: kernels, and what they do and take.
+
+use std::ffi::{CStr, c_void};
+
+use super::abi::{Done, Fault, get};
+use super::clock::{now, wait_until};
+use super::current::current_handle;
+use super::process::{Process, process};
+use super::state::streams::Key;
+
+/// A kernel that every module has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kernel {
+    /// Takes as many ns as its first parameter says.
+    Spin,
+    /// Writes its third parameter to as many words as its second says at the address that is its first; takes the ns of its fourth.
+    Fill,
+    /// Breaks its context.
+    Fault,
+}
+
+/// With their names, and the handles of their functions.
+const KERNELS: [(&CStr, usize, Kernel); 3] =
+    [(c"spin", 0x101, Kernel::Spin), (c"fill", 0x102, Kernel::Fill), (c"fault", 0x103, Kernel::Fault)];
+
+/// The handle of a kernel's function.
+pub(crate) fn function_of(name: &CStr) -> Result<usize, Fault> {
+    KERNELS.iter().find(|(known, ..)| *known == name).map(|(_, handle, _)| *handle).ok_or(Fault::NOT_FOUND)
+}
+
+fn kernel_of(function: usize) -> Result<Kernel, Fault> {
+    KERNELS
+        .iter()
+        .find(|(_, handle, _)| *handle == function)
+        .map(|(.., kernel)| *kernel)
+        .ok_or(Fault::INVALID_HANDLE)
+}
+
+impl Process {
+    /// Does what a kernel does and tells how long it takes, in ns.
+    pub(crate) fn perform(
+        &mut self,
+        function: usize,
+        parameters: *const *const c_void,
+    ) -> Result<u64, Fault> {
+        match kernel_of(function)? {
+            Kernel::Spin => parameter(parameters, 0),
+            Kernel::Fill => {
+                fill(parameters)?;
+                parameter(parameters, 3)
+            }
+            Kernel::Fault => {
+                let at = current_handle().checked_sub(1).ok_or(Fault::INVALID_CONTEXT)?;
+                self.contexts.get_mut(at).ok_or(Fault::INVALID_CONTEXT)?.broken = true;
+                Ok(0)
+            }
+        }
+    }
+
+    /// Launches a kernel; until when its caller has to wait, as the queue is full.
+    pub(crate) fn launch(
+        &mut self,
+        function: usize,
+        stream: Key,
+        parameters: *const *const c_void,
+        now: u64,
+    ) -> Result<u64, Fault> {
+        self.current()?;
+        let time = self.perform(function, parameters)?;
+        // A kernel that goes wrong is launched well: the next call says it.
+        if time == 0 && self.current().is_err() { Ok(0) } else { self.submit(stream, time, now) }
+    }
+
+    /// Gives a stream work of so many ns; until when its caller has to wait, as the queue is full.
+    pub(crate) fn submit(&mut self, stream: Key, time: u64, now: u64) -> Result<u64, Fault> {
+        let (_, device) = self.current()?;
+        if let Some(graph) = self.captures.graph_of(stream) {
+            self.graphs.add_kernel(graph, time)?;
+            return Ok(0);
+        }
+        let end = device.card.work(now, self.streams.after(stream), time);
+        self.streams.ends_at(stream, end);
+        Ok(self.streams.enqueue(end))
+    }
+}
+
+/// Gives a stream work, and waits where the queue is full: other threads call meanwhile.
+pub(crate) fn run(work: impl FnOnce(&mut Process, u64) -> Result<u64, Fault>) -> Done {
+    let room = work(&mut process(), now())?;
+    wait_until(room);
+    Ok(())
+}
+
+/// Waits for all work of this process. Its other threads call meanwhile, so nobody holds the lock for it.
+pub(crate) fn wait_all() {
+    let end = process().streams.last_end();
+    wait_until(end);
+}
+
+/// A kernel's parameter: `parameters` points to as many pointers as it has.
+fn parameter<T: Copy>(parameters: *const *const c_void, at: usize) -> Result<T, Fault> {
+    if parameters.is_null() {
+        return Err(Fault::INVALID_VALUE);
+    }
+    // SAFETY: by cuda.h there is a pointer for each parameter of the function.
+    get(get(unsafe { parameters.add(at) })?.cast::<T>())
+}
+
+/// Nobody may look at what a kernel writes before it has ended, so it is written at once.
+fn fill(parameters: *const *const c_void) -> Done {
+    let (at, count, value) = (
+        parameter::<u64>(parameters, 0)?,
+        parameter::<u64>(parameters, 1)?,
+        parameter::<u32>(parameters, 2)?,
+    );
+    for word in 0..count as usize {
+        // SAFETY: by the kernel's own terms so many words from there on are memory of the device.
+        unsafe { (at as *mut u32).add(word).write(value) };
+    }
+    Ok(())
+}
