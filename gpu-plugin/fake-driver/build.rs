@@ -46,7 +46,7 @@ fn exports(all: &[(&str, &str)], written: &BTreeSet<String>) -> String {
     for name in known.iter().filter(|name| !written.contains(**name)) {
         let _ = writeln!(
             text,
-            "#[unsafe(no_mangle)] extern \"C\" fn {name}() -> u32 {{ Fault::NOT_SUPPORTED.0 }}"
+            "#[unsafe(no_mangle)] extern \"C\" fn {name}() -> u32 {{ CudaError::NOT_SUPPORTED.0 }}"
         );
     }
     let _ = writeln!(text, "unsafe extern \"C\" {{");

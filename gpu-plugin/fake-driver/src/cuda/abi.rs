@@ -8,9 +8,9 @@ pub(crate) const BLOCK: u64 = 2 << 20;
 
 /// `CUresult` but for success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fault(pub(crate) c_uint);
+pub(crate) struct CudaError(pub(crate) c_uint);
 
-impl Fault {
+impl CudaError {
     pub(crate) const INVALID_VALUE: Self = Self(1);
     pub(crate) const OUT_OF_MEMORY: Self = Self(2);
     pub(crate) const NOT_INITIALIZED: Self = Self(3);
@@ -31,29 +31,29 @@ impl Fault {
 }
 
 /// What a call's work gives.
-pub(crate) type Done = Result<(), Fault>;
+pub(crate) type CudaResult = Result<(), CudaError>;
 
 /// Runs a call's work. Nothing unwinds into C.
-pub(crate) fn call(work: impl FnOnce() -> Done) -> c_uint {
+pub(crate) fn call(work: impl FnOnce() -> CudaResult) -> c_uint {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => 0,
-        Ok(Err(fault)) => fault.0,
-        Err(_) => Fault::UNKNOWN.0,
+        Ok(Err(error)) => error.0,
+        Err(_) => CudaError::UNKNOWN.0,
     }
 }
 
-/// Writes to a place of the caller's.
-pub(crate) fn put<T>(place: *mut T, value: T) -> Done {
-    if place.is_null() {
-        return Err(Fault::INVALID_VALUE);
+/// Writes through a pointer of the caller's.
+pub(crate) fn write_to<T>(pointer: *mut T, value: T) -> CudaResult {
+    if pointer.is_null() {
+        return Err(CudaError::INVALID_VALUE);
     }
-    // SAFETY: not null, and by cuda.h the caller's place is aligned and valid for a write of one T during the call.
-    unsafe { place.write(value) };
+    // SAFETY: not null, and by cuda.h the caller's pointer is aligned and valid for a write of one T during the call.
+    unsafe { pointer.write(value) };
     Ok(())
 }
 
-/// Reads from a place of the caller's.
-pub(crate) fn get<T: Copy>(place: *const T) -> Result<T, Fault> {
+/// Reads through a pointer of the caller's.
+pub(crate) fn read_from<T: Copy>(pointer: *const T) -> Result<T, CudaError> {
     // SAFETY: null is refused, and by cuda.h the caller has put a T there.
-    unsafe { place.as_ref() }.copied().ok_or(Fault::INVALID_VALUE)
+    unsafe { pointer.as_ref() }.copied().ok_or(CudaError::INVALID_VALUE)
 }

@@ -7,7 +7,7 @@ mod copy;
 mod events;
 mod forms;
 mod graph;
-mod green;
+mod green_contexts;
 mod host;
 mod ipc;
 mod launch;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::abi::Fault;
+use super::abi::CudaError;
 
 /// Processes that can use a card at one time.
 const RECORDS: usize = 1023;
@@ -78,8 +78,8 @@ unsafe impl Sync for Card {}
 
 impl Card {
     /// Opens the card's file and takes a record for this process.
-    pub(crate) fn open(state: &Path, uuid: &str, capacity: u64) -> Result<Self, Fault> {
-        let failed = |_| Fault::UNKNOWN;
+    pub(crate) fn open(state: &Path, uuid: &str, capacity: u64) -> Result<Self, CudaError> {
+        let failed = |_| CudaError::UNKNOWN;
         std::fs::create_dir_all(state).map_err(failed)?;
         let path = state.join(format!("{uuid}.used"));
         let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
@@ -88,7 +88,7 @@ impl Card {
         // SAFETY: a new shared mapping of a file as long as it; nothing of ours lies there.
         let base = unsafe { mmap(std::ptr::null_mut(), SIZE, 3, 1, record_file.as_raw_fd(), 0) };
         if base as isize == -1 {
-            return Err(Fault::UNKNOWN);
+            return Err(CudaError::UNKNOWN);
         }
         let mut card = Self {
             record_file,
@@ -102,15 +102,15 @@ impl Card {
         Ok(card)
     }
 
-    fn take_record(&mut self) -> Result<(), Fault> {
+    fn take_record(&mut self) -> Result<(), CudaError> {
         // Nobody sums up while a record is this process's and has a dead one's bytes still.
-        let sums = self.sums_file.try_clone().map_err(|_| Fault::UNKNOWN)?;
+        let sums = self.sums_file.try_clone().map_err(|_| CudaError::UNKNOWN)?;
         let _alone = Alone::new(&sums);
         for record in 0..RECORDS {
             if lock(&self.record_file, OFD_SETLK, record) == Some(WRLCK) {
                 self.record = record;
                 self.end(record).store(0, Ordering::SeqCst);
-                let (pid, start) = own().ok_or(Fault::UNKNOWN)?;
+                let (pid, start) = own().ok_or(CudaError::UNKNOWN)?;
                 // The bytes first: they were a dead process's.
                 for (at, value) in [(2, 0), (3, 0), (0, pid), (1, start)] {
                     self.field(record, at).store(value, Ordering::SeqCst);
@@ -118,7 +118,7 @@ impl Card {
                 return Ok(());
             }
         }
-        Err(Fault::OUT_OF_MEMORY)
+        Err(CudaError::OUT_OF_MEMORY)
     }
 
     fn number(&self, at: usize) -> &AtomicU64 {
@@ -161,7 +161,7 @@ impl Card {
     }
 
     /// Takes bytes for this process, if there are so many.
-    pub(crate) fn reserve(&self, bytes: u64) -> Result<(), Fault> {
+    pub(crate) fn reserve(&self, bytes: u64) -> Result<(), CudaError> {
         let _alone = self.sums_thread.lock().unwrap_or_else(PoisonError::into_inner);
         let _alone_of_all = Alone::new(&self.sums_file);
         let sum = self.used().checked_add(bytes).filter(|sum| *sum <= self.capacity);
@@ -170,7 +170,7 @@ impl Card {
             self.field(self.record, 2).fetch_add(bytes, Ordering::SeqCst);
             self.number(MOST).fetch_max(sum, Ordering::SeqCst);
         }
-        if fits { Ok(()) } else { Err(Fault::OUT_OF_MEMORY) }
+        if fits { Ok(()) } else { Err(CudaError::OUT_OF_MEMORY) }
     }
 
     /// Gives bytes back.

@@ -1,6 +1,6 @@
 //! The cards that a process sees, as the machine's file describes them.
 
-use super::abi::Fault;
+use super::abi::CudaError;
 use super::card::Card;
 use crate::config::File;
 
@@ -15,10 +15,10 @@ pub(crate) struct Device {
 }
 
 /// Opens the cards that are visible.
-pub(crate) fn open_visible() -> Result<Vec<Device>, Fault> {
+pub(crate) fn open_visible() -> Result<Vec<Device>, CudaError> {
     let mut file = File::find();
-    let state = file.state().ok_or(Fault::NO_DEVICE)?;
-    let config = file.read().filter(|config| config.driver != "not_loaded").ok_or(Fault::NO_DEVICE)?;
+    let state = file.state().ok_or(CudaError::NO_DEVICE)?;
+    let config = file.read().filter(|config| config.driver != "not_loaded").ok_or(CudaError::NO_DEVICE)?;
     let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
     let cards = config.cards.iter().enumerate().filter(|(at, card)| {
         let named = |text: &String| text.split(',').any(|one| one == at.to_string() || one == card.uuid);

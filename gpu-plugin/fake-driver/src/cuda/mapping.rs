@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 
-use super::abi::{BLOCK, Fault};
+use super::abi::{BLOCK, CudaError};
 
 unsafe extern "C" {
     fn mmap(
@@ -17,15 +17,17 @@ unsafe extern "C" {
 }
 
 /// Addresses for so many bytes, aligned to blocks, with memory behind them as it is touched.
-pub(crate) fn map(bytes: u64) -> Result<u64, Fault> {
+pub(crate) fn map(bytes: u64) -> Result<u64, CudaError> {
     /// `MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE` (asm-generic/mman.h)
     const FLAGS: c_int = 0x2 | 0x20 | 0x4000;
-    let whole =
-        bytes.checked_add(BLOCK).and_then(|bytes| usize::try_from(bytes).ok()).ok_or(Fault::OUT_OF_MEMORY)?;
+    let whole = bytes
+        .checked_add(BLOCK)
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .ok_or(CudaError::OUT_OF_MEMORY)?;
     // SAFETY: a new private mapping; nothing of ours lies there.
     let at = unsafe { mmap(std::ptr::null_mut(), whole, 3, FLAGS, -1, 0) } as u64;
     if at == u64::MAX {
-        return Err(Fault::OUT_OF_MEMORY);
+        return Err(CudaError::OUT_OF_MEMORY);
     }
     let aligned = at.next_multiple_of(BLOCK);
     // What is before and behind goes back.
@@ -43,10 +45,10 @@ pub(crate) fn unmap(at: u64, bytes: u64) {
 }
 
 /// Lays an open file over addresses of a mapping of [`map`].
-pub(crate) fn map_file(file: c_int, at: u64, bytes: u64) -> Result<(), Fault> {
+pub(crate) fn map_file(file: c_int, at: u64, bytes: u64) -> Result<(), CudaError> {
     /// `MAP_SHARED | MAP_FIXED` (asm-generic/mman-common.h)
     const OVER: c_int = 0x1 | 0x10;
     // SAFETY: whole blocks of a mapping of `map`, which the file takes the place of.
     let laid = unsafe { mmap(at as *mut c_void, bytes as usize, 3, OVER, file, 0) };
-    if laid as u64 == at { Ok(()) } else { Err(Fault::OUT_OF_MEMORY) }
+    if laid as u64 == at { Ok(()) } else { Err(CudaError::OUT_OF_MEMORY) }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::abi::{Done, Fault};
+use super::abi::{CudaError, CudaResult};
 use super::current::current_handle;
 use super::device::{Device, open_visible};
 use super::state::arena::Arena;
@@ -60,33 +60,33 @@ impl Process {
     }
 
     /// The devices, once `cuInit` was called.
-    pub(crate) fn devices(&self) -> Result<&'static [Device], Fault> {
+    pub(crate) fn devices(&self) -> Result<&'static [Device], CudaError> {
         if self.devices.is_empty() || FORKED.load(Ordering::Relaxed) {
-            return Err(Fault::NOT_INITIALIZED);
+            return Err(CudaError::NOT_INITIALIZED);
         }
         Ok(self.devices)
     }
 
     /// A device by its number.
-    pub(crate) fn device(&self, number: i32) -> Result<(usize, &'static Device), Fault> {
-        let at = usize::try_from(number).map_err(|_| Fault::INVALID_DEVICE)?;
-        self.devices()?.get(at).map(|device| (at, device)).ok_or(Fault::INVALID_DEVICE)
+    pub(crate) fn device(&self, number: i32) -> Result<(usize, &'static Device), CudaError> {
+        let at = usize::try_from(number).map_err(|_| CudaError::INVALID_DEVICE)?;
+        self.devices()?.get(at).map(|device| (at, device)).ok_or(CudaError::INVALID_DEVICE)
     }
 
     /// The device of this thread's context, and its place.
-    pub(crate) fn current(&self) -> Result<(usize, &'static Device), Fault> {
+    pub(crate) fn current(&self) -> Result<(usize, &'static Device), CudaError> {
         let found = current_handle()
             .checked_sub(1)
             .and_then(|at| self.contexts.get(at))
             .filter(|context| context.live);
-        let context = found.ok_or(Fault::INVALID_CONTEXT)?;
+        let context = found.ok_or(CudaError::INVALID_CONTEXT)?;
         if context.broken {
-            return Err(Fault::ILLEGAL_ADDRESS);
+            return Err(CudaError::ILLEGAL_ADDRESS);
         }
         self.devices()?
             .get(context.device)
             .map(|device| (context.device, device))
-            .ok_or(Fault::INVALID_CONTEXT)
+            .ok_or(CudaError::INVALID_CONTEXT)
     }
 
     /// The memory of a device.
@@ -95,16 +95,16 @@ impl Process {
     }
 
     /// Frees an address that is a pool's: whether it is.
-    pub(crate) fn free_of_pool(&mut self, at: u64) -> Result<bool, Fault> {
+    pub(crate) fn free_of_pool(&mut self, at: u64) -> Result<bool, CudaError> {
         let devices = self.devices()?;
         self.pools.free(at, |device| &devices[device].card)
     }
 
     /// Frees linear memory on whatever device it is.
-    pub(crate) fn free(&mut self, at: u64) -> Done {
+    pub(crate) fn free(&mut self, at: u64) -> CudaResult {
         let devices = self.devices()?;
         let found = self.arenas.iter_mut().find(|(_, arena)| arena.holds(at));
-        let (device, arena) = found.ok_or(Fault::INVALID_VALUE)?;
+        let (device, arena) = found.ok_or(CudaError::INVALID_VALUE)?;
         arena.free(&devices[*device].card, at)
     }
 }
@@ -123,18 +123,18 @@ extern "C" fn forked() {
 }
 
 /// `cuInit`: opens the cards that are visible, once.
-pub(crate) fn init() -> Result<(), Fault> {
+pub(crate) fn init() -> Result<(), CudaError> {
     static OPENED: OnceLock<&'static [Device]> = OnceLock::new();
     // Before anything is locked: another thread may have held the lock when the process was forked.
     if FORKED.load(Ordering::Relaxed) {
-        return Err(Fault::NOT_INITIALIZED);
+        return Err(CudaError::NOT_INITIALIZED);
     }
     let devices = OPENED.get_or_init(|| {
         mark_forks();
         Box::leak(open_visible().unwrap_or_default().into_boxed_slice())
     });
     if devices.is_empty() {
-        return Err(Fault::NO_DEVICE);
+        return Err(CudaError::NO_DEVICE);
     }
     process().devices = devices;
     Ok(())

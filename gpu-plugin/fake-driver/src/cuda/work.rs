@@ -2,11 +2,11 @@
 
 use std::ffi::{CStr, c_void};
 
-use super::abi::{Done, Fault, get};
+use super::abi::{CudaError, CudaResult, read_from};
 use super::clock::{now, wait_until};
 use super::current::current_handle;
 use super::process::{Process, process};
-use super::state::streams::Key;
+use super::state::streams::StreamKey;
 
 /// A kernel that every module has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,16 +24,20 @@ const KERNELS: [(&CStr, usize, Kernel); 3] =
     [(c"spin", 0x101, Kernel::Spin), (c"fill", 0x102, Kernel::Fill), (c"fault", 0x103, Kernel::Fault)];
 
 /// The handle of a kernel's function.
-pub(crate) fn function_of(name: &CStr) -> Result<usize, Fault> {
-    KERNELS.iter().find(|(known, ..)| *known == name).map(|(_, handle, _)| *handle).ok_or(Fault::NOT_FOUND)
+pub(crate) fn function_of(name: &CStr) -> Result<usize, CudaError> {
+    KERNELS
+        .iter()
+        .find(|(known, ..)| *known == name)
+        .map(|(_, handle, _)| *handle)
+        .ok_or(CudaError::NOT_FOUND)
 }
 
-fn kernel_of(function: usize) -> Result<Kernel, Fault> {
+fn kernel_of(function: usize) -> Result<Kernel, CudaError> {
     KERNELS
         .iter()
         .find(|(_, handle, _)| *handle == function)
         .map(|(.., kernel)| *kernel)
-        .ok_or(Fault::INVALID_HANDLE)
+        .ok_or(CudaError::INVALID_HANDLE)
 }
 
 impl Process {
@@ -42,7 +46,7 @@ impl Process {
         &mut self,
         function: usize,
         parameters: *const *const c_void,
-    ) -> Result<u64, Fault> {
+    ) -> Result<u64, CudaError> {
         match kernel_of(function)? {
             Kernel::Spin => parameter(parameters, 0),
             Kernel::Fill => {
@@ -50,8 +54,8 @@ impl Process {
                 parameter(parameters, 3)
             }
             Kernel::Fault => {
-                let at = current_handle().checked_sub(1).ok_or(Fault::INVALID_CONTEXT)?;
-                self.contexts.get_mut(at).ok_or(Fault::INVALID_CONTEXT)?.broken = true;
+                let at = current_handle().checked_sub(1).ok_or(CudaError::INVALID_CONTEXT)?;
+                self.contexts.get_mut(at).ok_or(CudaError::INVALID_CONTEXT)?.broken = true;
                 Ok(0)
             }
         }
@@ -61,10 +65,10 @@ impl Process {
     pub(crate) fn launch(
         &mut self,
         function: usize,
-        stream: Key,
+        stream: StreamKey,
         parameters: *const *const c_void,
         now: u64,
-    ) -> Result<u64, Fault> {
+    ) -> Result<u64, CudaError> {
         self.current()?;
         let time = self.perform(function, parameters)?;
         // A kernel that goes wrong is launched well: the next call says it.
@@ -72,7 +76,7 @@ impl Process {
     }
 
     /// Gives a stream work of so many ns; until when its caller has to wait, as the queue is full.
-    pub(crate) fn submit(&mut self, stream: Key, time: u64, now: u64) -> Result<u64, Fault> {
+    pub(crate) fn submit(&mut self, stream: StreamKey, time: u64, now: u64) -> Result<u64, CudaError> {
         let (_, device) = self.current()?;
         if let Some(graph) = self.captures.graph_of(stream) {
             self.graphs.add_kernel(graph, time)?;
@@ -85,7 +89,7 @@ impl Process {
 }
 
 /// Gives a stream work, and waits where the queue is full: other threads call meanwhile.
-pub(crate) fn run(work: impl FnOnce(&mut Process, u64) -> Result<u64, Fault>) -> Done {
+pub(crate) fn run(work: impl FnOnce(&mut Process, u64) -> Result<u64, CudaError>) -> CudaResult {
     let room = work(&mut process(), now())?;
     wait_until(room);
     Ok(())
@@ -98,16 +102,16 @@ pub(crate) fn wait_all() {
 }
 
 /// A kernel's parameter: `parameters` points to as many pointers as it has.
-fn parameter<T: Copy>(parameters: *const *const c_void, at: usize) -> Result<T, Fault> {
+fn parameter<T: Copy>(parameters: *const *const c_void, at: usize) -> Result<T, CudaError> {
     if parameters.is_null() {
-        return Err(Fault::INVALID_VALUE);
+        return Err(CudaError::INVALID_VALUE);
     }
     // SAFETY: by cuda.h there is a pointer for each parameter of the function.
-    get(get(unsafe { parameters.add(at) })?.cast::<T>())
+    read_from(read_from(unsafe { parameters.add(at) })?.cast::<T>())
 }
 
 /// Nobody may look at what a kernel writes before it has ended, so it is written at once.
-fn fill(parameters: *const *const c_void) -> Done {
+fn fill(parameters: *const *const c_void) -> CudaResult {
     let (at, count, value) = (
         parameter::<u64>(parameters, 0)?,
         parameter::<u64>(parameters, 1)?,

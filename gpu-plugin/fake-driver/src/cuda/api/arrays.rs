@@ -3,7 +3,7 @@
 use std::ffi::c_uint;
 
 use super::memory::{cuMemAlloc_v2, cuMemFree_v2};
-use crate::cuda::abi::{BLOCK, Fault, get};
+use crate::cuda::abi::{BLOCK, CudaError, read_from};
 
 /// `CUDA_ARRAY_DESCRIPTOR_v2`
 #[repr(C)]
@@ -34,21 +34,21 @@ fn create(array: *mut u64, sides: [usize; 3], format: c_uint, channels: c_uint) 
     let bytes = bytes
         .try_fold(channel, usize::checked_mul)
         .and_then(|bytes| bytes.checked_next_multiple_of(BLOCK as usize));
-    bytes.map_or(Fault::OUT_OF_MEMORY.0, |bytes| cuMemAlloc_v2(array, bytes))
+    bytes.map_or(CudaError::OUT_OF_MEMORY.0, |bytes| cuMemAlloc_v2(array, bytes))
 }
 
 fn made(array: *mut u64, deep: *const Deep) -> c_uint {
-    match get(deep) {
+    match read_from(deep) {
         Ok(it) => create(array, [it.width, it.height, it.depth], it.format, it.channels),
-        Err(fault) => fault.0,
+        Err(error) => error.0,
     }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuArrayCreate_v2(array: *mut u64, descriptor: *const Flat) -> c_uint {
-    match get(descriptor) {
+    match read_from(descriptor) {
         Ok(it) => create(array, [it.width, it.height, 1], it.format, it.channels),
-        Err(fault) => fault.0,
+        Err(error) => error.0,
     }
 }
 

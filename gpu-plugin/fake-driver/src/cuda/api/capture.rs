@@ -3,11 +3,11 @@
 use std::ffi::{c_uint, c_void};
 
 use super::forms::both_forms;
-use crate::cuda::abi::{Done, Fault, call, put};
+use crate::cuda::abi::{CudaError, CudaResult, call, write_to};
 use crate::cuda::process::process;
-use crate::cuda::state::streams::Key;
+use crate::cuda::state::streams::StreamKey;
 
-fn begin(stream: Key) -> Done {
+fn begin(stream: StreamKey) -> CudaResult {
     let mut process = process();
     let graph = process.new_handle();
     process.captures.begin(stream, graph)?;
@@ -15,18 +15,18 @@ fn begin(stream: Key) -> Done {
     Ok(())
 }
 
-fn end(stream: Key, graph: *mut usize) -> Done {
+fn end(stream: StreamKey, graph: *mut usize) -> CudaResult {
     let captured = process().captures.end(stream)?;
-    put(graph, captured.unwrap_or(0))?;
-    captured.map(drop).ok_or(Fault::CAPTURE_INVALIDATED)
+    write_to(graph, captured.unwrap_or(0))?;
+    captured.map(drop).ok_or(CudaError::CAPTURE_INVALIDATED)
 }
 
 /// The nodes that the next one comes after are not told, nor what lies between them.
-fn info(stream: Key, status: *mut c_uint, graph: *mut usize) -> Done {
+fn info(stream: StreamKey, status: *mut c_uint, graph: *mut usize) -> CudaResult {
     let process = process();
-    put(status, process.captures.status(stream) as c_uint)?;
+    write_to(status, process.captures.status(stream) as c_uint)?;
     match process.captures.graph_of(stream) {
-        Some(handle) if !graph.is_null() => put(graph, handle),
+        Some(handle) if !graph.is_null() => write_to(graph, handle),
         _ => Ok(()),
     }
 }
@@ -41,7 +41,7 @@ both_forms! {
     }
 
     fn cuStreamIsCapturing | cuStreamIsCapturing_ptsz(stream: usize, status: *mut c_uint) |key of stream| {
-        call(|| put(status, process().captures.status(key) as c_uint))
+        call(|| write_to(status, process().captures.status(key) as c_uint))
     }
 }
 
@@ -54,7 +54,7 @@ extern "C" fn cuStreamGetCaptureInfo_v2(
     _after: *mut *const usize,
     _count: *mut usize,
 ) -> c_uint {
-    call(|| info(Key::legacy(stream), status, graph))
+    call(|| info(StreamKey::legacy(stream), status, graph))
 }
 
 #[unsafe(no_mangle)]
@@ -67,7 +67,7 @@ extern "C" fn cuStreamGetCaptureInfo_v3(
     _edges: *mut *const c_void,
     _count: *mut usize,
 ) -> c_uint {
-    call(|| info(Key::legacy(stream), status, graph))
+    call(|| info(StreamKey::legacy(stream), status, graph))
 }
 
 /// One mode is as good as another: what breaks a capture here breaks it in each.

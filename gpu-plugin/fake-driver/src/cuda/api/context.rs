@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int, c_uint};
 
 use super::proc_address::VERSION;
-use crate::cuda::abi::{BLOCK, call, put};
+use crate::cuda::abi::{BLOCK, call, write_to};
 use crate::cuda::current::{current_handle, pop, push, set_current};
 use crate::cuda::process::{init, process};
 use crate::cuda::work::wait_all;
@@ -15,19 +15,19 @@ extern "C" fn cuInit(_flags: c_uint) -> c_uint {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDriverGetVersion(version: *mut c_int) -> c_uint {
-    call(|| put(version, VERSION))
+    call(|| write_to(version, VERSION))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetCount(count: *mut c_int) -> c_uint {
-    call(|| put(count, process().devices()?.len() as c_int))
+    call(|| write_to(count, process().devices()?.len() as c_int))
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn cuDeviceGet(place: *mut c_int, number: c_int) -> c_uint {
+extern "C" fn cuDeviceGet(device: *mut c_int, number: c_int) -> c_uint {
     call(|| {
         process().device(number)?;
-        put(place, number)
+        write_to(device, number)
     })
 }
 
@@ -38,25 +38,25 @@ extern "C" fn cuDeviceGetName(name: *mut c_char, length: c_int, number: c_int) -
         let bytes = device.model.bytes().take(usize::try_from(length).unwrap_or(0).saturating_sub(1));
         for (at, byte) in bytes.chain([0]).enumerate() {
             // SAFETY: by cuda.h the caller's array holds `length` bytes, and no more are written.
-            put(unsafe { name.add(at) }, byte.cast_signed())?;
+            write_to(unsafe { name.add(at) }, byte.cast_signed())?;
         }
         Ok(())
     })
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn cuDeviceGetUuid_v2(place: *mut [u8; 16], number: c_int) -> c_uint {
-    call(|| put(place, process().device(number)?.1.uuid))
+extern "C" fn cuDeviceGetUuid_v2(uuid: *mut [u8; 16], number: c_int) -> c_uint {
+    call(|| write_to(uuid, process().device(number)?.1.uuid))
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn cuDeviceGetUuid(place: *mut [u8; 16], number: c_int) -> c_uint {
-    cuDeviceGetUuid_v2(place, number)
+extern "C" fn cuDeviceGetUuid(uuid: *mut [u8; 16], number: c_int) -> c_uint {
+    cuDeviceGetUuid_v2(uuid, number)
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceTotalMem_v2(bytes: *mut usize, number: c_int) -> c_uint {
-    call(|| put(bytes, process().device(number)?.1.card.capacity() as usize))
+    call(|| write_to(bytes, process().device(number)?.1.card.capacity() as usize))
 }
 
 /// Numbers of a card of compute capability 9.0 with 132 multiprocessors, as far as programs ask for them.
@@ -64,7 +64,7 @@ extern "C" fn cuDeviceTotalMem_v2(bytes: *mut usize, number: c_int) -> c_uint {
 extern "C" fn cuDeviceGetAttribute(value: *mut c_int, attribute: c_uint, number: c_int) -> c_uint {
     call(|| {
         process().device(number)?;
-        put(
+        write_to(
             value,
             match attribute {
                 1..=3 => 1024, // MAX_THREADS_PER_BLOCK, MAX_BLOCK_DIM_X, _Y
@@ -84,7 +84,7 @@ extern "C" fn cuCtxCreate_v2(context: *mut usize, _flags: c_uint, number: c_int)
     call(|| {
         let handle = process().create_context(number)?;
         set_current(handle);
-        put(context, handle)
+        write_to(context, handle)
     })
 }
 
@@ -112,7 +112,7 @@ extern "C" fn cuCtxDestroy_v2(context: usize) -> c_uint {
 
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn cuDevicePrimaryCtxRetain(context: *mut usize, number: c_int) -> c_uint {
-    call(|| put(context, process().retain_primary(number)?))
+    call(|| write_to(context, process().retain_primary(number)?))
 }
 
 #[unsafe(no_mangle)]
@@ -129,8 +129,8 @@ extern "C" fn cuDevicePrimaryCtxReset_v2(number: c_int) -> c_uint {
 extern "C" fn cuDevicePrimaryCtxGetState(number: c_int, flags: *mut c_uint, active: *mut c_int) -> c_uint {
     call(|| {
         let is_active = process().has_primary(number)?;
-        put(flags, 0)?;
-        put(active, c_int::from(is_active))
+        write_to(flags, 0)?;
+        write_to(active, c_int::from(is_active))
     })
 }
 
@@ -142,7 +142,7 @@ extern "C" fn cuCtxSetCurrent(context: usize) -> c_uint {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuCtxGetCurrent(context: *mut usize) -> c_uint {
-    call(|| put(context, current_handle()))
+    call(|| write_to(context, current_handle()))
 }
 
 #[unsafe(no_mangle)]
@@ -154,18 +154,18 @@ extern "C" fn cuCtxPushCurrent_v2(context: usize) -> c_uint {
 #[unsafe(no_mangle)]
 extern "C" fn cuCtxPopCurrent_v2(context: *mut usize) -> c_uint {
     let was = pop();
-    if context.is_null() { 0 } else { call(|| put(context, was)) }
+    if context.is_null() { 0 } else { call(|| write_to(context, was)) }
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn cuCtxGetDevice(place: *mut c_int) -> c_uint {
-    call(|| put(place, process().current()?.0 as c_int))
+extern "C" fn cuCtxGetDevice(device: *mut c_int) -> c_uint {
+    call(|| write_to(device, process().current()?.0 as c_int))
 }
 
 /// What a block is of, for programs that ask how memory is managed.
 #[unsafe(no_mangle)]
 extern "C" fn cuCtxGetLimit(bytes: *mut usize, _limit: c_uint) -> c_uint {
-    call(|| put(bytes, BLOCK as usize))
+    call(|| write_to(bytes, BLOCK as usize))
 }
 
 #[unsafe(no_mangle)]
@@ -177,5 +177,5 @@ extern "C" fn cuGetErrorString(code: c_uint, text: *mut *const c_char) -> c_uint
         800 => c"operation not permitted",
         _ => c"see cuda.h for this number",
     };
-    call(|| put(text, words.as_ptr()))
+    call(|| write_to(text, words.as_ptr()))
 }

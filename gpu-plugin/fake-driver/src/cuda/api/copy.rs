@@ -2,11 +2,11 @@
 
 use std::ffi::{c_uint, c_void};
 
-use crate::cuda::abi::{Done, call};
+use crate::cuda::abi::{CudaResult, call};
 use crate::cuda::process::process;
 use crate::cuda::work::wait_all;
 
-fn copy(to: u64, from: u64, bytes: usize) -> Done {
+fn copy(to: u64, from: u64, bytes: usize) -> CudaResult {
     let process = process();
     process.current()?;
     // SAFETY: by cuda.h both are memory of so many bytes, of the device or of the host; they may overlap.

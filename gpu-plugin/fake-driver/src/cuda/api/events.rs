@@ -4,7 +4,7 @@ use std::ffi::c_uint;
 
 use super::forms::both_forms;
 use super::streams::synchronize;
-use crate::cuda::abi::{Fault, call, put};
+use crate::cuda::abi::{CudaError, call, write_to};
 use crate::cuda::clock::now;
 use crate::cuda::process::process;
 
@@ -14,7 +14,7 @@ extern "C" fn cuEventCreate(event: *mut usize, _flags: c_uint) -> c_uint {
         let mut process = process();
         let handle = process.new_handle();
         process.streams.create_event(handle);
-        put(event, handle)
+        write_to(event, handle)
     })
 }
 
@@ -26,7 +26,7 @@ both_forms! {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuEventQuery(event: usize) -> c_uint {
-    call(|| if process().event_time(event)? <= now() { Ok(()) } else { Err(Fault::NOT_READY) })
+    call(|| if process().event_time(event)? <= now() { Ok(()) } else { Err(CudaError::NOT_READY) })
 }
 
 #[unsafe(no_mangle)]
@@ -44,7 +44,7 @@ extern "C" fn cuEventElapsedTime(milliseconds: *mut f32, from: usize, to: usize)
     call(|| {
         let process = process();
         let (from, to) = (process.event_time(from)?, process.event_time(to)?);
-        put(milliseconds, (to as f64 - from as f64) as f32 / 1e6)
+        write_to(milliseconds, (to as f64 - from as f64) as f32 / 1e6)
     })
 }
 

@@ -9,7 +9,7 @@ macro_rules! both_forms {
         #[unsafe(no_mangle)]
         #[allow(clippy::too_many_arguments, reason = "cuda.h")]
         extern "C" fn $plain($($argument: $type),*) -> std::ffi::c_uint {
-            let $key = $crate::cuda::state::streams::Key::legacy($stream);
+            let $key = $crate::cuda::state::streams::StreamKey::legacy($stream);
             $body
         }
 
@@ -17,7 +17,7 @@ macro_rules! both_forms {
         #[unsafe(no_mangle)]
         #[allow(clippy::too_many_arguments, reason = "cuda.h")]
         extern "C" fn $per_thread($($argument: $type),*) -> std::ffi::c_uint {
-            let $key = $crate::cuda::state::streams::Key::per_thread($stream);
+            let $key = $crate::cuda::state::streams::StreamKey::per_thread($stream);
             $body
         }
     )*};

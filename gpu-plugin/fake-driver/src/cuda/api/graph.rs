@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 
-use crate::cuda::abi::{call, get, put};
+use crate::cuda::abi::{call, read_from, write_to};
 use crate::cuda::process::process;
 
 #[unsafe(no_mangle)]
@@ -11,7 +11,7 @@ extern "C" fn cuGraphCreate(graph: *mut usize, _flags: c_uint) -> c_uint {
         let mut process = process();
         let handle = process.new_handle();
         process.graphs.create(handle);
-        put(graph, handle)
+        write_to(graph, handle)
     })
 }
 
@@ -25,10 +25,10 @@ extern "C" fn cuGraphAddMemAllocNode(
     parameters: *mut [u64; 15],
 ) -> c_uint {
     call(|| {
-        let bytes = get(parameters)?[13];
+        let bytes = read_from(parameters)?[13];
         let mut process = process();
         process.graphs.add_allocation(graph, bytes)?;
-        put(node, process.new_handle())
+        write_to(node, process.new_handle())
     })
 }
 
@@ -39,7 +39,7 @@ extern "C" fn cuGraphInstantiateWithFlags(executable: *mut usize, graph: usize, 
         let (_, device) = process.current()?;
         let handle = process.new_handle();
         process.graphs.instantiate(&device.card, graph, handle)?;
-        put(executable, handle)
+        write_to(executable, handle)
     })
 }
 
@@ -66,5 +66,5 @@ extern "C" fn cuDeviceGraphMemTrim(number: c_int) -> c_uint {
 /// `CU_GRAPH_MEM_ATTR_…`: what executable graphs have taken cannot be told apart here.
 #[unsafe(no_mangle)]
 extern "C" fn cuDeviceGetGraphMemAttribute(_number: c_int, _attribute: c_uint, value: *mut c_void) -> c_uint {
-    call(|| put(value.cast::<u64>(), 0))
+    call(|| write_to(value.cast::<u64>(), 0))
 }

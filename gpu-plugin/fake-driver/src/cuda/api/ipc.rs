@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 
-use crate::cuda::abi::{Fault, call, put};
+use crate::cuda::abi::{CudaError, call, write_to};
 use crate::cuda::current::current_handle;
 use crate::cuda::mapping::{map, map_file};
 use crate::cuda::process::process;
@@ -32,7 +32,7 @@ extern "C" fn cuIpcGetMemHandle(handle: *mut Handle, at: u64) -> c_uint {
         let process = process();
         process.current()?;
         let found = process.arenas.values().find_map(|arena| arena.device_memory(at));
-        let bytes = found.filter(|memory| memory.reserved > 0).ok_or(Fault::INVALID_VALUE)?.reserved;
+        let bytes = found.filter(|memory| memory.reserved > 0).ok_or(CudaError::INVALID_VALUE)?.reserved;
         // SAFETY: a name that ends with NUL; the file stays open as long as the process.
         let file = unsafe { memfd_create(c"lent".as_ptr(), 1) };
         // SAFETY: what is at the address is as long, since it was allocated.
@@ -41,26 +41,29 @@ extern "C" fn cuIpcGetMemHandle(handle: *mut Handle, at: u64) -> c_uint {
                 && write(file, at as *const c_void, bytes as usize) == bytes.cast_signed() as isize
         };
         if !copied {
-            return Err(Fault::OUT_OF_MEMORY);
+            return Err(CudaError::OUT_OF_MEMORY);
         }
         map_file(file, at, bytes)?;
-        put(handle, Handle { lender: u64::from(std::process::id()), file: file as u64, bytes, rest: [0; 5] })
+        write_to(
+            handle,
+            Handle { lender: u64::from(std::process::id()), file: file as u64, bytes, rest: [0; 5] },
+        )
     })
 }
 
 /// It takes nothing of the card: what is lent is the lender's.
 #[unsafe(no_mangle)]
-extern "C" fn cuIpcOpenMemHandle_v2(place: *mut u64, handle: Handle, _flags: c_uint) -> c_uint {
+extern "C" fn cuIpcOpenMemHandle_v2(pointer: *mut u64, handle: Handle, _flags: c_uint) -> c_uint {
     call(|| {
         let mut process = process();
         let (device, _) = process.current()?;
         let Handle { lender, file, bytes, .. } = handle;
         let path = format!("/proc/{lender}/fd/{file}");
-        let file = File::options().read(true).write(true).open(path).map_err(|_| Fault::INVALID_VALUE)?;
+        let file = File::options().read(true).write(true).open(path).map_err(|_| CudaError::INVALID_VALUE)?;
         let at = map(bytes)?;
         map_file(file.as_raw_fd(), at, bytes)?;
         process.arena(device).insert_borrowed(at, current_handle(), bytes);
-        put(place, at)
+        write_to(pointer, at)
     })
 }
 

@@ -3,9 +3,9 @@
 use std::ffi::{c_uint, c_void};
 
 use super::forms::both_forms;
-use crate::cuda::abi::{call, get, put};
+use crate::cuda::abi::{call, read_from, write_to};
 use crate::cuda::process::process;
-use crate::cuda::state::streams::Key;
+use crate::cuda::state::streams::StreamKey;
 use crate::cuda::work::run;
 
 /// `CUlaunchConfig`, as far as it is read.
@@ -16,7 +16,7 @@ struct Config {
     stream: usize,
 }
 
-fn launch(function: usize, stream: Key, parameters: *const *const c_void) -> c_uint {
+fn launch(function: usize, stream: StreamKey, parameters: *const *const c_void) -> c_uint {
     call(|| run(|process, now| process.launch(function, stream, parameters, now)))
 }
 
@@ -50,9 +50,9 @@ extern "C" fn cuLaunchKernelEx(
     parameters: *const *const c_void,
     _extra: *const *const c_void,
 ) -> c_uint {
-    match get(config) {
-        Ok(config) => launch(function, Key::legacy(config.stream), parameters),
-        Err(fault) => fault.0,
+    match read_from(config) {
+        Ok(config) => launch(function, StreamKey::legacy(config.stream), parameters),
+        Err(error) => error.0,
     }
 }
 
@@ -63,9 +63,9 @@ extern "C" fn cuLaunchKernelEx_ptsz(
     parameters: *const *const c_void,
     _extra: *const *const c_void,
 ) -> c_uint {
-    match get(config) {
-        Ok(config) => launch(function, Key::per_thread(config.stream), parameters),
-        Err(fault) => fault.0,
+    match read_from(config) {
+        Ok(config) => launch(function, StreamKey::per_thread(config.stream), parameters),
+        Err(error) => error.0,
     }
 }
 
@@ -88,10 +88,10 @@ extern "C" fn cuGraphAddKernelNode_v2(
     kernel: *const Node,
 ) -> c_uint {
     call(|| {
-        let kernel = get(kernel)?;
+        let kernel = read_from(kernel)?;
         let mut process = process();
         let time = process.perform(kernel.function, kernel.parameters)?;
         process.graphs.add_kernel(graph, time)?;
-        put(node, process.new_handle())
+        write_to(node, process.new_handle())
     })
 }

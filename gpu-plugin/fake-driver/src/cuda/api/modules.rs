@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
-use crate::cuda::abi::{Fault, call, put};
+use crate::cuda::abi::{CudaError, call, write_to};
 use crate::cuda::process::process;
 use crate::cuda::work::function_of;
 
@@ -11,7 +11,7 @@ extern "C" fn cuModuleLoadData(module: *mut usize, _image: *const c_void) -> c_u
     call(|| {
         let mut process = process();
         process.current()?;
-        put(module, process.new_handle())
+        write_to(module, process.new_handle())
     })
 }
 
@@ -35,10 +35,10 @@ extern "C" fn cuModuleUnload(_module: usize) -> c_uint {
 extern "C" fn cuModuleGetFunction(function: *mut usize, _module: usize, name: *const c_char) -> c_uint {
     call(|| {
         if name.is_null() {
-            return Err(Fault::INVALID_VALUE);
+            return Err(CudaError::INVALID_VALUE);
         }
         // SAFETY: not null, and by cuda.h a text that ends with NUL.
-        put(function, function_of(unsafe { CStr::from_ptr(name) })?)
+        write_to(function, function_of(unsafe { CStr::from_ptr(name) })?)
     })
 }
 
@@ -54,7 +54,7 @@ extern "C" fn cuLibraryLoadData(
     _library_values: *const *const c_void,
     _library_count: c_uint,
 ) -> c_uint {
-    call(|| put(library, process().new_handle()))
+    call(|| write_to(library, process().new_handle()))
 }
 
 #[unsafe(no_mangle)]
@@ -70,13 +70,13 @@ extern "C" fn cuLibraryGetKernel(kernel: *mut usize, library: usize, name: *cons
 /// A kernel and its function have the same handle.
 #[unsafe(no_mangle)]
 extern "C" fn cuKernelGetFunction(function: *mut usize, kernel: usize) -> c_uint {
-    call(|| put(function, kernel))
+    call(|| write_to(function, kernel))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuFuncGetAttribute(value: *mut c_int, attribute: c_uint, _function: usize) -> c_uint {
     // MAX_THREADS_PER_BLOCK; the kernels need no memory of their own.
-    call(|| put(value, if attribute == 0 { 1024 } else { 0 }))
+    call(|| write_to(value, if attribute == 0 { 1024 } else { 0 }))
 }
 
 #[unsafe(no_mangle)]
@@ -91,5 +91,5 @@ extern "C" fn cuOccupancyMaxActiveBlocksPerMultiprocessor(
     _block: c_int,
     _shared: usize,
 ) -> c_uint {
-    call(|| put(count, 1))
+    call(|| write_to(count, 1))
 }

@@ -2,11 +2,11 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 
-use crate::cuda::abi::{BLOCK, Fault, call, get, put};
+use crate::cuda::abi::{BLOCK, CudaError, call, read_from, write_to};
 use crate::cuda::mapping::{map, unmap};
 use crate::cuda::process::process;
 
-/// `CUmemAllocationProp`, as far as it is read: kind, handle types, kind of place, number of place.
+/// `CUmemAllocationProp`, as far as it is read: kind, handle types, kind of location, its number.
 type Properties = [c_int; 4];
 
 #[unsafe(no_mangle)]
@@ -17,17 +17,17 @@ extern "C" fn cuMemCreate(
     _flags: u64,
 ) -> c_uint {
     call(|| {
-        let [_, _, place, number] = get(properties)?;
+        let [_, _, location, number] = read_from(properties)?;
         let mut process = process();
         // CU_MEM_LOCATION_TYPE_DEVICE, and the three that begin with …_HOST.
-        let card = match place {
+        let card = match location {
             1 => Some(&process.device(number)?.1.card),
             2..=4 => None,
-            _ => return Err(Fault::INVALID_VALUE),
+            _ => return Err(CudaError::INVALID_VALUE),
         };
         let new = process.new_handle() as u64;
         process.physical.create(new, card, bytes as u64)?;
-        put(handle, new)
+        write_to(handle, new)
     })
 }
 
@@ -38,13 +38,13 @@ extern "C" fn cuMemRelease(handle: u64) -> c_uint {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuMemAddressReserve(
-    place: *mut u64,
+    address: *mut u64,
     bytes: usize,
     _alignment: usize,
     _wish: u64,
     _flags: u64,
 ) -> c_uint {
-    call(|| put(place, map((bytes as u64).next_multiple_of(BLOCK))?))
+    call(|| write_to(address, map((bytes as u64).next_multiple_of(BLOCK))?))
 }
 
 #[unsafe(no_mangle)]
@@ -70,7 +70,7 @@ extern "C" fn cuMemSetAccess(_at: u64, _bytes: usize, _access: *const c_void, _c
 
 #[unsafe(no_mangle)]
 extern "C" fn cuMemRetainAllocationHandle(handle: *mut u64, address: u64) -> c_uint {
-    call(|| put(handle, process().physical.retain(address)?))
+    call(|| write_to(handle, process().physical.retain(address)?))
 }
 
 #[unsafe(no_mangle)]
@@ -79,5 +79,5 @@ extern "C" fn cuMemGetAllocationGranularity(
     _properties: *const Properties,
     _option: c_uint,
 ) -> c_uint {
-    call(|| put(bytes, BLOCK as usize))
+    call(|| write_to(bytes, BLOCK as usize))
 }

@@ -3,9 +3,9 @@
 use std::ffi::{c_int, c_uint, c_void};
 
 use super::forms::both_forms;
-use crate::cuda::abi::{BLOCK, Done, Fault, call, get, put};
+use crate::cuda::abi::{BLOCK, CudaError, CudaResult, call, read_from, write_to};
 use crate::cuda::process::{Process, process};
-use crate::cuda::state::streams::Key;
+use crate::cuda::state::streams::StreamKey;
 
 fn default_pool(process: &mut Process, device: usize) -> usize {
     process.pools.default_of(device).unwrap_or_else(|| {
@@ -15,33 +15,33 @@ fn default_pool(process: &mut Process, device: usize) -> usize {
     })
 }
 
-fn allocate(place: *mut u64, bytes: usize, pool: Option<usize>, stream: Key) -> Done {
+fn allocate(pointer: *mut u64, bytes: usize, pool: Option<usize>, stream: StreamKey) -> CudaResult {
     let mut process = process();
     let (device, _) = process.current()?;
     if let Some(graph) = process.captures.graph_of(stream) {
         process.graphs.add_allocation(graph, bytes as u64)?;
-        return put(place, BLOCK);
+        return write_to(pointer, BLOCK);
     }
     let handle = pool.unwrap_or_else(|| default_pool(&mut process, device));
     let devices = process.devices()?;
     let pool = process.pools.get(handle)?;
     let address = pool.allocate(&devices[pool.device].card, bytes as u64)?;
-    put(place, address)
+    write_to(pointer, address)
 }
 
-fn free(at: u64) -> Done {
+fn free(at: u64) -> CudaResult {
     let mut process = process();
     process.current()?;
     if process.free_of_pool(at)? { Ok(()) } else { process.free(at) }
 }
 
 both_forms! {
-    fn cuMemAllocAsync | cuMemAllocAsync_ptsz(place: *mut u64, bytes: usize, stream: usize) |key of stream| {
-        call(|| allocate(place, bytes, None, key))
+    fn cuMemAllocAsync | cuMemAllocAsync_ptsz(pointer: *mut u64, bytes: usize, stream: usize) |key of stream| {
+        call(|| allocate(pointer, bytes, None, key))
     }
 
-    fn cuMemAllocFromPoolAsync | cuMemAllocFromPoolAsync_ptsz(place: *mut u64, bytes: usize, pool: usize, stream: usize) |key of stream| {
-        call(|| allocate(place, bytes, Some(pool), key))
+    fn cuMemAllocFromPoolAsync | cuMemAllocFromPoolAsync_ptsz(pointer: *mut u64, bytes: usize, pool: usize, stream: usize) |key of stream| {
+        call(|| allocate(pointer, bytes, Some(pool), key))
     }
 
     fn cuMemFreeAsync | cuMemFreeAsync_ptsz(at: u64, stream: usize) |_key of stream| {
@@ -54,7 +54,7 @@ extern "C" fn cuDeviceGetMemPool(pool: *mut usize, number: c_int) -> c_uint {
     call(|| {
         let mut process = process();
         let (device, _) = process.device(number)?;
-        put(pool, default_pool(&mut process, device))
+        write_to(pool, default_pool(&mut process, device))
     })
 }
 
@@ -68,10 +68,10 @@ extern "C" fn cuDeviceGetDefaultMemPool(pool: *mut usize, number: c_int) -> c_ui
 extern "C" fn cuMemPoolCreate(pool: *mut usize, properties: *const [c_int; 4]) -> c_uint {
     call(|| {
         let mut process = process();
-        let (device, _) = process.device(get(properties)?[3])?;
+        let (device, _) = process.device(read_from(properties)?[3])?;
         let handle = process.new_handle();
         process.pools.add(handle, device, false);
-        put(pool, handle)
+        write_to(pool, handle)
     })
 }
 
@@ -83,7 +83,7 @@ extern "C" fn cuMemPoolDestroy(handle: usize) -> c_uint {
         let devices = process.devices()?;
         let pool = process.pools.get(handle)?;
         if pool.default {
-            return Err(Fault::INVALID_VALUE);
+            return Err(CudaError::INVALID_VALUE);
         }
         pool.destroy(&devices[pool.device].card);
         Ok(())
@@ -115,9 +115,9 @@ extern "C" fn cuMemPoolGetAttribute(handle: usize, attribute: c_uint, value: *mu
             THRESHOLD => pool.threshold,
             RESERVED => pool.reserved(),
             USED => pool.used(),
-            _ => return Err(Fault::INVALID_VALUE),
+            _ => return Err(CudaError::INVALID_VALUE),
         };
-        put(value.cast::<u64>(), bytes)
+        write_to(value.cast::<u64>(), bytes)
     })
 }
 
@@ -127,8 +127,8 @@ extern "C" fn cuMemPoolSetAttribute(handle: usize, attribute: c_uint, value: *mu
         let mut process = process();
         let pool = process.pools.get(handle)?;
         match attribute {
-            THRESHOLD => pool.threshold = get(value.cast::<u64>())?,
-            _ => return Err(Fault::INVALID_VALUE),
+            THRESHOLD => pool.threshold = read_from(value.cast::<u64>())?,
+            _ => return Err(CudaError::INVALID_VALUE),
         }
         Ok(())
     })

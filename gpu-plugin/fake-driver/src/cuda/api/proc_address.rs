@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
-use crate::cuda::abi::{Fault, call, put};
+use crate::cuda::abi::{CudaError, call, write_to};
 
 /// CUDA 13.5, whose header the types here are of.
 pub(crate) const VERSION: c_int = 13_050;
@@ -60,17 +60,17 @@ extern "C" fn cuGetProcAddress_v2(
 ) -> c_uint {
     call(|| {
         if name.is_null() {
-            return Err(Fault::INVALID_VALUE);
+            return Err(CudaError::INVALID_VALUE);
         }
         // SAFETY: not null, and by cuda.h a text that ends with NUL.
-        let text = unsafe { CStr::from_ptr(name) }.to_str().map_err(|_| Fault::INVALID_VALUE)?;
+        let text = unsafe { CStr::from_ptr(name) }.to_str().map_err(|_| CudaError::INVALID_VALUE)?;
         let found = find(text, version, flags);
-        put(function, found)?;
+        write_to(function, found)?;
         if !status.is_null() {
             // CU_GET_PROC_ADDRESS_SUCCESS and …_SYMBOL_NOT_FOUND
-            put(status, c_uint::from(found.is_null()))?;
+            write_to(status, c_uint::from(found.is_null()))?;
         }
-        if found.is_null() { Err(Fault::NOT_FOUND) } else { Ok(()) }
+        if found.is_null() { Err(CudaError::NOT_FOUND) } else { Ok(()) }
     })
 }
 
@@ -87,5 +87,5 @@ extern "C" fn cuGetProcAddress(
 /// Undocumented tables of functions: none.
 #[unsafe(no_mangle)]
 extern "C" fn cuGetExportTable(_table: *mut *const c_void, _id: *const c_void) -> c_uint {
-    Fault::NOT_FOUND.0
+    CudaError::NOT_FOUND.0
 }

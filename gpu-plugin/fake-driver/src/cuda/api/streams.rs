@@ -3,13 +3,13 @@
 use std::ffi::{c_int, c_uint};
 
 use super::forms::both_forms;
-use crate::cuda::abi::{Done, Fault, call, put};
+use crate::cuda::abi::{CudaError, CudaResult, call, write_to};
 use crate::cuda::clock::{now, wait_until};
 use crate::cuda::process::{Process, process};
-use crate::cuda::state::streams::Key;
+use crate::cuda::state::streams::StreamKey;
 
 /// Waits for a moment that the process knows, and lets pools give back what they need not keep.
-pub(super) fn synchronize(end: impl FnOnce(&Process) -> Result<u64, Fault>) -> Done {
+pub(super) fn synchronize(end: impl FnOnce(&Process) -> Result<u64, CudaError>) -> CudaResult {
     let mut locked = process();
     locked.current()?;
     locked.captures.refuse_wait()?;
@@ -23,14 +23,14 @@ pub(super) fn synchronize(end: impl FnOnce(&Process) -> Result<u64, Fault>) -> D
     Ok(())
 }
 
-fn query(stream: Key) -> Done {
+fn query(stream: StreamKey) -> CudaResult {
     let process = process();
     process.current()?;
     process.streams.check(stream)?;
     if process.captures.graph_of(stream).is_some() {
-        return Err(Fault::CAPTURE_UNSUPPORTED);
+        return Err(CudaError::CAPTURE_UNSUPPORTED);
     }
-    if process.streams.after(stream) <= now() { Ok(()) } else { Err(Fault::NOT_READY) }
+    if process.streams.after(stream) <= now() { Ok(()) } else { Err(CudaError::NOT_READY) }
 }
 
 both_forms! {
@@ -70,7 +70,7 @@ extern "C" fn cuStreamCreate(stream: *mut usize, flags: c_uint) -> c_uint {
         process.current()?;
         let handle = process.new_handle();
         process.streams.create(handle, flags & NON_BLOCKING == 0);
-        put(stream, handle)
+        write_to(stream, handle)
     })
 }
 

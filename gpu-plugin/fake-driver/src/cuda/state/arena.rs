@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::cuda::abi::{BLOCK, Done, Fault};
+use crate::cuda::abi::{BLOCK, CudaError, CudaResult};
 use crate::cuda::card::Card;
 use crate::cuda::mapping::{map, unmap};
 
@@ -32,14 +32,14 @@ pub(crate) struct Arena {
 }
 
 impl Arena {
-    pub(crate) fn allocate(&mut self, card: &Card, context: usize, bytes: u64) -> Result<u64, Fault> {
+    pub(crate) fn allocate(&mut self, card: &Card, context: usize, bytes: u64) -> Result<u64, CudaError> {
         if bytes == 0 {
-            return Err(Fault::INVALID_VALUE);
+            return Err(CudaError::INVALID_VALUE);
         }
         let (at, reserved) = if bytes < BLOCK {
             (self.allocate_small(card, bytes)?, 0)
         } else {
-            let whole = bytes.checked_next_multiple_of(BLOCK).ok_or(Fault::OUT_OF_MEMORY)?;
+            let whole = bytes.checked_next_multiple_of(BLOCK).ok_or(CudaError::OUT_OF_MEMORY)?;
             card.reserve(whole)?;
             (map(whole).inspect_err(|_| card.release(whole))?, whole)
         };
@@ -48,7 +48,7 @@ impl Arena {
     }
 
     /// The first room in a block that is there, or a new block.
-    fn allocate_small(&mut self, card: &Card, bytes: u64) -> Result<u64, Fault> {
+    fn allocate_small(&mut self, card: &Card, bytes: u64) -> Result<u64, CudaError> {
         let length = bytes.next_multiple_of(ALIGNED);
         for (block, parts) in &mut self.blocks {
             let mut free = *block;
@@ -70,9 +70,16 @@ impl Arena {
     }
 
     /// Managed memory is never refused: what the card has no room for lies in the machine's, here each allocation as a whole.
-    pub(crate) fn allocate_managed(&mut self, card: &Card, context: usize, bytes: u64) -> Result<u64, Fault> {
-        let whole =
-            bytes.checked_next_multiple_of(BLOCK).filter(|whole| *whole > 0).ok_or(Fault::INVALID_VALUE)?;
+    pub(crate) fn allocate_managed(
+        &mut self,
+        card: &Card,
+        context: usize,
+        bytes: u64,
+    ) -> Result<u64, CudaError> {
+        let whole = bytes
+            .checked_next_multiple_of(BLOCK)
+            .filter(|whole| *whole > 0)
+            .ok_or(CudaError::INVALID_VALUE)?;
         let at = map(whole)?;
         let reserved = if card.reserve(whole).is_ok() { whole } else { 0 };
         self.managed.insert(at, Allocation { context, bytes: whole, reserved });
@@ -103,20 +110,20 @@ impl Arena {
     }
 
     /// Frees everything that was allocated in a context.
-    pub(crate) fn free_context(&mut self, card: &Card, context: usize) -> Done {
+    pub(crate) fn free_context(&mut self, card: &Card, context: usize) -> CudaResult {
         let all = self.device.iter().chain(&self.managed);
         let dying: Vec<u64> =
             all.filter(|(_, allocation)| allocation.context == context).map(|(at, _)| *at).collect();
         dying.into_iter().try_for_each(|at| self.free(card, at))
     }
 
-    pub(crate) fn free(&mut self, card: &Card, at: u64) -> Done {
+    pub(crate) fn free(&mut self, card: &Card, at: u64) -> CudaResult {
         if let Some(managed) = self.managed.remove(&at) {
             unmap(at, managed.bytes);
             card.release(managed.reserved);
             return Ok(());
         }
-        let allocation = self.device.remove(&at).ok_or(Fault::INVALID_VALUE)?;
+        let allocation = self.device.remove(&at).ok_or(CudaError::INVALID_VALUE)?;
         if allocation.reserved > 0 {
             unmap(at, allocation.reserved);
             card.release(allocation.reserved);
@@ -125,9 +132,9 @@ impl Arena {
         self.free_small(card, at)
     }
 
-    fn free_small(&mut self, card: &Card, at: u64) -> Done {
+    fn free_small(&mut self, card: &Card, at: u64) -> CudaResult {
         let block = at / BLOCK * BLOCK;
-        let parts = self.blocks.get_mut(&block).ok_or(Fault::INVALID_VALUE)?;
+        let parts = self.blocks.get_mut(&block).ok_or(CudaError::INVALID_VALUE)?;
         parts.remove(&at);
         if parts.is_empty() {
             self.blocks.remove(&block);

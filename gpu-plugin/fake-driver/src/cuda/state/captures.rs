@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::streams::Key;
-use crate::cuda::abi::{Done, Fault};
+use super::streams::StreamKey;
+use crate::cuda::abi::{CudaError, CudaResult};
 
 /// A stream that is being captured.
 #[derive(Debug)]
 struct Capture {
-    stream: Key,
+    stream: StreamKey,
     graph: usize,
     /// The stream that the capture began with, and with which it ends.
     first: bool,
@@ -37,11 +37,11 @@ pub(crate) struct Captures {
 
 impl Captures {
     /// The graph that a stream is captured into.
-    pub(crate) fn graph_of(&self, stream: Key) -> Option<usize> {
+    pub(crate) fn graph_of(&self, stream: StreamKey) -> Option<usize> {
         self.find(stream).map(|capture| capture.graph)
     }
 
-    pub(crate) fn status(&self, stream: Key) -> Status {
+    pub(crate) fn status(&self, stream: StreamKey) -> Status {
         match self.find(stream) {
             None => Status::None,
             Some(capture) if capture.invalidated => Status::Invalidated,
@@ -49,24 +49,24 @@ impl Captures {
         }
     }
 
-    fn find(&self, stream: Key) -> Option<&Capture> {
+    fn find(&self, stream: StreamKey) -> Option<&Capture> {
         self.captures.iter().find(|capture| capture.stream == stream)
     }
 
-    pub(crate) fn begin(&mut self, stream: Key, graph: usize) -> Done {
-        if matches!(stream, Key::Legacy(_)) || self.find(stream).is_some() {
-            return Err(Fault::CAPTURE_UNSUPPORTED);
+    pub(crate) fn begin(&mut self, stream: StreamKey, graph: usize) -> CudaResult {
+        if matches!(stream, StreamKey::Legacy(_)) || self.find(stream).is_some() {
+            return Err(CudaError::CAPTURE_UNSUPPORTED);
         }
         self.captures.push(Capture { stream, graph, first: true, invalidated: false });
         Ok(())
     }
 
     /// Ends a capture: its graph, or none if it was spoilt.
-    pub(crate) fn end(&mut self, stream: Key) -> Result<Option<usize>, Fault> {
+    pub(crate) fn end(&mut self, stream: StreamKey) -> Result<Option<usize>, CudaError> {
         let at = self.captures.iter().position(|capture| capture.stream == stream);
-        let at = at.ok_or(Fault::INVALID_VALUE)?;
+        let at = at.ok_or(CudaError::INVALID_VALUE)?;
         if !self.captures[at].first {
-            return Err(Fault::CAPTURE_UNMATCHED);
+            return Err(CudaError::CAPTURE_UNMATCHED);
         }
         let capture = self.captures.remove(at);
         self.captures.retain(|other| other.graph != capture.graph);
@@ -75,11 +75,11 @@ impl Captures {
     }
 
     /// A call that waits is not allowed while anything is captured, and spoils all captures.
-    pub(crate) fn refuse_wait(&mut self) -> Done {
+    pub(crate) fn refuse_wait(&mut self) -> CudaResult {
         for capture in &mut self.captures {
             capture.invalidated = true;
         }
-        if self.captures.is_empty() { Ok(()) } else { Err(Fault::CAPTURE_UNSUPPORTED) }
+        if self.captures.is_empty() { Ok(()) } else { Err(CudaError::CAPTURE_UNSUPPORTED) }
     }
 
     /// The graph that an event was recorded into.
@@ -96,10 +96,10 @@ impl Captures {
     }
 
     /// A stream that waits for an event of a capture is captured with it.
-    pub(crate) fn join(&mut self, stream: Key, graph: usize) -> Done {
+    pub(crate) fn join(&mut self, stream: StreamKey, graph: usize) -> CudaResult {
         match self.graph_of(stream) {
             Some(own) if own == graph => Ok(()),
-            Some(_) => Err(Fault::CAPTURE_MERGE),
+            Some(_) => Err(CudaError::CAPTURE_MERGE),
             None => {
                 self.captures.push(Capture { stream, graph, first: false, invalidated: false });
                 Ok(())

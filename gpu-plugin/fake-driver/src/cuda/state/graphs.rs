@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::cuda::abi::{BLOCK, Done, Fault};
+use crate::cuda::abi::{BLOCK, CudaError, CudaResult};
 use crate::cuda::card::Card;
 
 /// A graph, executable or not.
@@ -23,35 +23,35 @@ impl Graphs {
         self.0.insert(handle, Graph::default());
     }
 
-    pub(crate) fn get(&self, handle: usize) -> Result<Graph, Fault> {
-        self.0.get(&handle).copied().ok_or(Fault::INVALID_HANDLE)
+    pub(crate) fn get(&self, handle: usize) -> Result<Graph, CudaError> {
+        self.0.get(&handle).copied().ok_or(CudaError::INVALID_HANDLE)
     }
 
-    pub(crate) fn destroy(&mut self, handle: usize) -> Done {
-        self.0.remove(&handle).map(drop).ok_or(Fault::INVALID_HANDLE)
+    pub(crate) fn destroy(&mut self, handle: usize) -> CudaResult {
+        self.0.remove(&handle).map(drop).ok_or(CudaError::INVALID_HANDLE)
     }
 
-    pub(crate) fn add_kernel(&mut self, handle: usize, time: u64) -> Done {
-        self.0.get_mut(&handle).ok_or(Fault::INVALID_HANDLE)?.time += time;
+    pub(crate) fn add_kernel(&mut self, handle: usize, time: u64) -> CudaResult {
+        self.0.get_mut(&handle).ok_or(CudaError::INVALID_HANDLE)?.time += time;
         Ok(())
     }
 
-    pub(crate) fn add_allocation(&mut self, handle: usize, bytes: u64) -> Done {
-        let graph = self.0.get_mut(&handle).ok_or(Fault::INVALID_HANDLE)?;
+    pub(crate) fn add_allocation(&mut self, handle: usize, bytes: u64) -> CudaResult {
+        let graph = self.0.get_mut(&handle).ok_or(CudaError::INVALID_HANDLE)?;
         graph.bytes += bytes.next_multiple_of(BLOCK);
         Ok(())
     }
 
     /// An executable graph takes its memory at once, and until it is destroyed.
-    pub(crate) fn instantiate(&mut self, card: &Card, graph: usize, executable: usize) -> Done {
+    pub(crate) fn instantiate(&mut self, card: &Card, graph: usize, executable: usize) -> CudaResult {
         let it = self.get(graph)?;
         card.reserve(it.bytes)?;
         self.0.insert(executable, it);
         Ok(())
     }
 
-    pub(crate) fn destroy_executable(&mut self, card: &Card, executable: usize) -> Done {
-        let it = self.0.remove(&executable).ok_or(Fault::INVALID_HANDLE)?;
+    pub(crate) fn destroy_executable(&mut self, card: &Card, executable: usize) -> CudaResult {
+        let it = self.0.remove(&executable).ok_or(CudaError::INVALID_HANDLE)?;
         card.release(it.bytes);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::cuda::abi::{BLOCK, Done, Fault};
+use crate::cuda::abi::{BLOCK, CudaError, CudaResult};
 use crate::cuda::card::Card;
 
 /// Physical memory; of a card, or of the host where there is none.
@@ -30,9 +30,9 @@ pub(crate) struct PhysicalMemory {
 }
 
 impl PhysicalMemory {
-    pub(crate) fn create(&mut self, handle: u64, card: Option<&'static Card>, bytes: u64) -> Done {
+    pub(crate) fn create(&mut self, handle: u64, card: Option<&'static Card>, bytes: u64) -> CudaResult {
         if bytes == 0 || !bytes.is_multiple_of(BLOCK) {
-            return Err(Fault::INVALID_VALUE);
+            return Err(CudaError::INVALID_VALUE);
         }
         if let Some(card) = card {
             card.reserve(bytes)?;
@@ -41,18 +41,18 @@ impl PhysicalMemory {
         Ok(())
     }
 
-    pub(crate) fn release(&mut self, handle: u64) -> Done {
+    pub(crate) fn release(&mut self, handle: u64) -> CudaResult {
         let held = self.by_handle.get(&handle).is_some_and(|memory| memory.handles > 0);
         if !held {
-            return Err(Fault::INVALID_VALUE);
+            return Err(CudaError::INVALID_VALUE);
         }
         self.change(handle, |memory| memory.handles -= 1)
     }
 
-    pub(crate) fn map(&mut self, at: u64, bytes: u64, offset: u64, handle: u64) -> Done {
-        let memory = self.by_handle.get_mut(&handle).ok_or(Fault::INVALID_VALUE)?;
+    pub(crate) fn map(&mut self, at: u64, bytes: u64, offset: u64, handle: u64) -> CudaResult {
+        let memory = self.by_handle.get_mut(&handle).ok_or(CudaError::INVALID_VALUE)?;
         if offset.checked_add(bytes).is_none_or(|end| end > memory.bytes) {
-            return Err(Fault::INVALID_VALUE);
+            return Err(CudaError::INVALID_VALUE);
         }
         memory.mappings += 1;
         self.mappings.insert(at, Mapping { bytes, handle });
@@ -60,7 +60,7 @@ impl PhysicalMemory {
     }
 
     /// Unmaps everything in a range of addresses.
-    pub(crate) fn unmap(&mut self, at: u64, bytes: u64) -> Done {
+    pub(crate) fn unmap(&mut self, at: u64, bytes: u64) -> CudaResult {
         let range = self.mappings.range(at..at.saturating_add(bytes));
         let inside: Vec<u64> = range.map(|(at, _)| *at).collect();
         for at in inside {
@@ -72,18 +72,18 @@ impl PhysicalMemory {
     }
 
     /// Another reference to what an address lies in: its handle, once more.
-    pub(crate) fn retain(&mut self, address: u64) -> Result<u64, Fault> {
+    pub(crate) fn retain(&mut self, address: u64) -> Result<u64, CudaError> {
         let found = self.mappings.range(..=address).next_back();
         let (_, mapping) =
-            found.filter(|(at, mapping)| address - **at < mapping.bytes).ok_or(Fault::INVALID_VALUE)?;
+            found.filter(|(at, mapping)| address - **at < mapping.bytes).ok_or(CudaError::INVALID_VALUE)?;
         let handle = mapping.handle;
         self.change(handle, |memory| memory.handles += 1)?;
         Ok(handle)
     }
 
     /// Changes the counts of references; without any the memory is the card's again.
-    fn change(&mut self, handle: u64, change: impl FnOnce(&mut Physical)) -> Done {
-        let memory = self.by_handle.get_mut(&handle).ok_or(Fault::INVALID_VALUE)?;
+    fn change(&mut self, handle: u64, change: impl FnOnce(&mut Physical)) -> CudaResult {
+        let memory = self.by_handle.get_mut(&handle).ok_or(CudaError::INVALID_VALUE)?;
         change(memory);
         if memory.handles == 0 && memory.mappings == 0 {
             if let Some(card) = memory.card {

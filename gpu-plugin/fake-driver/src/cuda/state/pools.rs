@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::cuda::abi::{BLOCK, Fault};
+use crate::cuda::abi::{BLOCK, CudaError};
 use crate::cuda::card::Card;
 use crate::cuda::mapping::{map, unmap};
 
@@ -55,9 +55,11 @@ impl Pool {
         }
     }
 
-    pub(crate) fn allocate(&mut self, card: &Card, bytes: u64) -> Result<u64, Fault> {
-        let whole =
-            bytes.checked_next_multiple_of(BLOCK).filter(|whole| *whole > 0).ok_or(Fault::INVALID_VALUE)?;
+    pub(crate) fn allocate(&mut self, card: &Card, bytes: u64) -> Result<u64, CudaError> {
+        let whole = bytes
+            .checked_next_multiple_of(BLOCK)
+            .filter(|whole| *whole > 0)
+            .ok_or(CudaError::INVALID_VALUE)?;
         // Exactly as large, or new: what is cut up cannot be given back in part.
         if let Some((at, part)) = self.parts.iter_mut().find(|(_, part)| !part.in_use && part.bytes == whole)
         {
@@ -92,16 +94,16 @@ impl Pools {
         self.0.iter().find(|pool| pool.default && pool.device == device).map(|pool| pool.handle)
     }
 
-    pub(crate) fn get(&mut self, handle: usize) -> Result<&mut Pool, Fault> {
-        self.0.iter_mut().find(|pool| pool.handle == handle && pool.live).ok_or(Fault::INVALID_HANDLE)
+    pub(crate) fn get(&mut self, handle: usize) -> Result<&mut Pool, CudaError> {
+        self.0.iter_mut().find(|pool| pool.handle == handle && pool.live).ok_or(CudaError::INVALID_HANDLE)
     }
 
     /// Frees an address, if it is a pool's: whether it was. `card` gives the card of a device.
-    pub(crate) fn free<'a>(&mut self, at: u64, card: impl Fn(usize) -> &'a Card) -> Result<bool, Fault> {
+    pub(crate) fn free<'a>(&mut self, at: u64, card: impl Fn(usize) -> &'a Card) -> Result<bool, CudaError> {
         let Some(pool) = self.0.iter_mut().find(|pool| pool.parts.contains_key(&at)) else {
             return Ok(false);
         };
-        let part = pool.parts.get_mut(&at).filter(|part| part.in_use).ok_or(Fault::INVALID_VALUE)?;
+        let part = pool.parts.get_mut(&at).filter(|part| part.in_use).ok_or(CudaError::INVALID_VALUE)?;
         part.in_use = false;
         if !pool.live {
             pool.trim(card(pool.device), 0);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::cuda::abi::{Done, Fault};
+use crate::cuda::abi::{CudaError, CudaResult};
 use crate::cuda::current::current_handle;
 
 /// Launches that a process makes without waiting. NVIDIA documents none; with its driver a thousand is what is commonly seen.
@@ -10,7 +10,7 @@ pub(crate) const QUEUE: usize = 1024;
 
 /// A stream as a call means it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Key {
+pub(crate) enum StreamKey {
     /// The one of the context that everything waits for.
     Legacy(usize),
     /// A thread's own.
@@ -19,7 +19,7 @@ pub(crate) enum Key {
     Created(usize),
 }
 
-impl Key {
+impl StreamKey {
     /// What a handle means in a function of the first kind: 1 and 2 are `CU_STREAM_LEGACY` and `CU_STREAM_PER_THREAD`.
     pub(crate) fn legacy(handle: usize) -> Self {
         match handle {
@@ -38,7 +38,7 @@ impl Key {
 /// When each stream has done its work, and when each event has happened; ns of `CLOCK_MONOTONIC`.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
-    ends: HashMap<Key, u64>,
+    ends: HashMap<StreamKey, u64>,
     /// Created streams, by handle: whether they wait for the legacy one.
     created: HashMap<usize, bool>,
     events: HashMap<usize, u64>,
@@ -51,21 +51,21 @@ impl Streams {
         self.created.insert(handle, waits_for_legacy);
     }
 
-    pub(crate) fn destroy(&mut self, handle: usize) -> Done {
-        self.created.remove(&handle).map(drop).ok_or(Fault::INVALID_HANDLE)
+    pub(crate) fn destroy(&mut self, handle: usize) -> CudaResult {
+        self.created.remove(&handle).map(drop).ok_or(CudaError::INVALID_HANDLE)
     }
 
     /// When work that is given to a stream now may begin.
-    pub(crate) fn after(&self, stream: Key) -> u64 {
+    pub(crate) fn after(&self, stream: StreamKey) -> u64 {
         let own = self.ends.get(&stream).copied().unwrap_or(0);
         match stream {
-            Key::Legacy(_) => self.last_end(),
-            Key::Created(handle) if self.created.get(&handle) == Some(&false) => own,
-            _ => own.max(self.ends.get(&Key::Legacy(current_handle())).copied().unwrap_or(0)),
+            StreamKey::Legacy(_) => self.last_end(),
+            StreamKey::Created(handle) if self.created.get(&handle) == Some(&false) => own,
+            _ => own.max(self.ends.get(&StreamKey::Legacy(current_handle())).copied().unwrap_or(0)),
         }
     }
 
-    pub(crate) fn ends_at(&mut self, stream: Key, end: u64) {
+    pub(crate) fn ends_at(&mut self, stream: StreamKey, end: u64) {
         self.ends.insert(stream, end);
     }
 
@@ -81,9 +81,11 @@ impl Streams {
     }
 
     /// Refuses a handle that is no stream's.
-    pub(crate) fn check(&self, stream: Key) -> Done {
+    pub(crate) fn check(&self, stream: StreamKey) -> CudaResult {
         match stream {
-            Key::Created(handle) if !self.created.contains_key(&handle) => Err(Fault::INVALID_HANDLE),
+            StreamKey::Created(handle) if !self.created.contains_key(&handle) => {
+                Err(CudaError::INVALID_HANDLE)
+            }
             _ => Ok(()),
         }
     }
@@ -92,23 +94,23 @@ impl Streams {
         self.events.insert(handle, 0);
     }
 
-    pub(crate) fn destroy_event(&mut self, handle: usize) -> Done {
-        self.events.remove(&handle).map(drop).ok_or(Fault::INVALID_HANDLE)
+    pub(crate) fn destroy_event(&mut self, handle: usize) -> CudaResult {
+        self.events.remove(&handle).map(drop).ok_or(CudaError::INVALID_HANDLE)
     }
 
     /// When an event happens.
-    pub(crate) fn event(&self, handle: usize) -> Result<u64, Fault> {
-        self.events.get(&handle).copied().ok_or(Fault::INVALID_HANDLE)
+    pub(crate) fn event(&self, handle: usize) -> Result<u64, CudaError> {
+        self.events.get(&handle).copied().ok_or(CudaError::INVALID_HANDLE)
     }
 
     /// The event happens when the stream has done what it has now.
-    pub(crate) fn record(&mut self, event: usize, stream: Key, now: u64) {
+    pub(crate) fn record(&mut self, event: usize, stream: StreamKey, now: u64) {
         let at = self.after(stream).max(now);
         self.events.insert(event, at);
     }
 
     /// Later work of the stream begins after the event.
-    pub(crate) fn wait_event(&mut self, stream: Key, event: usize) -> Done {
+    pub(crate) fn wait_event(&mut self, stream: StreamKey, event: usize) -> CudaResult {
         let end = self.after(stream).max(self.event(event)?);
         self.ends_at(stream, end);
         Ok(())

@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_uint, c_void};
 
 use super::context::{cuDevicePrimaryCtxRelease_v2, cuDevicePrimaryCtxRetain};
-use crate::cuda::abi::{call, put};
+use crate::cuda::abi::{call, write_to};
 use crate::cuda::process::process;
 
 /// A resource is opaque to programs: nothing is written into it.
@@ -18,7 +18,7 @@ extern "C" fn cuDevResourceGenerateDesc(
     _resources: *mut c_void,
     _count: c_uint,
 ) -> c_uint {
-    call(|| put(description, process().new_handle()))
+    call(|| write_to(description, process().new_handle()))
 }
 
 /// Its handle is its device's number plus one.
@@ -31,8 +31,8 @@ extern "C" fn cuGreenCtxCreate(
 ) -> c_uint {
     let mut primary = 0;
     match cuDevicePrimaryCtxRetain(&raw mut primary, number) {
-        0 => call(|| put(green, number as usize + 1)),
-        fault => fault,
+        0 => call(|| write_to(green, number as usize + 1)),
+        error => error,
     }
 }
 
@@ -41,7 +41,7 @@ extern "C" fn cuCtxFromGreenCtx(context: *mut usize, green: usize) -> c_uint {
     let number = green.wrapping_sub(1) as c_int;
     match cuDevicePrimaryCtxRetain(context, number) {
         0 => cuDevicePrimaryCtxRelease_v2(number),
-        fault => fault,
+        error => error,
     }
 }
 
