@@ -21,6 +21,12 @@ const MOST: usize = 8;
 /// Bytes of a record: four numbers.
 const RECORD: usize = 32;
 
+/// The numbers of a record: the process's id as it sees it, the clock tick that it started at, bytes, and ns of device time.
+const PID: usize = 0;
+const START: usize = 1;
+const BYTES: usize = 2;
+const BUSY: usize = 3;
+
 /// Where, behind the records, it stands when each process's work ends: a number each.
 const ENDS: usize = HEADER + RECORDS * RECORD;
 
@@ -105,14 +111,14 @@ impl Card {
     fn take_record(&mut self) -> Result<(), CudaError> {
         // Nobody sums up while a record is this process's and has a dead one's bytes still.
         let sums = self.sums_file.try_clone().map_err(|_| CudaError::UNKNOWN)?;
-        let _alone = Alone::new(&sums);
+        let _lock = SumsLock::new(&sums);
         for record in 0..RECORDS {
-            if lock(&self.record_file, OFD_SETLK, record) == Some(WRLCK) {
+            if lock_record(&self.record_file, OFD_SETLK, record) == Some(WRLCK) {
                 self.record = record;
-                self.end(record).store(0, Ordering::SeqCst);
-                let (pid, start) = own().ok_or(CudaError::UNKNOWN)?;
+                self.end_of_work(record).store(0, Ordering::SeqCst);
+                let (pid, start) = own_identity().ok_or(CudaError::UNKNOWN)?;
                 // The bytes first: they were a dead process's.
-                for (at, value) in [(2, 0), (3, 0), (0, pid), (1, start)] {
+                for (at, value) in [(BYTES, 0), (BUSY, 0), (PID, pid), (START, start)] {
                     self.field(record, at).store(value, Ordering::SeqCst);
                 }
                 return Ok(());
@@ -131,24 +137,21 @@ impl Card {
     }
 
     /// When the last work of a process ends.
-    fn end(&self, record: usize) -> &AtomicU64 {
+    fn end_of_work(&self, record: usize) -> &AtomicU64 {
         self.number(ENDS + record * 8)
     }
 
     /// Whether the process of a record lives: the kernel takes its lock away when it dies.
     fn lives(&self, record: usize) -> bool {
-        record == self.record || lock(&self.sums_file, OFD_GETLK, record) == Some(WRLCK)
+        record == self.record || lock_record(&self.sums_file, OFD_GETLK, record) == Some(WRLCK)
     }
 
     /// Bytes that living processes hold. What a dead one held is free.
     pub(crate) fn used(&self) -> u64 {
         let mut sum = 0;
         for record in 0..RECORDS {
-            let bytes = self.field(record, 2).load(Ordering::SeqCst);
-            if bytes == 0 {
-                continue;
-            }
-            if self.lives(record) {
+            let bytes = self.field(record, BYTES).load(Ordering::SeqCst);
+            if bytes > 0 && self.lives(record) {
                 sum += bytes;
             }
         }
@@ -162,32 +165,30 @@ impl Card {
 
     /// Takes bytes for this process, if there are so many.
     pub(crate) fn reserve(&self, bytes: u64) -> Result<(), CudaError> {
-        let _alone = self.sums_thread.lock().unwrap_or_else(PoisonError::into_inner);
-        let _alone_of_all = Alone::new(&self.sums_file);
+        let _among_threads = self.sums_thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let _among_processes = SumsLock::new(&self.sums_file);
         let sum = self.used().checked_add(bytes).filter(|sum| *sum <= self.capacity);
-        let fits = sum.is_some();
-        if let Some(sum) = sum {
-            self.field(self.record, 2).fetch_add(bytes, Ordering::SeqCst);
-            self.number(MOST).fetch_max(sum, Ordering::SeqCst);
-        }
-        if fits { Ok(()) } else { Err(CudaError::OUT_OF_MEMORY) }
+        let sum = sum.ok_or(CudaError::OUT_OF_MEMORY)?;
+        self.field(self.record, BYTES).fetch_add(bytes, Ordering::SeqCst);
+        self.number(MOST).fetch_max(sum, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Gives bytes back.
     pub(crate) fn release(&self, bytes: u64) {
-        self.field(self.record, 2).fetch_sub(bytes, Ordering::SeqCst);
+        self.field(self.record, BYTES).fetch_sub(bytes, Ordering::SeqCst);
     }
 
     /// Gives the card work: it begins when the card has done what it was given before, and not before `now` and `after`. Returns
     /// its end, in ns of `CLOCK_MONOTONIC` as the others are.
-    pub(crate) fn work(&self, now: u64, after: u64, length: u64) -> u64 {
+    pub(crate) fn submit(&self, now: u64, after: u64, length: u64) -> u64 {
         let end = |before: u64| before.max(after).max(now) + length;
-        self.field(self.record, 3).fetch_add(length, Ordering::Relaxed);
+        self.field(self.record, BUSY).fetch_add(length, Ordering::Relaxed);
         self.drop_dead_work(now);
         loop {
             let before = self.number(0).load(Ordering::SeqCst);
             // First said, then done: who lowers the clock to what the living have said never lowers it below this.
-            self.end(self.record).store(end(before), Ordering::SeqCst);
+            self.end_of_work(self.record).store(end(before), Ordering::SeqCst);
             let done =
                 self.number(0).compare_exchange(before, end(before), Ordering::SeqCst, Ordering::SeqCst);
             if done.is_ok() {
@@ -200,10 +201,10 @@ impl Card {
     fn drop_dead_work(&self, now: u64) {
         let clock = self.number(0).load(Ordering::SeqCst);
         // Most launches end here: only this process has work, or nobody.
-        if clock <= now.max(self.end(self.record).load(Ordering::SeqCst)) {
+        if clock <= now.max(self.end_of_work(self.record).load(Ordering::SeqCst)) {
             return;
         }
-        let ends = (0..RECORDS).map(|record| (record, self.end(record).load(Ordering::SeqCst)));
+        let ends = (0..RECORDS).map(|record| (record, self.end_of_work(record).load(Ordering::SeqCst)));
         let living = ends.filter(|(record, end)| *end > now && self.lives(*record)).map(|(_, end)| end).max();
         // Where another was faster the clock stays, and the next launch looks again.
         let _ = self.number(0).compare_exchange(
@@ -224,9 +225,9 @@ impl Drop for Card {
 }
 
 /// The lock on the sums of a card.
-struct Alone<'a>(&'a File);
+struct SumsLock<'a>(&'a File);
 
-impl<'a> Alone<'a> {
+impl<'a> SumsLock<'a> {
     fn new(file: &'a File) -> Self {
         // SAFETY: an open file; the kernel gives the lock back if this process dies.
         unsafe { flock(file.as_raw_fd(), LOCK_EX) };
@@ -234,7 +235,7 @@ impl<'a> Alone<'a> {
     }
 }
 
-impl Drop for Alone<'_> {
+impl Drop for SumsLock<'_> {
     fn drop(&mut self) {
         // SAFETY: as above.
         unsafe { flock(self.0.as_raw_fd(), LOCK_UN) };
@@ -250,13 +251,13 @@ pub(crate) fn holders(state: &Path, uuid: &str) -> Vec<(u64, u64)> {
     let holder = |record: usize| {
         let at = HEADER + record * RECORD;
         let (pid, held) = (number(at)?, number(at + 16).filter(|held| *held > 0)?);
-        (lock(&file, OFD_GETLK, record) == Some(WRLCK)).then_some((pid, held))
+        (lock_record(&file, OFD_GETLK, record) == Some(WRLCK)).then_some((pid, held))
     };
     (0..RECORDS).filter_map(holder).collect()
 }
 
 /// Locks the byte of a record, or asks who has: the kind of the lock that stands in the way, or that was had.
-fn lock(file: &File, command: c_int, record: usize) -> Option<i16> {
+fn lock_record(file: &File, command: c_int, record: usize) -> Option<i16> {
     let mut it = Flock { kind: WRLCK, whence: 0, start: i64::try_from(record).ok()?, length: 1, pid: 0 };
     // SAFETY: an open file, and a lock on this stack.
     let done = unsafe { fcntl(file.as_raw_fd(), command, &raw mut it) };
@@ -264,7 +265,7 @@ fn lock(file: &File, command: c_int, record: usize) -> Option<i16> {
 }
 
 /// This process's id, and the clock tick that it started at: field 22 of proc_pid_stat(5).
-fn own() -> Option<(u64, u64)> {
+fn own_identity() -> Option<(u64, u64)> {
     let text = std::fs::read_to_string("/proc/self/stat").ok()?;
     let start = text.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
     Some((u64::from(std::process::id()), start))

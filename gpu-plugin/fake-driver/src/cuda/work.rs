@@ -82,7 +82,7 @@ impl Process {
             self.graphs.add_kernel(graph, time)?;
             return Ok(0);
         }
-        let end = device.card.work(now, self.streams.after(stream), time);
+        let end = device.card.submit(now, self.streams.after(stream), time);
         self.streams.ends_at(stream, end);
         Ok(self.streams.enqueue(end))
     }

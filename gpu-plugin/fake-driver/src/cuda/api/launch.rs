@@ -43,6 +43,19 @@ both_forms! {
     }
 }
 
+/// `key` tells which stream a configuration's handle means.
+fn launch_configured(
+    config: *const Config,
+    key: fn(usize) -> StreamKey,
+    function: usize,
+    parameters: *const *const c_void,
+) -> c_uint {
+    match read_from(config) {
+        Ok(config) => launch(function, key(config.stream), parameters),
+        Err(error) => error.0,
+    }
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn cuLaunchKernelEx(
     config: *const Config,
@@ -50,10 +63,7 @@ extern "C" fn cuLaunchKernelEx(
     parameters: *const *const c_void,
     _extra: *const *const c_void,
 ) -> c_uint {
-    match read_from(config) {
-        Ok(config) => launch(function, StreamKey::legacy(config.stream), parameters),
-        Err(error) => error.0,
-    }
+    launch_configured(config, StreamKey::legacy, function, parameters)
 }
 
 #[unsafe(no_mangle)]
@@ -63,10 +73,7 @@ extern "C" fn cuLaunchKernelEx_ptsz(
     parameters: *const *const c_void,
     _extra: *const *const c_void,
 ) -> c_uint {
-    match read_from(config) {
-        Ok(config) => launch(function, StreamKey::per_thread(config.stream), parameters),
-        Err(error) => error.0,
-    }
+    launch_configured(config, StreamKey::per_thread, function, parameters)
 }
 
 /// `CUDA_KERNEL_NODE_PARAMS_v2`, as far as it is read.
