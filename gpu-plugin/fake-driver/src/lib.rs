@@ -42,12 +42,6 @@
 //!
 //! Like the real one it lists the cards that were there when it was initialised: a new card needs `nvmlInit` again.
 
-mod abi;
-mod border;
 mod config;
 mod cuda;
-mod device;
-mod events;
-mod system;
-mod usage;
-mod world;
+mod nvml;

@@ -1,4 +1,4 @@
-//! Numbers of cuda.h (CUDA 13.5), and how a result comes over the border.
+//! Numbers of cuda.h (CUDA 13.5), and how results and pointers pass between C and Rust.
 
 use std::ffi::c_uint;
 use std::panic::{AssertUnwindSafe, catch_unwind};

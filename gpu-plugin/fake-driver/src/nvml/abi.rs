@@ -4,9 +4,9 @@ use std::ffi::{c_char, c_uint, c_ulonglong};
 
 /// What every call returns (`nvmlReturn_t`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Code(pub(crate) c_uint);
+pub(crate) struct NvmlError(pub(crate) c_uint);
 
-impl Code {
+impl NvmlError {
     pub(crate) const UNINITIALIZED: Self = Self(1);
     pub(crate) const INVALID_ARGUMENT: Self = Self(2);
     pub(crate) const NOT_SUPPORTED: Self = Self(3);
@@ -20,7 +20,7 @@ impl Code {
 }
 
 /// What `nvmlErrorString` says. Ends with the NUL that C wants.
-pub(crate) fn words(code: c_uint) -> &'static std::ffi::CStr {
+pub(crate) fn error_string(code: c_uint) -> &'static std::ffi::CStr {
     match code {
         0 => c"Success",
         1 => c"Uninitialized",

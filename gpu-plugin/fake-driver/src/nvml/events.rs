@@ -3,10 +3,10 @@
 use std::ffi::{c_uint, c_ulonglong};
 use std::time::{Duration, Instant};
 
-use crate::abi::{Code, EVENT_MIG, EVENT_XID, EventData, Handle, NO_INSTANCE};
-use crate::border::{Out, call};
 use crate::config::Event;
-use crate::world::{Locked, on};
+use crate::nvml::abi::{EVENT_MIG, EVENT_XID, EventData, Handle, NO_INSTANCE, NvmlError};
+use crate::nvml::ffi::{Out, call};
+use crate::nvml::state::{lock_state, sleep_unlocked, with_card};
 
 impl Event {
     /// As NVML tells it: the kind, and the XID.
@@ -20,32 +20,32 @@ impl Event {
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlEventSetCreate(set: Out<Handle>) -> c_uint {
-    call(|| set.put(Locked::new().world().new_set()?))
+    call(|| set.put(lock_state().new_set()?))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlEventSetFree(set: Handle) -> c_uint {
     call(|| {
-        let freed = Locked::new().world().sets.remove(&set.0);
-        freed.map(|_| ()).ok_or(Code::INVALID_ARGUMENT)
+        let freed = lock_state().sets.remove(&set.0);
+        freed.map(|_| ()).ok_or(NvmlError::INVALID_ARGUMENT)
     })
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlDeviceGetSupportedEventTypes(device: Handle, types: Out<c_ulonglong>) -> c_uint {
-    on(device, |card, _| types.put(EVENT_XID | card.mig.map_or(0, |_| EVENT_MIG)))
+    with_card(device, |card, _| types.put(EVENT_XID | card.mig.map_or(0, |_| EVENT_MIG)))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlDeviceRegisterEvents(device: Handle, types: c_ulonglong, set: Handle) -> c_uint {
     call(|| {
-        let mut locked = Locked::new();
-        let (card, _) = locked.world().card(device)?;
+        let mut state = lock_state();
+        let (card, _) = state.card(device)?;
         if types & !(EVENT_XID | card.mig.map_or(0, |_| EVENT_MIG)) != 0 {
-            return Err(Code::NOT_SUPPORTED);
+            return Err(NvmlError::NOT_SUPPORTED);
         }
-        let set = locked.world().sets.get_mut(&set.0).ok_or(Code::INVALID_ARGUMENT)?;
-        *set.wanted.entry(card.uuid).or_default() |= types;
+        let set = state.sets.get_mut(&set.0).ok_or(NvmlError::INVALID_ARGUMENT)?;
+        *set.registered.entry(card.uuid).or_default() |= types;
         Ok(())
     })
 }
@@ -55,19 +55,19 @@ extern "C" fn nvmlEventSetWait_v2(set: Handle, data: Out<EventData>, timeout_ms:
     call(|| {
         let patience = Duration::from_millis(u64::from(timeout_ms));
         let start = Instant::now();
-        let mut locked = Locked::new();
+        let mut state = lock_state();
         loop {
-            if let Some((device, kind, xid)) = locked.world().next_event(set)? {
+            if let Some((device, kind, xid)) = state.next_event(set)? {
                 let instances = NO_INSTANCE;
                 let (gpu_instance, compute_instance) = (instances, instances);
                 return data.put(EventData { device, kind, data: xid, gpu_instance, compute_instance });
             }
             let left = patience.saturating_sub(start.elapsed());
             if left.is_zero() {
-                return Err(Code::TIMEOUT);
+                return Err(NvmlError::TIMEOUT);
             }
-            let look = locked.world().look()?;
-            locked = locked.pause(look.min(left));
+            let interval = state.poll_interval()?;
+            state = sleep_unlocked(state, interval.min(left));
         }
     })
 }
