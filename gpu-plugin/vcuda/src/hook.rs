@@ -1,6 +1,6 @@
 //! What an intercepted function is: an exported function of the same name and signature, which can call the driver's own.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_uint, c_void};
 
 use crate::driver::Library;
 
@@ -19,9 +19,9 @@ unsafe impl Sync for Hook {}
 
 /// Exported functions that stand before the driver's own, and the table `HOOKS` of them. Each is
 /// `"why" fn name(argument: type, …) -> result |real| body`: in the body `real` is the driver's function. Where the driver has
-/// none, `missing` is answered without the body.
+/// none, `missing` is answered without the body. A body after `try` may use `?`: see [`answer`].
 macro_rules! hooks {
-    ($library:ident, $missing:expr; $($why:literal fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $result:ty |$real:ident| $body:block)*) => {
+    ($library:ident, $missing:expr; $($why:literal fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $result:ty |$real:ident| $($try:ident)? $body:block)*) => {
         $(
             #[doc = concat!("`", stringify!($name), "`: ", $why)]
             ///
@@ -36,7 +36,7 @@ macro_rules! hooks {
                     $crate::driver::DriverFunction::new($crate::driver::Library::$library, $crate::hook::c_name(concat!(stringify!($name), "\0")));
                 // SAFETY: the signature is the one that the driver's header gives to this name.
                 let Some($real) = (unsafe { REAL.get() }) else { return $missing };
-                $body
+                $crate::hook::body!($($try)? $body)
             }
         )*
 
@@ -52,6 +52,32 @@ macro_rules! hooks {
     };
 }
 pub(crate) use hooks;
+
+/// The answer of a body, with or without `try` before it.
+macro_rules! body {
+    (try $body:block) => {
+        $crate::hook::answer(|| $body)
+    };
+    ($body:block) => {
+        $body
+    };
+}
+pub(crate) use body;
+
+/// The answer of a body that may use `?`: its error, or success, which is 0 in CUDA and in NVML.
+#[inline]
+pub(crate) fn answer(body: impl FnOnce() -> Result<(), c_uint>) -> c_uint {
+    match body() {
+        Ok(()) => 0,
+        Err(error) => error,
+    }
+}
+
+/// What the driver has answered, as a result.
+#[inline]
+pub(crate) fn check(result: c_uint) -> Result<(), c_uint> {
+    if result == 0 { Ok(()) } else { Err(result) }
+}
 
 /// Exported functions that never reach the driver, and the table `HOOKS` of them. Each answers the same to any arguments: a C
 /// function may leave its arguments alone.

@@ -1,14 +1,10 @@
 //! Arrays: memory whose layout is the driver's own.
 
 use crate::abi::{
-    CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_FOUND, CUDA_ERROR_OUT_OF_MEMORY, CUDA_SUCCESS, CUresult,
-    Unsigned,
+    CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_FOUND, CUDA_ERROR_OUT_OF_MEMORY, CUresult, Unsigned,
 };
-use crate::cards;
-use crate::hook::hooks;
-use crate::hooks::memory::free;
-use crate::memory::allocations::{self, Allocation, ChargeKind};
-use crate::memory::{Charge, whole_blocks};
+use crate::hook::{check, hooks};
+use crate::memory::allocations::{AllocationCharge, PendingFree, Placement};
 
 /// `CUDA_ARRAY_DESCRIPTOR_v2`
 #[repr(C)]
@@ -33,37 +29,63 @@ pub(crate) struct CUDA_ARRAY3D_DESCRIPTOR {
 }
 
 hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
-    "charged by its elements" fn cuArrayCreate_v2(array: *mut u64, descriptor: *const CUDA_ARRAY_DESCRIPTOR) -> CUresult |real| {
+    "charged by its elements" fn cuArrayCreate_v2(array: *mut u64, descriptor: *const CUDA_ARRAY_DESCRIPTOR) -> CUresult |real| try {
         // SAFETY: null, or by cuda.h a descriptor of the caller's.
-        let Some(it) = (unsafe { descriptor.as_ref() }) else { return CUDA_ERROR_INVALID_VALUE };
-        let bytes = elements([it.width, it.height, 1], it.format, it.channels);
+        let shape = unsafe { descriptor.as_ref() }.ok_or(CUDA_ERROR_INVALID_VALUE)?;
+        let charge = charge_elements([shape.width, shape.height, 1], shape.format, shape.channels, 1)?;
         // SAFETY: the caller's own arguments.
-        create(array, bytes, || unsafe { real(array, descriptor) })
+        check(unsafe { real(array, descriptor) })?;
+        // SAFETY: the driver has succeeded, so it has written the handle there.
+        charge.settle(unsafe { array.read() }, Placement::Whole);
+        Ok(())
     }
-    "charged by its elements" fn cuArray3DCreate_v2(array: *mut u64, descriptor: *const CUDA_ARRAY3D_DESCRIPTOR) -> CUresult |real| {
+    "charged by its elements" fn cuArray3DCreate_v2(array: *mut u64, descriptor: *const CUDA_ARRAY3D_DESCRIPTOR) -> CUresult |real| try {
         // SAFETY: null, or by cuda.h a descriptor of the caller's.
-        let Some(it) = (unsafe { descriptor.as_ref() }) else { return CUDA_ERROR_INVALID_VALUE };
-        let bytes = elements([it.width, it.height, it.depth], it.format, it.channels);
+        let shape = unsafe { descriptor.as_ref() }.ok_or(CUDA_ERROR_INVALID_VALUE)?;
+        let charge = charge_elements([shape.width, shape.height, shape.depth], shape.format, shape.channels, 1)?;
         // SAFETY: the caller's own arguments.
-        create(array, bytes, || unsafe { real(array, descriptor) })
+        check(unsafe { real(array, descriptor) })?;
+        // SAFETY: the driver has succeeded, so it has written the handle there.
+        charge.settle(unsafe { array.read() }, Placement::Whole);
+        Ok(())
     }
-    "charged by its elements, all levels as large as the first two" fn cuMipmappedArrayCreate(array: *mut u64, descriptor: *const CUDA_ARRAY3D_DESCRIPTOR, levels: Unsigned) -> CUresult |real| {
+    "charged by its elements, all levels as large as the first two" fn cuMipmappedArrayCreate(array: *mut u64, descriptor: *const CUDA_ARRAY3D_DESCRIPTOR, levels: Unsigned) -> CUresult |real| try {
         // SAFETY: null, or by cuda.h a descriptor of the caller's.
-        let Some(it) = (unsafe { descriptor.as_ref() }) else { return CUDA_ERROR_INVALID_VALUE };
-        let bytes = elements([it.width, it.height, it.depth], it.format, it.channels);
+        let shape = unsafe { descriptor.as_ref() }.ok_or(CUDA_ERROR_INVALID_VALUE)?;
         // Each level halves each side: all of them together are less than twice the first.
-        let bytes = bytes.and_then(|bytes| bytes.checked_mul(if levels > 1 { 2 } else { 1 }));
+        let times = if levels > 1 { 2 } else { 1 };
+        let charge = charge_elements([shape.width, shape.height, shape.depth], shape.format, shape.channels, times)?;
         // SAFETY: the caller's own arguments.
-        create(array, bytes, || unsafe { real(array, descriptor, levels) })
+        check(unsafe { real(array, descriptor, levels) })?;
+        // SAFETY: the driver has succeeded, so it has written the handle there.
+        charge.settle(unsafe { array.read() }, Placement::Whole);
+        Ok(())
     }
-    "given back" fn cuArrayDestroy(array: u64) -> CUresult |real| {
+    "given back" fn cuArrayDestroy(array: u64) -> CUresult |real| try {
+        let free = PendingFree::new(array);
         // SAFETY: the caller's own arguments.
-        free(array, || unsafe { real(array) })
+        check(unsafe { real(array) })?;
+        free.settle();
+        Ok(())
     }
-    "given back" fn cuMipmappedArrayDestroy(array: u64) -> CUresult |real| {
+    "given back" fn cuMipmappedArrayDestroy(array: u64) -> CUresult |real| try {
+        let free = PendingFree::new(array);
         // SAFETY: the caller's own arguments.
-        free(array, || unsafe { real(array) })
+        check(unsafe { real(array) })?;
+        free.settle();
+        Ok(())
     }
+}
+
+/// Charges an array so many times.
+fn charge_elements(
+    sides: [usize; 3],
+    format: Unsigned,
+    channels: Unsigned,
+    times: u64,
+) -> Result<AllocationCharge, CUresult> {
+    let bytes = elements(sides, format, channels).and_then(|bytes| bytes.checked_mul(times));
+    AllocationCharge::new(bytes.ok_or(CUDA_ERROR_OUT_OF_MEMORY)?)
 }
 
 /// Bytes of an array. A side of 0 is one that it does not have. Formats are `CUarray_format`: those that are not listed there by
@@ -76,30 +98,6 @@ fn elements(sides: [usize; 3], format: Unsigned, channels: Unsigned) -> Option<u
     };
     let sides = sides.into_iter().map(|side| side.max(1) as u64);
     sides.chain([u64::from(channels.max(1))]).try_fold(channel, u64::checked_mul)
-}
-
-fn create(array: *mut u64, bytes: Option<u64>, real: impl FnOnce() -> CUresult) -> CUresult {
-    let (context, card) = match cards::current_context() {
-        Ok(current) => current,
-        Err(error) => return error,
-    };
-    let Some(cost) = bytes.and_then(whole_blocks) else { return CUDA_ERROR_OUT_OF_MEMORY };
-    let charge = match Charge::new(card, cost) {
-        Ok(charge) => charge,
-        Err(error) => return error,
-    };
-    let result = real();
-    if result == CUDA_SUCCESS {
-        // SAFETY: the driver has succeeded, so it has written the handle there.
-        let handle = unsafe { array.read() };
-        let kind = ChargeKind::Fixed(cost);
-        allocations::record(
-            handle,
-            Allocation { card, context: context as usize, bytes: cost, kind },
-            charge,
-        );
-    }
-    result
 }
 
 #[cfg(test)]

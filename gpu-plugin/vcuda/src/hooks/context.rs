@@ -3,102 +3,79 @@
 use std::ffi::{c_int, c_void};
 
 use crate::abi::{CUDA_ERROR_NOT_FOUND, CUDA_SUCCESS, CUcontext, CUdevice, CUresult, Unsigned};
-use crate::cards::{self, Card};
+use crate::cards;
 use crate::compute;
 use crate::driver::{DriverFunction, Library};
-use crate::hook::hooks;
-use crate::memory::Charge;
-use crate::memory::allocations::{self, Allocation, ChargeKind};
+use crate::hook::{check, hooks};
+use crate::memory::{Charge, allocations};
 
 hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
-    "refused where the limits cannot be held" fn cuInit(flags: Unsigned) -> CUresult |real| {
-        match cards::accounting() {
-            // SAFETY: the caller's own arguments.
-            Ok(_) => unsafe { real(flags) },
-            Err(error) => error,
-        }
+    "refused where the limits cannot be held" fn cuInit(flags: Unsigned) -> CUresult |real| try {
+        cards::accounting()?;
+        // SAFETY: the caller's own arguments.
+        check(unsafe { real(flags) })
     }
-    "its memory is charged" fn cuCtxCreate_v2(context: *mut CUcontext, flags: Unsigned, device: CUdevice) -> CUresult |real| {
+    "its memory is charged" fn cuCtxCreate_v2(context: *mut CUcontext, flags: Unsigned, device: CUdevice) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         create(context, device, || unsafe { real(context, flags, device) })
     }
-    "its memory is charged" fn cuCtxCreate_v3(context: *mut CUcontext, affinity: *mut c_void, count: c_int, flags: Unsigned, device: CUdevice) -> CUresult |real| {
+    "its memory is charged" fn cuCtxCreate_v3(context: *mut CUcontext, affinity: *mut c_void, count: c_int, flags: Unsigned, device: CUdevice) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         create(context, device, || unsafe { real(context, affinity, count, flags, device) })
     }
-    "its memory is charged" fn cuCtxCreate_v4(context: *mut CUcontext, parameters: *mut c_void, flags: Unsigned, device: CUdevice) -> CUresult |real| {
+    "its memory is charged" fn cuCtxCreate_v4(context: *mut CUcontext, parameters: *mut c_void, flags: Unsigned, device: CUdevice) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         create(context, device, || unsafe { real(context, parameters, flags, device) })
     }
-    "its memory is charged" fn cuCtxCreate(context: *mut CUcontext, flags: Unsigned, device: CUdevice) -> CUresult |real| {
+    "its memory is charged" fn cuCtxCreate(context: *mut CUcontext, flags: Unsigned, device: CUdevice) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         create(context, device, || unsafe { real(context, flags, device) })
     }
-    "its memory is charged, at the first" fn cuDevicePrimaryCtxRetain(context: *mut CUcontext, device: CUdevice) -> CUresult |real| {
+    "its memory is charged, at the first" fn cuDevicePrimaryCtxRetain(context: *mut CUcontext, device: CUdevice) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         create(context, device, || unsafe { real(context, device) })
     }
     "what died with it is given back" fn cuCtxDestroy_v2(context: CUcontext) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        destroyed(context, || unsafe { real(context) })
+        destroy(context, || unsafe { real(context) })
     }
     "what died with it is given back" fn cuCtxDestroy(context: CUcontext) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        destroyed(context, || unsafe { real(context) })
+        destroy(context, || unsafe { real(context) })
     }
     "what died with it is given back, at the last" fn cuDevicePrimaryCtxRelease_v2(device: CUdevice) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        released(device, || unsafe { real(device) })
+        release_primary(device, || unsafe { real(device) })
     }
     "what died with it is given back, at the last" fn cuDevicePrimaryCtxRelease(device: CUdevice) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        released(device, || unsafe { real(device) })
+        release_primary(device, || unsafe { real(device) })
     }
     "what died with it is given back" fn cuDevicePrimaryCtxReset_v2(device: CUdevice) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        released(device, || unsafe { real(device) })
+        release_primary(device, || unsafe { real(device) })
     }
     "what died with it is given back" fn cuDevicePrimaryCtxReset(device: CUdevice) -> CUresult |real| {
         // SAFETY: the caller's own arguments.
-        released(device, || unsafe { real(device) })
+        release_primary(device, || unsafe { real(device) })
     }
 }
 
 /// Charges a context before the driver makes it. A primary one that was there already is charged once.
-fn create(made: *mut CUcontext, device: CUdevice, real: impl FnOnce() -> CUresult) -> CUresult {
-    let card = match cards::for_device(device) {
-        Ok(card) => card,
-        Err(error) => return error,
-    };
+fn create(made: *mut CUcontext, device: CUdevice, real: impl FnOnce() -> CUresult) -> Result<(), CUresult> {
+    let card = cards::for_device(device)?;
     let again = primary(device).is_some_and(|context| allocations::contains(context as u64));
-    let charge = if again { Charge::new(card, 0) } else { Charge::new(card, card.context_bytes) };
-    let charge = match charge {
-        Ok(charge) => charge,
-        Err(error) => return error,
-    };
-    match real() {
-        CUDA_SUCCESS => {
-            // SAFETY: the driver has succeeded, so it has written the context there.
-            let context = unsafe { made.read() };
-            if !allocations::contains(context as u64) {
-                allocations::record(context as u64, charged(context, card), charge);
-            }
-            CUDA_SUCCESS
-        }
-        error => error,
+    let charge = Charge::new(card, if again { 0 } else { card.context_bytes })?;
+    check(real())?;
+    // SAFETY: the driver has succeeded, so it has written the context there.
+    let context = unsafe { made.read() };
+    if !allocations::contains(context as u64) {
+        allocations::record_context(context as usize, card, charge);
     }
+    Ok(())
 }
 
-fn charged(context: CUcontext, card: &'static Card) -> Allocation {
-    Allocation {
-        card,
-        context: context as usize,
-        bytes: card.context_bytes,
-        kind: ChargeKind::Fixed(card.context_bytes),
-    }
-}
-
-fn destroyed(context: CUcontext, real: impl FnOnce() -> CUresult) -> CUresult {
+fn destroy(context: CUcontext, real: impl FnOnce() -> CUresult) -> CUresult {
     compute::context_destroyed(context);
     let result = real();
     if result == CUDA_SUCCESS {
@@ -107,7 +84,7 @@ fn destroyed(context: CUcontext, real: impl FnOnce() -> CUresult) -> CUresult {
     result
 }
 
-fn released(device: CUdevice, real: impl FnOnce() -> CUresult) -> CUresult {
+fn release_primary(device: CUdevice, real: impl FnOnce() -> CUresult) -> CUresult {
     let context = primary(device);
     let result = real();
     if let (CUDA_SUCCESS, Some(context)) = (result, context)

@@ -5,11 +5,10 @@ use std::ffi::{c_char, c_int, c_void};
 use crate::abi::{CUDA_ERROR_NOT_FOUND, CUDA_SUCCESS, CUdevice, CUdeviceptr, CUresult, Unsigned};
 use crate::cards;
 use crate::driver::{DriverFunction, Library};
-use crate::hook::hooks;
-use crate::hooks::memory::free;
-use crate::memory::allocations::{self, Allocation, ChargeKind};
+use crate::hook::{check, hooks};
+use crate::memory::allocations::{self, AllocationCharge, PendingFree, Placement};
 use crate::memory::graphs::{self, Graph};
-use crate::memory::{Charge, whole_blocks};
+use crate::memory::whole_blocks;
 
 /// `CUDA_MEM_ALLOC_NODE_PARAMS_v2`, which the first version has the form of.
 #[repr(C)]
@@ -88,36 +87,36 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
         }
         result
     }
-    "charged with what it allocates" fn cuGraphInstantiate(made: *mut u64, graph: Graph, node: *mut usize, log: *mut c_char, size: usize) -> CUresult |real| {
+    "charged with what it allocates" fn cuGraphInstantiate(made: *mut u64, graph: Graph, node: *mut usize, log: *mut c_char, size: usize) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         instantiate(made, graph, || unsafe { real(made, graph, node, log, size) })
     }
-    "charged with what it allocates" fn cuGraphInstantiate_v2(made: *mut u64, graph: Graph, node: *mut usize, log: *mut c_char, size: usize) -> CUresult |real| {
+    "charged with what it allocates" fn cuGraphInstantiate_v2(made: *mut u64, graph: Graph, node: *mut usize, log: *mut c_char, size: usize) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         instantiate(made, graph, || unsafe { real(made, graph, node, log, size) })
     }
-    "charged with what it allocates" fn cuGraphInstantiateWithFlags(made: *mut u64, graph: Graph, flags: u64) -> CUresult |real| {
+    "charged with what it allocates" fn cuGraphInstantiateWithFlags(made: *mut u64, graph: Graph, flags: u64) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         instantiate(made, graph, || unsafe { real(made, graph, flags) })
     }
-    "charged with what it allocates" fn cuGraphInstantiateWithParams(made: *mut u64, graph: Graph, parameters: *mut c_void) -> CUresult |real| {
+    "charged with what it allocates" fn cuGraphInstantiateWithParams(made: *mut u64, graph: Graph, parameters: *mut c_void) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         instantiate(made, graph, || unsafe { real(made, graph, parameters) })
     }
-    "charged with what it allocates" fn cuGraphInstantiateWithParams_ptsz(made: *mut u64, graph: Graph, parameters: *mut c_void) -> CUresult |real| {
+    "charged with what it allocates" fn cuGraphInstantiateWithParams_ptsz(made: *mut u64, graph: Graph, parameters: *mut c_void) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         instantiate(made, graph, || unsafe { real(made, graph, parameters) })
     }
-    "given back" fn cuGraphExecDestroy(made: u64) -> CUresult |real| {
+    "given back" fn cuGraphExecDestroy(made: u64) -> CUresult |real| try {
         let known = allocations::contains(made);
+        let free = PendingFree::new(made);
         // SAFETY: the caller's own arguments.
-        free(made, || unsafe {
-            let result = real(made);
-            if known && result == CUDA_SUCCESS {
-                trim();
-            }
-            result
-        })
+        check(unsafe { real(made) })?;
+        if known {
+            trim();
+        }
+        free.settle();
+        Ok(())
     }
 }
 
@@ -136,25 +135,16 @@ fn added(graph: Graph, parameters: *mut CUgraphNodeParams, result: CUresult) -> 
     result
 }
 
-fn instantiate(made: *mut u64, graph: Graph, real: impl FnOnce() -> CUresult) -> CUresult {
+fn instantiate(made: *mut u64, graph: Graph, real: impl FnOnce() -> CUresult) -> Result<(), CUresult> {
     let cost = graphs::bytes(graph);
     if cost == 0 {
-        return real();
+        return check(real());
     }
-    let charged =
-        cards::current_context().and_then(|(context, card)| Ok((context, card, Charge::new(card, cost)?)));
-    let (context, card, charge) = match charged {
-        Ok(charged) => charged,
-        Err(error) => return error,
-    };
-    let result = real();
-    if result == CUDA_SUCCESS {
-        let allocation =
-            Allocation { card, context: context as usize, bytes: cost, kind: ChargeKind::Fixed(cost) };
-        // SAFETY: the driver has succeeded, so it has written the handle there.
-        allocations::record(unsafe { made.read() }, allocation, charge);
-    }
-    result
+    let charge = AllocationCharge::new(cost)?;
+    check(real())?;
+    // SAFETY: the driver has succeeded, so it has written the handle there.
+    charge.settle(unsafe { made.read() }, Placement::Whole);
+    Ok(())
 }
 
 /// The driver keeps graphs' memory for the next one until it is told not to.

@@ -2,14 +2,11 @@
 
 use std::ffi::c_int;
 
-use crate::abi::{
-    CUDA_ERROR_NOT_FOUND, CUDA_ERROR_OUT_OF_MEMORY, CUDA_SUCCESS, CUdevice, CUresult, Unsigned,
-};
+use crate::abi::{CUDA_ERROR_NOT_FOUND, CUDA_ERROR_OUT_OF_MEMORY, CUdevice, CUresult, Unsigned};
 use crate::cards;
 use crate::driver::{DriverFunction, Library};
-use crate::hook::hooks;
-use crate::memory::allocations::{self, Allocation, ChargeKind};
-use crate::memory::{Charge, whole_blocks};
+use crate::hook::{check, hooks};
+use crate::memory::allocations::{AllocationCharge, PendingFree, Placement};
 
 /// `CUlimit`, those that take memory of the card: the stack of each thread, what `printf` writes into, and the heap of `malloc`.
 const STACK_SIZE: Unsigned = 0;
@@ -31,46 +28,30 @@ fn from_the_start(limit: Unsigned) -> Option<u64> {
 }
 
 hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
-    "what a context keeps for its kernels is charged" fn cuCtxSetLimit(limit: Unsigned, value: usize) -> CUresult |real| {
+    "what a context keeps for its kernels is charged" fn cuCtxSetLimit(limit: Unsigned, value: usize) -> CUresult |real| try {
         let Some(usual) = from_the_start(limit) else {
             // SAFETY: the caller's own arguments.
-            return unsafe { real(limit, value) };
+            return check(unsafe { real(limit, value) });
         };
+        let current = cards::current_context()?;
+        // What it takes beyond what it took from the start is charged before the driver sets it; then what it took before is given
+        // back.
+        let charge = AllocationCharge::in_context(current, beyond(limit, (value as u64).saturating_sub(usual))?)?;
         // SAFETY: the caller's own arguments.
-        set(limit, (value as u64).saturating_sub(usual), || unsafe { real(limit, value) })
+        check(unsafe { real(limit, value) })?;
+        // A context's handle is an address: nothing else is so close behind it.
+        let key = current.0 as u64 + 1 + u64::from(limit);
+        let before = PendingFree::new(key);
+        charge.settle(key, Placement::Whole);
+        before.settle();
+        Ok(())
     }
 }
 
-/// Charges what a limit takes beyond what it took from the start, before the driver sets it; then what it took before is given
-/// back.
-fn set(limit: Unsigned, beyond: u64, real: impl FnOnce() -> CUresult) -> CUresult {
-    let (context, card) = match cards::current_context() {
-        Ok(current) => current,
-        Err(error) => return error,
-    };
-    let each = if limit == STACK_SIZE { threads() } else { Some(1) };
-    let Some(bytes) = each.and_then(|each| beyond.checked_mul(each)).and_then(whole_blocks) else {
-        return CUDA_ERROR_OUT_OF_MEMORY;
-    };
-    let charge = match Charge::new(card, bytes) {
-        Ok(charge) => charge,
-        Err(error) => return error,
-    };
-    let result = real();
-    if result == CUDA_SUCCESS {
-        // A context's handle is an address: nothing else is so close behind it.
-        let key = context as u64 + 1 + u64::from(limit);
-        let before = allocations::remove(key);
-        allocations::record(
-            key,
-            Allocation { card, context: context as usize, bytes, kind: ChargeKind::Fixed(bytes) },
-            charge,
-        );
-        if let Some(before) = before {
-            allocations::release(key, &before);
-        }
-    }
-    result
+/// Bytes that a limit takes which is higher than usual by so many.
+fn beyond(limit: Unsigned, bytes: u64) -> Result<u64, CUresult> {
+    let times = if limit == STACK_SIZE { threads() } else { Some(1) };
+    times.and_then(|times| bytes.checked_mul(times)).ok_or(CUDA_ERROR_OUT_OF_MEMORY)
 }
 
 /// Threads that a card runs at one time: each has a stack.
@@ -81,8 +62,8 @@ fn threads() -> Option<u64> {
     let ask = |attribute| {
         let mut value: c_int = 0;
         // SAFETY: the signature is cuda.h's, and what it writes to is on this stack.
-        let told = unsafe { ATTRIBUTE.get()?(&raw mut value, attribute, device) };
-        u64::try_from(value).ok().filter(|_| told == CUDA_SUCCESS)
+        check(unsafe { ATTRIBUTE.get()?(&raw mut value, attribute, device) }).ok()?;
+        u64::try_from(value).ok()
     };
     ask(MULTIPROCESSOR_COUNT)?.checked_mul(ask(MAX_THREADS_PER_MULTIPROCESSOR)?)
 }

@@ -1,4 +1,4 @@
-//! Stream-ordered memory: what a pool has charge of the card, used or not.
+//! Stream-ordered memory: what a pool has reserved of the card, used or not.
 
 use crate::abi::{
     CUDA_ERROR_NOT_FOUND, CUDA_ERROR_NOT_SUPPORTED, CUDA_ERROR_OUT_OF_MEMORY, CUDA_SUCCESS, CUdeviceptr,
@@ -6,35 +6,34 @@ use crate::abi::{
 };
 use crate::cards;
 use crate::driver::{DriverFunction, Library};
-use crate::hook::hooks;
+use crate::hook::{check, hooks};
 use crate::hooks::graphs::captured;
-use crate::hooks::memory::{free, spill};
-use crate::memory::allocations::{self, Allocation, ChargeKind};
+use crate::hooks::memory::spill;
+use crate::memory::allocations::{self, AllocationCharge, PendingFree, Placement};
 use crate::memory::pools::{self, Pool};
-use crate::memory::{Charge, whole_blocks};
 
 hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
-    "charged by what the device's pool reserves" fn cuMemAllocAsync(pointer: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> CUresult |real| {
+    "charged by what the device's pool reserves" fn cuMemAllocAsync(pointer: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         allocate(pointer, bytes as u64, Stream(stream, false), pools::current_device_pool(), || unsafe { real(pointer, bytes, stream) })
     }
-    "charged by what the device's pool reserves" fn cuMemAllocAsync_ptsz(pointer: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> CUresult |real| {
+    "charged by what the device's pool reserves" fn cuMemAllocAsync_ptsz(pointer: *mut CUdeviceptr, bytes: usize, stream: CUstream) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         allocate(pointer, bytes as u64, Stream(stream, true), pools::current_device_pool(), || unsafe { real(pointer, bytes, stream) })
     }
-    "charged by what the pool reserves" fn cuMemAllocFromPoolAsync(pointer: *mut CUdeviceptr, bytes: usize, pool: Pool, stream: CUstream) -> CUresult |real| {
+    "charged by what the pool reserves" fn cuMemAllocFromPoolAsync(pointer: *mut CUdeviceptr, bytes: usize, pool: Pool, stream: CUstream) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         allocate(pointer, bytes as u64, Stream(stream, false), Some(pool), || unsafe { real(pointer, bytes, pool, stream) })
     }
-    "charged by what the pool reserves" fn cuMemAllocFromPoolAsync_ptsz(pointer: *mut CUdeviceptr, bytes: usize, pool: Pool, stream: CUstream) -> CUresult |real| {
+    "charged by what the pool reserves" fn cuMemAllocFromPoolAsync_ptsz(pointer: *mut CUdeviceptr, bytes: usize, pool: Pool, stream: CUstream) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         allocate(pointer, bytes as u64, Stream(stream, true), Some(pool), || unsafe { real(pointer, bytes, pool, stream) })
     }
-    "given back when its pool gives it back" fn cuMemFreeAsync(pointer: CUdeviceptr, stream: CUstream) -> CUresult |real| {
+    "given back when its pool gives it back" fn cuMemFreeAsync(pointer: CUdeviceptr, stream: CUstream) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         free_async(pointer, stream, || unsafe { real(pointer, stream) })
     }
-    "given back when its pool gives it back" fn cuMemFreeAsync_ptsz(pointer: CUdeviceptr, stream: CUstream) -> CUresult |real| {
+    "given back when its pool gives it back" fn cuMemFreeAsync_ptsz(pointer: CUdeviceptr, stream: CUstream) -> CUresult |real| try {
         // SAFETY: the caller's own arguments.
         free_async(pointer, stream, || unsafe { real(pointer, stream) })
     }
@@ -45,10 +44,10 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
         result
     }
     "given back" fn cuMemPoolDestroy(pool: Pool) -> CUresult |real| {
-        let taken = pools::remove(pool);
+        let removed = pools::remove(pool);
         // SAFETY: the caller's own arguments.
         let result = unsafe { real(pool) };
-        pools::finish_destroy(pool, taken, result == CUDA_SUCCESS);
+        pools::finish_destroy(pool, removed, result == CUDA_SUCCESS);
         result
     }
     "refused: memory of another process's pool, whose size nobody tells" fn cuMemPoolImportFromShareableHandle(_pool: *mut Pool, _handle: *mut std::ffi::c_void, _kind: u32, _flags: u64) -> CUresult |_real| {
@@ -59,71 +58,58 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
 /// A stream, and whether the default one is the thread's own.
 struct Stream(CUstream, bool);
 
-/// What is not known to be free in the pool is charged before; what the pool has then charge is what counts.
+/// What is not known to be free in the pool is charged before; what the pool has then reserved is what counts.
 fn allocate(
     pointer: *mut CUdeviceptr,
     bytes: u64,
     stream: Stream,
     pool: Option<Pool>,
     real: impl FnOnce() -> CUresult,
-) -> CUresult {
+) -> Result<(), CUresult> {
     if captured(stream.0 as usize, stream.1, bytes) {
-        return real();
+        return check(real());
     }
-    let Some(cost) = whole_blocks(bytes) else { return CUDA_ERROR_OUT_OF_MEMORY };
-    let (context, card) = match cards::current_context() {
-        Ok(current) => current,
-        Err(error) => return error,
-    };
-    let Some(pool) = pool else { return CUDA_ERROR_NOT_SUPPORTED };
-    let mut known = pools::lock();
-    let charge = Charge::new(card, cost).or_else(|_| {
+    let current = cards::current_context()?;
+    let pool = pool.ok_or(CUDA_ERROR_NOT_SUPPORTED)?;
+    let mut pools = pools::lock();
+    let charge = AllocationCharge::in_context(current, bytes).or_else(|_| {
         // What lies unused in the pool goes back to the card, and counts no more.
-        known.trim(pool);
-        Charge::new(card, cost)
-    });
-    let charge = match charge {
-        Ok(charge) => charge,
-        Err(error) => return error,
-    };
+        pools.trim(pool);
+        AllocationCharge::in_context(current, bytes)
+    })?;
     match real() {
-        CUDA_SUCCESS => {
-            known.settle(pool, card, charge);
-            CUDA_SUCCESS
-        }
+        CUDA_SUCCESS => pools.settle(pool, current.1, charge.into_charge()),
         CUDA_ERROR_OUT_OF_MEMORY => {
-            let spilled = spill(pointer, bytes);
-            if spilled == CUDA_SUCCESS {
-                let kind = ChargeKind::Spilled(cost);
-                // SAFETY: the driver has succeeded, so it has written the address there.
-                let address = unsafe { pointer.read() };
-                allocations::record(
-                    address,
-                    Allocation { card, context: context as usize, bytes, kind },
-                    charge,
-                );
-            }
-            spilled
+            spill(pointer, bytes)?;
+            // SAFETY: the driver has succeeded, so it has written the address there.
+            charge.settle(unsafe { pointer.read() }, Placement::Spilled);
         }
-        error => error,
+        error => return Err(error),
     }
+    Ok(())
 }
 
 /// What was spilled is no pool's: it is freed once the stream has come so far.
-fn free_async(pointer: CUdeviceptr, stream: CUstream, real: impl FnOnce() -> CUresult) -> CUresult {
+fn free_async(
+    pointer: CUdeviceptr,
+    stream: CUstream,
+    real: impl FnOnce() -> CUresult,
+) -> Result<(), CUresult> {
     static WAIT: DriverFunction<unsafe extern "C" fn(CUstream) -> CUresult> =
         DriverFunction::new(Library::Cuda, c"cuStreamSynchronize");
     static FREE: DriverFunction<unsafe extern "C" fn(CUdeviceptr) -> CUresult> =
         DriverFunction::new(Library::Cuda, c"cuMemFree_v2");
     if !allocations::contains(pointer) {
-        return real();
+        return check(real());
     }
-    // SAFETY: the signatures are cuda.h's; the stream and the address are the caller's own.
-    free(pointer, || unsafe {
-        match (WAIT.get().map(|wait| wait(stream)), FREE.get()) {
-            (Some(CUDA_SUCCESS), Some(free)) => free(pointer),
-            (Some(error), Some(_)) => error,
-            _ => CUDA_ERROR_NOT_SUPPORTED,
-        }
-    })
+    let free = PendingFree::new(pointer);
+    // SAFETY: the signatures are cuda.h's.
+    let (wait, real_free) = unsafe { (WAIT.get(), FREE.get()) };
+    let (wait, real_free) = wait.zip(real_free).ok_or(CUDA_ERROR_NOT_SUPPORTED)?;
+    // SAFETY: the stream is the caller's own.
+    check(unsafe { wait(stream) })?;
+    // SAFETY: the address is the caller's own.
+    check(unsafe { real_free(pointer) })?;
+    free.settle();
+    Ok(())
 }

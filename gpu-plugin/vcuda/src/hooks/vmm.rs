@@ -4,10 +4,10 @@ use std::ffi::{c_int, c_void};
 
 use crate::abi::{
     CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_FOUND, CUDA_ERROR_NOT_SUPPORTED, CUDA_ERROR_OUT_OF_MEMORY,
-    CUDA_SUCCESS, CUdeviceptr, CUresult, Unsigned,
+    CUdeviceptr, CUresult, Unsigned,
 };
 use crate::cards;
-use crate::hook::hooks;
+use crate::hook::{check, hooks};
 use crate::limits;
 use crate::memory::physical::{self, Handle, Origin};
 use crate::memory::{Charge, whole_blocks};
@@ -31,103 +31,72 @@ const ON_HOST_NUMA: Unsigned = 3;
 const ON_HOST: std::ops::RangeInclusive<Unsigned> = 2..=4;
 
 hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
-    "charged in full" fn cuMemCreate(handle: *mut Handle, bytes: usize, properties: *const CUmemAllocationProp, flags: u64) -> CUresult |real| {
+    "charged in full" fn cuMemCreate(handle: *mut Handle, bytes: usize, properties: *const CUmemAllocationProp, flags: u64) -> CUresult |real| try {
         // SAFETY: null, or by cuda.h properties of the caller's.
-        let card = match unsafe { properties.as_ref() } {
-            Some(it) if it.location_type == ON_DEVICE => cards::for_device(it.location_id),
-            // Not a card's memory, or nothing at all: the driver answers.
+        let wanted = unsafe { properties.as_ref() }.ok_or(CUDA_ERROR_INVALID_VALUE)?;
+        let card = match wanted.location_type {
+            ON_DEVICE => cards::for_device(wanted.location_id)?,
+            // Not a card's memory.
             // SAFETY: the caller's own arguments.
-            Some(it) if ON_HOST.contains(&it.location_type) => return unsafe { real(handle, bytes, properties, flags) },
+            location if ON_HOST.contains(&location) => return check(unsafe { real(handle, bytes, properties, flags) }),
             // A part of a card that only newer drivers know: whose slice it is cannot be told.
-            Some(_) => Err(CUDA_ERROR_NOT_SUPPORTED),
-            None => Err(CUDA_ERROR_INVALID_VALUE),
+            _ => return Err(CUDA_ERROR_NOT_SUPPORTED),
         };
-        let card = match card {
-            Ok(card) => card,
-            Err(error) => return error,
-        };
-        let Some(cost) = whole_blocks(bytes as u64) else { return CUDA_ERROR_OUT_OF_MEMORY };
-        let charge = match Charge::new(card, cost) {
-            Ok(charge) => charge,
-            Err(error) => return error,
-        };
-        let mut store = physical::lock();
+        let charge = Charge::new(card, whole_blocks(bytes as u64).ok_or(CUDA_ERROR_OUT_OF_MEMORY)?)?;
+        let mut physical = physical::lock();
         // SAFETY: the caller's own arguments.
         let mut result = unsafe { real(handle, bytes, properties, flags) };
         let mut origin = Origin::Card;
         if result == CUDA_ERROR_OUT_OF_MEMORY && limits::get().is_some_and(|limits| limits.virtual_memory) {
-            // SAFETY: not null, since it was read above.
-            let elsewhere = CUmemAllocationProp { location_type: ON_HOST_NUMA, location_id: 0, ..unsafe { properties.read() } };
+            let elsewhere = CUmemAllocationProp { location_type: ON_HOST_NUMA, location_id: 0, ..*wanted };
             // SAFETY: the caller's own arguments, but for the location.
             result = unsafe { real(handle, bytes, &raw const elsewhere, flags) };
             origin = Origin::Spilled;
         }
-        if result == CUDA_SUCCESS {
-            // SAFETY: the driver has succeeded, so it has written the handle there.
-            store.add(unsafe { handle.read() }, card, charge, origin);
-        }
-        result
+        check(result)?;
+        // SAFETY: the driver has succeeded, so it has written the handle there.
+        physical.add(unsafe { handle.read() }, card, charge, origin);
+        Ok(())
     }
-    "given back when nothing maps it any more" fn cuMemRelease(handle: Handle) -> CUresult |real| {
-        let mut store = physical::lock();
+    "given back when nothing maps it any more" fn cuMemRelease(handle: Handle) -> CUresult |real| try {
+        let mut physical = physical::lock();
         // SAFETY: the caller's own arguments.
-        let result = unsafe { real(handle) };
-        if result == CUDA_SUCCESS {
-            store.released(handle);
-        }
-        result
+        check(unsafe { real(handle) })?;
+        physical.released(handle);
+        Ok(())
     }
-    "remembered, so that released memory counts while it is mapped" fn cuMemMap(address: CUdeviceptr, bytes: usize, offset: usize, handle: Handle, flags: u64) -> CUresult |real| {
-        let mut store = physical::lock();
-        let owed = match store.uncharged(handle, bytes as u64) {
-            Some((card, bytes)) => match Charge::new(card, bytes) {
-                Ok(charge) => Some(charge),
-                Err(error) => return error,
-            },
-            None => None,
-        };
+    "remembered, so that released memory counts while it is mapped" fn cuMemMap(address: CUdeviceptr, bytes: usize, offset: usize, handle: Handle, flags: u64) -> CUresult |real| try {
+        let mut physical = physical::lock();
+        let uncharged = physical.uncharged(handle, bytes as u64);
+        let charge = uncharged.map(|(card, bytes)| Charge::new(card, bytes)).transpose()?;
         // SAFETY: the caller's own arguments.
-        let result = unsafe { real(address, bytes, offset, handle, flags) };
-        if result == CUDA_SUCCESS {
-            store.mapped(handle, address, bytes as u64, owed);
-        }
-        result
+        check(unsafe { real(address, bytes, offset, handle, flags) })?;
+        physical.mapped(handle, address, bytes as u64, charge);
+        Ok(())
     }
-    "given back when nothing holds it any more" fn cuMemUnmap(address: CUdeviceptr, bytes: usize) -> CUresult |real| {
-        let mut store = physical::lock();
+    "given back when nothing holds it any more" fn cuMemUnmap(address: CUdeviceptr, bytes: usize) -> CUresult |real| try {
+        let mut physical = physical::lock();
         // SAFETY: the caller's own arguments.
-        let result = unsafe { real(address, bytes) };
-        if result == CUDA_SUCCESS {
-            store.unmapped(address, bytes as u64);
-        }
-        result
+        check(unsafe { real(address, bytes) })?;
+        physical.unmapped(address, bytes as u64);
+        Ok(())
     }
-    "another handle of the same memory" fn cuMemRetainAllocationHandle(handle: *mut Handle, address: *mut c_void) -> CUresult |real| {
-        let mut store = physical::lock();
+    "another handle of the same memory" fn cuMemRetainAllocationHandle(handle: *mut Handle, address: *mut c_void) -> CUresult |real| try {
+        let mut physical = physical::lock();
         // SAFETY: the caller's own arguments.
-        let result = unsafe { real(handle, address) };
-        if result == CUDA_SUCCESS {
-            // SAFETY: the driver has succeeded, so it has written the handle there.
-            store.retained(unsafe { handle.read() }, address as u64);
-        }
-        result
+        check(unsafe { real(handle, address) })?;
+        // SAFETY: the driver has succeeded, so it has written the handle there.
+        physical.retained(unsafe { handle.read() }, address as u64);
+        Ok(())
     }
-    "charged to this process as well, when it is mapped: the lender may end first" fn cuMemImportFromShareableHandle(handle: *mut Handle, from: *mut c_void, kind: Unsigned) -> CUresult |real| {
-        let card = match cards::current_context() {
-            Ok((_, card)) => card,
-            Err(error) => return error,
-        };
-        let charge = match Charge::new(card, 0) {
-            Ok(charge) => charge,
-            Err(error) => return error,
-        };
-        let mut store = physical::lock();
+    "charged to this process as well, when it is mapped: the lender may end first" fn cuMemImportFromShareableHandle(handle: *mut Handle, from: *mut c_void, kind: Unsigned) -> CUresult |real| try {
+        let (_, card) = cards::current_context()?;
+        let charge = Charge::new(card, 0)?;
+        let mut physical = physical::lock();
         // SAFETY: the caller's own arguments.
-        let result = unsafe { real(handle, from, kind) };
-        if result == CUDA_SUCCESS {
-            // SAFETY: the driver has succeeded, so it has written the handle there.
-            store.add(unsafe { handle.read() }, card, charge, Origin::Imported);
-        }
-        result
+        check(unsafe { real(handle, from, kind) })?;
+        // SAFETY: the driver has succeeded, so it has written the handle there.
+        physical.add(unsafe { handle.read() }, card, charge, Origin::Imported);
+        Ok(())
     }
 }

@@ -3,25 +3,26 @@
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, whole_blocks};
 use super::charge::{Charge, adjust, adjust_spilled};
+use crate::abi::{CUDA_ERROR_OUT_OF_MEMORY, CUcontext, CUresult};
 use crate::accounting::process_id;
-use crate::cards::Card;
+use crate::cards::{self, Card};
 
 /// An allocation.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Allocation {
-    pub(crate) card: &'static Card,
+struct Allocation {
+    card: &'static Card,
     /// The context that it dies with.
-    pub(crate) context: usize,
+    context: usize,
     /// As it was asked for, in bytes.
-    pub(crate) bytes: u64,
-    pub(crate) kind: ChargeKind,
+    bytes: u64,
+    kind: ChargeKind,
 }
 
 /// How an allocation is charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChargeKind {
+enum ChargeKind {
     /// By the blocks that it lies in.
     Blocks,
     /// By a fixed number of bytes: its address says nothing.
@@ -50,7 +51,7 @@ fn allocations() -> MutexGuard<'static, Allocations> {
 }
 
 /// Writes an allocation down and settles its charge.
-pub(crate) fn record(pointer: u64, allocation: Allocation, charge: Charge) {
+fn record(pointer: u64, allocation: Allocation, charge: Charge) {
     let mut allocations = allocations();
     let cost = match allocation.kind {
         ChargeKind::Blocks => allocations.blocks.add(pointer, allocation.bytes),
@@ -64,18 +65,7 @@ pub(crate) fn record(pointer: u64, allocation: Allocation, charge: Charge) {
     charge.settle(cost);
 }
 
-/// Takes an allocation out, still charged: what the driver frees it may give to another thread at once, so it must be out before.
-pub(crate) fn remove(pointer: u64) -> Option<Allocation> {
-    allocations().by_address.remove(&pointer)
-}
-
-/// Puts back what the driver did not free.
-pub(crate) fn restore(pointer: u64, allocation: Allocation) {
-    allocations().by_address.insert(pointer, allocation);
-}
-
-/// Gives back the charge of what the driver has freed.
-pub(crate) fn release(pointer: u64, allocation: &Allocation) {
+fn release(pointer: u64, allocation: &Allocation) {
     let bytes = match allocation.kind {
         ChargeKind::Blocks => allocations().blocks.remove(pointer, allocation.bytes),
         ChargeKind::Fixed(bytes) => bytes,
@@ -85,6 +75,100 @@ pub(crate) fn release(pointer: u64, allocation: &Allocation) {
         }
     };
     adjust(allocation.card, 0, bytes);
+}
+
+/// The charge of an allocation that the driver is about to be asked for. Dropped it is given back; once the driver has allocated it is settled.
+#[must_use]
+pub(crate) struct AllocationCharge {
+    card: &'static Card,
+    context: usize,
+    bytes: u64,
+    charge: Charge,
+}
+
+/// Where an allocation lies, and so what it costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// On the card: the blocks that its addresses lie in.
+    Blocks,
+    /// On the card, where its address does not tell: all that was charged.
+    Whole,
+    /// In host memory as the card had no room: all that was charged.
+    Spilled,
+}
+
+impl AllocationCharge {
+    /// Charges the whole blocks that so many bytes may take, in the context of this thread.
+    pub(crate) fn new(bytes: u64) -> Result<Self, CUresult> {
+        Self::in_context(cards::current_context()?, bytes)
+    }
+
+    /// The same where the context of this thread and its card are known.
+    pub(crate) fn in_context(
+        (context, card): (CUcontext, &'static Card),
+        bytes: u64,
+    ) -> Result<Self, CUresult> {
+        let cost = whole_blocks(bytes).ok_or(CUDA_ERROR_OUT_OF_MEMORY)?;
+        Ok(Self { card, context: context as usize, bytes, charge: Charge::new(card, cost)? })
+    }
+
+    /// As they were asked for.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The charge alone, for what is not written down as an allocation.
+    pub(crate) fn into_charge(self) -> Charge {
+        self.charge
+    }
+
+    /// The driver has allocated: what it gave is written down by its pointer or handle.
+    pub(crate) fn settle(self, pointer: u64, placement: Placement) {
+        let charged = self.charge.bytes();
+        let kind = match placement {
+            Placement::Blocks => ChargeKind::Blocks,
+            Placement::Whole => ChargeKind::Fixed(charged),
+            Placement::Spilled => ChargeKind::Spilled(charged),
+        };
+        let allocation = Allocation { card: self.card, context: self.context, bytes: self.bytes, kind };
+        record(pointer, allocation, self.charge);
+    }
+}
+
+/// An allocation that the driver is asked to free. It is taken out before, still charged: what the driver frees it may give to another
+/// thread at once. Dropped it is put back; once the driver has freed it is settled.
+#[must_use]
+pub(crate) struct PendingFree {
+    pointer: u64,
+    /// None of what is not known.
+    allocation: Option<Allocation>,
+}
+
+impl PendingFree {
+    pub(crate) fn new(pointer: u64) -> Self {
+        Self { pointer, allocation: allocations().by_address.remove(&pointer) }
+    }
+
+    /// The driver has freed it: its charge is given back.
+    pub(crate) fn settle(mut self) {
+        if let Some(allocation) = self.allocation.take() {
+            release(self.pointer, &allocation);
+        }
+    }
+}
+
+impl Drop for PendingFree {
+    fn drop(&mut self) {
+        if let Some(allocation) = self.allocation.take() {
+            allocations().by_address.insert(self.pointer, allocation);
+        }
+    }
+}
+
+/// Writes down what a context itself takes.
+pub(crate) fn record_context(context: usize, card: &'static Card, charge: Charge) {
+    let bytes = card.context_bytes;
+    record(context as u64, Allocation { card, context, bytes, kind: ChargeKind::Fixed(bytes) }, charge);
 }
 
 /// Whether something is allocated at an address.
