@@ -11,6 +11,6 @@ refusals! { Cuda, CUresult, CUDA_ERROR_NOT_SUPPORTED;
         cuGLCtxCreate cuGLCtxCreate_v2 cuVDPAUCtxCreate cuVDPAUCtxCreate_v2;
     "refused: takes the memory of another process away and brings it back, to another card too, without that process being asked":
         cuCheckpointProcessCheckpoint cuCheckpointProcessRestore;
-    "refused: captures for a display's own queue, where launches have no turn":
+    "refused: captures for a display's own queue, where launches have no time slice":
         cuStreamBeginCaptureToCig cuStreamBeginCaptureToCig_ptsz;
 }
