@@ -138,7 +138,9 @@ fn nothing_that_the_container_does_to_its_files_gives_more() {
         said(&container, &script, &[]);
         assert_eq!(said(&container, "exec $0 linear", &[]), "200 2\n", "{file}");
     }
-    for way in ["editing the limits, the library or what preloads it", "removing or replacing the region"] {
+    for way in
+        ["editing the limits, the library or what preloads it", "removing or replacing the accounting file"]
+    {
         assert_eq!(readme(way), "held");
     }
     assert!(machine.most(0) <= 200 * MIB);
@@ -197,17 +199,17 @@ fn one_that_is_stopped_keeps_what_it_has_and_keeps_nobody_waiting() {
 }
 
 #[test]
-fn the_thread_that_keeps_the_gate_ends_with_its_process_only() {
+fn the_thread_that_runs_the_time_slices_ends_with_its_process_only() {
     let machine = Machine::new(1, 4096);
     let container = machine.container(200, 30, HARD);
     let run = |way: &str| container.command(&program("bypass")).arg(way).output().unwrap();
-    assert_eq!(String::from_utf8(run("keeper-usr1").stdout).unwrap(), "found goes on\n");
-    let killed = run("keeper-kill");
+    assert_eq!(String::from_utf8(run("timeslices-usr1").stdout).unwrap(), "found goes on\n");
+    let killed = run("timeslices-kill");
     assert_eq!(
         (String::from_utf8(killed.stdout).unwrap(), killed.status.signal()),
         ("found ".to_owned(), Some(9))
     );
-    assert_eq!(readme("killing the thread that keeps the gate"), "held");
+    assert_eq!(readme("killing the thread that runs the time slices"), "held");
 }
 
 /// What no library of a container can hold: these are here so that README.md says no more than is true.

@@ -1,4 +1,4 @@
-//! Bad input: limits and regions that are no such thing, and a region that is damaged while it is used. CUDA is refused with one
+//! Bad input: limits and accounting files that are no such thing, and an accounting file that is damaged while it is used. CUDA is refused with one
 //! clear line, or the limit is held to the byte; a program without CUDA notices nothing.
 
 // A test from its first line to its last: what cannot be unwrapped has failed.
@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use ideal_gpu::accounting::layout::{CARDS_AT, FILE_BYTES, PIDS_AT, PROCESS_BYTES, PROCESSES_AT};
-use rig::{Container, Machine, Program, Random, Region, limits, program, uuid};
+use rig::{AccountingFile, Container, Machine, Program, Random, limits, program, uuid};
 
 const HARD: &str = "\"virtual_memory\":false,\"work_conserving\":false,";
 const MIB: u64 = 1 << 20;
@@ -63,37 +63,37 @@ fn without_limits_that_can_be_held_there_is_no_cuda() {
         Some(vec![b'{'; 1 << 20]),
     ];
     for limits in cases {
-        let region = vec![0; FILE_BYTES];
-        let container = machine.container_with(limits.as_deref(), Region::Bytes(&region));
+        let unused = vec![0; FILE_BYTES];
+        let container = machine.container_with(limits.as_deref(), AccountingFile::Bytes(&unused));
         refused(&container, "limits.json");
     }
     // A card that the machine has and the limits do not: whatever else is allowed, nothing on it.
     let elsewhere = limits(5, 200, 30, HARD);
     refused(
-        &machine.container_with(Some(elsewhere.as_bytes()), Region::Bytes(&vec![0; FILE_BYTES])),
+        &machine.container_with(Some(elsewhere.as_bytes()), AccountingFile::Bytes(&vec![0; FILE_BYTES])),
         &uuid(0),
     );
 }
 
 #[test]
-fn without_a_region_that_can_be_kept_there_is_no_cuda() {
+fn without_an_accounting_file_that_can_be_kept_there_is_no_cuda() {
     let machine = Machine::new(1, 4096);
     let good = limits(0, 200, 30, HARD);
-    let region = vec![0; FILE_BYTES];
-    let mut damaged = region.clone();
+    let unused = vec![0; FILE_BYTES];
+    let mut damaged = unused.clone();
     damaged[3] = 7;
     let longer = vec![0; FILE_BYTES + 1];
     let cases = [
-        Region::Bytes(&damaged),
-        Region::Bytes(&region[1..]),
-        Region::Bytes(&longer),
-        Region::Bytes(&[]),
-        Region::Missing,
-        Region::Folder,
-        Region::ReadOnly,
+        AccountingFile::Bytes(&damaged),
+        AccountingFile::Bytes(&unused[1..]),
+        AccountingFile::Bytes(&longer),
+        AccountingFile::Bytes(&[]),
+        AccountingFile::Missing,
+        AccountingFile::Folder,
+        AccountingFile::ReadOnly,
     ];
-    for region in cases {
-        refused(&machine.container_with(Some(good.as_bytes()), region), "region");
+    for accounting in cases {
+        refused(&machine.container_with(Some(good.as_bytes()), accounting), "region");
     }
     assert_eq!(machine.most(0), 0, "nothing was ever given");
 }
@@ -108,9 +108,9 @@ fn two(container: &Container<'_>, random: &mut Random) -> [Program; 2] {
     })
 }
 
-/// Writes over some of the region: where something stands, or anywhere.
-fn damage(region: &Path, random: &mut Random) -> String {
-    let file = File::options().write(true).read(true).open(region).unwrap();
+/// Writes over some of the accounting file: where something stands, or anywhere.
+fn damage(accounting: &Path, random: &mut Random) -> String {
+    let file = File::options().write(true).read(true).open(accounting).unwrap();
     let at = match random.below(5) {
         0 => random.below(64),
         1 => CARDS_AT as u64 + random.below(128),
@@ -144,9 +144,9 @@ fn take_all(program: &mut Program, what: &str) -> bool {
     answer.ends_with(" 800")
 }
 
-/// Whatever is written over the region, by whom, and when: the limit is never passed, nobody crashes, nobody waits for ever.
+/// Whatever is written over the accounting file, by whom, and when: the limit is never passed, nobody crashes, nobody waits for ever.
 #[test]
-fn a_damaged_region_is_never_a_larger_slice() {
+fn a_damaged_accounting_file_is_never_a_larger_slice() {
     let count: u64 = std::env::var("VCUDA_DAMAGES").map_or(200, |count| count.parse().unwrap());
     let seed = std::env::var("VCUDA_SEED").map_or(0x5eed, |seed| seed.parse().unwrap());
     println!("VCUDA_SEED={seed} VCUDA_DAMAGES={count}");
@@ -155,7 +155,7 @@ fn a_damaged_region_is_never_a_larger_slice() {
         let (machine, limit) = (Machine::new(1, 256), 60 * MIB);
         let container = machine.container(60, 100, HARD);
         let mut programs = two(&container, &mut random);
-        let what = format!("number {number}, {}", damage(&container.region(), &mut random));
+        let what = format!("number {number}, {}", damage(&container.accounting_file(), &mut random));
         let refused = programs.each_mut().map(|it| take_all(it, &what));
         let mut third = container.start(&program("memory"));
         let refused = [refused[0], refused[1], take_all(&mut third, &what)];
@@ -184,15 +184,15 @@ fn a_damaged_region_is_never_a_larger_slice() {
 }
 
 #[test]
-fn a_region_that_is_made_shorter_or_new_while_it_is_used_ends_cuda() {
+fn an_accounting_file_that_is_made_shorter_or_new_while_it_is_used_ends_cuda() {
     let machine = Machine::new(1, 4096);
     for again in [None, Some(FILE_BYTES as u64)] {
         let container = machine.container(60, 100, HARD);
         let mut programs = two(&container, &mut Random(1));
-        let region = File::options().write(true).open(container.region()).unwrap();
-        region.set_len(0).unwrap();
+        let file = File::options().write(true).open(container.accounting_file()).unwrap();
+        file.set_len(0).unwrap();
         if let Some(again) = again {
-            region.set_len(again).unwrap();
+            file.set_len(again).unwrap();
         }
         // A new one first: it must not take what is all zero for its own while the others live.
         refused(&container, "region");
@@ -212,9 +212,9 @@ fn a_lock_that_is_never_given_back_is_taken() {
     let container = machine.container(60, 100, HARD);
     let mut program = container.start(&program("memory"));
     program.ask("info");
-    let region = File::options().write(true).open(container.region()).unwrap();
+    let file = File::options().write(true).open(container.accounting_file()).unwrap();
     // A thread that lives and never gives it back: this one.
-    region.write_all_at(&std::process::id().to_ne_bytes(), 8).unwrap();
+    file.write_all_at(&std::process::id().to_ne_bytes(), 8).unwrap();
     let began = std::time::Instant::now();
     assert_eq!(program.ask("most 60"), "most 1 2");
     assert!(began.elapsed().as_secs() < 10);

@@ -214,8 +214,8 @@ static void contexts(void) {
     }
 }
 
-/* The thread that opens and shuts the gate of launches. */
-static void keeper(int signal) {
+/* The thread that runs the time slices. */
+static void timeslices(int signal) {
     char path[64], name[16] = "";
     CUmodule module;
     CUfunction spin;
@@ -238,7 +238,7 @@ static void keeper(int signal) {
             return;
         }
     }
-    printf("no keeper\n");
+    printf("no thread\n");
 }
 
 static int direct(const char *way) {
@@ -270,8 +270,8 @@ static void by_way(const char *way, char **argv) {
     else if (!strcmp(way, "borrow")) borrow(argv[2]);
     else if (!strcmp(way, "green")) green();
     else if (!strcmp(way, "contexts")) contexts();
-    else if (!strcmp(way, "keeper-usr1")) keeper(SIGUSR1);
-    else if (!strcmp(way, "keeper-kill")) keeper(SIGKILL);
+    else if (!strcmp(way, "timeslices-usr1")) timeslices(SIGUSR1);
+    else if (!strcmp(way, "timeslices-kill")) timeslices(SIGKILL);
     else printf("no such way\n");
 }
 

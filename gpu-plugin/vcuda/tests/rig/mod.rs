@@ -73,11 +73,15 @@ impl Machine {
     /// A container with limits as `limits.json` has them for one card: the first.
     pub(crate) fn container(&self, memory_mib: u64, core_percent: u32, more: &str) -> Container<'_> {
         let limits = limits(0, memory_mib, core_percent, more);
-        self.container_with(Some(limits.as_bytes()), Region::Bytes(&vec![0; FILE_BYTES]))
+        self.container_with(Some(limits.as_bytes()), AccountingFile::Bytes(&vec![0; FILE_BYTES]))
     }
 
     /// A container with these very files, mounted as the plugin has them mounted.
-    pub(crate) fn container_with(&self, limits: Option<&[u8]>, region: Region<'_>) -> Container<'_> {
+    pub(crate) fn container_with(
+        &self,
+        limits: Option<&[u8]>,
+        accounting: AccountingFile<'_>,
+    ) -> Container<'_> {
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
         let files = folder.path().join("etc/ideal-gpu");
         for made in [files.join("turn"), folder.path().join("work")] {
@@ -87,11 +91,11 @@ impl Machine {
             fs::write(files.join("limits.json"), limits).unwrap();
         }
         let at = files.join("region");
-        match region {
-            Region::Bytes(bytes) => fs::write(&at, bytes).unwrap(),
-            Region::ReadOnly => fs::write(&at, vec![0; FILE_BYTES]).unwrap(),
-            Region::Folder => fs::create_dir(&at).unwrap(),
-            Region::Missing => {}
+        match accounting {
+            AccountingFile::Bytes(bytes) => fs::write(&at, bytes).unwrap(),
+            AccountingFile::ReadOnly => fs::write(&at, vec![0; FILE_BYTES]).unwrap(),
+            AccountingFile::Folder => fs::create_dir(&at).unwrap(),
+            AccountingFile::Missing => {}
         }
         if at.is_file() {
             fs::set_permissions(&at, fs::Permissions::from_mode(0o666)).unwrap();
@@ -99,7 +103,7 @@ impl Machine {
         fs::copy(built("vcuda", "libvcuda.so"), files.join("libvcuda.so")).unwrap();
         fs::write(folder.path().join("etc/ld.so.preload"), "/etc/ideal-gpu/libvcuda.so\n").unwrap();
         std::os::unix::fs::symlink(self.path("driver"), folder.path().join("etc/driver")).unwrap();
-        let holder = self.hold(&folder, matches!(region, Region::ReadOnly));
+        let holder = self.hold(&folder, matches!(accounting, AccountingFile::ReadOnly));
         Container { machine: self, folder, holder }
     }
 
@@ -147,7 +151,7 @@ impl Machine {
     }
 }
 
-/// Each file is a mount of its own, and all but the region are read-only.
+/// Each file is a mount of its own, and all but the accounting file are read-only.
 const MOUNTS: &str = r#"
 mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/etc,workdir=$1/work" /etc
 mount --bind "$2" /etc/ideal-gpu/turn
@@ -166,9 +170,9 @@ echo ready
 exec cat
 "#;
 
-/// What lies in a container where the region should.
+/// What lies in a container where the accounting file should.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Region<'a> {
+pub(crate) enum AccountingFile<'a> {
     Bytes(&'a [u8]),
     ReadOnly,
     Folder,
@@ -215,13 +219,13 @@ impl Container<'_> {
         Program::start(self.command(program))
     }
 
-    /// What is accounted for the card at a place.
-    pub(crate) fn accounted(&self, place: usize) -> CardAccount {
-        read(&fs::read(self.region()).unwrap(), place + 1).unwrap()[place]
+    /// What is accounted for a card, by its index in the limits.
+    pub(crate) fn accounted(&self, card: usize) -> CardAccount {
+        read(&fs::read(self.accounting_file()).unwrap(), card + 1).unwrap()[card]
     }
 
-    /// The region as the host has it.
-    pub(crate) fn region(&self) -> PathBuf {
+    /// The accounting file as the host has it.
+    pub(crate) fn accounting_file(&self) -> PathBuf {
         self.folder.path().join("etc/ideal-gpu/region")
     }
 }

@@ -8,7 +8,7 @@ mkdir -p "$folder"
 cp -a /etc "$folder/etc"
 mkdir -p "$folder/etc/ideal-gpu/turn"
 cp "$library" "$folder/etc/ideal-gpu/libvcuda.so"
-truncate -s "$REGION_BYTES" "$folder/etc/ideal-gpu/region"
+truncate -s "$ACCOUNTING_BYTES" "$folder/etc/ideal-gpu/region"
 echo "$limits" >"$folder/etc/ideal-gpu/limits.json"
 echo /etc/ideal-gpu/libvcuda.so >"$folder/etc/ld.so.preload"
 # shellcheck disable=SC2016 # the inner shell expands them

@@ -205,7 +205,7 @@ impl Machine {
         let mut command = Command::new("sh");
         command.args(["-c", CONTAINER, "container.sh"]).arg(self.path(name));
         command.arg(self.parts.join("libvcuda.so")).arg(self.path("turns")).arg(limits);
-        command.arg(self.parts.join("compute")).env("REGION_BYTES", FILE_BYTES.to_string());
+        command.arg(self.parts.join("compute")).env("ACCOUNTING_BYTES", FILE_BYTES.to_string());
         self.environment(&mut command);
         command
     }
