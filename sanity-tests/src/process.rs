@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use parking_lot::Mutex;
 use proto::csi::v1 as pb;
 use proto::csi::v1::identity_client::IdentityClient;
 use serve::uds;
@@ -75,8 +77,24 @@ fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> ProcessError {
     move |source| ProcessError::Io(what, source)
 }
 
-/// The path of the program `bin` of our package `package`, built now unless it is up to date, in the caller's own profile.
+/// The programs that this process has built, by package and name.
+static BUILT: Mutex<BTreeMap<(String, String), PathBuf>> = Mutex::new(BTreeMap::new());
+
+/// The path of the program `bin` of our package `package`, in the caller's own profile. The first call in a process builds it
+/// unless it is up to date.
 pub fn shipped(package: &str, bin: &str) -> Result<PathBuf, ProcessError> {
+    // Held while cargo runs: a second cargo would wait for the first one.
+    let mut built = BUILT.lock();
+    let key = (package.to_owned(), bin.to_owned());
+    if let Some(path) = built.get(&key) {
+        return Ok(path.clone());
+    }
+    let path = build(package, bin)?;
+    built.insert(key, path.clone());
+    Ok(path)
+}
+
+fn build(package: &str, bin: &str) -> Result<PathBuf, ProcessError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--locked", "--message-format=json", "-p", package, "--bin", bin]);
