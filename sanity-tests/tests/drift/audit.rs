@@ -3,50 +3,60 @@ use std::time::Duration;
 use sanity_tests::apiserver::{Fault, Key};
 use serde_json::{Value, json};
 
-use super::scene::{CLUSTER, MACHINES, NODES, Scene};
+use super::rig::{CLUSTER, MACHINES, NODES, Output, Rig};
 
-/// One of each that eckctl can mend, one that it cannot, and one that is well.
-fn drifted() -> Scene {
-    let scene = Scene::new();
-    scene.disk("cd-well", Some(CLUSTER), Some(MACHINES[0]));
-    scene.volume("pv-well", "cd-well");
-    scene.attachment("csi-well", "pv-well", NODES[0], true);
-    scene.disk("cd-leaked", Some(CLUSTER), None);
-    scene.disk("cd-foreign", Some("another"), None);
-    scene.disk("cd-unwanted", Some(CLUSTER), Some(MACHINES[1]));
-    scene.volume("pv-unwanted", "cd-unwanted");
-    scene.disk("cd-parting", Some(CLUSTER), None);
-    scene.volume("pv-parting", "cd-parting");
-    scene.attachment("csi-parting", "pv-parting", NODES[1], true);
-    scene.api.delete(&Key::of("volumeattachments", "", "csi-parting")).unwrap();
-    scene.volume("pv-missing", "cd-missing");
-    scene
+/// A drift of each kind that eckctl can repair, one that it cannot, a disk of another cluster, and a volume without drift.
+fn drifted() -> Rig {
+    let rig = Rig::new();
+    rig.disk("cd-well", Some(CLUSTER), Some(MACHINES[0]));
+    rig.volume("pv-well", "cd-well");
+    rig.attachment("csi-well", "pv-well", NODES[0], true);
+    rig.disk("cd-leaked", Some(CLUSTER), None);
+    rig.disk("cd-foreign", Some("another"), None);
+    rig.disk("cd-unwanted", Some(CLUSTER), Some(MACHINES[1]));
+    rig.volume("pv-unwanted", "cd-unwanted");
+    rig.disk("cd-parting", Some(CLUSTER), None);
+    rig.volume("pv-parting", "cd-parting");
+    rig.attachment("csi-parting", "pv-parting", NODES[1], true);
+    rig.api.delete(&Key::of("volumeattachments", "", "csi-parting")).unwrap();
+    rig.volume("pv-missing", "cd-missing");
+    rig
 }
 
-fn kinds(answer: &Value) -> Vec<(String, String)> {
+/// Kind and disk of each finding.
+fn findings(output: &Output) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let findings = answer["findings"].as_array().unwrap();
+    let json = output.json();
+    let findings = json["findings"].as_array().unwrap();
     findings.iter().map(|one| (text(&one["kind"]), text(&one["disk"]))).collect()
 }
 
-fn all() -> Vec<(String, String)> {
-    let all = [
-        ("leaked-disk", "cd-leaked"),
-        ("missing-disk", "cd-missing"),
-        ("stuck-detach", "cd-parting"),
-        ("unwanted-attach", "cd-unwanted"),
-    ];
-    all.map(|(kind, disk)| (kind.to_owned(), disk.to_owned())).into()
+fn finding(kind: &str, disk: &str) -> (String, String) {
+    (kind.to_owned(), disk.to_owned())
 }
 
 #[tokio::test]
-async fn what_drifted_is_found_and_nothing_is_changed() {
-    let scene = drifted();
-    let answer = scene.eckctl(&["audit", "-o", "json"], true).await;
-    assert!(answer.found(), "{:?}", answer.ended);
-    assert_eq!(kinds(&answer.json()), all());
-    assert_eq!(answer.json()["looked"]["disks"], 5);
-    let text = scene.eckctl(&["audit"], true).await.text;
+async fn an_audit_finds_every_drift() {
+    let output = drifted().eckctl(&["audit", "-o", "json"]).await;
+    assert!(output.found_problems(), "{:?}", output.result);
+    let all = [
+        finding("leaked-disk", "cd-leaked"),
+        finding("missing-disk", "cd-missing"),
+        finding("stuck-detach", "cd-parting"),
+        finding("unwanted-attach", "cd-unwanted"),
+    ];
+    assert_eq!(findings(&output), all);
+}
+
+#[tokio::test]
+async fn an_audit_says_how_many_disks_it_has_compared() {
+    let output = drifted().eckctl(&["audit", "-o", "json"]).await;
+    assert_eq!(output.json()["looked"]["disks"], 5);
+}
+
+#[tokio::test]
+async fn an_audit_prints_each_finding_and_a_sum() {
+    let text = drifted().eckctl(&["audit"]).await.text;
     assert!(
         text.contains("leaked-disk      disk cd-leaked (pvc-of-cd-leaked, 20 GiB, available) in fj-xiamen-4"),
         "{text}"
@@ -55,79 +65,135 @@ async fn what_drifted_is_found_and_nothing_is_changed() {
         text.ends_with("4 findings; looked at 4 volumes, 2 attachments, 5 disks in 2 regions\n"),
         "{text}"
     );
-    assert_eq!(scene.writes(), 0);
 }
 
 #[tokio::test]
-async fn what_is_under_way_is_no_drift() {
-    let scene = Scene::new();
-    // An attach of this moment; by eckctl's clock, which is an hour ahead, it takes an hour.
-    scene.disk("cd-1", Some(CLUSTER), None);
-    scene.volume("pv-1", "cd-1");
-    scene.attachment("csi-1", "pv-1", NODES[0], false);
-    assert!(scene.eckctl(&["audit", "--grace-seconds", "7200"], true).await.well());
-    let late = scene.eckctl(&["audit", "-o", "json"], true).await.json();
-    assert_eq!(kinds(&late), [("stuck-attach".to_owned(), "cd-1".to_owned())]);
+async fn an_audit_changes_nothing() {
+    let rig = drifted();
+    rig.eckctl(&["audit", "-o", "json"]).await;
+    rig.eckctl(&["audit"]).await;
+    assert_eq!(rig.writes(), 0);
+}
+
+/// An attachment that was requested now, which is an hour ago by eckctl's clock.
+fn attaching() -> Rig {
+    let rig = Rig::new();
+    rig.disk("cd-1", Some(CLUSTER), None);
+    rig.volume("pv-1", "cd-1");
+    rig.attachment("csi-1", "pv-1", NODES[0], false);
+    rig
 }
 
 #[tokio::test]
-async fn what_eckctl_is_told_to_mend_is_mended_and_the_rest_stays() {
-    let scene = drifted();
-    let fixes = ["audit", "--fix", "leaked-disk,unwanted-attach,stuck-detach"];
-    let answer = scene.eckctl(&fixes, true).await;
-    assert!(answer.found(), "{:?}", answer.ended);
-    assert_eq!(answer.questions.len(), 3, "{:?}", answer.questions);
+async fn an_attachment_in_progress_is_no_drift() {
+    assert!(attaching().eckctl(&["audit", "--grace-seconds", "7200"]).await.succeeded());
+}
+
+#[tokio::test]
+async fn an_attachment_that_takes_too_long_is_drift() {
+    let output = attaching().eckctl(&["audit", "-o", "json"]).await;
+    assert_eq!(findings(&output), [finding("stuck-attach", "cd-1")]);
+}
+
+const FIX: [&str; 3] = ["audit", "--fix", "leaked-disk,unwanted-attach,stuck-detach"];
+
+#[tokio::test]
+async fn a_repair_asks_about_each_finding() {
+    let output = drifted().eckctl(&FIX).await;
+    assert!(output.found_problems(), "{:?}", output.result);
+    assert_eq!(output.questions.len(), 3, "{:?}", output.questions);
     let question = "delete disk cd-leaked (pvc-of-cd-leaked, 20 GiB) in fj-xiamen-4 with all its data?";
-    assert!(answer.questions.iter().any(|asked| asked == question), "{:?}", answer.questions);
-    assert!(!scene.has_disk("cd-leaked") && scene.has_disk("cd-foreign"), "{}", answer.text);
-    assert_eq!(scene.sim.look(|world| world.disks["cd-unwanted"].holder.clone()), None);
-    assert_eq!(scene.sim.look(|world| world.disks["cd-well"].holder.clone()).as_deref(), Some(MACHINES[0]));
-    assert_eq!(scene.api.get(&Key::of("volumeattachments", "", "csi-parting")), None);
-    let after = scene.eckctl(&["audit", "-o", "json"], true).await.json();
-    assert_eq!(kinds(&after), [("missing-disk".to_owned(), "cd-missing".to_owned())]);
+    assert!(output.questions.iter().any(|asked| asked == question), "{:?}", output.questions);
 }
 
 #[tokio::test]
-async fn without_a_yes_and_where_somebody_holds_it_nothing_is_mended() {
-    let scene = drifted();
-    let fixes = ["audit", "--fix", "leaked-disk,unwanted-attach,stuck-detach"];
-    let refused = scene.eckctl(&fixes, false).await;
-    assert!(refused.found() && refused.questions.len() == 3, "{}", refused.text);
-    assert_eq!(scene.writes(), 0);
-    // The kubelet uses the one, the other is a leaked disk that is attached, the third is not away.
+async fn a_repair_deletes_a_leaked_disk_of_this_cluster() {
+    let rig = drifted();
+    let output = rig.eckctl(&FIX).await;
+    assert!(!rig.has_disk("cd-leaked") && rig.has_disk("cd-foreign"), "{}", output.text);
+}
+
+#[tokio::test]
+async fn a_repair_detaches_an_unwanted_disk() {
+    let rig = drifted();
+    rig.eckctl(&FIX).await;
+    let holder = |disk: &str| rig.sim.look(|world| world.disks[disk].holder.clone());
+    assert_eq!(holder("cd-unwanted"), None);
+    assert_eq!(holder("cd-well").as_deref(), Some(MACHINES[0]));
+}
+
+#[tokio::test]
+async fn a_repair_ends_a_stuck_detach() {
+    let rig = drifted();
+    rig.eckctl(&FIX).await;
+    assert_eq!(rig.api.get(&Key::of("volumeattachments", "", "csi-parting")), None);
+}
+
+#[tokio::test]
+async fn after_a_repair_only_what_cannot_be_repaired_is_left() {
+    let rig = drifted();
+    rig.eckctl(&FIX).await;
+    let output = rig.eckctl(&["audit", "-o", "json"]).await;
+    assert_eq!(findings(&output), [finding("missing-disk", "cd-missing")]);
+}
+
+#[tokio::test]
+async fn without_a_yes_nothing_is_repaired() {
+    let rig = drifted();
+    let output = rig.eckctl_with_answer(&FIX, false).await;
+    assert!(output.found_problems() && output.questions.len() == 3, "{}", output.text);
+    assert_eq!(rig.writes(), 0);
+}
+
+/// Each drift is in use: by the kubelet, by a machine that is no node, by a machine to which it is still attached.
+fn drifted_and_in_use() -> Rig {
+    let rig = drifted();
     let in_use = json!(["kubernetes.io/csi/eck.csi.k8s.io^cd-unwanted"]);
-    scene.api.modify(&Key::node(NODES[1]), |node| node["status"]["volumesInUse"] = in_use).unwrap();
-    scene.disk("cd-leaked", Some(CLUSTER), Some("evm-elsewhere"));
-    scene.disk("cd-parting", Some(CLUSTER), Some(MACHINES[1]));
-    let answer = scene.eckctl(&[&fixes[..], &["--yes"]].concat(), false).await;
-    assert!(answer.questions.is_empty());
-    for words in
+    rig.api.modify(&Key::node(NODES[1]), |node| node["status"]["volumesInUse"] = in_use).unwrap();
+    rig.disk("cd-leaked", Some(CLUSTER), Some("evm-elsewhere"));
+    rig.disk("cd-parting", Some(CLUSTER), Some(MACHINES[1]));
+    rig
+}
+
+#[tokio::test]
+async fn what_is_in_use_is_not_repaired() {
+    let rig = drifted_and_in_use();
+    let output = rig.eckctl_with_answer(&[&FIX[..], &["--yes"]].concat(), false).await;
+    for text in
         ["is in use there", "attached to evm-elsewhere", "the cloud still has the disk on evm-fjxiamen42"]
     {
-        assert!(answer.text.contains(words), "{words}: {}", answer.text);
+        assert!(output.text.contains(text), "{text}: {}", output.text);
     }
-    assert_eq!(scene.writes(), 0);
+    assert_eq!(rig.writes(), 0);
 }
 
 #[tokio::test]
-async fn where_one_side_cannot_be_read_nothing_is_said() {
-    let scene = drifted();
-    let effect = ecx_sim::Effect::Http { status: 403 };
-    let op = Some(ecx::api::Op::ListDisks);
-    scene.sim.fault(ecx_sim::Fault {
-        op,
+async fn with_yes_on_the_command_line_no_question_is_asked() {
+    let output = drifted_and_in_use().eckctl_with_answer(&[&FIX[..], &["--yes"]].concat(), false).await;
+    assert!(output.questions.is_empty());
+}
+
+#[tokio::test]
+async fn without_the_cloud_an_audit_reports_no_finding() {
+    let rig = drifted();
+    rig.sim.fault(ecx_sim::Fault {
+        op: Some(ecx::api::Op::ListDisks),
         contains: Some("zj-shaoxing-2".to_owned()),
         skip: 0,
         count: 0,
-        effect,
+        effect: ecx_sim::Effect::Http { status: 403 },
     });
-    let answer = scene.eckctl(&["audit"], true).await;
-    let error = serve::chain::chain(&answer.ended.unwrap_err());
+    let output = rig.eckctl(&["audit"]).await;
+    assert_eq!(output.text, "");
+    let error = output.error();
     assert!(error.contains("the cloud cannot be read in region zj-shaoxing-2"), "{error}");
-    assert_eq!(answer.text, "");
-    scene.sim.clear_faults();
-    scene.api.fail("list", "volumeattachments", 1, Fault::Refused(403));
-    let answer = tokio::time::timeout(Duration::from_secs(60), scene.eckctl(&["audit"], true)).await.unwrap();
-    let error = serve::chain::chain(&answer.ended.unwrap_err());
+}
+
+#[tokio::test]
+async fn without_the_api_server_an_audit_fails() {
+    let rig = drifted();
+    rig.api.fail("list", "volumeattachments", 1, Fault::Refused(403));
+    let output = tokio::time::timeout(Duration::from_secs(60), rig.eckctl(&["audit"])).await.unwrap();
+    let error = output.error();
     assert!(error.contains("the API server cannot be read"), "{error}");
 }

@@ -1,92 +1,131 @@
 use sanity_tests::apiserver::Key;
 use serde_json::{Value, json};
 
-use super::scene::{CLUSTER, MACHINES, NODES, Scene};
+use super::rig::{CLUSTER, MACHINES, NODES, Rig};
 
-fn claim(scene: &Scene, volume: Option<&str>) {
+/// Creates the claim `data`, bound to a volume or not, with its class.
+fn create_claim(rig: &Rig, volume: Option<&str>) {
     let mut claim = json!({"metadata": {"name": "data", "uid": "0f3f1d9e-0acf-4a0e-a5d4-8fb1f43e62e5"},
         "spec": {"storageClassName": "eck-csi", "resources": {"requests": {"storage": "20Gi"}}}, "status": {"phase": "Pending"}});
     if let Some(volume) = volume {
         claim["spec"]["volumeName"] = json!(volume);
         claim["status"] = json!({"phase": "Bound", "capacity": {"storage": "20Gi"}});
     }
-    scene.put("persistentvolumeclaims", claim);
+    rig.create("persistentvolumeclaims", claim);
     let class = json!({"metadata": {"name": "eck-csi"}, "provisioner": "eck.csi.k8s.io", "volumeBindingMode": "Immediate"});
-    scene.put("storageclasses", class);
+    rig.create("storageclasses", class);
 }
 
-fn event(scene: &Scene, about: &str, reason: &str, message: &str) {
+fn create_event(rig: &Rig, about: &str, reason: &str, message: &str) {
     let event = json!({"metadata": {"generateName": "e"}, "involvedObject": {"name": about}, "type": "Warning",
         "reason": reason, "message": message, "lastTimestamp": "2026-11-26T12:00:00Z"});
-    scene.put("events", event);
+    rig.create("events", event);
 }
 
-fn pod(scene: &Scene, node: Option<&str>) {
+/// Creates a pod that uses the claim, on the first node.
+fn create_pod(rig: &Rig) {
     let volume = json!({"name": "v", "persistentVolumeClaim": {"claimName": "data"}});
-    let mut pod = json!({"metadata": {"name": "p"}, "spec": {"volumes": [volume], "containers": []}});
-    if let Some(node) = node {
-        pod["spec"]["nodeName"] = json!(node);
-    }
-    scene.put("pods", pod);
+    let spec = json!({"volumes": [volume], "containers": [], "nodeName": NODES[0]});
+    rig.create("pods", json!({"metadata": {"name": "p"}, "spec": spec}));
 }
 
-async fn said(scene: &Scene) -> Value {
-    scene.eckctl(&["explain", "pvc/data", "-o", "json"], true).await.json()
+async fn explain(rig: &Rig) -> Value {
+    rig.eckctl(&["explain", "pvc/data", "-o", "json"]).await.json()
+}
+
+async fn explanation(rig: &Rig) -> String {
+    explain(rig).await["sentence"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn a_claim_that_gets_no_disk_says_what_the_cloud_said() {
-    let scene = Scene::new();
-    claim(&scene, None);
-    let answer = scene.eckctl(&["explain", "data"], true).await;
-    assert_eq!(answer.text, "default/data: its disk is being made, and nothing has failed so far\n");
-    let words =
+async fn a_claim_whose_disk_is_being_made_is_explained() {
+    let rig = Rig::new();
+    create_claim(&rig, None);
+    let output = rig.eckctl(&["explain", "data"]).await;
+    assert_eq!(output.text, "default/data: its disk is being made, and nothing has failed so far\n");
+}
+
+#[tokio::test]
+async fn a_claim_whose_disk_cannot_be_made_is_explained_by_the_last_event() {
+    let rig = Rig::new();
+    create_claim(&rig, None);
+    let message =
         "rpc error: code = ResourceExhausted desc = sold out: no stock (ebs.order.sellOut, request 5)";
-    event(&scene, "data", "ProvisioningFailed", words);
-    let answer = scene.eckctl(&["explain", "data"], true).await;
+    create_event(&rig, "data", "ProvisioningFailed", message);
+    let output = rig.eckctl(&["explain", "data"]).await;
     assert_eq!(
-        answer.text,
-        format!("default/data: its disk cannot be made; the last attempt ended with: {words}\n")
+        output.text,
+        format!("default/data: its disk cannot be made; the last attempt ended with: {message}\n")
     );
-    assert!(answer.found());
-    let none = scene.eckctl(&["explain", "other"], true).await.ended.unwrap_err().to_string();
-    assert_eq!(none, "there is no claim other in namespace default");
-    assert_eq!(scene.writes(), 0);
+    assert!(output.found_problems());
 }
 
 #[tokio::test]
-async fn a_bound_claim_is_followed_to_the_disk_and_to_the_pod() {
-    let scene = Scene::new();
-    claim(&scene, Some("pv"));
-    scene.volume("pv", "cd-1");
-    let gone = said(&scene).await;
-    let sentence = gone["sentence"].as_str().unwrap();
-    assert!(sentence.starts_with("disk cd-1 of its volume pv is gone; the cloud says: "), "{sentence}");
-    scene.disk("cd-1", Some(CLUSTER), None);
-    assert_eq!(said(&scene).await["well"], true);
-    pod(&scene, Some(NODES[0]));
-    scene.attachment("csi-1", "pv", NODES[0], false);
+async fn a_claim_that_does_not_exist_is_an_error() {
+    let error = Rig::new().eckctl(&["explain", "other"]).await.error();
+    assert_eq!(error, "there is no claim other in namespace default");
+}
+
+#[tokio::test]
+async fn an_explanation_changes_nothing() {
+    let rig = Rig::new();
+    create_claim(&rig, None);
+    rig.eckctl(&["explain", "data"]).await;
+    rig.eckctl(&["explain", "other"]).await;
+    assert_eq!(rig.writes(), 0);
+}
+
+/// A bound claim; its disk does not exist yet.
+fn bound() -> Rig {
+    let rig = Rig::new();
+    create_claim(&rig, Some("pv"));
+    rig.volume("pv", "cd-1");
+    rig
+}
+
+#[tokio::test]
+async fn a_volume_whose_disk_is_gone_is_explained() {
+    let explanation = explanation(&bound()).await;
+    assert!(explanation.starts_with("disk cd-1 of its volume pv is gone; the cloud says: "), "{explanation}");
+}
+
+#[tokio::test]
+async fn a_volume_with_its_disk_has_no_problem() {
+    let rig = bound();
+    rig.disk("cd-1", Some(CLUSTER), None);
+    assert_eq!(explain(&rig).await["well"], true);
+}
+
+#[tokio::test]
+async fn a_pod_that_waits_for_the_attachment_is_explained() {
+    let rig = bound();
+    rig.disk("cd-1", Some(CLUSTER), None);
+    create_pod(&rig);
+    rig.attachment("csi-1", "pv", NODES[0], false);
     assert_eq!(
-        said(&scene).await["sentence"],
+        explanation(&rig).await,
         "pod p waits for the disk on node fj-xiamen-4.172.16.0.6; it is being attached: disk cd-1 is available, on no machine"
     );
-    scene.disk("cd-1", Some(CLUSTER), Some(MACHINES[0]));
-    let attached = |one: &mut Value| one["status"]["attached"] = json!(true);
-    scene.api.modify(&Key::of("volumeattachments", "", "csi-1"), attached).unwrap();
-    event(&scene, "p", "FailedMount", "MountVolume.MountDevice failed: it holds an xfs");
-    let sentence = said(&scene).await["sentence"].to_string();
+}
+
+#[tokio::test]
+async fn a_pod_whose_volume_cannot_be_mounted_is_explained_by_its_event() {
+    let rig = bound();
+    rig.disk("cd-1", Some(CLUSTER), Some(MACHINES[0]));
+    create_pod(&rig);
+    rig.attachment("csi-1", "pv", NODES[0], true);
+    create_event(&rig, "p", "FailedMount", "MountVolume.MountDevice failed: it holds an xfs");
+    let explanation = explanation(&rig).await;
     assert!(
-        sentence.contains("cannot mount it: MountVolume.MountDevice failed: it holds an xfs"),
-        "{sentence}"
+        explanation.contains("cannot mount it: MountVolume.MountDevice failed: it holds an xfs"),
+        "{explanation}"
     );
 }
 
 #[tokio::test]
-async fn without_the_cloud_the_cluster_still_speaks() {
-    let scene = Scene::new();
-    claim(&scene, Some("pv"));
-    scene.volume("pv", "cd-1");
-    scene.api.delete(&Key::of("secrets", "kube-system", "keys")).unwrap();
-    let sentence = said(&scene).await["sentence"].to_string();
-    assert!(sentence.contains("the cloud could not be asked: the Secret keys has no ak"), "{sentence}");
+async fn without_the_cloud_a_claim_is_explained_by_the_cluster() {
+    let rig = bound();
+    rig.api.delete(&Key::of("secrets", "kube-system", "keys")).unwrap();
+    let explanation = explanation(&rig).await;
+    assert!(explanation.contains("the cloud could not be asked: the Secret keys has no ak"), "{explanation}");
 }

@@ -1,5 +1,5 @@
-//! What drifts between cloud and cluster: found, told, mended. eckctl in this process, and the shipped controller, against a
-//! simulated cloud and an API server that behaves.
+//! Drift between cloud and cluster: found, reported, repaired. eckctl in this process, and the shipped controller, against a
+//! simulated cloud and an API server.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -8,4 +8,4 @@ mod audit;
 mod bundle;
 mod controller;
 mod explain;
-mod scene;
+mod rig;

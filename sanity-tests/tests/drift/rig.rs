@@ -1,4 +1,4 @@
-//! A cluster and its cloud, as the chart leaves them.
+//! A cluster and its cloud, as after an installation of the chart.
 
 use base64::Engine as _;
 use clap::Parser as _;
@@ -17,52 +17,60 @@ pub(crate) const REGION: &str = "fj-xiamen-4";
 pub(crate) const MACHINES: [&str; 2] = ["evm-fjxiamen41", "evm-fjxiamen42"];
 pub(crate) const NODES: [&str; 2] = ["fj-xiamen-4.172.16.0.6", "fj-xiamen-4.172.16.0.7"];
 
-/// What a command answered.
-pub(crate) struct Answer {
-    pub(crate) ended: Result<Ended, CommandError>,
+/// What a command has returned, printed and asked.
+pub(crate) struct Output {
+    pub(crate) result: Result<Ended, CommandError>,
     pub(crate) text: String,
     pub(crate) questions: Vec<String>,
 }
 
-impl Answer {
+impl Output {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    pub(crate) fn found(&self) -> bool {
-        matches!(self.ended, Ok(Ended::Found))
+    /// The command has found a problem.
+    pub(crate) fn found_problems(&self) -> bool {
+        matches!(self.result, Ok(Ended::Found))
     }
 
-    pub(crate) fn well(&self) -> bool {
-        matches!(self.ended, Ok(Ended::Well))
+    /// The command has succeeded and found no problem.
+    pub(crate) fn succeeded(&self) -> bool {
+        matches!(self.result, Ok(Ended::Well))
+    }
+
+    /// The error of a command that must have failed, with its causes.
+    #[track_caller]
+    pub(crate) fn error(self) -> String {
+        serve::chain::chain(&self.result.unwrap_err())
     }
 }
 
-pub(crate) struct Scene {
+pub(crate) struct Rig {
     pub(crate) sim: Sim,
     pub(crate) api: ApiServer,
     pub(crate) folder: tempfile::TempDir,
 }
 
-impl Scene {
+impl Rig {
     /// Two nodes with the driver, and the controller's Deployment with its Secret and its profile.
     pub(crate) fn new() -> Self {
         let sim = Sim::start(Config::default()).unwrap();
         let api = ApiServer::start().unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("kubeconfig"), api.kubeconfig()).unwrap();
-        let scene = Self { sim, api, folder };
+        let rig = Self { sim, api, folder };
         for namespace in ["default", "kube-system"] {
-            scene.put("namespaces", json!({"metadata": {"name": namespace}}));
+            rig.create("namespaces", json!({"metadata": {"name": namespace}}));
         }
         for node in NODES {
             let region = json!({"topology.csi.esx.eck.ctyun.cn/region": REGION});
-            scene.put("nodes", json!({"metadata": {"name": node, "labels": region}}));
+            rig.create("nodes", json!({"metadata": {"name": node, "labels": region}}));
             let driver = json!({"name": "eck.csi.k8s.io", "nodeID": node, "topologyKeys": []});
-            scene.put("csinodes", json!({"metadata": {"name": node}, "spec": {"drivers": [driver]}}));
+            rig.create("csinodes", json!({"metadata": {"name": node}, "spec": {"drivers": [driver]}}));
         }
-        scene.driver();
-        scene
+        rig.driver();
+        rig
     }
 
     fn driver(&self) {
@@ -74,43 +82,46 @@ impl Scene {
         let metadata = |name: &str| json!({"name": name, "namespace": "kube-system"});
         let deployment =
             json!({"metadata": metadata("eck-csi-controller"), "spec": spec, "status": {"readyReplicas": 2}});
-        self.put("deployments", deployment);
+        self.create("deployments", deployment);
         let profile = "rate_per_second = 1000.0\nburst = 1000.0\n[poll]\nfirst_ms = 20\nmax_ms = 50\ngive_up_ms = 20000\n";
-        self.put(
+        self.create(
             "configmaps",
             json!({"metadata": metadata("eck-csi-profile"), "data": {"profile.toml": profile}}),
         );
         let (ak, sk) = Self::keys();
         let data = json!({"ak": encoded(&ak), "sk": encoded(&format!("{sk}\n"))});
-        self.put("secrets", json!({"metadata": metadata("keys"), "data": data}));
+        self.create("secrets", json!({"metadata": metadata("keys"), "data": data}));
     }
 
-    /// The account's.
+    /// The account's access key and secret key.
     pub(crate) fn keys() -> (String, String) {
         Config::default().keys.into_iter().next().unwrap()
     }
 
-    pub(crate) fn put(&self, resource: &str, object: Value) {
+    /// Creates an object in the cluster.
+    pub(crate) fn create(&self, resource: &str, object: Value) {
         self.api.create(resource, object).unwrap();
     }
 
-    /// A disk that is simply there, made in 1970.
-    pub(crate) fn disk(&self, id: &str, label: Option<&str>, on: Option<&str>) {
-        let labels = label.map(|value| Label { key: "eck-csi".to_owned(), value: value.to_owned() });
-        let attachment = |on: &str| Attachment { instance_id: on.to_owned(), ..Attachment::default() };
+    /// Puts a disk into the cloud that was made in 1970; `cluster` is its label, `machine` has it attached.
+    pub(crate) fn disk(&self, id: &str, cluster: Option<&str>, machine: Option<&str>) {
+        let labels = cluster.map(|value| Label { key: "eck-csi".to_owned(), value: value.to_owned() });
+        let attachment =
+            |machine: &str| Attachment { instance_id: machine.to_owned(), ..Attachment::default() };
         let disk = Disk {
             disk_id: id.to_owned(),
             disk_name: format!("pvc-of-{id}"),
             disk_size: 20,
             disk_type: "SAS".to_owned(),
-            disk_status: if on.is_some() { DiskState::InUse } else { DiskState::Available },
+            disk_status: if machine.is_some() { DiskState::InUse } else { DiskState::Available },
             region_id: REGION.to_owned(),
             labels: labels.into_iter().collect(),
-            attachments: on.map(attachment).into_iter().collect(),
+            attachments: machine.map(attachment).into_iter().collect(),
             create_time: Some(0),
             ..Disk::default()
         };
-        let record = DiskRecord { disk, holder: on.map(str::to_owned), pending: None, history: Vec::new() };
+        let record =
+            DiskRecord { disk, holder: machine.map(str::to_owned), pending: None, history: Vec::new() };
         self.sim.change(|world| world.disks.insert(id.to_owned(), record));
     }
 
@@ -118,30 +129,30 @@ impl Scene {
         self.sim.look(|world| world.disks.contains_key(id))
     }
 
-    /// A volume of the disk, as the provisioner makes it.
+    /// Creates a PersistentVolume of the disk, as the provisioner does.
     pub(crate) fn volume(&self, name: &str, disk: &str) {
         let region =
             json!({"key": "topology.csi.esx.eck.ctyun.cn/region", "operator": "In", "values": [REGION]});
         let affinity = json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [region]}]}});
         let spec = json!({"csi": {"driver": "eck.csi.k8s.io", "volumeHandle": disk}, "nodeAffinity": affinity,
             "persistentVolumeReclaimPolicy": "Delete"});
-        self.put(
+        self.create(
             "persistentvolumes",
             json!({"metadata": {"name": name}, "spec": spec, "status": {"phase": "Bound"}}),
         );
     }
 
-    /// An attachment as the attacher leaves it.
+    /// Creates a VolumeAttachment with the attacher's finalizer.
     pub(crate) fn attachment(&self, name: &str, volume: &str, node: &str, attached: bool) {
         let spec = json!({"attacher": "eck.csi.k8s.io", "nodeName": node, "source": {"persistentVolumeName": volume}});
         let metadata = json!({"name": name, "finalizers": ["external-attacher/eck-csi-k8s-io"]});
-        self.put(
+        self.create(
             "volumeattachments",
             json!({"metadata": metadata, "spec": spec, "status": {"attached": attached}}),
         );
     }
 
-    /// Requests so far that change something: in the cloud, and in the cluster.
+    /// The number of requests so far that change something, in the cloud or in the cluster.
     pub(crate) fn writes(&self) -> u64 {
         let reads =
             [Op::GetDisk, Op::FindDiskByName, Op::ListDisks, Op::ListInstances, Op::GetJob, Op::GetOrder];
@@ -153,8 +164,13 @@ impl Scene {
         cloud + cluster.map(|(_, count)| count).sum::<u64>()
     }
 
-    /// Runs eckctl; it is answered `yes` to whatever it asks.
-    pub(crate) async fn eckctl(&self, args: &[&str], yes: bool) -> Answer {
+    /// Runs eckctl; every question is answered with yes.
+    pub(crate) async fn eckctl(&self, args: &[&str]) -> Output {
+        self.eckctl_with_answer(args, true).await
+    }
+
+    /// Runs eckctl; every question gets this answer.
+    pub(crate) async fn eckctl_with_answer(&self, args: &[&str], yes: bool) -> Output {
         let kubeconfig = self.folder.path().join("kubeconfig");
         let fixed = ["eckctl", "--kubeconfig", kubeconfig.to_str().unwrap()];
         let args = Args::try_parse_from([&fixed, args].concat()).unwrap();
@@ -163,11 +179,11 @@ impl Scene {
             questions.push(question.to_owned());
             yes
         };
-        // An hour after whatever a test does: everything is overdue.
+        // An hour later than all that a test does, so everything is overdue.
         let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64 + 3_600_000;
         let mut console = Console { out: &mut out, ask: &mut ask, now: &now };
-        let ended = run(&args, &mut console).await;
-        Answer { ended, text: String::from_utf8(out).unwrap(), questions }
+        let result = run(&args, &mut console).await;
+        Output { result, text: String::from_utf8(out).unwrap(), questions }
     }
 }
 
