@@ -1,4 +1,4 @@
-//! A cloud and controllers in one runtime whose time is virtual.
+//! A cloud and a controller in one runtime with virtual time.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,41 +25,44 @@ pub(crate) struct Rig {
     profile: Profile,
 }
 
-/// A volume of 20 GiB in the region.
-pub(crate) fn claim(name: &str) -> pb::CreateVolumeRequest {
+/// A request for a volume of 20 GiB in [`REGION`].
+pub(crate) fn create_request(name: &str) -> pb::CreateVolumeRequest {
     let claim =
         Claim { name: name.to_owned(), gib: 20, requisite: vec![REGION.to_owned()], ..Claim::default() };
     sidecar::create_request(&claim, 0).into_inner()
 }
 
-pub(crate) fn within(region: &str) -> pb::TopologyRequirement {
+/// A requirement to be accessible in this region.
+pub(crate) fn accessible_in(region: &str) -> pb::TopologyRequirement {
     let segments = HashMap::from([("topology.csi.esx.eck.ctyun.cn/region".to_owned(), region.to_owned())]);
     pb::TopologyRequirement { requisite: vec![pb::Topology { segments }], preferred: vec![] }
 }
 
-/// The same, made from something.
-pub(crate) fn from(name: &str, source: pb::volume_content_source::Type) -> pb::CreateVolumeRequest {
+/// The same with a content source.
+pub(crate) fn create_from(name: &str, source: pb::volume_content_source::Type) -> pb::CreateVolumeRequest {
     let volume_content_source = Some(pb::VolumeContentSource { r#type: Some(source) });
-    pb::CreateVolumeRequest { volume_content_source, ..claim(name) }
+    pb::CreateVolumeRequest { volume_content_source, ..create_request(name) }
 }
 
-pub(crate) fn snapshot(id: &str) -> pb::volume_content_source::Type {
+/// A snapshot as a content source.
+pub(crate) fn from_snapshot(id: &str) -> pb::volume_content_source::Type {
     use pb::volume_content_source::{SnapshotSource, Type};
     Type::Snapshot(SnapshotSource { snapshot_id: id.to_owned() })
 }
 
-pub(crate) fn volume(id: &str) -> pb::volume_content_source::Type {
+/// A volume as a content source.
+pub(crate) fn from_volume(id: &str) -> pb::volume_content_source::Type {
     use pb::volume_content_source::{Type, VolumeSource};
     Type::Volume(VolumeSource { volume_id: id.to_owned() })
 }
 
 impl Rig {
-    /// A cloud, and a controller that knows nothing yet.
+    /// A cloud, and a controller without any state.
     pub(crate) fn new() -> Self {
         Self::with(Config::default(), Profile::default())
     }
 
-    /// A cloud that can change disks, if `paths` name the call.
+    /// The same with another configuration; the cloud has the optional calls that the profile's `paths` name.
     pub(crate) fn with(config: Config, profile: Profile) -> Self {
         let paths = profile.paths.clone();
         let cloud = Local::new(Config { paths, ..config }).unwrap();
@@ -69,45 +72,50 @@ impl Rig {
         Self { cloud, controller, profile }
     }
 
-    /// The controller is another one, which knows nothing of what was done.
-    pub(crate) fn restart(&mut self) {
+    /// Replaces the controller by a new one without any state.
+    pub(crate) fn restart_controller(&mut self) {
         self.controller = controller(&self.cloud, &self.profile);
     }
 
-    pub(crate) async fn create(&self, q: pb::CreateVolumeRequest) -> Result<pb::Volume, Status> {
-        let told = self.controller.create_volume(Request::new(q)).await?;
-        Ok(told.into_inner().volume.unwrap())
+    pub(crate) async fn create(&self, request: pb::CreateVolumeRequest) -> Result<pb::Volume, Status> {
+        let reply = self.controller.create_volume(Request::new(request)).await?;
+        Ok(reply.into_inner().volume.unwrap())
+    }
+
+    /// Creates a volume; returns its id.
+    pub(crate) async fn create_volume(&self, name: &str) -> String {
+        self.create(create_request(name)).await.unwrap().volume_id
     }
 
     pub(crate) async fn delete(&self, volume: &str) -> Result<(), Status> {
-        let q = pb::DeleteVolumeRequest { volume_id: volume.to_owned(), ..Default::default() };
-        self.controller.delete_volume(Request::new(q)).await.map(drop)
+        let request = pb::DeleteVolumeRequest { volume_id: volume.to_owned(), ..Default::default() };
+        self.controller.delete_volume(Request::new(request)).await.map(drop)
     }
 
-    pub(crate) async fn snap(&self, name: &str, volume: &str) -> Result<pb::Snapshot, Status> {
+    pub(crate) async fn create_snapshot(&self, name: &str, volume: &str) -> Result<pb::Snapshot, Status> {
         let (name, source_volume_id) = (name.to_owned(), volume.to_owned());
-        let q = pb::CreateSnapshotRequest { name, source_volume_id, ..Default::default() };
-        Ok(self.controller.create_snapshot(Request::new(q)).await?.into_inner().snapshot.unwrap())
+        let request = pb::CreateSnapshotRequest { name, source_volume_id, ..Default::default() };
+        Ok(self.controller.create_snapshot(Request::new(request)).await?.into_inner().snapshot.unwrap())
     }
 
-    pub(crate) async fn unsnap(&self, id: &str) -> Result<(), Status> {
-        let q = pb::DeleteSnapshotRequest { snapshot_id: id.to_owned(), ..Default::default() };
-        self.controller.delete_snapshot(Request::new(q)).await.map(drop)
+    pub(crate) async fn delete_snapshot(&self, id: &str) -> Result<(), Status> {
+        let request = pb::DeleteSnapshotRequest { snapshot_id: id.to_owned(), ..Default::default() };
+        self.controller.delete_snapshot(Request::new(request)).await.map(drop)
     }
 
-    pub(crate) async fn group(
+    pub(crate) async fn create_group(
         &self,
         name: &str,
         volumes: &[&str],
     ) -> Result<pb::VolumeGroupSnapshot, Status> {
         let source_volume_ids = volumes.iter().map(|id| (*id).to_owned()).collect();
-        let q = pb::CreateVolumeGroupSnapshotRequest {
+        let request = pb::CreateVolumeGroupSnapshotRequest {
             name: name.to_owned(),
             source_volume_ids,
             ..Default::default()
         };
-        let told = self.controller.create_volume_group_snapshot(Request::new(q)).await?;
-        Ok(told.into_inner().group_snapshot.unwrap())
+        let reply = self.controller.create_volume_group_snapshot(Request::new(request)).await?;
+        Ok(reply.into_inner().group_snapshot.unwrap())
     }
 
     pub(crate) async fn publish(
@@ -115,42 +123,49 @@ impl Rig {
         volume: &str,
         readonly: bool,
     ) -> Result<HashMap<String, String>, Status> {
-        let q = pb::ControllerPublishVolumeRequest {
+        let request = pb::ControllerPublishVolumeRequest {
             volume_id: volume.to_owned(),
             node_id: format!("{REGION}.10.0.0.3"),
             volume_capability: Some(sidecar::capability()),
             readonly,
             ..Default::default()
         };
-        Ok(self.controller.controller_publish_volume(Request::new(q)).await?.into_inner().publish_context)
+        Ok(self
+            .controller
+            .controller_publish_volume(Request::new(request))
+            .await?
+            .into_inner()
+            .publish_context)
     }
 
     pub(crate) async fn unpublish(&self, volume: &str) -> Result<(), Status> {
         let volume_id = volume.to_owned();
-        let q = pb::ControllerUnpublishVolumeRequest { volume_id, ..Default::default() };
-        self.controller.controller_unpublish_volume(Request::new(q)).await.map(drop)
+        let request = pb::ControllerUnpublishVolumeRequest { volume_id, ..Default::default() };
+        self.controller.controller_unpublish_volume(Request::new(request)).await.map(drop)
     }
 
-    pub(crate) async fn modify(&self, volume: &str, to: &[(&str, &str)]) -> Result<(), Status> {
-        let q = pb::ControllerModifyVolumeRequest {
+    pub(crate) async fn modify(&self, volume: &str, class: &[(&str, &str)]) -> Result<(), Status> {
+        let request = pb::ControllerModifyVolumeRequest {
             volume_id: volume.to_owned(),
-            mutable_parameters: parameters(to),
+            mutable_parameters: parameters(class),
             ..Default::default()
         };
-        self.controller.controller_modify_volume(Request::new(q)).await.map(drop)
+        self.controller.controller_modify_volume(Request::new(request)).await.map(drop)
     }
 
-    /// Names of the snapshots that the cloud has.
-    pub(crate) fn snapshots(&self) -> Vec<String> {
+    /// Names of the cloud's snapshots.
+    pub(crate) fn snapshot_names(&self) -> Vec<String> {
         self.cloud.look(|world| {
             world.snapshots.values().map(|record| record.snapshot.snapshot_name.clone()).collect()
         })
     }
 
-    pub(crate) fn disks(&self) -> usize {
+    /// How many disks the cloud has.
+    pub(crate) fn disk_count(&self) -> usize {
         self.cloud.look(|world| world.disks.len())
     }
 
+    /// How often the cloud was called.
     pub(crate) fn calls(&self, op: Op) -> u64 {
         self.cloud.calls().get(&op).copied().unwrap_or_default()
     }
@@ -165,20 +180,21 @@ fn controller(cloud: &Local, profile: &Profile) -> Controller {
     Direct::new(cloud, profile.clone(), 7, regions.into()).service().clone()
 }
 
-/// Asks until the outcome is not open any more.
-pub(crate) async fn persist<T>(ask: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
-    let mut last = Status::deadline_exceeded("never asked");
+/// Calls until the result is final.
+pub(crate) async fn with_retries<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
+    let mut last = Status::deadline_exceeded("never called");
     for _ in 0..20 {
-        match ask().await {
+        match call().await {
             Err(status) if is_retryable(status.code()) => last = status,
-            ended => return ended,
+            result => return result,
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     Err(last)
 }
 
-/// The code of what must have failed.
-pub(crate) fn code<T: std::fmt::Debug>(told: Result<T, Status>) -> Code {
-    told.unwrap_err().code()
+/// The code of a call that must have failed.
+#[track_caller]
+pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, Status>) -> Code {
+    result.unwrap_err().code()
 }
