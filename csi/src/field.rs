@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use serve::code::GrpcCode;
+use tonic::Code;
+
 use crate::driver::MAX_MAP_BYTES;
 
 /// A request field that cannot be taken. Always final: the same request would fail again.
@@ -36,6 +39,15 @@ impl BadField {
         Self::new(field, "", "a value; the field is required")
     }
 }
+
+impl GrpcCode for BadField {
+    fn code(&self) -> Code {
+        // The spec's code for a request that is wrong in itself.
+        Code::InvalidArgument
+    }
+}
+
+serve::into_status!(BadField);
 
 /// Takes a required string of at most `max` bytes without control characters.
 pub fn text(field: &str, value: String, max: usize) -> Result<String, BadField> {

@@ -5,7 +5,6 @@
 
 pub mod capability;
 pub mod care;
-pub mod code;
 pub mod context;
 pub mod driver;
 pub mod field;

@@ -1,178 +1,293 @@
-//! The table of running operations: a retry joins, a conflict waits or is refused, and the work owns its place.
+//! The table of running operations: a retry joins, a conflict waits or is refused, and the work owns its place in the table.
 //!
 //! ```text
-//!   run(key, request, work)
-//!     nothing runs for key     → the work is spawned as a task of its own; the caller only waits for it
-//!     the same request runs    → join: wait for that one's result, start nothing
-//!     another request runs     → Rule::Wait: wait until it has ended, look again;  Rule::Abort: Conflict at once
+//!   run(operation)
+//!     nothing runs for its key   → the operation is spawned as a task of its own; the caller only waits for it
+//!     the same operation runs    → join: wait for that one's result, start nothing
+//!     another operation runs     → OnConflict::Wait: wait until it has ended, look again;  OnConflict::Abort: ABORTED at once
 //! ```
 //!
 //! A caller that goes away (deadline, lost connection) drops nothing but its own waiting: the task goes on, keeps its
 //! place in the table until it has ended, and the retry joins it.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use futures::FutureExt as _;
-use futures::future::Shared;
+use futures::future::{BoxFuture, Shared};
+use futures::{FutureExt as _, TryFutureExt as _};
+use parking_lot::Mutex;
+use serve::code::GrpcCode;
 use tokio::sync::{oneshot, watch};
+use tonic::{Code, Status};
 
-/// What to do when a different operation already runs for the key.
+/// One request of the CO, parsed, and what is done about it. `Context` is what the operations of one program work with.
+///
+/// Two operations are the same if they are of one type and equal; the second one then joins the first.
+pub trait Operation<Context>: PartialEq + Send + Sync + Sized + 'static {
+    /// What a success gives to everybody who waits for it.
+    type Output: Clone + Send + Sync + 'static;
+    /// Why it fails.
+    type Error: GrpcCode + Send;
+    /// The name of the RPC, for logs and errors, e.g. `NodeStageVolume`.
+    const NAME: &'static str;
+
+    /// What it works on: a volume id, or the name of something that is to be created.
+    fn key(&self) -> String;
+
+    /// Further keys that it needs. They are taken after [`Operation::key`], one after the other in this order and each held
+    /// while the next one is waited for; so operations that have several must give them in one order, e.g. sorted.
+    fn more_keys(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What it does when another operation holds its key; `same_kind`: one of the same type with other arguments.
+    fn on_conflict(same_kind: bool) -> OnConflict;
+
+    /// Does the work. It is not cancelled when the caller goes away.
+    fn run(
+        self: Arc<Self>,
+        context: Arc<Context>,
+    ) -> impl Future<Output = Result<Self::Output, Self::Error>> + Send;
+}
+
+/// What to do when another operation runs for the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
+pub enum OnConflict {
     /// Wait for its end, then look again.
     Wait,
     /// Refuse at once; the caller's retry policy decides when to ask again.
     Abort,
 }
 
-/// Why `run` has no result.
+/// Why an operation was not run, or has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Interrupted {
-    /// Another operation runs for the same volume.
+    /// Another operation runs for the key.
     #[error("{key}: {running} is still running; ask again when it has ended")]
     Conflict {
-        /// The volume.
+        /// The volume or name.
         key: String,
-        /// What runs.
-        running: String,
+        /// The RPC that runs.
+        running: &'static str,
     },
     /// The task ended without a result (it panicked, or the runtime shuts down): nothing is known of the outcome.
     #[error("the operation ended without a result; its outcome is unknown")]
     Lost,
 }
 
-/// A request that can be compared with a running one.
-pub trait Request: PartialEq + Send + Sync + 'static {
-    /// A word for logs and errors, e.g. `NodeStageVolume`.
-    fn name(&self) -> &'static str;
-
-    /// What this request does when `running` holds the key.
-    fn rule(&self, running: &Self) -> Rule;
+impl GrpcCode for Interrupted {
+    fn code(&self) -> Code {
+        match self {
+            // The spec's "operation pending for volume": ask again later.
+            Self::Conflict { .. } => Code::Aborted,
+            // The outcome is unknown: a code after which every sidecar asks again.
+            Self::Lost => Code::Unavailable,
+        }
+    }
 }
 
-/// The end of an operation, for all who wait for it. They are woken in one order, the same each time: a `watch` draws
-/// it, and then no simulation gives the same run again.
-type Ending<R> = Shared<oneshot::Receiver<R>>;
+serve::into_status!(Interrupted);
 
-struct Running<Q, R> {
-    request: Arc<Q>,
-    result: Ending<R>,
+/// The operations that run, by key, and what they work with. Clones share one table.
+pub struct Operations<Context> {
+    context: Arc<Context>,
+    table: Arc<Mutex<HashMap<String, Running>>>,
+    /// Number of running operations: shutdown waits until it is 0.
+    running: Arc<watch::Sender<usize>>,
 }
 
-type Table<Q, R> = Mutex<HashMap<String, Running<Q, R>>>;
-
-/// The operations that run, by key (a volume id or name). Clones share one table.
-pub struct Operations<Q, R> {
-    table: Arc<Table<Q, R>>,
-    /// Changes whenever the table becomes empty or not: shutdown waits on it.
-    busy: Arc<watch::Sender<usize>>,
-}
-
-impl<Q, R> Clone for Operations<Q, R> {
+impl<Context> Clone for Operations<Context> {
     fn clone(&self) -> Self {
-        Self { table: Arc::clone(&self.table), busy: Arc::clone(&self.busy) }
+        Self {
+            context: Arc::clone(&self.context),
+            table: Arc::clone(&self.table),
+            running: Arc::clone(&self.running),
+        }
     }
 }
 
-impl<Q: Request, R: Clone + Send + Sync + 'static> Default for Operations<Q, R> {
-    fn default() -> Self {
-        Self { table: Arc::default(), busy: Arc::new(watch::channel(0).0) }
+impl<Context: Send + Sync + 'static> Operations<Context> {
+    /// An empty table for operations that work with `context`.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { context, table: Arc::default(), running: Arc::new(watch::channel(0).0) }
     }
-}
 
-/// The place in the table. Dropping it gives the place back, also when the work panics.
-struct Place<Q: Request, R: Clone + Send + Sync + 'static> {
-    operations: Operations<Q, R>,
-    key: String,
-}
-
-impl<Q: Request, R: Clone + Send + Sync + 'static> Drop for Place<Q, R> {
-    fn drop(&mut self) {
-        self.operations.lock().remove(&self.key);
-        self.operations.busy.send_modify(|n| *n -= 1);
+    /// What the operations work with.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
     }
-}
 
-impl<Q: Request, R: Clone + Send + Sync + 'static> Operations<Q, R> {
-    /// Runs `work` for `key`, or joins the same request that runs already. See the module's text.
-    pub async fn run<F, W>(&self, key: &str, request: Q, work: W) -> Result<R, Interrupted>
-    where
-        F: Future<Output = R> + Send + 'static,
-        W: FnOnce(Arc<Q>) -> F,
-    {
-        let request = Arc::new(request);
+    /// Runs the operation, or joins the same one that runs already. See the module's text.
+    pub async fn run<O: Operation<Context>>(&self, operation: O) -> Result<O::Output, Status> {
+        let operation = Arc::new(operation);
         loop {
-            match self.enter(key, &request)? {
-                Entry::Started(sender, place, ending) => {
-                    spawn(work(request), sender, place);
-                    return ending.await.map_err(|_| Interrupted::Lost);
+            match self.enter(operation.key(), &operation)? {
+                Entry::Started(place, ending) => {
+                    self.spawn(operation, place);
+                    return ending.await;
                 }
-                Entry::Joined(ending) => return ending.await.map_err(|_| Interrupted::Lost),
-                // The end of the other one is what we wait for; its result is not ours.
-                Entry::Other(ending) => drop(ending.await),
+                Entry::Joined(ending) => return ending.await,
+                Entry::Busy(ended) => ended.await,
             }
         }
     }
 
     /// Number of operations that run now.
     pub fn running(&self) -> usize {
-        *self.busy.borrow()
+        *self.running.borrow()
     }
 
     /// Returns when nothing runs any more: what a shutdown waits for.
     pub async fn idle(&self) {
         // The sender lives in `self`, so waiting cannot fail.
-        let _ = self.busy.subscribe().wait_for(|n| *n == 0).await;
+        let _ = self.running.subscribe().wait_for(|n| *n == 0).await;
+    }
+
+    fn spawn<O: Operation<Context>>(&self, operation: Arc<O>, place: Place<Context, O>) {
+        let operations = self.clone();
+        tokio::spawn(async move {
+            let result = operations.run_with_all_keys(operation).await;
+            place.leave(result);
+        });
+    }
+
+    /// Takes the further keys, runs the operation and gives the keys back.
+    async fn run_with_all_keys<O: Operation<Context>>(&self, operation: Arc<O>) -> Result<O::Output, Status> {
+        let mut places = Vec::new();
+        for key in operation.more_keys() {
+            places.push(self.wait_to_enter(&key, &operation).await?);
+        }
+        let result = Arc::clone(&operation).run(Arc::clone(&self.context)).await;
+        let result = result.map_err(|error| error.status());
+        for place in places {
+            place.leave(result.clone());
+        }
+        result
+    }
+
+    async fn wait_to_enter<O: Operation<Context>>(
+        &self,
+        key: &str,
+        operation: &Arc<O>,
+    ) -> Result<Place<Context, O>, Status> {
+        loop {
+            match self.enter(key.to_owned(), operation)? {
+                Entry::Started(place, _) => return Ok(place),
+                // The same operation under another first key cannot be: equal operations have equal keys.
+                Entry::Joined(ending) => drop(ending.await),
+                Entry::Busy(ended) => ended.await,
+            }
+        }
     }
 
     /// Looks and takes the place under one lock, so that two callers never both start.
-    fn enter(&self, key: &str, request: &Arc<Q>) -> Result<Entry<Q, R>, Interrupted> {
-        let mut table = self.lock();
-        if let Some(running) = table.get(key) {
-            if *running.request == **request {
-                return Ok(Entry::Joined(running.result.clone()));
-            }
-            return match request.rule(&running.request) {
-                Rule::Wait => Ok(Entry::Other(running.result.clone())),
-                Rule::Abort => {
-                    let running = running.request.name().to_owned();
-                    Err(Interrupted::Conflict { key: key.to_owned(), running })
-                }
+    fn enter<O: Operation<Context>>(
+        &self,
+        key: String,
+        operation: &Arc<O>,
+    ) -> Result<Entry<Context, O>, Interrupted> {
+        let mut table = self.table.lock();
+        if let Some(running) = table.get(&key) {
+            return match (running.ending_of(&**operation), running.is::<O>()) {
+                (Some(ending), _) => Ok(Entry::Joined(ending)),
+                (None, same_kind) => match O::on_conflict(same_kind) {
+                    OnConflict::Wait => Ok(Entry::Busy(running.ended.clone())),
+                    OnConflict::Abort => Err(Interrupted::Conflict { key, running: running.name }),
+                },
             };
         }
         let (sender, receiver) = oneshot::channel();
-        let ending = receiver.shared();
-        table.insert(key.to_owned(), Running { request: Arc::clone(request), result: ending.clone() });
+        // They are woken in one order, the same each time; a `watch` draws it, and then no simulation gives the same run again.
+        let lost = |_| Err(Interrupted::Lost.into());
+        let ending: Ending<O::Output> = receiver.unwrap_or_else(lost).boxed().shared();
+        let place = Place { operations: self.clone(), key: key.clone(), sender: Some(sender) };
+        table.insert(key, Running::new(Arc::clone(operation), O::NAME, ending.clone()));
         drop(table);
-        self.busy.send_modify(|n| *n += 1);
-        Ok(Entry::Started(sender, Place { operations: self.clone(), key: key.to_owned() }, ending))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Running<Q, R>>> {
-        // A panic cannot leave the map half-changed: every change is one call.
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.send_modify(|n| *n += 1);
+        Ok(Entry::Started(place, ending))
     }
 }
 
-enum Entry<Q: Request, R: Clone + Send + Sync + 'static> {
-    Started(oneshot::Sender<R>, Place<Q, R>, Ending<R>),
-    Joined(Ending<R>),
-    Other(Ending<R>),
+/// The result of an operation, for all who wait for it.
+type Ending<T> = Shared<BoxFuture<'static, Result<T, Status>>>;
+
+/// A running operation, of whatever type.
+struct Running {
+    name: &'static str,
+    operation: Arc<dyn Any + Send + Sync>,
+    /// Its `Ending<O::Output>`.
+    ending: Box<dyn Any + Send + Sync>,
+    /// The same without the result, for those whose type the result is not.
+    ended: Shared<BoxFuture<'static, ()>>,
 }
 
-fn spawn<Q: Request, R: Clone + Send + Sync + 'static>(
-    work: impl Future<Output = R> + Send + 'static,
-    sender: oneshot::Sender<R>,
-    place: Place<Q, R>,
-) {
-    tokio::spawn(async move {
-        let result = work.await;
-        // Free first, answer then: who hears the answer and asks again must not meet this operation.
-        drop(place);
-        let _ = sender.send(result);
-    });
+impl Running {
+    fn new<O: Send + Sync + 'static, T: Clone + Send + Sync + 'static>(
+        operation: Arc<O>,
+        name: &'static str,
+        ending: Ending<T>,
+    ) -> Self {
+        let ended = ending.clone().map(drop).boxed().shared();
+        Self { name, operation, ending: Box::new(ending), ended }
+    }
+
+    fn is<O: 'static>(&self) -> bool {
+        self.operation.is::<O>()
+    }
+
+    /// The ending, if this is the same operation.
+    fn ending_of<O: PartialEq + 'static, T: Clone + 'static>(&self, operation: &O) -> Option<Ending<T>> {
+        let same = self.operation.downcast_ref::<O>() == Some(operation);
+        // An operation of the same type has an ending of the same type.
+        self.ending.downcast_ref::<Ending<T>>().filter(|_| same).cloned()
+    }
+}
+
+/// A key in the table. Dropping it gives the key back, also when the work panics.
+struct Place<Context, O: Operation<Context>> {
+    operations: Operations<Context>,
+    key: String,
+    sender: Option<oneshot::Sender<Result<O::Output, Status>>>,
+}
+
+impl<Context, O: Operation<Context>> Place<Context, O> {
+    /// Gives the key back, then tells the result: who hears it and asks again must not meet this operation.
+    fn leave(mut self, result: Result<O::Output, Status>) {
+        let sender = self.sender.take();
+        drop(self);
+        if let Some(sender) = sender {
+            // Nobody may be waiting any more.
+            let _ = sender.send(result);
+        }
+    }
+}
+
+impl<Context, O: Operation<Context>> Drop for Place<Context, O> {
+    fn drop(&mut self) {
+        self.operations.table.lock().remove(&self.key);
+        self.operations.running.send_modify(|n| *n -= 1);
+    }
+}
+
+enum Entry<Context, O: Operation<Context>> {
+    Started(Place<Context, O>, Ending<O::Output>),
+    Joined(Ending<O::Output>),
+    Busy(Shared<BoxFuture<'static, ()>>),
+}
+
+/// Runs what blocks (mounts, tools, reads of devices) on a thread for blocking work.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            // The operation ends as its work did, and its table tells that the outcome is unknown.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime shuts down, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
 }
 
 #[cfg(test)]

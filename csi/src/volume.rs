@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serve::code::GrpcCode;
+use tonic::Code;
+
 use crate::driver::{
     GIB, MAX_DISK_GIB, MAX_FIELD_BYTES, MAX_NODE_ID_BYTES, MIN_DISK_GIB, VIRTIO_SERIAL_BYTES,
 };
@@ -228,6 +231,18 @@ pub enum BadSize {
     #[error(transparent)]
     OutOfRange(BadField),
 }
+
+impl GrpcCode for BadSize {
+    fn code(&self) -> Code {
+        match self {
+            Self::Field(field) => field.code(),
+            // The spec's code for a capacity_range that no volume can have.
+            Self::OutOfRange(_) => Code::OutOfRange,
+        }
+    }
+}
+
+serve::into_status!(BadSize);
 
 impl SizeRange {
     /// From `required_bytes` and `limit_bytes` of a CSI CapacityRange; 0 means "not given".

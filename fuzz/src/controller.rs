@@ -4,7 +4,7 @@ use eck_csi::capability::{Access, Mode};
 use eck_csi::driver::{MAX_DISK_GIB, MAX_FIELD_BYTES, MIN_DISK_GIB};
 use eck_csi::field::BadField;
 use eck_csi::volume::{BadSize, Region};
-use eck_csi_controller::request;
+use eck_csi_controller::request::{AttachRequest, CreateRequest, DetachRequest, ExpandRequest};
 use prost::Message;
 use proto::csi::v1 as pb;
 
@@ -17,19 +17,19 @@ pub(crate) fn run(bytes: &[u8]) {
     match which {
         b'c' => create(message),
         b'p' => with(message, |q: pb::ControllerPublishVolumeRequest| {
-            if let Err(bad) = request::publish(q) {
+            if let Err(bad) = AttachRequest::try_from(q) {
                 refused(&bad);
             }
         }),
         b'u' => with(message, |q: pb::ControllerUnpublishVolumeRequest| {
             let any = q.node_id.is_empty();
-            match request::unpublish(q) {
-                Ok((_, node)) => assert_eq!(node.is_none(), any, "from all nodes only if none is named"),
+            match DetachRequest::try_from(q) {
+                Ok(detach) => assert_eq!(detach.node.is_none(), any, "from all nodes only if none is named"),
                 Err(bad) => refused(&bad),
             }
         }),
-        _ => with(message, |q: pb::ControllerExpandVolumeRequest| match request::expand(q) {
-            Ok((_, size)) => assert!(size.min_gib <= size.max_gib),
+        _ => with(message, |q: pb::ControllerExpandVolumeRequest| match ExpandRequest::try_from(q) {
+            Ok(expand) => assert!(expand.size.min_gib <= expand.size.max_gib),
             Err(bad) => size_refused(&bad),
         }),
     }
@@ -57,14 +57,14 @@ fn size_refused(bad: &BadSize) {
 fn create(message: &[u8]) {
     with(message, |q: pb::CreateVolumeRequest| {
         let sent = q.clone();
-        let create = match request::create(q) {
+        let create = match CreateRequest::try_from(q) {
             Ok(create) => create,
             Err(bad) => return size_refused(&bad),
         };
         assert!(create.name == sent.name && (1..=MAX_FIELD_BYTES).contains(&sent.name.len()));
         let size = create.size;
         assert!(MIN_DISK_GIB <= size.min_gib && size.min_gib <= size.max_gib && size.max_gib <= MAX_DISK_GIB);
-        assert_eq!(request::create(sent), Ok(create.clone()), "a retry asks for the same");
+        assert_eq!(CreateRequest::try_from(sent), Ok(create.clone()), "a retry asks for the same");
         for list in [&create.requisite, &create.preferred, &create.parameters.regions] {
             assert!(
                 list.iter().all(|region| Region::parse("region", region.as_str()).as_ref() == Ok(region))

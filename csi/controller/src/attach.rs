@@ -2,9 +2,15 @@
 //!
 //! There is no client token for an attach, so the disk is read before each write and again after every unknown outcome.
 
+use std::sync::Arc;
+
+use eck_csi::capability::Capability;
 use eck_csi::context::PublishContext;
+use eck_csi::field::BadField;
+use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::{NodeId, VolumeId};
 use ecx::api::{AttachDisk, Disk, Group};
+use proto::csi::v1 as pb;
 
 use crate::driver::Driver;
 use crate::error::AttachError;
@@ -26,12 +32,50 @@ enum Plan {
 /// An attach that the cloud refuses although the disk is free and at rest is sent so often.
 const ATTEMPTS: u32 = 3;
 
-pub(crate) async fn attach(
-    driver: &Driver,
-    volume: &VolumeId,
-    node: &NodeId,
-    readonly: bool,
-) -> Result<PublishContext, AttachError> {
+/// ControllerPublishVolume.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AttachRequest {
+    /// The volume.
+    pub volume: VolumeId,
+    /// The machine that is to have it.
+    pub node: NodeId,
+    /// The node may only read.
+    pub readonly: bool,
+}
+
+impl TryFrom<pb::ControllerPublishVolumeRequest> for AttachRequest {
+    type Error = BadField;
+
+    fn try_from(request: pb::ControllerPublishVolumeRequest) -> Result<Self, BadField> {
+        let volume = VolumeId::parse(request.volume_id)?;
+        let node = NodeId::parse(request.node_id)?;
+        Capability::parse("volume_capability", request.volume_capability)?;
+        Ok(Self { volume, node, readonly: request.readonly })
+    }
+}
+
+impl Operation<Driver> for AttachRequest {
+    type Output = PublishContext;
+    type Error = AttachError;
+    const NAME: &'static str = "ControllerPublishVolume";
+
+    fn key(&self) -> String {
+        self.volume.to_string()
+    }
+
+    fn on_conflict(_: bool) -> OnConflict {
+        // What is done to one disk follows each other: the later operation looks at what the earlier one left.
+        OnConflict::Wait
+    }
+
+    async fn run(self: Arc<Self>, driver: Arc<Driver>) -> Result<PublishContext, AttachError> {
+        attach(&driver, &self).await
+    }
+}
+
+async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishContext, AttachError> {
+    let AttachRequest { volume, node, readonly } = request;
+    let readonly = *readonly;
     let no_volume = || AttachError::NoVolume(volume.to_string());
     let id = volume.disk().ok_or_else(no_volume)?;
     let cloud = |source| AttachError::Cloud { disk: id.to_string(), source };

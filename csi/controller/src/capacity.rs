@@ -15,15 +15,15 @@ use crate::parameters::Parameters;
 /// Capacity of the regions that topology and parameters leave: the sum of what is available, the largest single disk.
 pub(crate) async fn capacity(
     driver: &Driver,
-    q: pb::GetCapacityRequest,
+    request: pb::GetCapacityRequest,
 ) -> Result<pb::GetCapacityResponse, ReadError> {
-    let parameters = Parameters::parse(&q.parameters)?;
+    let parameters = Parameters::parse(&request.parameters)?;
     let mut regions = driver.places.all().to_vec();
-    if let Some(value) = q.accessible_topology.as_ref().and_then(|t| t.segments.get(TOPOLOGY_REGION)) {
+    if let Some(value) = request.accessible_topology.as_ref().and_then(|t| t.segments.get(TOPOLOGY_REGION)) {
         let wanted = Region::parse(&format!("accessible_topology.{TOPOLOGY_REGION}"), value)?;
         // A region that is not the cluster's has nothing for it: an answer, not an error.
         regions.retain(|region| *region == wanted);
-    } else if q.accessible_topology.is_some_and(|t| !t.segments.is_empty()) {
+    } else if request.accessible_topology.is_some_and(|t| !t.segments.is_empty()) {
         let allowed = format!("segments with the key {TOPOLOGY_REGION}");
         return Err(BadField::new("accessible_topology.segments", "other keys", allowed).into());
     }
@@ -63,7 +63,7 @@ async fn available(driver: &Driver, region: &Region, disk_type: &str) -> Result<
     if !stock.satisfied || stock.sellout {
         return Ok(0);
     }
-    let quota = stock.quota_info.and_then(|q| q.ebs_size_quota);
+    let quota = stock.quota_info.and_then(|quota| quota.ebs_size_quota);
     let used = stock.used_info.and_then(|u| u.ebs_size).unwrap_or(0);
     Ok(quota.map_or(MAX_DISK_GIB, |quota| quota.saturating_sub(used)))
 }

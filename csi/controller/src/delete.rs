@@ -1,8 +1,13 @@
 //! DeleteVolume: gone is success; attached is refused; nothing else is touched.
 
+use std::sync::Arc;
+
+use eck_csi::field::BadField;
+use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::{DiskId, Region, VolumeId};
 use ecx::api::{DeleteDisk, Disk, DiskState, GetOrder, Group, ListSnapshots};
 use ecx::token;
+use proto::csi::v1 as pb;
 
 use crate::driver::Driver;
 use crate::error::DeleteError;
@@ -19,6 +24,39 @@ enum Plan {
     Refund,
     /// It is being deleted already.
     Wait,
+}
+
+/// DeleteVolume.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct DeleteRequest {
+    volume: VolumeId,
+}
+
+impl TryFrom<pb::DeleteVolumeRequest> for DeleteRequest {
+    type Error = BadField;
+
+    fn try_from(request: pb::DeleteVolumeRequest) -> Result<Self, BadField> {
+        Ok(Self { volume: VolumeId::parse(request.volume_id)? })
+    }
+}
+
+impl Operation<Driver> for DeleteRequest {
+    type Output = ();
+    type Error = DeleteError;
+    const NAME: &'static str = "DeleteVolume";
+
+    fn key(&self) -> String {
+        self.volume.to_string()
+    }
+
+    fn on_conflict(_: bool) -> OnConflict {
+        // To delete a disk that something else is being done with is the caller's contradiction.
+        OnConflict::Abort
+    }
+
+    async fn run(self: Arc<Self>, driver: Arc<Driver>) -> Result<(), DeleteError> {
+        delete(&driver, &self.volume).await
+    }
 }
 
 pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), DeleteError> {

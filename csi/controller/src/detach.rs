@@ -1,7 +1,12 @@
 //! ControllerUnpublishVolume: success only when the disk is proven not to be on that machine.
 
+use std::sync::Arc;
+
+use eck_csi::field::BadField;
+use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::{DiskId, NodeId, Region, VolumeId};
 use ecx::api::{AttachDisk, Disk, Group};
+use proto::csi::v1 as pb;
 
 use crate::driver::Driver;
 use crate::error::DetachError;
@@ -19,11 +24,46 @@ enum Plan {
 /// A detach that the cloud refuses although the disk is there, attached and at rest is sent so often.
 const ATTEMPTS: u32 = 3;
 
-pub(crate) async fn detach(
-    driver: &Driver,
-    volume: &VolumeId,
-    node: Option<&NodeId>,
-) -> Result<(), DetachError> {
+/// ControllerUnpublishVolume.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DetachRequest {
+    /// The volume.
+    pub volume: VolumeId,
+    /// The machine that is to have it no more; `None` for every machine.
+    pub node: Option<NodeId>,
+}
+
+impl TryFrom<pb::ControllerUnpublishVolumeRequest> for DetachRequest {
+    type Error = BadField;
+
+    fn try_from(request: pb::ControllerUnpublishVolumeRequest) -> Result<Self, BadField> {
+        let volume = VolumeId::parse(request.volume_id)?;
+        // An empty node id means: from every node (spec).
+        let node = if request.node_id.is_empty() { None } else { Some(NodeId::parse(request.node_id)?) };
+        Ok(Self { volume, node })
+    }
+}
+
+impl Operation<Driver> for DetachRequest {
+    type Output = ();
+    type Error = DetachError;
+    const NAME: &'static str = "ControllerUnpublishVolume";
+
+    fn key(&self) -> String {
+        self.volume.to_string()
+    }
+
+    fn on_conflict(_: bool) -> OnConflict {
+        // As an attach does.
+        OnConflict::Wait
+    }
+
+    async fn run(self: Arc<Self>, driver: Arc<Driver>) -> Result<(), DetachError> {
+        detach(&driver, &self.volume, self.node.as_ref()).await
+    }
+}
+
+async fn detach(driver: &Driver, volume: &VolumeId, node: Option<&NodeId>) -> Result<(), DetachError> {
     // No disk, or none of ours: it is on no machine.
     let Some(id) = volume.disk() else { return Ok(()) };
     take_off(driver, &id, node).await?;

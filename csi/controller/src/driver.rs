@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use eck_csi::volume::Region;
+use eck_csi::volume::{Region, VolumeId};
 use ecx::Client;
-use ecx::api::GetJob;
+use ecx::api::{Disk, GetJob};
 
+use crate::error::ReadError;
 use crate::nodes::Nodes;
 use crate::orders::Orders;
 use crate::places::Places;
@@ -33,6 +34,13 @@ impl Driver {
         let (nodes, slots) = (Nodes::default(), Slots::default());
         let (orders, published) = (Orders::default(), Published::default());
         Self { client, reader, places, nodes, slots, orders, published, cluster }
+    }
+
+    /// The disk of a volume that must exist, and its region.
+    pub(crate) async fn existing(&self, volume: &VolumeId) -> Result<(Region, Disk), ReadError> {
+        let none = || ReadError::NoVolume(volume.to_string());
+        let disk = volume.disk().ok_or_else(none)?;
+        self.places.locate(&self.reader, &disk).await?.ok_or_else(none)
     }
 
     /// Whether the cloud says that an attach's or detach's job failed; a job nobody knows did not.

@@ -3,8 +3,8 @@
 //! The provisioner keeps asking after `UNAVAILABLE`, `DEADLINE_EXCEEDED` and `ABORTED` and treats a CreateVolume's other
 //! codes as final: so an unknown outcome may only ever be one of these three.
 
-use eck_csi::code::GrpcCode;
 use eck_csi::field::BadField;
+use serve::code::GrpcCode;
 use tonic::Code;
 
 use crate::reads::WaitError;
@@ -47,9 +47,11 @@ fn wait_code(error: &WaitError) -> Code {
     }
 }
 
+serve::into_status!(ReadError, GroupError);
+
 /// CreateVolume.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CreateError {
+pub enum CreateError {
     #[error(transparent)]
     Field(#[from] BadField),
     #[error("volume {name} exists as {disk}, but {what}")]
@@ -143,7 +145,7 @@ impl GrpcCode for DeleteError {
 
 /// ControllerPublishVolume.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AttachError {
+pub enum AttachError {
     #[error("there is no volume {0}")]
     NoVolume(String),
     #[error("there is no node {0}")]
@@ -185,7 +187,7 @@ impl GrpcCode for AttachError {
 
 /// ControllerUnpublishVolume.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DetachError {
+pub enum DetachError {
     #[error("the cloud could not take {disk} from {instance}: the machine still uses it")]
     JobFailed { disk: String, instance: String },
     #[error("detaching {disk}")]
@@ -207,7 +209,7 @@ impl GrpcCode for DetachError {
 
 /// ControllerExpandVolume.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ExpandError {
+pub enum ExpandError {
     #[error("there is no volume {0}")]
     NoVolume(String),
     #[error(transparent)]
@@ -236,7 +238,7 @@ impl GrpcCode for ExpandError {
 
 /// ControllerModifyVolume, and what CreateVolume does for a class of attributes.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ModifyError {
+pub enum ModifyError {
     #[error("there is no volume {0}")]
     NoVolume(String),
     #[error(transparent)]

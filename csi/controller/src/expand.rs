@@ -1,10 +1,15 @@
 //! ControllerExpandVolume: grow to the wanted size; as large already is success.
 
+use std::sync::Arc;
+
+use eck_csi::capability::Capability;
 use eck_csi::driver::GIB;
 use eck_csi::field::BadField;
-use eck_csi::volume::{SizeRange, VolumeId};
+use eck_csi::operations::{OnConflict, Operation};
+use eck_csi::volume::{BadSize, SizeRange, VolumeId};
 use ecx::api::{Disk, Group, ResizeDisk};
 use ecx::token;
+use proto::csi::v1 as pb;
 
 use crate::driver::Driver;
 use crate::error::ExpandError;
@@ -21,7 +26,48 @@ enum Plan {
     Grow,
 }
 
-/// The disk's size in bytes, at least the wanted one.
+/// ControllerExpandVolume.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ExpandRequest {
+    /// The volume.
+    pub volume: VolumeId,
+    /// The size that it must have.
+    pub size: SizeRange,
+}
+
+impl TryFrom<pb::ControllerExpandVolumeRequest> for ExpandRequest {
+    type Error = BadSize;
+
+    fn try_from(request: pb::ControllerExpandVolumeRequest) -> Result<Self, BadSize> {
+        let volume = VolumeId::parse(request.volume_id)?;
+        let range = request.capacity_range.ok_or_else(|| BadField::missing("capacity_range"))?;
+        if let Some(capability) = request.volume_capability {
+            Capability::parse("volume_capability", Some(capability))?;
+        }
+        Ok(Self { volume, size: SizeRange::parse(range.required_bytes, range.limit_bytes)? })
+    }
+}
+
+impl Operation<Driver> for ExpandRequest {
+    /// The volume's size in bytes, at least the wanted one.
+    type Output = u64;
+    type Error = ExpandError;
+    const NAME: &'static str = "ControllerExpandVolume";
+
+    fn key(&self) -> String {
+        self.volume.to_string()
+    }
+
+    fn on_conflict(_: bool) -> OnConflict {
+        // As an attach does.
+        OnConflict::Wait
+    }
+
+    async fn run(self: Arc<Self>, driver: Arc<Driver>) -> Result<u64, ExpandError> {
+        expand(&driver, &self.volume, &self.size).await
+    }
+}
+
 pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange) -> Result<u64, ExpandError> {
     let no_volume = || ExpandError::NoVolume(volume.to_string());
     let id = volume.disk().ok_or_else(no_volume)?;

@@ -34,3 +34,5 @@ pub mod run;
 pub mod service;
 mod slots;
 mod snapshot;
+mod topology;
+mod validate;

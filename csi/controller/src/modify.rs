@@ -1,11 +1,14 @@
 //! ControllerModifyVolume: what a volume attributes class can change of a disk that is there.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use eck_csi::field::{BadField, map, unknown};
+use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::{Region, VolumeId};
 use ecx::api::{Disk, Group, ModifyDisk, Op, UpdateDisk};
 use ecx::token;
+use proto::csi::v1 as pb;
 
 use crate::driver::Driver;
 use crate::error::ModifyError;
@@ -73,22 +76,57 @@ fn iops(value: &str) -> Result<u64, BadField> {
     parsed.ok_or_else(|| BadField::new("mutable_parameters.iops", value, "a positive whole number"))
 }
 
-pub(crate) async fn modify(driver: &Driver, volume: &VolumeId, q: &Mutable) -> Result<(), ModifyError> {
+/// ControllerModifyVolume.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ModifyRequest {
+    volume: VolumeId,
+    mutable: Mutable,
+}
+
+impl TryFrom<pb::ControllerModifyVolumeRequest> for ModifyRequest {
+    type Error = BadField;
+
+    fn try_from(request: pb::ControllerModifyVolumeRequest) -> Result<Self, BadField> {
+        let volume = VolumeId::parse(request.volume_id)?;
+        Ok(Self { volume, mutable: Mutable::parse(&request.mutable_parameters)? })
+    }
+}
+
+impl Operation<Driver> for ModifyRequest {
+    type Output = ();
+    type Error = ModifyError;
+    const NAME: &'static str = "ControllerModifyVolume";
+
+    fn key(&self) -> String {
+        self.volume.to_string()
+    }
+
+    fn on_conflict(_: bool) -> OnConflict {
+        // As an attach does.
+        OnConflict::Wait
+    }
+
+    async fn run(self: Arc<Self>, driver: Arc<Driver>) -> Result<(), ModifyError> {
+        modify(&driver, &self.volume, &self.mutable).await
+    }
+}
+
+async fn modify(driver: &Driver, volume: &VolumeId, mutable: &Mutable) -> Result<(), ModifyError> {
     let no_volume = || ModifyError::NoVolume(volume.to_string());
     let id = volume.disk().ok_or_else(no_volume)?;
     let found = driver.places.locate(&driver.reader, &id).await;
     let found = found.map_err(|source| ModifyError::Cloud { disk: id.to_string(), source })?;
     let (region, disk) = found.ok_or_else(no_volume)?;
-    possible(driver, q)?;
-    apply(driver, &region, disk, q).await.map(drop)
+    possible(driver, mutable)?;
+    apply(driver, &region, disk, mutable).await.map(drop)
 }
 
 /// Refuses what this cloud cannot do, before anything is done.
-pub(crate) fn possible(driver: &Driver, q: &Mutable) -> Result<(), BadField> {
-    if driver.client.profile().has(Op::ModifyDisk) || !q.changes() {
+pub(crate) fn possible(driver: &Driver, mutable: &Mutable) -> Result<(), BadField> {
+    if driver.client.profile().has(Op::ModifyDisk) || !mutable.changes() {
         return Ok(());
     }
-    let (key, value) = match (&q.disk_type, q.iops) {
+    let (key, value) = match (&mutable.disk_type, mutable.iops) {
         (Some(name), _) => ("diskType", name.clone()),
         (None, iops) => ("iops", iops.unwrap_or_default().to_string()),
     };
@@ -97,18 +135,18 @@ pub(crate) fn possible(driver: &Driver, q: &Mutable) -> Result<(), BadField> {
     Err(BadField::new(format!("mutable_parameters.{key}"), value, allowed))
 }
 
-/// Gives the disk what it lacks of `q`; gives it as it is then.
+/// Gives the disk what it lacks of `mutable`; gives it as it is then.
 pub(crate) async fn apply(
     driver: &Driver,
     region: &Region,
     mut disk: Disk,
-    q: &Mutable,
+    mutable: &Mutable,
 ) -> Result<Disk, ModifyError> {
     let id = disk.disk_id.clone();
     let cloud = |source| ModifyError::Cloud { disk: id.clone(), source };
     let (mut described, mut changed) = (false, false);
     loop {
-        match decide(&disk, q)? {
+        match decide(&disk, mutable)? {
             Plan::Done => return Ok(disk),
             // A cloud that shows no descriptions is not asked twice.
             Plan::Describe if described => return Ok(disk),
@@ -118,11 +156,11 @@ pub(crate) async fn apply(
             }
             Plan::Wait => {}
             Plan::Describe => {
-                driver.client.update_disk(&describe(region, &disk, q)).await.map_err(cloud)?;
+                driver.client.update_disk(&describe(region, &disk, mutable)).await.map_err(cloud)?;
                 described = true;
             }
             Plan::Change => {
-                let body = change(driver, region, &disk, q);
+                let body = change(driver, region, &disk, mutable);
                 match driver.client.modify_disk(&body).await {
                     Ok(_) | Err(ecx::Error::InProgress(_)) => changed = true,
                     // The state is not what we saw: look again.
@@ -137,31 +175,32 @@ pub(crate) async fn apply(
     }
 }
 
-fn describe(region: &Region, disk: &Disk, q: &Mutable) -> UpdateDisk {
+fn describe(region: &Region, disk: &Disk, mutable: &Mutable) -> UpdateDisk {
     UpdateDisk {
         region_id: region.to_string(),
         disk_id: disk.disk_id.clone(),
-        volume_description: q.description.clone().unwrap_or_default(),
+        volume_description: mutable.description.clone().unwrap_or_default(),
     }
 }
 
-fn change(driver: &Driver, region: &Region, disk: &Disk, q: &Mutable) -> ModifyDisk {
+fn change(driver: &Driver, region: &Region, disk: &Disk, mutable: &Mutable) -> ModifyDisk {
     // From what to what: the way back and forth again is another order.
-    let to = format!("{}:{:?}->{:?}:{:?}", disk.disk_type, disk.provisioned_iops, q.disk_type, q.iops);
+    let to =
+        format!("{}:{:?}->{:?}:{:?}", disk.disk_type, disk.provisioned_iops, mutable.disk_type, mutable.iops);
     ModifyDisk {
         client_token: token::modify(&driver.cluster, &disk.disk_id, &to),
         region_id: region.to_string(),
         disk_id: disk.disk_id.clone(),
-        disk_type: q.disk_type.clone(),
-        provisioned_iops: q.iops,
+        disk_type: mutable.disk_type.clone(),
+        provisioned_iops: mutable.iops,
     }
 }
 
-fn decide(disk: &Disk, q: &Mutable) -> Result<Plan, ModifyError> {
-    let other_type = q.disk_type.as_ref().is_some_and(|wanted| *wanted != disk.disk_type);
-    let other_iops = q.iops.is_some() && q.iops != disk.provisioned_iops;
+fn decide(disk: &Disk, mutable: &Mutable) -> Result<Plan, ModifyError> {
+    let other_type = mutable.disk_type.as_ref().is_some_and(|wanted| *wanted != disk.disk_type);
+    let other_iops = mutable.iops.is_some() && mutable.iops != disk.provisioned_iops;
     let described = disk.volume_description.as_deref().unwrap_or_default();
-    let other_text = q.description.as_deref().is_some_and(|wanted| wanted != described);
+    let other_text = mutable.description.as_deref().is_some_and(|wanted| wanted != described);
     match disk.disk_status.group() {
         _ if !(other_type || other_iops || other_text) => Ok(Plan::Done),
         Group::Busy => Ok(Plan::Wait),

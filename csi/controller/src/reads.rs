@@ -58,7 +58,7 @@ struct Question {
 
 /// Why a wait ended without a verdict.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum WaitError {
+pub enum WaitError {
     /// The cloud could not be read, and not for a moment only.
     #[error(transparent)]
     Cloud(#[from] Error),

@@ -1,14 +1,28 @@
 //! What the operations found, as CSI words it.
 
+use std::collections::HashMap;
+
 use eck_csi::driver::GIB;
 use eck_csi::volume::Region;
 use ecx::api::{Disk, Snapshot};
 use proto::csi::v1 as pb;
 
+use crate::create::{CreatedVolume, Source};
 use crate::health::look;
-use crate::list::topology;
-use crate::snapshot::group::Taken;
+use crate::snapshot::group::GroupSnapshot;
 use crate::snapshot::{self, SnapshotId};
+use crate::topology::topology;
+
+/// A volume as CSI tells it.
+pub(crate) fn volume(region: &Region, disk: &Disk, context: HashMap<String, String>) -> pb::Volume {
+    pb::Volume {
+        capacity_bytes: i64::try_from(disk.size_bytes()).unwrap_or(i64::MAX),
+        volume_id: disk.disk_id.clone(),
+        volume_context: context,
+        accessible_topology: vec![topology(region)],
+        ..pb::Volume::default()
+    }
+}
 
 /// A disk's health.
 pub(crate) fn health(disk: &Disk) -> pb::VolumeHealth {
@@ -20,6 +34,24 @@ pub(crate) fn health(disk: &Disk) -> pb::VolumeHealth {
     };
     let health_statuses = look(disk).map(entry).into_iter().collect();
     pb::VolumeHealth { volume_id: disk.disk_id.clone(), health_statuses }
+}
+
+/// A volume that was created.
+impl From<CreatedVolume> for pb::CreateVolumeResponse {
+    fn from(created: CreatedVolume) -> Self {
+        let CreatedVolume { region, disk, context, source } = created;
+        let content_source = source.as_ref().map(Source::to_proto);
+        Self { volume: Some(pb::Volume { content_source, ..volume(&region, &disk, context.to_map()) }) }
+    }
+}
+
+/// A volume that was grown to so many bytes.
+pub(crate) fn expanded(bytes: u64) -> pb::ControllerExpandVolumeResponse {
+    pb::ControllerExpandVolumeResponse {
+        capacity_bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+        // Also for block volumes: the node waits until the kernel shows the new size.
+        node_expansion_required: true,
+    }
 }
 
 /// A snapshot as CSI tells it.
@@ -44,7 +76,7 @@ pub(crate) fn snapshot(region: &Region, snapshot: &Snapshot) -> pb::Snapshot {
 }
 
 /// A group snapshot as CSI tells it: taken when its last member was.
-pub(crate) fn group(taken: &Taken) -> pb::VolumeGroupSnapshot {
+pub(crate) fn group(taken: &GroupSnapshot) -> pb::VolumeGroupSnapshot {
     let snapshots: Vec<_> = taken.members.iter().map(|(region, s)| snapshot(region, s)).collect();
     pb::VolumeGroupSnapshot {
         group_snapshot_id: taken.id.clone(),
@@ -52,6 +84,33 @@ pub(crate) fn group(taken: &Taken) -> pb::VolumeGroupSnapshot {
         ready_to_use: snapshots.iter().all(|s| s.ready_to_use),
         snapshots,
     }
+}
+
+/// What the Controller service can do.
+pub(crate) fn capabilities() -> pb::ControllerGetCapabilitiesResponse {
+    use pb::controller_service_capability::{Rpc, Type, rpc};
+    let kinds = [
+        rpc::Type::CreateDeleteVolume,
+        rpc::Type::PublishUnpublishVolume,
+        rpc::Type::ListVolumes,
+        rpc::Type::ListVolumesPublishedNodes,
+        rpc::Type::GetCapacity,
+        rpc::Type::ExpandVolume,
+        rpc::Type::GetVolume,
+        rpc::Type::SingleNodeMultiWriter,
+        rpc::Type::CreateDeleteSnapshot,
+        rpc::Type::ListSnapshots,
+        rpc::Type::GetSnapshot,
+        rpc::Type::CloneVolume,
+        rpc::Type::ModifyVolume,
+        rpc::Type::PublishReadonly,
+        rpc::Type::GetVolumeHealth,
+        rpc::Type::ListVolumeHealth,
+    ];
+    let capability = |kind: rpc::Type| pb::ControllerServiceCapability {
+        r#type: Some(Type::Rpc(Rpc { r#type: kind.into() })),
+    };
+    pb::ControllerGetCapabilitiesResponse { capabilities: kinds.map(capability).into() }
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 
 use std::path::PathBuf;
 
-use eck_csi::code::GrpcCode;
 use eck_csi::volume::{FsType, VolumeId};
+use serve::code::GrpcCode;
 use tonic::Code;
 
 use crate::host::{DeviceError, FsError, LuksError, MountError};

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use eck_csi::care::Discard;
-use eck_csi::code::GrpcCode as _;
 use eck_csi::driver::{MAX_DISKS_PER_NODE, TOPOLOGY_REGION};
 use eck_csi::field::BadField;
 use eck_csi::operations::{Operations, Request as _};
 use eck_csi::volume::NodeId;
 use proto::csi::v1 as pb;
+use serve::code::GrpcCode as _;
 use tonic::{Request, Response, Status};
 
 use crate::host::Host;

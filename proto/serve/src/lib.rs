@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod authority;
 pub mod chain;
+pub mod code;
 pub mod grpc;
 pub mod layer;
 pub mod metrics;

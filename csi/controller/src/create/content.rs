@@ -6,11 +6,11 @@ use eck_csi::field::BadField;
 use eck_csi::volume::{DiskId, Region, SizeRange, VolumeId};
 use ecx::api::{Disk, Snapshot};
 
+use super::request::{CreateRequest, Source};
 use crate::driver::Driver;
 use crate::error::{CreateError, SnapshotError};
 use crate::name::clone_name;
-use crate::request::{Create, Source};
-use crate::snapshot::{self, create::Take};
+use crate::snapshot::{self, create::SnapshotRequest};
 
 /// A source that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +34,11 @@ enum Kind {
 /// `made`, has been made of it.
 pub(super) async fn look(
     driver: &Driver,
-    q: &Create,
+    request: &CreateRequest,
     made: &[(Region, Disk)],
 ) -> Result<Option<Content>, CreateError> {
-    let Some(source) = &q.source else { return Ok(None) };
-    let cloud = |source| CreateError::Cloud { name: q.name.clone(), source };
+    let Some(source) = &request.source else { return Ok(None) };
+    let cloud = |source| CreateError::Cloud { name: request.name.clone(), source };
     let found = match source {
         Source::Snapshot(id) => {
             let found = snapshot::one(driver, id).await.map_err(cloud)?;
@@ -55,7 +55,7 @@ pub(super) async fn look(
     match (found, made.first()) {
         (Some(content), _) => Ok(Some(content)),
         (None, Some((region, _))) => Ok(gone(source, region)),
-        (None, None) => Err(no_source(q, source)),
+        (None, None) => Err(no_source(request, source)),
     }
 }
 
@@ -81,22 +81,30 @@ fn gone(source: &Source, region: &Region) -> Option<Content> {
     Some(Content { region: region.clone(), disk_type: None, gib: 0, kind })
 }
 
-fn no_source(q: &Create, source: &Source) -> CreateError {
-    CreateError::NoSource { name: q.name.clone(), what: source.what(), id: source.to_string() }
+fn no_source(request: &CreateRequest, source: &Source) -> CreateError {
+    CreateError::NoSource { name: request.name.clone(), what: source.kind_name(), id: source.to_string() }
 }
 
-fn cloning(q: &Create, error: SnapshotError) -> CreateError {
-    CreateError::Snapshot { name: q.name.clone(), source: Box::new(error) }
+fn cloning(request: &CreateRequest, error: SnapshotError) -> CreateError {
+    CreateError::Snapshot { name: request.name.clone(), source: Box::new(error) }
 }
 
 impl Content {
     /// The region in which the disk must be made, which must be an allowed one.
-    pub(super) fn region(&self, q: &Create, allowed: &[Region]) -> Result<Vec<Region>, CreateError> {
+    pub(super) fn region(
+        &self,
+        request: &CreateRequest,
+        allowed: &[Region],
+    ) -> Result<Vec<Region>, CreateError> {
         if allowed.contains(&self.region) {
             return Ok(vec![self.region.clone()]);
         }
         let allowed = allowed.iter().map(Region::as_str).collect::<Vec<_>>().join(", ");
-        Err(CreateError::SourceElsewhere { name: q.name.clone(), region: self.region.to_string(), allowed })
+        Err(CreateError::SourceElsewhere {
+            name: request.name.clone(),
+            region: self.region.to_string(),
+            allowed,
+        })
     }
 
     /// The size that is asked for and not below the source's.
@@ -131,21 +139,25 @@ impl Content {
     }
 
     /// The cloud's id of a snapshot from which the disk can be ordered now. A clone's is taken here.
-    pub(super) async fn ready(&self, driver: &Driver, q: &Create) -> Result<String, CreateError> {
+    pub(super) async fn ready(
+        &self,
+        driver: &Driver,
+        request: &CreateRequest,
+    ) -> Result<String, CreateError> {
         let snapshot = match &self.kind {
             Kind::Snapshot(snapshot) => snapshot.clone(),
             Kind::Volume(disk) => {
                 let volume = VolumeId::parse(disk.to_string())?;
-                let take = Take { name: clone_name(&q.name), volume, requisite: Vec::new() };
-                snapshot::create::create(driver, &take).await.map_err(|error| cloning(q, error))?.1
+                let take = SnapshotRequest { name: clone_name(&request.name), volume, requisite: Vec::new() };
+                snapshot::create::create(driver, &take).await.map_err(|error| cloning(request, error))?.1
             }
         };
         let waited = snapshot::ready(driver, &self.region, snapshot).await;
-        let now = waited.map_err(|source| CreateError::Wait { name: q.name.clone(), source })?;
+        let now = waited.map_err(|source| CreateError::Wait { name: request.name.clone(), source })?;
         let gone = || CreateError::NoSource {
-            name: q.name.clone(),
+            name: request.name.clone(),
             what: "snapshot",
-            id: q.source.as_ref().map(ToString::to_string).unwrap_or_default(),
+            id: request.source.as_ref().map(ToString::to_string).unwrap_or_default(),
         };
         let now = now.ok_or_else(gone)?;
         if snapshot::dead(&now) {
@@ -156,14 +168,14 @@ impl Content {
     }
 
     /// Takes away a clone's snapshot, if there is one.
-    pub(super) async fn finish(&self, driver: &Driver, q: &Create) -> Result<(), CreateError> {
+    pub(super) async fn finish(&self, driver: &Driver, request: &CreateRequest) -> Result<(), CreateError> {
         let Kind::Volume(disk) = &self.kind else { return Ok(()) };
-        let name = clone_name(&q.name);
+        let name = clone_name(&request.name);
         let here = std::slice::from_ref(&self.region);
         let found = snapshot::named(driver, here, &name).await;
-        let found = found.map_err(|source| CreateError::Cloud { name: q.name.clone(), source })?;
+        let found = found.map_err(|source| CreateError::Cloud { name: request.name.clone(), source })?;
         for (region, left) in found.iter().filter(|(_, left)| left.disk_id == disk.as_str()) {
-            snapshot::delete::remove(driver, region, left).await.map_err(|error| cloning(q, error))?;
+            snapshot::delete::remove(driver, region, left).await.map_err(|error| cloning(request, error))?;
             // Another one of this name is another order.
             let what = snapshot::create::what(&name);
             driver.orders.failed(&what, driver.orders.next(&what));

@@ -8,9 +8,9 @@ fn region(code: &str) -> Region {
     Region::parse("region", code).unwrap()
 }
 
-fn ask(requisite: &[&str], preferred: &[&str], class: &[&str]) -> Create {
+fn ask(requisite: &[&str], preferred: &[&str], class: &[&str]) -> CreateRequest {
     let list = |codes: &[&str]| codes.iter().map(|c| region(c)).collect::<Vec<_>>();
-    Create {
+    CreateRequest {
         name: "pvc-1".into(),
         size: SizeRange { min_gib: 20, max_gib: 30 },
         parameters: Parameters { regions: list(class), ..Parameters::default() },
@@ -33,45 +33,53 @@ fn disk(id: &str, gib: u64, labelled: bool) -> Disk {
     }
 }
 
-fn plan(q: &Create, allowed: &[&str], found: &[(&str, Disk)]) -> Result<Plan, CreateError> {
+fn plan(request: &CreateRequest, allowed: &[&str], found: &[(&str, Disk)]) -> Result<Plan, CreateError> {
     let found: Vec<_> = found.iter().map(|(r, d)| (region(r), d.clone())).collect();
     let allowed = allowed.iter().map(|r| region(r)).collect();
-    let wanted =
-        Wanted { name: q.name.clone(), allowed, disk_type: Some("SAS"), size: q.size, content: None };
-    decide(q, &wanted, "c1", &found)
+    let wanted = Wanted {
+        name: request.name.clone(),
+        allowed,
+        disk_type: Some("SAS"),
+        size: request.size,
+        content: None,
+    };
+    decide(request, &wanted, "c1", &found)
 }
 
 #[test]
 fn one_fitting_disk_is_the_volume_whatever_region_was_tried_first() {
-    let q = ask(&[], &[], &[]);
-    assert_eq!(plan(&q, &["a-1", "b-1"], &[]).unwrap(), Plan::Order(vec![region("a-1"), region("b-1")]));
-    let there = plan(&q, &["a-1", "b-1"], &[("b-1", disk("cd-1", 20, true))]).unwrap();
+    let request = ask(&[], &[], &[]);
+    assert_eq!(
+        plan(&request, &["a-1", "b-1"], &[]).unwrap(),
+        Plan::Order(vec![region("a-1"), region("b-1")])
+    );
+    let there = plan(&request, &["a-1", "b-1"], &[("b-1", disk("cd-1", 20, true))]).unwrap();
     assert_eq!(there, Plan::Use(region("b-1"), "cd-1".into()));
 }
 
 #[test]
 fn a_disk_that_does_not_fit_is_never_replaced_by_a_second_one() {
-    let q = ask(&[], &[], &[]);
+    let request = ask(&[], &[], &[]);
     for (allowed, found, word) in [
         (["a-1"], disk("cd-1", 40, true), "GiB"),
         (["a-1"], Disk { disk_type: "SSD".into(), ..disk("cd-1", 20, true) }, "type"),
         (["a-1"], Disk { volume_source_id: Some("cs-1".into()), ..disk("cd-1", 20, true) }, "made from"),
         (["b-1"], disk("cd-1", 20, true), "will do"),
     ] {
-        let error = plan(&q, &allowed, &[("a-1", found)]).unwrap_err();
+        let error = plan(&request, &allowed, &[("a-1", found)]).unwrap_err();
         assert!(matches!(&error, CreateError::Incompatible { what, .. } if what.contains(word)), "{error}");
     }
     let deleting = Disk { disk_status: DiskState::Deleting, ..disk("cd-1", 20, true) };
-    assert!(matches!(plan(&q, &["a-1"], &[("a-1", deleting)]), Err(CreateError::Deleting { .. })));
+    assert!(matches!(plan(&request, &["a-1"], &[("a-1", deleting)]), Err(CreateError::Deleting { .. })));
 }
 
 #[test]
 fn of_two_disks_of_one_name_only_our_labelled_one_counts() {
-    let q = ask(&[], &[], &[]);
+    let request = ask(&[], &[], &[]);
     let two = [("a-1", disk("cd-1", 20, false)), ("a-1", disk("cd-2", 20, true))];
-    assert_eq!(plan(&q, &["a-1"], &two).unwrap(), Plan::Use(region("a-1"), "cd-2".into()));
+    assert_eq!(plan(&request, &["a-1"], &two).unwrap(), Plan::Use(region("a-1"), "cd-2".into()));
     let both = [("a-1", disk("cd-1", 20, true)), ("a-1", disk("cd-2", 20, true))];
-    assert!(matches!(plan(&q, &["a-1"], &both), Err(CreateError::Ambiguous { count: 2, .. })));
+    assert!(matches!(plan(&request, &["a-1"], &both), Err(CreateError::Ambiguous { count: 2, .. })));
 }
 
 #[test]
@@ -93,10 +101,10 @@ proptest! {
     /// comes first, and none is named twice.
     #[test]
     fn allowed_regions_satisfy_every_side(requisite in some(), preferred in some(), class in some()) {
-        let q = ask(&requisite, &preferred, &class);
+        let request = ask(&requisite, &preferred, &class);
         let admits = |r: &str| (requisite.is_empty() || requisite.contains(&r)) && (class.is_empty() || class.contains(&r));
         let expected: Vec<&str> = CODES.into_iter().filter(|r| admits(r)).collect();
-        match allowed(&q, &CODES.map(region)) {
+        match allowed(&request, &CODES.map(region)) {
             Err(_) => prop_assert!(expected.is_empty()),
             Ok(found) => {
                 let mut names: Vec<&str> = found.iter().map(Region::as_str).collect();

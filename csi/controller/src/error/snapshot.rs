@@ -1,7 +1,7 @@
 //! Snapshots, of one disk and of groups.
 
-use eck_csi::code::GrpcCode;
 use eck_csi::field::BadField;
+use serve::code::GrpcCode;
 use tonic::Code;
 
 use super::{cloud_code, wait_code};
@@ -9,7 +9,7 @@ use crate::reads::WaitError;
 
 /// CreateSnapshot and DeleteSnapshot.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SnapshotError {
+pub enum SnapshotError {
     #[error("there is no volume {0}")]
     NoVolume(String),
     #[error("snapshot {name} exists, of volume {volume}")]

@@ -4,19 +4,27 @@
 //! none → take one. Act: the cloud's client token counts only for a disk's first snapshot (ECX-API §3), so the request is
 //! sent once, and after an unknown outcome the list decides.
 
+use std::sync::Arc;
+
+use eck_csi::driver::MAX_FIELD_BYTES;
+use eck_csi::field::{BadField, text};
+use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::{DiskId, Region, VolumeId};
 use ecx::api::{CreateSnapshot, Group, ListSnapshots, Snapshot};
 use ecx::token;
+use proto::csi::v1 as pb;
 
 use super::{dead, named, wait};
 use crate::driver::Driver;
 use crate::error::SnapshotError;
-use crate::name::numbered;
+use crate::name::{disk_name, numbered};
+use crate::parameters;
 use crate::reads::Verdict;
+use crate::topology::regions;
 
 /// CreateSnapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Take {
+pub(crate) struct SnapshotRequest {
     /// The name in the cloud.
     pub(crate) name: String,
     /// Of which volume.
@@ -25,30 +33,67 @@ pub(crate) struct Take {
     pub(crate) requisite: Vec<Region>,
 }
 
+impl TryFrom<pb::CreateSnapshotRequest> for SnapshotRequest {
+    type Error = BadField;
+
+    fn try_from(request: pb::CreateSnapshotRequest) -> Result<Self, BadField> {
+        if request.source_volume_id.is_empty() {
+            return Err(BadField::missing("source_volume_id"));
+        }
+        let name = text("name", request.name, MAX_FIELD_BYTES)?;
+        parameters::none(&request.parameters)?;
+        let topology = request.accessibility_requirements.unwrap_or_default();
+        let requisite = regions("accessibility_requirements.requisite", &topology.requisite)?;
+        Ok(Self { name: disk_name(&name), volume: VolumeId::parse(request.source_volume_id)?, requisite })
+    }
+}
+
+impl Operation<Driver> for SnapshotRequest {
+    type Output = (Region, Snapshot);
+    type Error = SnapshotError;
+    const NAME: &'static str = "CreateSnapshot";
+
+    fn key(&self) -> String {
+        format!("snapshot {}", self.name)
+    }
+
+    fn on_conflict(_: bool) -> OnConflict {
+        // The same name with other arguments is the caller's contradiction.
+        OnConflict::Abort
+    }
+
+    async fn run(self: Arc<Self>, driver: Arc<Driver>) -> Result<Self::Output, SnapshotError> {
+        create(&driver, &self).await
+    }
+}
+
 /// A snapshot that the cloud refuses although the disk is at rest is asked for so often.
 const ATTEMPTS: u32 = 3;
 
 /// The snapshot, as soon as the cloud lists it: its content is the disk's at that moment.
-pub(crate) async fn create(driver: &Driver, q: &Take) -> Result<(Region, Snapshot), SnapshotError> {
-    let no_volume = || SnapshotError::NoVolume(q.volume.to_string());
-    let disk = q.volume.disk().ok_or_else(no_volume)?;
-    let cloud = |source| SnapshotError::Cloud { name: q.name.clone(), source };
-    let found = named(driver, driver.places.all(), &q.name).await.map_err(cloud)?;
-    if let Some(one) = decide(q, &disk, found)? {
+pub(crate) async fn create(
+    driver: &Driver,
+    request: &SnapshotRequest,
+) -> Result<(Region, Snapshot), SnapshotError> {
+    let no_volume = || SnapshotError::NoVolume(request.volume.to_string());
+    let disk = request.volume.disk().ok_or_else(no_volume)?;
+    let cloud = |source| SnapshotError::Cloud { name: request.name.clone(), source };
+    let found = named(driver, driver.places.all(), &request.name).await.map_err(cloud)?;
+    if let Some(one) = decide(request, &disk, found)? {
         return Ok(one);
     }
     let located = driver.places.locate(&driver.reader, &disk).await.map_err(cloud)?;
     let (region, _) = located.ok_or_else(no_volume)?;
-    if !q.requisite.is_empty() && !q.requisite.contains(&region) {
+    if !request.requisite.is_empty() && !request.requisite.contains(&region) {
         return Err(SnapshotError::OtherRegion { disk: disk.to_string(), region: region.to_string() });
     }
-    let snapshot = take(driver, q, &disk, &region).await?;
+    let snapshot = take(driver, request, &disk, &region).await?;
     Ok((region, snapshot))
 }
 
 /// The snapshot of this name and disk. Of several the oldest: so every retry has the same answer.
 fn decide(
-    q: &Take,
+    request: &SnapshotRequest,
     disk: &DiskId,
     found: Vec<(Region, Snapshot)>,
 ) -> Result<Option<(Region, Snapshot)>, SnapshotError> {
@@ -57,7 +102,7 @@ fn decide(
         (Some(oldest), _) => oldest.clone(),
         (None, None) => return Ok(None),
         (None, Some((_, other))) => {
-            let (name, volume) = (q.name.clone(), other.disk_id.clone());
+            let (name, volume) = (request.name.clone(), other.disk_id.clone());
             return Err(SnapshotError::OtherVolume { name, volume });
         }
     };
@@ -79,16 +124,21 @@ pub(crate) fn what(name: &str) -> String {
 }
 
 /// Takes the snapshot when nothing goes on with the disk, and waits until it is listed.
-async fn take(driver: &Driver, q: &Take, disk: &DiskId, region: &Region) -> Result<Snapshot, SnapshotError> {
-    let what = what(&q.name);
+async fn take(
+    driver: &Driver,
+    request: &SnapshotRequest,
+    disk: &DiskId,
+    region: &Region,
+) -> Result<Snapshot, SnapshotError> {
+    let what = what(&request.name);
     let number = driver.orders.next(&what);
     for attempt in 1..=ATTEMPTS {
-        at_rest(driver, q, disk, region).await?;
+        at_rest(driver, request, disk, region).await?;
         let body = CreateSnapshot {
-            client_token: token::snapshot(&driver.cluster, &numbered(&q.name, number)),
+            client_token: token::snapshot(&driver.cluster, &numbered(&request.name, number)),
             region_id: region.to_string(),
             disk_id: disk.to_string(),
-            snapshot_name: q.name.clone(),
+            snapshot_name: request.name.clone(),
             retention_policy: "forever".to_owned(),
         };
         match driver.client.create_snapshot(&body).await {
@@ -96,49 +146,59 @@ async fn take(driver: &Driver, q: &Take, disk: &DiskId, region: &Region) -> Resu
             // The disk is not as it was when we looked.
             Err(ecx::Error::DiskState(_)) if attempt < ATTEMPTS => {}
             Err(source) => {
-                let cloud = |source| SnapshotError::Cloud { name: q.name.clone(), source };
+                let cloud = |source| SnapshotError::Cloud { name: request.name.clone(), source };
                 // If it is there it is there; else asking again is for the retry, which looks first.
                 let known = source.outcome_unknown();
-                let now = if known { listed(driver, q, disk, region).await.map_err(cloud)? } else { None };
+                let now =
+                    if known { listed(driver, request, disk, region).await.map_err(cloud)? } else { None };
                 return now.ok_or_else(|| cloud(source));
             }
         }
     }
-    let query = ListSnapshots { snapshot_name: Some(q.name.clone()), ..ListSnapshots::default() };
-    let judge = |found: &[Snapshot]| match ours(found.iter(), q, disk) {
+    let query = ListSnapshots { snapshot_name: Some(request.name.clone()), ..ListSnapshots::default() };
+    let judge = |found: &[Snapshot]| match ours(found.iter(), request, disk) {
         Some(snapshot) => Verdict::Done(snapshot),
         None => Verdict::Wait("the request, no snapshot yet".to_owned()),
     };
-    if let Ok(Some(snapshot)) = listed(driver, q, disk, region).await {
+    if let Ok(Some(snapshot)) = listed(driver, request, disk, region).await {
         return Ok(snapshot);
     }
     let waited = wait(driver, region, &query, judge).await;
     waited.map_err(|source| {
         // An order of an earlier life, whose snapshot is gone: the next attempt needs a token of its own.
         driver.orders.failed(&what, number);
-        SnapshotError::Wait { name: q.name.clone(), source }
+        SnapshotError::Wait { name: request.name.clone(), source }
     })
 }
 
 async fn listed(
     driver: &Driver,
-    q: &Take,
+    request: &SnapshotRequest,
     disk: &DiskId,
     region: &Region,
 ) -> Result<Option<Snapshot>, ecx::Error> {
-    let found = named(driver, std::slice::from_ref(region), &q.name).await?;
-    Ok(ours(found.iter().map(|(_, snapshot)| snapshot), q, disk))
+    let found = named(driver, std::slice::from_ref(region), &request.name).await?;
+    Ok(ours(found.iter().map(|(_, snapshot)| snapshot), request, disk))
 }
 
-fn ours<'a>(found: impl Iterator<Item = &'a Snapshot>, q: &Take, disk: &DiskId) -> Option<Snapshot> {
-    let fits = |s: &&Snapshot| s.snapshot_name == q.name && s.disk_id == disk.as_str();
+fn ours<'a>(
+    found: impl Iterator<Item = &'a Snapshot>,
+    request: &SnapshotRequest,
+    disk: &DiskId,
+) -> Option<Snapshot> {
+    let fits = |s: &&Snapshot| s.snapshot_name == request.name && s.disk_id == disk.as_str();
     found.filter(fits).min_by_key(|s| age(s)).cloned()
 }
 
 /// Waits until nothing goes on with the disk: only then the cloud takes a snapshot.
-async fn at_rest(driver: &Driver, q: &Take, disk: &DiskId, region: &Region) -> Result<(), SnapshotError> {
+async fn at_rest(
+    driver: &Driver,
+    request: &SnapshotRequest,
+    disk: &DiskId,
+    region: &Region,
+) -> Result<(), SnapshotError> {
     let waited = driver.reader.settled(region, disk.as_str()).await;
-    let now = waited.map_err(|source| SnapshotError::Wait { name: q.name.clone(), source })?;
+    let now = waited.map_err(|source| SnapshotError::Wait { name: request.name.clone(), source })?;
     let now = now.ok_or_else(|| SnapshotError::NoVolume(disk.to_string()))?;
     match now.disk_status.group() {
         Group::Dead => {
@@ -153,10 +213,10 @@ async fn at_rest(driver: &Driver, q: &Take, disk: &DiskId, region: &Region) -> R
 mod tests {
     use super::*;
 
-    fn ask() -> (Take, DiskId) {
+    fn ask() -> (SnapshotRequest, DiskId) {
         let volume = VolumeId::parse("cd-1".into()).unwrap();
         let disk = volume.disk().unwrap();
-        (Take { name: "snapshot-1".into(), volume, requisite: vec![] }, disk)
+        (SnapshotRequest { name: "snapshot-1".into(), volume, requisite: vec![] }, disk)
     }
 
     fn found(id: &str, disk: &str, time: &str) -> (Region, Snapshot) {
@@ -172,28 +232,28 @@ mod tests {
 
     #[test]
     fn a_name_belongs_to_the_disk_that_has_it() {
-        let (q, disk) = ask();
-        assert_eq!(decide(&q, &disk, vec![]).unwrap(), None);
-        let other = decide(&q, &disk, vec![found("cs-1", "cd-2", "2026-01-01T00:00:00Z")]);
+        let (request, disk) = ask();
+        assert_eq!(decide(&request, &disk, vec![]).unwrap(), None);
+        let other = decide(&request, &disk, vec![found("cs-1", "cd-2", "2026-01-01T00:00:00Z")]);
         assert!(matches!(other, Err(SnapshotError::OtherVolume { volume, .. }) if volume == "cd-2"));
     }
 
     #[test]
     fn of_several_the_oldest_is_the_answer_each_time() {
-        let (q, disk) = ask();
+        let (request, disk) = ask();
         let late = found("cs-1", "cd-1", "2026-01-02T00:00:00Z");
         let first = found("cs-2", "cd-1", "2026-01-01T00:00:00Z");
         let other = found("cs-0", "cd-2", "2025-01-01T00:00:00Z");
         for order in [vec![late.clone(), first.clone(), other.clone()], vec![other, first.clone(), late]] {
-            assert_eq!(decide(&q, &disk, order).unwrap(), Some(first.clone()));
+            assert_eq!(decide(&request, &disk, order).unwrap(), Some(first.clone()));
         }
     }
 
     #[test]
     fn a_snapshot_that_cannot_be_used_is_no_success() {
-        let (q, disk) = ask();
+        let (request, disk) = ask();
         let (region, mut broken) = found("cs-1", "cd-1", "");
         broken.snapshot_status = "error".into();
-        assert!(matches!(decide(&q, &disk, vec![(region, broken)]), Err(SnapshotError::Dead { .. })));
+        assert!(matches!(decide(&request, &disk, vec![(region, broken)]), Err(SnapshotError::Dead { .. })));
     }
 }

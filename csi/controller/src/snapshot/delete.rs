@@ -1,14 +1,51 @@
 //! DeleteSnapshot: gone is success; one from which a disk is being made stays.
 
+use std::sync::Arc;
+
+use eck_csi::field::BadField;
+use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::Region;
 use ecx::api::{DeleteSnapshot, ListSnapshots, Snapshot};
+use proto::csi::v1 as pb;
 
 use super::{DELETING, SnapshotId, one, ready, wait};
 use crate::driver::Driver;
 use crate::error::SnapshotError;
 use crate::reads::Verdict;
 
-pub(crate) async fn delete(driver: &Driver, id: &SnapshotId) -> Result<(), SnapshotError> {
+/// DeleteSnapshot.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct DeleteSnapshotRequest {
+    snapshot: SnapshotId,
+}
+
+impl TryFrom<pb::DeleteSnapshotRequest> for DeleteSnapshotRequest {
+    type Error = BadField;
+
+    fn try_from(request: pb::DeleteSnapshotRequest) -> Result<Self, BadField> {
+        Ok(Self { snapshot: SnapshotId::parse("snapshot_id", request.snapshot_id)? })
+    }
+}
+
+impl Operation<Driver> for DeleteSnapshotRequest {
+    type Output = ();
+    type Error = SnapshotError;
+    const NAME: &'static str = "DeleteSnapshot";
+
+    fn key(&self) -> String {
+        format!("snapshot {}", self.snapshot)
+    }
+
+    fn on_conflict(_: bool) -> OnConflict {
+        OnConflict::Wait
+    }
+
+    async fn run(self: Arc<Self>, driver: Arc<Driver>) -> Result<(), SnapshotError> {
+        delete(&driver, &self.snapshot).await
+    }
+}
+
+async fn delete(driver: &Driver, id: &SnapshotId) -> Result<(), SnapshotError> {
     let cloud = |source| SnapshotError::Cloud { name: id.to_string(), source };
     // A handle of another form never was a snapshot here.
     match one(driver, id).await.map_err(cloud)? {

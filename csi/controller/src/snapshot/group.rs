@@ -5,31 +5,120 @@
 //! The cloud knows no groups: a member's name carries the group's id.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use eck_csi::driver::MAX_FIELD_BYTES;
 use eck_csi::field::{BadField, text};
+use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::{DiskId, Region, VolumeId};
 use ecx::api::{Group, ListSnapshots, Snapshot};
+use proto::csi::v1 as pb;
 
-use super::create::{Take, create};
+use super::create::{SnapshotRequest, create};
 use super::delete::remove;
 use super::{SnapshotId, among};
 use crate::driver::Driver;
 use crate::error::GroupError;
-use crate::name::member_name;
+use crate::name::{group_id, member_name};
+use crate::{parameters, response};
 
 /// CreateVolumeGroupSnapshot.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TakeGroup {
+pub(crate) struct GroupRequest {
     /// The group's id, made from its name.
     pub(crate) id: String,
     /// Its disks, each once, in order.
     pub(crate) disks: Vec<DiskId>,
 }
 
+impl TryFrom<pb::CreateVolumeGroupSnapshotRequest> for GroupRequest {
+    type Error = GroupError;
+
+    fn try_from(request: pb::CreateVolumeGroupSnapshotRequest) -> Result<Self, GroupError> {
+        let name = text("name", request.name, MAX_FIELD_BYTES)?;
+        parameters::none(&request.parameters)?;
+        if request.source_volume_ids.is_empty() {
+            return Err(BadField::missing("source_volume_ids").into());
+        }
+        let mut disks = BTreeSet::new();
+        for id in request.source_volume_ids {
+            let volume = VolumeId::parse(id)?;
+            let disk = volume.disk().ok_or_else(|| GroupError::NoVolume(volume.to_string()))?;
+            if !disks.insert(disk) {
+                return Err(BadField::new("source_volume_ids", volume, "each volume once").into());
+            }
+        }
+        Ok(Self { id: group_id(&name), disks: disks.into_iter().collect() })
+    }
+}
+
+impl Operation<Driver> for GroupRequest {
+    type Output = GroupSnapshot;
+    type Error = GroupError;
+    const NAME: &'static str = "CreateVolumeGroupSnapshot";
+
+    fn key(&self) -> String {
+        group_key(&self.id)
+    }
+
+    /// Those of the volumes: nothing may be attached while the snapshots are taken. Sorted, so that two groups never wait for
+    /// each other.
+    fn more_keys(&self) -> Vec<String> {
+        self.disks.iter().map(DiskId::to_string).collect()
+    }
+
+    fn on_conflict(_: bool) -> OnConflict {
+        // The group wants the disks at rest.
+        OnConflict::Wait
+    }
+
+    async fn run(self: Arc<Self>, driver: Arc<Driver>) -> Result<GroupSnapshot, GroupError> {
+        take(&driver, &self).await
+    }
+}
+
+/// DeleteVolumeGroupSnapshot.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct DeleteGroupRequest {
+    id: String,
+    /// Handles of its members, as the CO knows them.
+    members: Vec<String>,
+}
+
+impl TryFrom<pb::DeleteVolumeGroupSnapshotRequest> for DeleteGroupRequest {
+    type Error = BadField;
+
+    fn try_from(request: pb::DeleteVolumeGroupSnapshotRequest) -> Result<Self, BadField> {
+        let id = text("group_snapshot_id", request.group_snapshot_id, MAX_FIELD_BYTES)?;
+        Ok(Self { id, members: request.snapshot_ids })
+    }
+}
+
+impl Operation<Driver> for DeleteGroupRequest {
+    type Output = ();
+    type Error = GroupError;
+    const NAME: &'static str = "DeleteVolumeGroupSnapshot";
+
+    fn key(&self) -> String {
+        group_key(&self.id)
+    }
+
+    fn on_conflict(_: bool) -> OnConflict {
+        OnConflict::Wait
+    }
+
+    async fn run(self: Arc<Self>, driver: Arc<Driver>) -> Result<(), GroupError> {
+        delete(&driver, &self.id, &self.members).await
+    }
+}
+
+fn group_key(id: &str) -> String {
+    format!("group {id}")
+}
+
 /// A group and its snapshots.
 #[derive(Debug, Clone)]
-pub(crate) struct Taken {
+pub(crate) struct GroupSnapshot {
     pub(crate) id: String,
     pub(crate) members: Vec<(Region, Snapshot)>,
 }
@@ -50,53 +139,53 @@ pub(crate) fn of(name: &str) -> Option<String> {
     (id.len() == 32 && disk.len() == 16 && hex(id) && hex(disk)).then(|| id.to_owned())
 }
 
-/// CreateVolumeGroupSnapshot, with the place of every volume held.
-pub(crate) async fn take(driver: &Driver, q: &TakeGroup) -> Result<Taken, GroupError> {
-    let found = members(driver, &q.id).await?;
-    if decide(q, &found)? == Plan::Use {
-        return Ok(Taken { id: q.id.clone(), members: found });
+/// Takes the group's snapshots; the keys of its volumes are held.
+async fn take(driver: &Driver, request: &GroupRequest) -> Result<GroupSnapshot, GroupError> {
+    let found = members(driver, &request.id).await?;
+    if decide(request, &found)? == Plan::Use {
+        return Ok(GroupSnapshot { id: request.id.clone(), members: found });
     }
-    unattached(driver, q).await?;
+    unattached(driver, request).await?;
     drop_all(driver, &found).await?;
     let mut taken = Vec::new();
-    let ended = take_each(driver, q, &mut taken).await;
+    let ended = take_each(driver, request, &mut taken).await;
     // Nothing of a group that is not whole stays, if that can be helped; the next attempt begins with the same.
     if let Err(error) = ended {
         if let Err(left) = drop_all(driver, &taken).await {
-            tracing::warn!(group = q.id, error = %left, "Snapshots of a group that is not whole are left");
+            tracing::warn!(group = request.id, error = %left, "Snapshots of a group that is not whole are left");
         }
         return Err(error);
     }
-    Ok(Taken { id: q.id.clone(), members: taken })
+    Ok(GroupSnapshot { id: request.id.clone(), members: taken })
 }
 
 async fn take_each(
     driver: &Driver,
-    q: &TakeGroup,
+    request: &GroupRequest,
     taken: &mut Vec<(Region, Snapshot)>,
 ) -> Result<(), GroupError> {
-    for disk in &q.disks {
+    for disk in &request.disks {
         let volume = VolumeId::parse(disk.to_string())?;
-        let member = Take { name: member_name(&q.id, disk), volume, requisite: Vec::new() };
+        let member = SnapshotRequest { name: member_name(&request.id, disk), volume, requisite: Vec::new() };
         taken.push(create(driver, &member).await?);
     }
     // From outside of the cluster a disk can be attached all the same.
-    unattached(driver, q).await
+    unattached(driver, request).await
 }
 
-fn decide(q: &TakeGroup, found: &[(Region, Snapshot)]) -> Result<Plan, GroupError> {
-    let wanted: BTreeSet<&str> = q.disks.iter().map(DiskId::as_str).collect();
+fn decide(request: &GroupRequest, found: &[(Region, Snapshot)]) -> Result<Plan, GroupError> {
+    let wanted: BTreeSet<&str> = request.disks.iter().map(DiskId::as_str).collect();
     let there: BTreeSet<&str> = found.iter().map(|(_, s)| s.disk_id.as_str()).collect();
     if let Some(other) = there.difference(&wanted).next() {
-        return Err(GroupError::OtherVolumes { group: q.id.clone(), volume: (*other).to_owned() });
+        return Err(GroupError::OtherVolumes { group: request.id.clone(), volume: (*other).to_owned() });
     }
     let whole = there == wanted && found.len() == wanted.len() && !found.iter().any(|(_, s)| super::dead(s));
     Ok(if whole { Plan::Use } else { Plan::TakeAll })
 }
 
 /// Whether every disk is there and on no machine.
-async fn unattached(driver: &Driver, q: &TakeGroup) -> Result<(), GroupError> {
-    for id in &q.disks {
+async fn unattached(driver: &Driver, request: &GroupRequest) -> Result<(), GroupError> {
+    for id in &request.disks {
         let located = driver.places.locate(&driver.reader, id).await?;
         let (_, disk) = located.ok_or_else(|| GroupError::NoVolume(id.to_string()))?;
         let free = disk.disk_status.group() == Group::Settled && disk.holders().is_empty();
@@ -125,18 +214,22 @@ async fn members(driver: &Driver, id: &str) -> Result<Vec<(Region, Snapshot)>, e
 }
 
 /// GetVolumeGroupSnapshot.
-pub(crate) async fn get(driver: &Driver, id: String, ids: &[String]) -> Result<Taken, GroupError> {
-    let id = text("group_snapshot_id", id, MAX_FIELD_BYTES)?;
+pub(crate) async fn get(
+    driver: &Driver,
+    request: pb::GetVolumeGroupSnapshotRequest,
+) -> Result<pb::GetVolumeGroupSnapshotResponse, GroupError> {
+    let id = text("group_snapshot_id", request.group_snapshot_id, MAX_FIELD_BYTES)?;
     let found = members(driver, &id).await?;
     if found.is_empty() {
         return Err(GroupError::NoGroup(id));
     }
-    only(&found, ids)?;
-    Ok(Taken { id, members: found })
+    only(&found, &request.snapshot_ids)?;
+    let group_snapshot = Some(response::group(&GroupSnapshot { id, members: found }));
+    Ok(pb::GetVolumeGroupSnapshotResponse { group_snapshot })
 }
 
 /// DeleteVolumeGroupSnapshot: gone is success.
-pub(crate) async fn delete(driver: &Driver, id: &str, ids: &[String]) -> Result<(), GroupError> {
+async fn delete(driver: &Driver, id: &str, ids: &[String]) -> Result<(), GroupError> {
     let found = members(driver, id).await?;
     if !found.is_empty() {
         only(&found, ids)?;
@@ -159,7 +252,6 @@ fn only(found: &[(Region, Snapshot)], ids: &[String]) -> Result<(), BadField> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::group_id;
 
     fn disks(ids: &[&str]) -> Vec<DiskId> {
         ids.iter().map(|id| DiskId::parse(id).unwrap()).collect()
@@ -183,12 +275,15 @@ mod tests {
 
     #[test]
     fn only_a_whole_group_is_taken_as_it_is() {
-        let q = TakeGroup { id: "1".into(), disks: disks(&["cd-1", "cd-2"]) };
-        assert_eq!(decide(&q, &[]).unwrap(), Plan::TakeAll);
-        assert_eq!(decide(&q, &[member("cd-1")]).unwrap(), Plan::TakeAll);
-        assert_eq!(decide(&q, &[member("cd-1"), member("cd-2")]).unwrap(), Plan::Use);
-        assert_eq!(decide(&q, &[member("cd-1"), member("cd-2"), member("cd-2")]).unwrap(), Plan::TakeAll);
-        let other = decide(&q, &[member("cd-1"), member("cd-3")]);
+        let request = GroupRequest { id: "1".into(), disks: disks(&["cd-1", "cd-2"]) };
+        assert_eq!(decide(&request, &[]).unwrap(), Plan::TakeAll);
+        assert_eq!(decide(&request, &[member("cd-1")]).unwrap(), Plan::TakeAll);
+        assert_eq!(decide(&request, &[member("cd-1"), member("cd-2")]).unwrap(), Plan::Use);
+        assert_eq!(
+            decide(&request, &[member("cd-1"), member("cd-2"), member("cd-2")]).unwrap(),
+            Plan::TakeAll
+        );
+        let other = decide(&request, &[member("cd-1"), member("cd-3")]);
         assert!(matches!(other, Err(GroupError::OtherVolumes { volume, .. }) if volume == "cd-3"));
     }
 }

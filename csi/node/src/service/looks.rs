@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eck_csi::code::GrpcCode as _;
 use eck_csi::operations::{Operations, Request, Rule};
 use eck_csi::volume::DiskId;
+use serve::code::GrpcCode as _;
 use tonic::Status;
 
 use crate::error::StatsError;
