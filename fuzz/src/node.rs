@@ -4,7 +4,9 @@ use std::path::{Component, Path};
 
 use eck_csi::context::{PublishContext, VolumeContext};
 use eck_csi::volume::VolumeId;
-use eck_csi_node::request::{self, Refused, Want};
+use eck_csi_node::request::{
+    AccessType, ExpandRequest, PublishRequest, RequestError, StageRequest, StatsRequest, UnstageRequest,
+};
 use proto::csi::v1 as pb;
 
 use crate::controller::{capability, refused, with};
@@ -20,14 +22,14 @@ pub(crate) fn run(bytes: &[u8]) {
     match which {
         b's' => with(message, |q: pb::NodeStageVolumeRequest| {
             capability(q.volume_capability.clone());
-            match request::stage(q) {
+            match StageRequest::try_from(q) {
                 Ok(stage) => {
                     path(&stage.staging);
-                    want(&stage.want);
+                    access(&stage.access);
                     publish(&stage.volume, &stage.publish);
                 }
                 Err(error) => {
-                    if let Refused::Field(bad) = &error
+                    if let RequestError::Field(bad) = &error
                         && bad.field.starts_with("secrets.")
                     {
                         assert!(bad.value.is_empty() || bad.value.starts_with("(hidden"), "a secret is told");
@@ -36,27 +38,25 @@ pub(crate) fn run(bytes: &[u8]) {
                 }
             }
         }),
-        b'p' => with(message, |q: pb::NodePublishVolumeRequest| match request::publish(q) {
+        b'p' => with(message, |q: pb::NodePublishVolumeRequest| match PublishRequest::try_from(q) {
             Ok(asked) => {
                 path(&asked.staging);
                 path(&asked.target);
-                want(&asked.want);
+                access(&asked.access);
                 publish(&asked.volume, &asked.publish);
             }
             Err(error) => check(&error),
         }),
-        b'u' => with(message, |q: pb::NodeUnstageVolumeRequest| {
-            match request::leave(q.volume_id, "staging_target_path", q.staging_target_path) {
-                Ok((_, target)) => path(&target),
-                Err(bad) => refused(&bad),
-            }
+        b'u' => with(message, |q: pb::NodeUnstageVolumeRequest| match UnstageRequest::try_from(q) {
+            Ok(unstage) => path(&unstage.staging),
+            Err(bad) => refused(&bad),
         }),
         b'v' => with(message, at),
         b'c' => with(message, |q: pb::NodeStageVolumeRequest| contexts(&q)),
         _ => with(message, |q: pb::NodeExpandVolumeRequest| {
             let limit = q.capacity_range.map_or(0, |range| range.limit_bytes.unsigned_abs());
-            match request::expand(q) {
-                Ok((_, expand)) => {
+            match ExpandRequest::try_from(q) {
+                Ok(expand) => {
                     path(&expand.path);
                     assert!(limit == 0 || expand.bytes <= limit, "{expand:?}");
                 }
@@ -67,19 +67,20 @@ pub(crate) fn run(bytes: &[u8]) {
 }
 
 fn at(q: pb::NodeGetVolumeStatsRequest) {
-    match request::at(q.volume_id, q.volume_path) {
-        Ok((volume, disk, at)) => {
-            path(&at);
-            assert_eq!(volume.disk(), Some(disk));
+    let volume = VolumeId::parse(q.volume_id.clone());
+    match StatsRequest::try_from(q) {
+        Ok(stats) => {
+            path(&stats.path);
+            assert_eq!(volume.ok().and_then(|volume| volume.disk()), Some(stats.disk));
         }
         Err(error) => check(&error),
     }
 }
 
-fn check(error: &Refused) {
+fn check(error: &RequestError) {
     match error {
-        Refused::Field(bad) => refused(bad),
-        Refused::NoVolume(_) | Refused::NotStaged => {}
+        RequestError::Field(bad) => refused(bad),
+        RequestError::NoVolume(_) | RequestError::NotStaged => {}
     }
 }
 
@@ -92,8 +93,8 @@ fn path(path: &Path) {
     assert!(!path.to_string_lossy().contains(char::is_control), "{path:?}");
 }
 
-fn want(want: &Want) {
-    let Want::Mount { options, .. } = want else { return };
+fn access(access: &AccessType) {
+    let AccessType::Mount { options, .. } = access else { return };
     for option in options {
         let name = option.split('=').next().unwrap_or_default();
         assert!(!option.is_empty() && !NEVER.contains(&name), "{options:?}");

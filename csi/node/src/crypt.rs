@@ -14,11 +14,12 @@
 use eck_csi::care::Discard;
 
 use crate::error::StageError;
+use crate::fields::AccessType;
 use crate::fsid::{self, Whose};
 use crate::host::luks::{Header, How, Luks, New};
 use crate::host::{Content, Depth, Device, Formatted, Host, LuksError, Mapping};
 use crate::key::Key;
-use crate::request::{Keys, Stage, Want};
+use crate::stage::{Keys, StageRequest};
 
 /// A disk and what carries its content: its mapping, or, in the clear, the disk itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,41 +38,45 @@ impl Carrier {
 }
 
 /// What carries the volume if it was opened before; `None` if it is encrypted and closed.
-pub(crate) fn opened(host: &impl Host, disk: &Device, q: &Stage) -> Result<Option<Device>, StageError> {
-    if q.keys.is_none() {
+pub(crate) fn opened(
+    host: &impl Host,
+    disk: &Device,
+    request: &StageRequest,
+) -> Result<Option<Device>, StageError> {
+    if request.keys.is_none() {
         return Ok(Some(disk.clone()));
     }
-    Ok(host.luks().on(&q.publish.disk, disk)?.map(|mapping| mapping.device))
+    Ok(host.luks().on(&request.publish.disk, disk)?.map(|mapping| mapping.device))
 }
 
 /// Opens the volume; see the module's text. A block volume is settled before anybody can have it.
-pub(crate) fn open(host: &impl Host, disk: &Device, q: &Stage) -> Result<Carrier, StageError> {
-    let Some(keys) = &q.keys else {
+pub(crate) fn open(host: &impl Host, disk: &Device, request: &StageRequest) -> Result<Carrier, StageError> {
+    let Some(keys) = &request.keys else {
         return Ok(Carrier { disk: disk.clone(), device: disk.clone(), header: None });
     };
     let luks = host.luks();
-    let kept = keep(luks, disk, q)?;
-    let mut header = header(host, disk, q, keys)?;
-    let key = unlock(luks, disk, keys, q.read_only)?;
-    if header.uuid != fsid::header(&q.volume) && q.source.is_some() && !q.read_only {
-        luks.set_uuid(disk, fsid::header(&q.volume))?;
+    let kept = keep(luks, disk, request)?;
+    let mut header = header(host, disk, request, keys)?;
+    let key = unlock(luks, disk, keys, request.read_only)?;
+    if header.uuid != fsid::header(&request.volume) && request.source.is_some() && !request.read_only {
+        luks.set_uuid(disk, fsid::header(&request.volume))?;
     }
-    if q.want == Want::Block {
-        header = settled(luks, disk, header, q.read_only)?;
+    if request.access == AccessType::Block {
+        header = settled(luks, disk, header, request.read_only)?;
     }
-    let how = How { read_only: q.read_only, discards: q.care.discard != Discard::None };
+    let how = How { read_only: request.read_only, discards: request.care.discard != Discard::None };
     let device = match kept {
-        Some(mapping) if q.read_only => mapping.device,
+        Some(mapping) if request.read_only => mapping.device,
         Some(mapping) => luks.stretch(&mapping)?,
-        None => luks.open(disk, &q.publish.disk, key, how)?,
+        None => luks.open(disk, &request.publish.disk, key, how)?,
     };
     Ok(Carrier { disk: disk.clone(), device, header: Some(header) })
 }
 
 /// The mapping that an earlier staging left, if it serves this one. One whose disk is gone, or that only reads, is closed.
-fn keep(luks: &Luks, disk: &Device, q: &Stage) -> Result<Option<Mapping>, StageError> {
-    let Some(mapping) = luks.mapping(&q.publish.disk)? else { return Ok(None) };
-    if mapping.lies_on(disk) && (q.read_only || !mapping.device.read_only) {
+fn keep(luks: &Luks, disk: &Device, request: &StageRequest) -> Result<Option<Mapping>, StageError> {
+    let Some(mapping) = luks.mapping(&request.publish.disk)? else { return Ok(None) };
+    if mapping.lies_on(disk) && (request.read_only || !mapping.device.read_only) {
         return Ok(Some(mapping));
     }
     luks.close(&mapping)?;
@@ -79,25 +84,30 @@ fn keep(luks: &Luks, disk: &Device, q: &Stage) -> Result<Option<Mapping>, StageE
 }
 
 /// The disk's header, made if the disk is blank.
-fn header(host: &impl Host, disk: &Device, q: &Stage, keys: &Keys) -> Result<Header, StageError> {
-    let depth = q.depth();
-    if decide(&host.probe(disk, depth)?, disk, q)? {
-        let new = New { uuid: fsid::header(&q.volume), key: &keys.current, depth };
+fn header(
+    host: &impl Host,
+    disk: &Device,
+    request: &StageRequest,
+    keys: &Keys,
+) -> Result<Header, StageError> {
+    let depth = request.depth();
+    if decide(&host.probe(disk, depth)?, disk, request)? {
+        let new = New { uuid: fsid::header(&request.volume), key: &keys.current, depth };
         host.luks().make(disk, &new)?;
     }
     let header = host.luks().header(disk)?;
-    judge(&header, disk, q)?;
+    judge(&header, disk, request)?;
     Ok(header)
 }
 
 /// Whether the header is to be made.
-fn decide(content: &Content, disk: &Device, q: &Stage) -> Result<bool, StageError> {
+fn decide(content: &Content, disk: &Device, request: &StageRequest) -> Result<bool, StageError> {
     match content {
         Content::Luks2 => Ok(false),
         Content::Formatted(found) => Err(StageError::Plain { device: disk.name.clone(), has: found.fs }),
-        Content::Begun(uuid) if *uuid != fsid::header(&q.volume) => Err(foreign(content, disk)),
+        Content::Begun(uuid) if *uuid != fsid::header(&request.volume) => Err(foreign(content, disk)),
         Content::Foreign(_) => Err(foreign(content, disk)),
-        Content::Blank | Content::Begun(_) => unused(disk, q).map(|()| true),
+        Content::Blank | Content::Begun(_) => unused(disk, request).map(|()| true),
     }
 }
 
@@ -108,19 +118,21 @@ pub(crate) fn foreign(content: &Content, disk: &Device) -> StageError {
 }
 
 /// A header that is this volume's, or may be: what a copy has its source's, what was adopted has somebody's.
-fn judge(header: &Header, disk: &Device, q: &Stage) -> Result<(), StageError> {
-    if q.source.is_none() && fsid::whose(header.uuid, fsid::header(&q.volume)) == Whose::AnotherVolumes {
+fn judge(header: &Header, disk: &Device, request: &StageRequest) -> Result<(), StageError> {
+    if request.source.is_none()
+        && fsid::whose(header.uuid, fsid::header(&request.volume)) == Whose::AnotherVolumes
+    {
         return Err(StageError::AnotherVolumes { device: disk.name.clone() });
     }
-    if header.fresh.is_empty() { Ok(()) } else { unused(disk, q) }
+    if header.fresh.is_empty() { Ok(()) } else { unused(disk, request) }
 }
 
 /// A disk that nobody ever used can be neither a copy of data nor something to read.
-pub(crate) fn unused(disk: &Device, q: &Stage) -> Result<(), StageError> {
-    if let Some(from) = &q.source {
+pub(crate) fn unused(disk: &Device, request: &StageRequest) -> Result<(), StageError> {
+    if let Some(from) = &request.source {
         return Err(StageError::BlankCopy { device: disk.name.clone(), from: from.clone() });
     }
-    if q.read_only {
+    if request.read_only {
         return Err(StageError::BlankReadOnly { device: disk.name.clone() });
     }
     Ok(())
@@ -199,9 +211,9 @@ pub(crate) fn content(host: &impl Host, carrier: &Carrier, depth: Depth) -> Resu
 
 /// From now on the volume is somebody's: nothing in it is ever made blank again. Then the copy of its header is made what the
 /// header is.
-pub(crate) fn settle(host: &impl Host, carrier: &Carrier, q: &Stage) -> Result<(), StageError> {
+pub(crate) fn settle(host: &impl Host, carrier: &Carrier, request: &StageRequest) -> Result<(), StageError> {
     let Some(header) = carrier.header.clone() else { return Ok(()) };
-    Ok(settled(host.luks(), &carrier.disk, header, q.read_only).map(drop)?)
+    Ok(settled(host.luks(), &carrier.disk, header, request.read_only).map(drop)?)
 }
 
 /// The header of a settled volume.
@@ -227,17 +239,19 @@ fn settled(luks: &Luks, disk: &Device, mut header: Header, read_only: bool) -> R
 
 /// Closes what a staging that failed had opened. That nobody uses it is made sure of; what cannot be closed is found by name
 /// at the next staging.
-pub(crate) fn close(host: &impl Host, q: &Stage) {
-    if q.keys.is_none() {
+pub(crate) fn close(host: &impl Host, request: &StageRequest) {
+    if request.keys.is_none() {
         return;
     }
     let closed =
-        host.luks().mapping(&q.publish.disk).map_err(LuksError::from).and_then(|mapping| match mapping {
-            Some(mapping) => host.luks().close(&mapping),
-            None => Ok(()),
-        });
+        host.luks().mapping(&request.publish.disk).map_err(LuksError::from).and_then(
+            |mapping| match mapping {
+                Some(mapping) => host.luks().close(&mapping),
+                None => Ok(()),
+            },
+        );
     if let Err(error) = closed {
-        tracing::warn!(volume = %q.volume, error = %error, "The volume stays open after its staging failed.");
+        tracing::warn!(volume = %request.volume, error = %error, "The volume stays open after its staging failed.");
     }
 }
 

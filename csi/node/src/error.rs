@@ -11,22 +11,12 @@ use serve::code::GrpcCode;
 use tonic::Code;
 
 use crate::host::{DeviceError, FsError, LuksError, MountError};
-use crate::request::Refused;
 
 mod host;
 
 use host::{device_code, fs_code, luks_code, mount_code};
 
-impl GrpcCode for Refused {
-    fn code(&self) -> Code {
-        match self {
-            Self::Field(field) => field.code(),
-            Self::NoVolume(_) => Code::NotFound,
-            // The spec's code for a missing staging path.
-            Self::NotStaged => Code::FailedPrecondition,
-        }
-    }
-}
+serve::into_status!(SlotsError);
 
 /// NodeStageVolume.
 #[derive(Debug, thiserror::Error)]
@@ -331,6 +321,9 @@ pub enum StatsError {
         /// Path.
         path: PathBuf,
     },
+    /// The probe could not begin.
+    #[error("no thread for a probe")]
+    NoThread(#[from] std::io::Error),
     /// Device.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -344,6 +337,8 @@ impl GrpcCode for StatsError {
         match self {
             Self::NotThere { .. } => Code::NotFound,
             Self::Hangs { .. } => Code::DeadlineExceeded,
+            // The machine may have one when it is asked again.
+            Self::NoThread(_) => Code::Unavailable,
             // A disk that is not here has no statistics here.
             Self::Device(DeviceError::NotThere { .. }) => Code::NotFound,
             Self::Device(error) => device_code(error),
@@ -361,6 +356,9 @@ pub enum HealthError {
         /// Volume.
         volume: VolumeId,
     },
+    /// The probe could not begin.
+    #[error("no thread for a probe")]
+    NoThread(#[from] std::io::Error),
     /// Device.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -374,8 +372,21 @@ impl GrpcCode for HealthError {
         match self {
             // The spec's code for a volume that does not exist on the node.
             Self::NotThere { .. } => Code::NotFound,
+            Self::NoThread(_) => Code::Unavailable,
             Self::Device(error) => device_code(error),
             Self::Mount(error) => mount_code(error),
         }
+    }
+}
+
+/// NodeGetInfo.
+#[derive(Debug, thiserror::Error)]
+#[error("the disks that others use cannot be counted")]
+pub(crate) struct SlotsError(#[from] DeviceError);
+
+impl GrpcCode for SlotsError {
+    fn code(&self) -> Code {
+        // The kubelet asks again.
+        Code::Unavailable
     }
 }

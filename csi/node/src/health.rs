@@ -1,53 +1,27 @@
 //! NodeGetVolumeHealth and NodeGetStorageHealth: what is wrong with a volume, or with this node's disks, right now.
 //!
 //! Everything is looked at when it is asked: the disk behind the serial, its first and last block, the mounts of its file
-//! system, what the kernel has done to them. Only that a volume should be here at all is remembered; see [`Known`].
+//! system, what the kernel has done to them. Only that a volume should be here at all is remembered; see [`StageHistory`].
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::{DiskId, VolumeId};
+use proto::csi::v1 as pb;
 use serve::chain::chain;
 
+use crate::driver::Driver;
 use crate::error::HealthError;
+use crate::fields::{RequestError, path};
+use crate::finding::{Finding, Severity};
+use crate::history::{StageHistory, StageOutcome};
 use crate::host::{Device, Host, MountTable};
-use crate::known::{Known, Tried};
-
-/// How bad it is, in the spec's three steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Severity {
-    /// Usable, not as it should be.
-    Degraded,
-    /// Not usable from this node.
-    Inaccessible,
-    /// Data is lost, or is very likely to be.
-    DataLoss,
-}
-
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finding {
-    /// How bad.
-    pub(crate) severity: Severity,
-    /// One word for machines; each occurs once in an answer.
-    pub(crate) reason: &'static str,
-    /// A sentence for people.
-    pub(crate) message: String,
-}
-
-impl Finding {
-    pub(crate) fn new(severity: Severity, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { severity, reason, message: message.into() }
-    }
-}
-
-/// A disk, or all of them, that does not answer within the patience: what a look that hangs has found.
-pub(crate) fn hangs(severity: Severity) -> Finding {
-    Finding::new(severity, "NotResponding", "the disk or its file system does not answer: it hangs")
-}
+use crate::probes::{Probe, on_own_thread};
 
 /// NodeGetVolumeHealth.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Question {
+pub(crate) struct HealthRequest {
     pub(crate) volume: VolumeId,
     pub(crate) disk: DiskId,
     /// Where it is, or was to be, published.
@@ -56,26 +30,105 @@ pub(crate) struct Question {
     pub(crate) staged: Option<PathBuf>,
 }
 
+impl TryFrom<pb::NodeGetVolumeHealthRequest> for HealthRequest {
+    type Error = RequestError;
+
+    fn try_from(request: pb::NodeGetVolumeHealthRequest) -> Result<Self, RequestError> {
+        let volume = VolumeId::parse(request.volume_id)?;
+        let place = |field: &str, value: String| {
+            if value.is_empty() { Ok(None) } else { path(field, value).map(Some) }
+        };
+        let published = place("volume_publish_path", request.volume_publish_path)?;
+        let staged = place("staging_target_path", request.staging_target_path)?;
+        let disk = volume.disk().ok_or_else(|| RequestError::NoVolume(volume.to_string()))?;
+        Ok(Self { volume, disk, published, staged })
+    }
+}
+
+impl<H: Host> Operation<Driver<H>> for HealthRequest {
+    type Output = Vec<Finding>;
+    type Error = HealthError;
+    const NAME: &'static str = "NodeGetVolumeHealth";
+
+    fn key(&self) -> String {
+        self.volume.to_string()
+    }
+
+    fn on_conflict(_: bool) -> OnConflict {
+        // The next one would hang where the first does.
+        OnConflict::Wait
+    }
+
+    async fn run(self: Arc<Self>, driver: Arc<Driver<H>>) -> Result<Vec<Finding>, HealthError> {
+        on_own_thread(move || volume(&driver.host, &self, &driver.history)).await
+    }
+}
+
+impl<H: Host> Probe<Driver<H>> for HealthRequest {
+    fn no_answer(&self) -> Result<Vec<Finding>, HealthError> {
+        Ok(vec![hangs(Severity::Inaccessible)])
+    }
+}
+
+/// NodeGetStorageHealth.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct StorageHealthRequest;
+
+impl<H: Host> Operation<Driver<H>> for StorageHealthRequest {
+    type Output = Vec<Finding>;
+    type Error = HealthError;
+    const NAME: &'static str = "NodeGetStorageHealth";
+
+    fn key(&self) -> String {
+        "storage".to_owned()
+    }
+
+    fn on_conflict(_: bool) -> OnConflict {
+        OnConflict::Wait
+    }
+
+    async fn run(self: Arc<Self>, driver: Arc<Driver<H>>) -> Result<Vec<Finding>, HealthError> {
+        on_own_thread(move || Ok(storage(&driver.host, &driver.history))).await
+    }
+}
+
+impl<H: Host> Probe<Driver<H>> for StorageHealthRequest {
+    fn no_answer(&self) -> Result<Vec<Finding>, HealthError> {
+        Ok(vec![hangs(Severity::Degraded)])
+    }
+}
+
+/// That there was no answer is an answer.
+fn hangs(severity: Severity) -> Finding {
+    Finding::new(severity, "NotResponding", "the disk or its file system does not answer: it hangs")
+}
+
 /// What is wrong with the volume; nothing if it is well. May hang as long as the disk does.
-pub(crate) fn volume(host: &impl Host, q: &Question, known: &Known) -> Result<Vec<Finding>, HealthError> {
-    let devices = host.devices(&q.disk.serials())?;
+fn volume(
+    host: &impl Host,
+    request: &HealthRequest,
+    history: &StageHistory,
+) -> Result<Vec<Finding>, HealthError> {
+    let devices = host.devices(&request.disk.serials())?;
     let table = host.mounts()?;
-    let tried = known.of(&q.volume);
-    let named = q.published.is_some() || q.staged.is_some();
+    let outcome = history.outcome(&request.volume);
+    let named = request.published.is_some() || request.staged.is_some();
     let device = match devices.as_slice() {
-        [] if tried.is_none() && !named => return Err(HealthError::NotThere { volume: q.volume.clone() }),
-        [] => return Ok(vec![missing(q, &table)]),
+        [] if outcome.is_none() && !named => {
+            return Err(HealthError::NotThere { volume: request.volume.clone() });
+        }
+        [] => return Ok(vec![missing(request, &table)]),
         [one] => one,
         many => return Ok(vec![twins(many)]),
     };
-    let mut found: Vec<Finding> = tried.as_ref().and_then(Tried::finding).into_iter().collect();
+    let mut found: Vec<Finding> = outcome.as_ref().and_then(StageOutcome::finding).into_iter().collect();
     if let Err(error) = host.answers(device) {
         // Whatever lies above a disk that cannot be read would only say the same in other words.
         found.push(Finding::new(Severity::Inaccessible, "DiskUnreadable", chain(&error)));
         return Ok(once(found));
     }
-    let device = host.luks().top(&q.disk, device)?;
-    found.extend(places(host, q, &device, &table, tried.as_ref())?);
+    let device = host.luks().top(&request.disk, device)?;
+    found.extend(places(host, request, &device, &table, outcome.as_ref())?);
     found.extend(file_system(host, &device, &table));
     Ok(once(found))
 }
@@ -91,9 +144,10 @@ fn once(found: Vec<Finding>) -> Vec<Finding> {
     kept
 }
 
-fn missing(q: &Question, table: &MountTable) -> Finding {
-    let serials = q.disk.serials().join(", ");
-    let at = [&q.published, &q.staged].into_iter().flatten().find(|path| table.at(path).is_some());
+fn missing(request: &HealthRequest, table: &MountTable) -> Finding {
+    let serials = request.disk.serials().join(", ");
+    let at =
+        [&request.published, &request.staged].into_iter().flatten().find(|path| table.at(path).is_some());
     let still = at.map(|path| format!("; what is mounted at {} has lost its disk", path.display()));
     let message = format!("no block device has a serial of {serials}{}", still.unwrap_or_default());
     Finding::new(Severity::Inaccessible, "DiskMissing", message)
@@ -108,17 +162,17 @@ fn twins(devices: &[Device]) -> Finding {
 /// Whether the volume is where it should be.
 fn places(
     host: &impl Host,
-    q: &Question,
+    request: &HealthRequest,
     device: &Device,
     table: &MountTable,
-    tried: Option<&Tried>,
+    outcome: Option<&StageOutcome>,
 ) -> Result<Vec<Finding>, HealthError> {
     let number = (device.major, device.minor);
     let mut found = Vec::new();
     // A block volume has nothing mounted where it is staged, so only a mount that this process made can be missed there.
-    let made = tried.and_then(Tried::mounted);
-    let staged = made.or(q.staged.as_deref().filter(|path| table.at(path).is_some()));
-    let published = q.published.as_deref();
+    let made = outcome.and_then(StageOutcome::mounted);
+    let staged = made.or(request.staged.as_deref().filter(|path| table.at(path).is_some()));
+    let published = request.published.as_deref();
     let shown = |path: &Path| -> Result<bool, HealthError> {
         Ok(table.at(path).is_some_and(|mount| mount.device == number) || host.node_at(path)? == Some(number))
     };
@@ -166,9 +220,9 @@ fn file_system(host: &impl Host, device: &Device, table: &MountTable) -> Vec<Fin
 
 /// NodeGetStorageHealth: the disks of all volumes that are staged here, as one backend. They are reached the same way, so
 /// when none of them answers it is not the volumes.
-pub(crate) fn storage(host: &impl Host, known: &Known) -> Vec<Finding> {
+fn storage(host: &impl Host, history: &StageHistory) -> Vec<Finding> {
     let mut lost = Vec::new();
-    let staged = known.staged();
+    let staged = history.staged();
     for volume in &staged {
         let Some(disk) = volume.disk() else { continue };
         match host.devices(&disk.serials()) {

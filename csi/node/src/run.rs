@@ -1,6 +1,6 @@
 //! Puts the node together and serves until told to stop.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use eck_csi::field::BadField;
 use eck_csi::identity::Identity;
@@ -9,15 +9,14 @@ use proto::csi::v1::node_server::NodeServer;
 use serve::admin::{self, Ready};
 use serve::metrics::Metrics;
 use serve::{grpc, shutdown, uds};
-use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::args::Args;
+use crate::driver::{Driver, Settings};
 use crate::host::linux::Linux;
 use crate::metrics::Decisions;
 use crate::registration;
-use crate::service::{Node, Settings};
-use crate::trim::LOOK;
+use crate::service::Node;
 
 /// Threads for blocking work: mounts and tools of as many volumes at once. Fixed, so that memory does not grow with CPUs.
 const THREADS: usize = 16;
@@ -69,7 +68,7 @@ async fn serve(args: Args) -> Result<(), RunError> {
     let bound = admin::serve(args.admin_address, metrics.clone(), ready.clone(), token.clone()).await;
     bound.map_err(|e| RunError::Io("the admin port cannot be served", e))?;
 
-    let node = Node::new(Linux::new(&args.sysfs_root), settings, decisions);
+    let node = Node::new(Driver::new(Linux::new(&args.sysfs_root), settings, decisions));
     let identity = Identity::new(ready.clone(), env!("CARGO_PKG_VERSION"));
     let routes = Routes::new(IdentityServer::new(identity)).add_service(NodeServer::new(node.clone()));
     let socket = uds::bind(&uds::path_of(&args.csi_endpoint)?).await?;
@@ -78,7 +77,7 @@ async fn serve(args: Args) -> Result<(), RunError> {
     let registrar = args.kubelet_registration_path.map(|endpoint| {
         tokio::spawn(registration::serve(args.kubelet_registration_dir, endpoint, token.clone()))
     });
-    let trimming = tokio::spawn(trim(node.clone(), token.clone()));
+    let trimming = tokio::spawn(node.weekly_trim().run(token.clone()));
     grpc::serve(routes, socket, metrics, token, async move { node.idle().await }).await?;
     // As the registrar below.
     let _ = trimming.await;
@@ -87,20 +86,4 @@ async fn serve(args: Args) -> Result<(), RunError> {
         let _ = registrar.await;
     }
     Ok(())
-}
-
-/// Looks for what is due, now and every hour.
-async fn trim(node: Node<Linux>, token: CancellationToken) {
-    let mut hours = tokio::time::interval(LOOK);
-    loop {
-        tokio::select! {
-            () = token.cancelled() => return,
-            _ = hours.tick() => {}
-        }
-        // The part that runs is an operation, which the end of this program waits for.
-        tokio::select! {
-            () = token.cancelled() => return,
-            () = node.trim(SystemTime::now()) => {}
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! NodeStageVolume and NodeUnstageVolume.
+//! NodeStageVolume.
 //!
 //! ```text
 //! find the disk by serial, wait for it ─▶ what is mounted at the staging path?
@@ -13,21 +13,101 @@
 //!
 //! Between every look and the act that follows from it the disk is made sure of again: serial, number, `diskseq`.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
-use eck_csi::care::Fsck;
-use eck_csi::volume::{FsType, VolumeId};
-use std::path::Path;
+use eck_csi::care::{Discard, Fsck};
+use eck_csi::operations::{OnConflict, Operation, blocking};
+use eck_csi::volume::FsType;
 
 use crate::crypt::{self, Carrier};
-use crate::error::{LeaveError, StageError};
+use crate::driver::Driver;
+use crate::error::StageError;
+use crate::fields::AccessType;
 use crate::fsid::{self, Whose};
-use crate::host::{Check, Content, Depth, Device, Format, FsId, Host, MountError, MountTable, SLACK};
-use crate::request::{Stage, Want};
+use crate::history::StageOutcome;
+use crate::host::{
+    Check, Content, Depth, Device, Format, FsId, Host, LuksError, MountError, MountTable, SLACK,
+};
+use crate::trim::schedule::warn_of_schedule;
+
+mod finding;
+mod request;
+
+pub(crate) use request::Keys;
+pub use request::StageRequest;
+
+impl<H: Host> Operation<Driver<H>> for StageRequest {
+    type Output = ();
+    type Error = StageError;
+    const NAME: &'static str = "NodeStageVolume";
+
+    fn key(&self) -> String {
+        self.volume.to_string()
+    }
+
+    fn on_conflict(same_kind: bool) -> OnConflict {
+        // To be staged in two ways at once is the caller's contradiction.
+        if same_kind { OnConflict::Abort } else { OnConflict::Wait }
+    }
+
+    async fn run(self: Arc<Self>, driver: Arc<Driver<H>>) -> Result<(), StageError> {
+        blocking(move || {
+            let staged = stage(&driver.host, &self, driver.device_deadline());
+            driver.decisions.count(decision(&staged));
+            driver.history.record(self.volume.clone(), outcome(&self, staged.as_ref().err()));
+            if staged.is_ok() {
+                warn_of_schedule(schedule_trims(&driver, &self));
+            }
+            staged.map(drop)
+        })
+        .await
+    }
+}
+
+/// What the counter of decisions calls it.
+fn decision(staged: &Result<Staged, StageError>) -> &'static str {
+    match staged {
+        Ok(Staged::Already) => "already",
+        Ok(Staged::Block) => "block",
+        Ok(Staged::Mounted) => "mounted",
+        Ok(Staged::Formatted) => "formatted",
+        Err(
+            StageError::Foreign { .. }
+            | StageError::OtherFileSystem { .. }
+            | StageError::Plain { .. }
+            | StageError::BlankCopy { .. },
+        ) => "refused_data",
+        Err(StageError::AnotherVolumes { .. }) => "refused_identity",
+        Err(StageError::Luks(LuksError::WrongKey { .. })) => "refused_key",
+        Err(StageError::Device(_)) => "refused_device",
+        Err(_) => "failed",
+    }
+}
+
+/// What health remembers of it.
+fn outcome(request: &StageRequest, failure: Option<&StageError>) -> StageOutcome {
+    match (failure, &request.access) {
+        (Some(error), _) => StageOutcome::Failed(finding::finding(error)),
+        (None, AccessType::Block) => StageOutcome::Block,
+        (None, AccessType::Mount { .. }) => StageOutcome::Mounted(request.staging.clone()),
+    }
+}
+
+fn schedule_trims<H>(driver: &Driver<H>, request: &StageRequest) -> io::Result<()> {
+    let Some(disk) = request.volume.disk() else { return Ok(()) };
+    let mounted = matches!(request.access, AccessType::Mount { .. });
+    if mounted && request.care.discard == Discard::Periodic {
+        driver.trims.add(&disk)
+    } else {
+        driver.trims.remove(&disk)
+    }
+}
 
 /// What staging did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Staged {
+enum Staged {
     /// Nothing: it was staged as asked.
     Already,
     /// A block volume: the disk was found and not touched.
@@ -50,55 +130,55 @@ struct Plan {
 }
 
 /// See the module's text. `deadline`: until then the disk may take to appear.
-pub(crate) fn stage(host: &impl Host, q: &Stage, deadline: Instant) -> Result<Staged, StageError> {
-    let device = host.wait_for_device(&q.publish, deadline)?;
-    if device.read_only && !q.read_only {
+fn stage(host: &impl Host, request: &StageRequest, deadline: Instant) -> Result<Staged, StageError> {
+    let device = host.wait_for_device(&request.publish, deadline)?;
+    if device.read_only && !request.read_only {
         return Err(StageError::ReadOnlyDevice { device: device.name });
     }
-    let Want::Mount { fs, options } = &q.want else {
-        return crypt::open(host, &device, q).map(|_| Staged::Block);
+    let AccessType::Mount { fs, options } = &request.access else {
+        return crypt::open(host, &device, request).map(|_| Staged::Block);
     };
-    let opened = crypt::opened(host, &device, q)?;
-    if staged(&host.mounts()?, opened.as_ref(), q, *fs)? {
+    let opened = crypt::opened(host, &device, request)?;
+    if staged(&host.mounts()?, opened.as_ref(), request, *fs)? {
         return Ok(Staged::Already);
     }
-    let carrier = crypt::open(host, &device, q)?;
-    fill(host, &carrier, q, *fs, options).inspect_err(|_| crypt::close(host, q))
+    let carrier = crypt::open(host, &device, request)?;
+    fill(host, &carrier, request, *fs, options).inspect_err(|_| crypt::close(host, request))
 }
 
 /// From what the volume holds to its mount.
 fn fill(
     host: &impl Host,
     carrier: &Carrier,
-    q: &Stage,
+    request: &StageRequest,
     fs: Option<FsType>,
     options: &[String],
 ) -> Result<Staged, StageError> {
     let device = &carrier.device;
     // Of one that nobody used the disk was blank before.
-    let depth = if carrier.fresh() { Depth::Sampled } else { q.depth() };
+    let depth = if carrier.fresh() { Depth::Sampled } else { request.depth() };
     let content = crypt::content(host, carrier, depth)?;
-    let plan = decide(&content, device, q, fs)?;
+    let plan = decide(&content, device, request, fs)?;
     // In use means mounted elsewhere on this machine: the kernel has it in hand, and a check or a new UUID would do harm.
     let free = (plan.check.is_some() || plan.identify) && !host.in_use(device)?;
     let plan = Plan { check: plan.check.filter(|_| free), identify: plan.identify && free, ..plan };
     if plan.format && !host.supports(plan.fs) {
         return Err(MountError::NoFileSystem { fs: plan.fs }.into());
     }
-    host.make_target(&q.staging, false)?;
+    host.make_target(&request.staging, false)?;
     if plan.format {
-        let (uuid, fat) = (fsid::of(&q.volume), fsid::fat(&q.volume));
-        host.format(device, &Format { fs: plan.fs, uuid, fat, options: q.care.mkfs.clone(), depth })?;
+        let (uuid, fat) = (fsid::of(&request.volume), fsid::fat(&request.volume));
+        host.format(device, &Format { fs: plan.fs, uuid, fat, options: request.care.mkfs.clone(), depth })?;
     } else {
         if let Some(check) = plan.check {
             host.check(device, plan.fs, check)?;
         }
         if plan.identify {
-            identify(host, device, q, plan.fs, options)?;
+            identify(host, device, request, plan.fs, options)?;
         }
     }
-    crypt::settle(host, carrier, q)?;
-    mount(host, device, q, plan, options)?;
+    crypt::settle(host, carrier, request)?;
+    mount(host, device, request, plan, options)?;
     Ok(if plan.format { Staged::Formatted } else { Staged::Mounted })
 }
 
@@ -107,17 +187,17 @@ fn fill(
 fn identify(
     host: &impl Host,
     device: &Device,
-    q: &Stage,
+    request: &StageRequest,
     fs: FsType,
     options: &[String],
 ) -> Result<(), StageError> {
     if fs == FsType::Xfs {
         // Only the kernel replays the log, and a snapshot of a mounted file system has one to replay.
-        attach(host, device, q, fs, options)?;
-        host.unmount(&q.staging)?;
+        attach(host, device, request, fs, options)?;
+        host.unmount(&request.staging)?;
     }
-    if !host.set_uuid(&host.recheck(device)?, fs, fsid::of(&q.volume))? {
-        tracing::warn!(volume = %q.volume, device = %device.name, "The copy keeps the UUID of its source.");
+    if !host.set_uuid(&host.recheck(device)?, fs, fsid::of(&request.volume))? {
+        tracing::warn!(volume = %request.volume, device = %device.name, "The copy keeps the UUID of its source.");
     }
     Ok(())
 }
@@ -126,7 +206,7 @@ fn identify(
 fn attach(
     host: &impl Host,
     device: &Device,
-    q: &Stage,
+    request: &StageRequest,
     fs: FsType,
     options: &[String],
 ) -> Result<Device, StageError> {
@@ -136,7 +216,7 @@ fn attach(
         // A clone on the same node has the same UUID; which disk this is was proven by other means.
         options.push("nouuid".to_owned());
     }
-    host.mount(&device, fs, &q.staging, &options, q.read_only)?;
+    host.mount(&device, fs, &request.staging, &options, request.read_only)?;
     Ok(device)
 }
 
@@ -144,34 +224,34 @@ fn attach(
 fn mount(
     host: &impl Host,
     device: &Device,
-    q: &Stage,
+    request: &StageRequest,
     plan: Plan,
     options: &[String],
 ) -> Result<(), StageError> {
-    let device = &attach(host, device, q, plan.fs, options)?;
+    let device = &attach(host, device, request, plan.fs, options)?;
     let proven = host.recheck(device).map_err(StageError::from).and_then(|now| {
-        if !staged(&host.mounts()?, Some(&now), q, Some(plan.fs))? {
+        if !staged(&host.mounts()?, Some(&now), request, Some(plan.fs))? {
             let what = "nothing of this volume".to_owned();
-            return Err(StageError::Taken { path: q.staging.clone(), what });
+            return Err(StageError::Taken { path: request.staging.clone(), what });
         }
-        if plan.grow && !q.read_only {
-            host.grow(&now, plan.fs, &q.staging)?;
+        if plan.grow && !request.read_only {
+            host.grow(&now, plan.fs, &request.staging)?;
         }
         Ok(())
     });
     // What is not proven does not stay mounted; if that fails too, the first reason is the one that matters.
-    proven.inspect_err(|_| drop(host.unmount(&q.staging)))
+    proven.inspect_err(|_| drop(host.unmount(&request.staging)))
 }
 
 /// Whether the volume is mounted at its staging path just as asked; an error if something else is. No device: it is not open.
 fn staged(
     table: &MountTable,
     device: Option<&Device>,
-    q: &Stage,
+    request: &StageRequest,
     fs: Option<FsType>,
 ) -> Result<bool, StageError> {
-    let Some(mount) = table.at(&q.staging) else { return Ok(false) };
-    let path = q.staging.clone();
+    let Some(mount) = table.at(&request.staging) else { return Ok(false) };
+    let path = request.staging.clone();
     if device.is_none_or(|device| mount.device != (device.major, device.minor)) {
         let what = format!("{} of device {}:{}", mount.fs, mount.device.0, mount.device.1);
         return Err(StageError::Taken { path, what });
@@ -179,39 +259,44 @@ fn staged(
     if fs.is_some_and(|fs| fs.as_str() != mount.fs) {
         return Err(StageError::Differently { path, how: format!("as {}", mount.fs) });
     }
-    if mount.read_only && !q.read_only {
+    if mount.read_only && !request.read_only {
         // Also what the kernel does to a file system after an I/O error: not what was asked for.
         return Err(StageError::Differently { path, how: "read-only".to_owned() });
     }
     Ok(true)
 }
 
-fn decide(content: &Content, device: &Device, q: &Stage, fs: Option<FsType>) -> Result<Plan, StageError> {
+fn decide(
+    content: &Content,
+    device: &Device,
+    request: &StageRequest,
+    fs: Option<FsType>,
+) -> Result<Plan, StageError> {
     let name = || device.name.clone();
     let found = match content {
         Content::Formatted(found) => found,
         Content::Foreign(_) | Content::Luks2 | Content::Begun(_) => {
             return Err(crypt::foreign(content, device));
         }
-        Content::Blank => return blank(device, q, fs),
+        Content::Blank => return blank(device, request, fs),
     };
     if let Some(wants) = fs.filter(|wants| *wants != found.fs) {
         return Err(StageError::OtherFileSystem { device: name(), has: found.fs, wants });
     }
     let whose = match found.id {
-        FsId::Uuid(uuid) => fsid::whose(uuid, fsid::of(&q.volume)),
+        FsId::Uuid(uuid) => fsid::whose(uuid, fsid::of(&request.volume)),
         FsId::Fat(_) => Whose::Nobodys,
     };
     // A copy has the UUID that its source had, or its source's source: whose that was nobody here can know.
-    if whose == Whose::AnotherVolumes && q.source.is_none() {
+    if whose == Whose::AnotherVolumes && request.source.is_none() {
         return Err(StageError::AnotherVolumes { device: name() });
     }
-    let copied = q.source.is_some() && whose != Whose::Ours && matches!(found.id, FsId::Uuid(_));
-    let identify = copied && !q.read_only;
+    let copied = request.source.is_some() && whose != Whose::Ours && matches!(found.id, FsId::Uuid(_));
+    let identify = copied && !request.read_only;
     let grow = found.fs != FsType::Vfat && found.size_bytes + SLACK < device.size_bytes;
     // A copy of what was mounted may have a journal to replay, whatever its flags say.
-    let due = (!found.clean || identify) && !q.read_only;
-    let check = match q.care.fsck {
+    let due = (!found.clean || identify) && !request.read_only;
+    let check = match request.care.fsck {
         Fsck::Repair => Some(Check::Repair),
         Fsck::Check => Some(Check::Look),
         Fsck::None => None,
@@ -221,36 +306,10 @@ fn decide(content: &Content, device: &Device, q: &Stage, fs: Option<FsType>) -> 
 }
 
 /// A blank disk is formatted, if it is the volume's own and may be written to.
-fn blank(device: &Device, q: &Stage, fs: Option<FsType>) -> Result<Plan, StageError> {
-    crypt::unused(device, q)?;
+fn blank(device: &Device, request: &StageRequest, fs: Option<FsType>) -> Result<Plan, StageError> {
+    crypt::unused(device, request)?;
     let fs = fs.unwrap_or_default();
     Ok(Plan { fs, format: true, check: None, identify: false, grow: false })
-}
-
-/// NodeUnstageVolume: success only when nothing is mounted at the path and nobody on this machine holds the disk.
-pub(crate) fn unstage(host: &impl Host, volume: &VolumeId, staging: &Path) -> Result<(), LeaveError> {
-    host.unmount(staging)?;
-    // A volume whose disk is not here (any more) is held by nobody here.
-    let Some(disk) = volume.disk() else { return Ok(()) };
-    if let Some(mapping) = host.luks().mapping(&disk)? {
-        if host.in_use(&mapping.device)? {
-            return Err(held(&mapping.device, &host.mounts()?));
-        }
-        host.luks().close(&mapping)?;
-    }
-    for device in host.devices(&disk.serials())? {
-        if host.in_use(&device)? {
-            return Err(held(&device, &host.mounts()?));
-        }
-    }
-    Ok(())
-}
-
-fn held(device: &Device, table: &MountTable) -> LeaveError {
-    let mounts = table.of((device.major, device.minor)).map(|m| m.target.display().to_string());
-    let mounts: Vec<String> = mounts.collect();
-    let mounts = if mounts.is_empty() { "no path seen here".to_owned() } else { mounts.join(", ") };
-    LeaveError::Held { device: device.name.clone(), mounts }
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use eck_csi::volume::NodeId;
+use eck_csi_node::driver::{Driver, Settings};
 use eck_csi_node::host::linux::Linux;
 use eck_csi_node::metrics::Decisions;
-use eck_csi_node::service::{Node, Settings};
+use eck_csi_node::service::Node;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -98,7 +99,7 @@ impl Bench {
             state_dir: root.join("state"),
         };
         let host = Faulty::new(Linux::new(&tree.root), Arc::clone(&faults));
-        let node = Node::new(host, settings, Decisions::default());
+        let node = Node::new(Driver::new(host, settings, Decisions::default()));
         let _dir = dir;
         Self { image, size, staging, node, faults, gate, fault, tree, twin, held, other, device, store, _dir }
     }

@@ -31,8 +31,8 @@ fn only_a_blank_disk_or_one_that_was_begun_for_this_volume_gets_a_header() {
 
 #[test]
 fn a_copy_or_a_reader_never_gets_a_header_nor_a_volume_that_nobody_used() {
-    let copy = || Stage { source: Some("snap-1".into()), ..ask() };
-    let reader = || Stage { read_only: true, ..ask() };
+    let copy = || StageRequest { source: Some("snap-1".into()), ..ask() };
+    let reader = || StageRequest { read_only: true, ..ask() };
     for content in [Content::Blank, Content::Begun(ours())] {
         assert!(matches!(decide(&content, &device(), &copy()), Err(StageError::BlankCopy { .. })));
         assert!(matches!(decide(&content, &device(), &reader()), Err(StageError::BlankReadOnly { .. })));
@@ -48,7 +48,7 @@ fn a_copy_or_a_reader_never_gets_a_header_nor_a_volume_that_nobody_used() {
 fn another_volumes_header_is_refused_unless_it_is_a_copys() {
     let others = header(fsid::header(&volume("cd-b")), &[]);
     assert!(matches!(judge(&others, &device(), &ask()), Err(StageError::AnotherVolumes { .. })));
-    judge(&others, &device(), &Stage { source: Some("snap-1".into()), ..ask() }).unwrap();
+    judge(&others, &device(), &StageRequest { source: Some("snap-1".into()), ..ask() }).unwrap();
     judge(&header(Uuid::new_v4(), &[]), &device(), &ask()).unwrap();
 }
 

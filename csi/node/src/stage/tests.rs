@@ -1,7 +1,7 @@
 use super::*;
 use eck_csi::care::Care;
 use eck_csi::context::PublishContext;
-use eck_csi::volume::DiskId;
+use eck_csi::volume::{DiskId, VolumeId};
 use uuid::Uuid;
 
 use crate::host::tests::device;
@@ -13,12 +13,12 @@ pub(crate) fn volume(id: &str) -> VolumeId {
     VolumeId::parse(id.to_owned()).unwrap()
 }
 
-pub(crate) fn ask() -> Stage {
-    Stage {
+pub(crate) fn ask() -> StageRequest {
+    StageRequest {
         volume: volume(VOLUME),
         publish: PublishContext::new(DiskId::parse(VOLUME).unwrap(), 20 << 30),
         staging: "/staging".into(),
-        want: Want::Mount { fs: None, options: vec![] },
+        access: AccessType::Mount { fs: None, options: vec![] },
         read_only: false,
         provisioned: true,
         source: None,
@@ -40,7 +40,7 @@ fn only_a_blank_disk_that_may_be_written_to_is_formatted() {
     let blank = plan(&Content::Blank, Some(FsType::Xfs)).unwrap();
     assert_eq!(blank, Plan { fs: FsType::Xfs, format: true, check: None, identify: false, grow: false });
     assert_eq!(plan(&Content::Blank, None).unwrap().fs, FsType::Ext4);
-    let reader = Stage { read_only: true, ..ask() };
+    let reader = StageRequest { read_only: true, ..ask() };
     let refused = decide(&Content::Blank, &device(), &reader, None);
     assert!(matches!(refused, Err(StageError::BlankReadOnly { .. })));
     for (content, words) in [
@@ -76,20 +76,22 @@ fn a_file_system_that_asks_for_a_check_gets_what_the_class_says() {
     for (fsck, check) in
         [(Fsck::Repair, Some(Check::Repair)), (Fsck::Check, Some(Check::Look)), (Fsck::None, None)]
     {
-        let q = Stage { care: Care { fsck, ..Care::default() }, ..ask() };
-        let checks = |clean, q: &Stage| {
-            decide(&Content::Formatted(Formatted { clean, ..unclean }), &device(), q, None).unwrap().check
+        let request = StageRequest { care: Care { fsck, ..Care::default() }, ..ask() };
+        let checks = |clean, request: &StageRequest| {
+            decide(&Content::Formatted(Formatted { clean, ..unclean }), &device(), request, None)
+                .unwrap()
+                .check
         };
-        assert_eq!(checks(false, &q), check);
-        assert_eq!(checks(true, &q), None, "a clean one mounts at once");
-        assert_eq!(checks(false, &Stage { read_only: true, ..q }), None);
+        assert_eq!(checks(false, &request), check);
+        assert_eq!(checks(true, &request), None, "a clean one mounts at once");
+        assert_eq!(checks(false, &StageRequest { read_only: true, ..request }), None);
     }
 }
 
 #[test]
 fn a_copy_has_its_sources_uuid_gets_its_own_and_is_never_formatted() {
-    let copy = || Stage { source: Some("snap-1".into()), ..ask() };
-    let decide = |content: &Content, q: &Stage| decide(content, &device(), q, None);
+    let copy = || StageRequest { source: Some("snap-1".into()), ..ask() };
+    let decide = |content: &Content, request: &StageRequest| decide(content, &device(), request, None);
     let sources = |fs, uuid| formatted(fs, uuid, 10 << 30);
     for uuid in [fsid::of(&volume("cd-source")), Uuid::from_u128(5)] {
         let plan = decide(&sources(FsType::Ext4, uuid), &copy()).unwrap();
@@ -97,7 +99,7 @@ fn a_copy_has_its_sources_uuid_gets_its_own_and_is_never_formatted() {
             plan,
             Plan { fs: FsType::Ext4, format: false, check: Some(Check::Repair), identify: true, grow: true }
         );
-        let reader = Stage { read_only: true, ..copy() };
+        let reader = StageRequest { read_only: true, ..copy() };
         let plan = decide(&sources(FsType::Xfs, uuid), &reader).unwrap();
         assert!(!plan.identify && plan.check.is_none(), "a disk that is only to be read is not written to");
     }
