@@ -10,11 +10,7 @@ use eck_csi::volume::{FsType, VolumeId};
 use serve::code::GrpcCode;
 use tonic::Code;
 
-use crate::host::{DeviceError, FsError, LuksError, MountError};
-
-mod host;
-
-use host::{device_code, fs_code, luks_code, mount_code};
+use crate::host::{DeviceError, HostError};
 
 serve::into_status!(SlotsError);
 
@@ -98,18 +94,9 @@ pub enum StageError {
         /// Kernel name.
         device: String,
     },
-    /// Device.
+    /// The machine.
     #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// File system.
-    #[error(transparent)]
-    Fs(#[from] FsError),
-    /// Encryption.
-    #[error(transparent)]
-    Luks(#[from] LuksError),
-    /// Mount.
-    #[error(transparent)]
-    Mount(#[from] MountError),
+    Host(#[from] HostError),
 }
 
 impl GrpcCode for StageError {
@@ -126,10 +113,7 @@ impl GrpcCode for StageError {
             | Self::BlankCopy { .. }
             | Self::BlankReadOnly { .. }
             | Self::ReadOnlyDevice { .. } => Code::FailedPrecondition,
-            Self::Device(error) => device_code(error),
-            Self::Fs(error) => fs_code(error),
-            Self::Luks(error) => luks_code(error),
-            Self::Mount(error) => mount_code(error),
+            Self::Host(error) => error.code(),
         }
     }
 }
@@ -147,15 +131,9 @@ pub enum LeaveError {
         /// Targets in this mount namespace.
         mounts: String,
     },
-    /// Device.
+    /// The machine.
     #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// Encryption.
-    #[error(transparent)]
-    Luks(#[from] LuksError),
-    /// Mount.
-    #[error(transparent)]
-    Mount(#[from] MountError),
+    Host(#[from] HostError),
 }
 
 impl GrpcCode for LeaveError {
@@ -163,9 +141,7 @@ impl GrpcCode for LeaveError {
         match self {
             // Not proven gone: never success, and whoever holds it may let go.
             Self::Held { .. } => Code::Unavailable,
-            Self::Device(error) => device_code(error),
-            Self::Luks(error) => luks_code(error),
-            Self::Mount(error) => mount_code(error),
+            Self::Host(error) => error.code(),
         }
     }
 }
@@ -207,12 +183,9 @@ pub enum PublishError {
         /// Target path.
         path: PathBuf,
     },
-    /// Device.
+    /// The machine.
     #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// Mount.
-    #[error(transparent)]
-    Mount(#[from] MountError),
+    Host(#[from] HostError),
 }
 
 impl GrpcCode for PublishError {
@@ -223,8 +196,7 @@ impl GrpcCode for PublishError {
             // The spec's codes for a missing stage and for SINGLE_NODE_SINGLE_WRITER.
             Self::NotStaged { .. } | Self::NotAlone { .. } | Self::Taken { .. } => Code::FailedPrecondition,
             Self::Unproven { .. } => Code::Internal,
-            Self::Device(error) => device_code(error),
-            Self::Mount(error) => mount_code(error),
+            Self::Host(error) => error.code(),
         }
     }
 }
@@ -248,18 +220,9 @@ pub enum ExpandError {
         /// The kernel's name.
         fs: String,
     },
-    /// Device.
+    /// The machine.
     #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// File system.
-    #[error(transparent)]
-    Fs(#[from] FsError),
-    /// Encryption.
-    #[error(transparent)]
-    Luks(#[from] LuksError),
-    /// Mount.
-    #[error(transparent)]
-    Mount(#[from] MountError),
+    Host(#[from] HostError),
 }
 
 impl GrpcCode for ExpandError {
@@ -267,10 +230,7 @@ impl GrpcCode for ExpandError {
         match self {
             Self::NotThere { .. } => Code::NotFound,
             Self::UnknownFs { .. } => Code::FailedPrecondition,
-            Self::Device(error) => device_code(error),
-            Self::Fs(error) => fs_code(error),
-            Self::Luks(error) => luks_code(error),
-            Self::Mount(error) => mount_code(error),
+            Self::Host(error) => error.code(),
         }
     }
 }
@@ -284,24 +244,16 @@ pub enum TrimError {
         /// Disk.
         disk: String,
     },
-    /// Device.
+    /// The machine.
     #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// fstrim.
-    #[error(transparent)]
-    Fs(#[from] FsError),
-    /// Mount.
-    #[error(transparent)]
-    Mount(#[from] MountError),
+    Host(#[from] HostError),
 }
 
 impl GrpcCode for TrimError {
     fn code(&self) -> Code {
         match self {
             Self::NotThere { .. } => Code::NotFound,
-            Self::Device(error) => device_code(error),
-            Self::Fs(error) => fs_code(error),
-            Self::Mount(error) => mount_code(error),
+            Self::Host(error) => error.code(),
         }
     }
 }
@@ -324,12 +276,9 @@ pub enum StatsError {
     /// The probe could not begin.
     #[error("no thread for a probe")]
     NoThread(#[from] std::io::Error),
-    /// Device.
+    /// The machine.
     #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// Mount.
-    #[error(transparent)]
-    Mount(#[from] MountError),
+    Host(#[from] HostError),
 }
 
 impl GrpcCode for StatsError {
@@ -340,9 +289,8 @@ impl GrpcCode for StatsError {
             // The machine may have one when it is asked again.
             Self::NoThread(_) => Code::Unavailable,
             // A disk that is not here has no statistics here.
-            Self::Device(DeviceError::NotThere { .. }) => Code::NotFound,
-            Self::Device(error) => device_code(error),
-            Self::Mount(error) => mount_code(error),
+            Self::Host(HostError::Device(DeviceError::NotThere { .. })) => Code::NotFound,
+            Self::Host(error) => error.code(),
         }
     }
 }
@@ -359,12 +307,9 @@ pub enum HealthError {
     /// The probe could not begin.
     #[error("no thread for a probe")]
     NoThread(#[from] std::io::Error),
-    /// Device.
+    /// The machine.
     #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// Mount.
-    #[error(transparent)]
-    Mount(#[from] MountError),
+    Host(#[from] HostError),
 }
 
 impl GrpcCode for HealthError {
@@ -373,8 +318,7 @@ impl GrpcCode for HealthError {
             // The spec's code for a volume that does not exist on the node.
             Self::NotThere { .. } => Code::NotFound,
             Self::NoThread(_) => Code::Unavailable,
-            Self::Device(error) => device_code(error),
-            Self::Mount(error) => mount_code(error),
+            Self::Host(error) => error.code(),
         }
     }
 }
@@ -382,7 +326,7 @@ impl GrpcCode for HealthError {
 /// NodeGetInfo.
 #[derive(Debug, thiserror::Error)]
 #[error("the disks that others use cannot be counted")]
-pub(crate) struct SlotsError(#[from] DeviceError);
+pub(crate) struct SlotsError(#[from] HostError);
 
 impl GrpcCode for SlotsError {
     fn code(&self) -> Code {

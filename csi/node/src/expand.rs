@@ -85,8 +85,8 @@ fn expand(host: &impl Host, request: &ExpandRequest, deadline: Instant) -> Resul
     }
     let want = PublishContext::new(request.disk.clone(), request.bytes.max(1));
     let device = host.wait_for_device(&want, deadline)?;
-    let top = match host.luks().on(&request.disk, &device)? {
-        Some(mapping) => host.luks().stretch(&mapping)?,
+    let top = match host.mapping_on(&request.disk, &device)? {
+        Some(mapping) => host.resize(&mapping)?,
         None => device.clone(),
     };
     let number = (top.major, top.minor);

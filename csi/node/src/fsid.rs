@@ -16,26 +16,26 @@ const MARK: Uuid = Uuid::from_u128(0x5c0a_7a9e_1d47_4e6f_8b7c_f2de_0b93_46a1);
 
 /// Who made a file system's UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
+pub enum Owner {
     /// This driver, for this volume.
-    Ours,
+    ThisVolume,
     /// This driver, for another volume.
-    AnotherVolumes,
+    OtherVolume,
     /// Somebody else.
-    Nobodys,
+    Unknown,
 }
 
 /// The UUID for a volume's file system: version 8, the first half from the volume id, the second from the first.
-pub fn of(volume: &VolumeId) -> Uuid {
-    made(&VOLUME, volume)
+pub fn filesystem_uuid(volume: &VolumeId) -> Uuid {
+    derive(&VOLUME, volume)
 }
 
 /// The UUID for a volume's LUKS2 header, made in the same way.
-pub fn header(volume: &VolumeId) -> Uuid {
-    made(&HEADER, volume)
+pub fn header_uuid(volume: &VolumeId) -> Uuid {
+    derive(&HEADER, volume)
 }
 
-fn made(space: &Uuid, volume: &VolumeId) -> Uuid {
+fn derive(space: &Uuid, volume: &VolumeId) -> Uuid {
     let hash = Uuid::new_v5(space, volume.as_str().as_bytes()).into_bytes();
     let mut half = [0; 8];
     half.copy_from_slice(&hash[..8]);
@@ -43,21 +43,21 @@ fn made(space: &Uuid, volume: &VolumeId) -> Uuid {
 }
 
 /// Who made `uuid`, asked for the volume whose file system or header has `own`.
-pub fn whose(uuid: Uuid, own: Uuid) -> Whose {
+pub fn owner(uuid: Uuid, own: Uuid) -> Owner {
     let mut half = [0; 8];
     half.copy_from_slice(&uuid.into_bytes()[..8]);
     if uuid == own {
-        Whose::Ours
+        Owner::ThisVolume
     } else if uuid == marked(half) {
-        Whose::AnotherVolumes
+        Owner::OtherVolume
     } else {
-        Whose::Nobodys
+        Owner::Unknown
     }
 }
 
 /// The serial number for a volume's FAT file system, which has no room for a UUID.
-pub fn fat(volume: &VolumeId) -> u32 {
-    let bytes = of(volume).into_bytes();
+pub fn fat_serial(volume: &VolumeId) -> u32 {
+    let bytes = filesystem_uuid(volume).into_bytes();
     u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
@@ -82,13 +82,13 @@ mod tests {
     #[test]
     fn a_uuid_tells_its_volume_and_its_maker() {
         let (a, b) = (volume("cd-cfebko79upsq2iuo7lkg"), volume("cd-cl8fu00cho6gvo4defs0"));
-        assert_eq!(whose(of(&a), of(&a)), Whose::Ours);
-        assert_eq!(whose(of(&a), of(&b)), Whose::AnotherVolumes);
-        assert_eq!(whose(Uuid::new_v4(), of(&a)), Whose::Nobodys);
-        assert_eq!(whose(Uuid::new_v8(*b"0123456789abcdef"), of(&a)), Whose::Nobodys);
-        assert_eq!(whose(header(&a), header(&b)), Whose::AnotherVolumes);
+        assert_eq!(owner(filesystem_uuid(&a), filesystem_uuid(&a)), Owner::ThisVolume);
+        assert_eq!(owner(filesystem_uuid(&a), filesystem_uuid(&b)), Owner::OtherVolume);
+        assert_eq!(owner(Uuid::new_v4(), filesystem_uuid(&a)), Owner::Unknown);
+        assert_eq!(owner(Uuid::new_v8(*b"0123456789abcdef"), filesystem_uuid(&a)), Owner::Unknown);
+        assert_eq!(owner(header_uuid(&a), header_uuid(&b)), Owner::OtherVolume);
         // Known value: it must never change, or an upgrade would refuse every disk that an older version formatted.
-        assert_eq!(of(&a).to_string(), "beae35d6-b83d-8856-a20d-29afa4e35c5c");
-        assert_eq!(header(&a).to_string(), "426b3a89-bc2b-8919-b38c-fdcfb53c50c6");
+        assert_eq!(filesystem_uuid(&a).to_string(), "beae35d6-b83d-8856-a20d-29afa4e35c5c");
+        assert_eq!(header_uuid(&a).to_string(), "426b3a89-bc2b-8919-b38c-fdcfb53c50c6");
     }
 }

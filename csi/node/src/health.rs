@@ -127,7 +127,7 @@ fn volume(
         found.push(Finding::new(Severity::Inaccessible, "DiskUnreadable", chain(&error)));
         return Ok(once(found));
     }
-    let device = host.luks().top(&request.disk, device)?;
+    let device = host.content_device(&request.disk, device)?;
     found.extend(places(host, request, &device, &table, outcome.as_ref())?);
     found.extend(file_system(host, &device, &table));
     Ok(once(found))

@@ -2,7 +2,7 @@
 
 /// Bytes of a key, as a Secret gives it.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Key(Vec<u8>);
+pub struct Key(Vec<u8>);
 
 impl Key {
     /// Takes the bytes.

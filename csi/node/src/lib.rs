@@ -8,7 +8,6 @@
 //! ```
 
 pub mod args;
-mod crypt;
 pub mod driver;
 pub mod error;
 mod expand;
@@ -20,6 +19,7 @@ mod history;
 pub mod host;
 mod key;
 pub mod metrics;
+mod open_volume;
 mod options;
 mod probes;
 mod publish;

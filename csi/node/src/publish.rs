@@ -121,7 +121,7 @@ fn here(host: &impl Host, request: &PublishRequest) -> Result<Device, PublishErr
     if !request.encrypted {
         return Ok(device);
     }
-    let mapping = host.luks().on(&request.publish.disk, &device)?;
+    let mapping = host.mapping_on(&request.publish.disk, &device)?;
     mapping
         .map(|mapping| mapping.device)
         .ok_or_else(|| PublishError::NotStaged { staging: request.staging.clone() })

@@ -13,7 +13,7 @@ use tonic::service::Routes;
 
 use crate::args::Args;
 use crate::driver::{Driver, Settings};
-use crate::host::linux::Linux;
+use crate::host::Linux;
 use crate::metrics::Decisions;
 use crate::registration;
 use crate::service::Node;

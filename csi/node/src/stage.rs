@@ -4,7 +4,7 @@
 //! find the disk by serial, wait for it ─▶ what is mounted at the staging path?
 //!    this disk, as asked   → done
 //!    anything else         → refused
-//!    nothing               → (open, if it is encrypted: `crypt`)
+//!    nothing               → (open, if it is encrypted: `open_volume`)
 //!                            probe ─▶ our file system → (check) → mount ─▶ grow if the disk is larger ─▶ proven
 //!                                     the source's    → check, a UUID of its own → mount ─▶ grow ─▶ proven
 //!                                     blank           → format → mount
@@ -21,21 +21,20 @@ use eck_csi::care::{Discard, Fsck};
 use eck_csi::operations::{OnConflict, Operation, blocking};
 use eck_csi::volume::FsType;
 
-use crate::crypt::{self, Carrier};
 use crate::driver::Driver;
 use crate::error::StageError;
 use crate::fields::AccessType;
-use crate::fsid::{self, Whose};
+use crate::fsid::{self, Owner};
 use crate::history::StageOutcome;
 use crate::host::{
-    Check, Content, Depth, Device, Format, FsId, Host, LuksError, MountError, MountTable, SLACK,
+    Check, Content, Depth, Device, Format, FsId, Host, HostError, LuksError, MountError, MountTable, SLACK,
 };
+use crate::open_volume::{self, OpenVolume};
 use crate::trim::schedule::warn_of_schedule;
 
 mod finding;
-mod request;
+pub(crate) mod request;
 
-pub(crate) use request::Keys;
 pub use request::StageRequest;
 
 impl<H: Host> Operation<Driver<H>> for StageRequest {
@@ -80,8 +79,8 @@ fn decision(staged: &Result<Staged, StageError>) -> &'static str {
             | StageError::BlankCopy { .. },
         ) => "refused_data",
         Err(StageError::AnotherVolumes { .. }) => "refused_identity",
-        Err(StageError::Luks(LuksError::WrongKey { .. })) => "refused_key",
-        Err(StageError::Device(_)) => "refused_device",
+        Err(StageError::Host(HostError::Luks(LuksError::WrongKey { .. }))) => "refused_key",
+        Err(StageError::Host(HostError::Device(_))) => "refused_device",
         Err(_) => "failed",
     }
 }
@@ -129,57 +128,64 @@ struct Plan {
     grow: bool,
 }
 
-/// See the module's text. `deadline`: until then the disk may take to appear.
+/// Stages, in the order that the module's text gives. The disk may take until `deadline` to appear.
 fn stage(host: &impl Host, request: &StageRequest, deadline: Instant) -> Result<Staged, StageError> {
-    let device = host.wait_for_device(&request.publish, deadline)?;
-    if device.read_only && !request.read_only {
-        return Err(StageError::ReadOnlyDevice { device: device.name });
+    let disk = host.wait_for_device(&request.publish, deadline)?;
+    if disk.read_only && !request.read_only {
+        return Err(StageError::ReadOnlyDevice { device: disk.name });
     }
     let AccessType::Mount { fs, options } = &request.access else {
-        return crypt::open(host, &device, request).map(|_| Staged::Block);
+        OpenVolume::open(host, disk, request)?;
+        return Ok(Staged::Block);
     };
-    let opened = crypt::opened(host, &device, request)?;
+    let opened = OpenVolume::opened_before(host, &disk, request)?;
     if staged(&host.mounts()?, opened.as_ref(), request, *fs)? {
         return Ok(Staged::Already);
     }
-    let carrier = crypt::open(host, &device, request)?;
-    fill(host, &carrier, request, *fs, options).inspect_err(|_| crypt::close(host, request))
+    let mut volume = OpenVolume::open(host, disk, request)?;
+    let result = fill_and_mount(host, &mut volume, request, *fs, options);
+    if result.is_err() {
+        volume.close();
+    }
+    result
 }
 
 /// From what the volume holds to its mount.
-fn fill(
-    host: &impl Host,
-    carrier: &Carrier,
+fn fill_and_mount<H: Host>(
+    host: &H,
+    volume: &mut OpenVolume<'_, H>,
     request: &StageRequest,
     fs: Option<FsType>,
     options: &[String],
 ) -> Result<Staged, StageError> {
-    let device = &carrier.device;
-    // Of one that nobody used the disk was blank before.
-    let depth = if carrier.fresh() { Depth::Sampled } else { request.depth() };
-    let content = crypt::content(host, carrier, depth)?;
-    let plan = decide(&content, device, request, fs)?;
+    let content = volume.content()?;
+    let device = volume.device().clone();
+    let plan = decide(&content, &device, request, fs)?;
     // In use means mounted elsewhere on this machine: the kernel has it in hand, and a check or a new UUID would do harm.
-    let free = (plan.check.is_some() || plan.identify) && !host.in_use(device)?;
+    let free = (plan.check.is_some() || plan.identify) && !host.in_use(&device)?;
     let plan = Plan { check: plan.check.filter(|_| free), identify: plan.identify && free, ..plan };
     if plan.format && !host.supports(plan.fs) {
-        return Err(MountError::NoFileSystem { fs: plan.fs }.into());
+        return Err(HostError::from(MountError::NoFileSystem { fs: plan.fs }).into());
     }
     host.make_target(&request.staging, false)?;
     if plan.format {
-        let (uuid, fat) = (fsid::of(&request.volume), fsid::fat(&request.volume));
-        host.format(device, &Format { fs: plan.fs, uuid, fat, options: request.care.mkfs.clone(), depth })?;
+        host.format(&device, &format(request, plan.fs, volume.depth()))?;
     } else {
         if let Some(check) = plan.check {
-            host.check(device, plan.fs, check)?;
+            host.check(&device, plan.fs, check)?;
         }
         if plan.identify {
-            identify(host, device, request, plan.fs, options)?;
+            identify(host, &device, request, plan.fs, options)?;
         }
     }
-    crypt::settle(host, carrier, request)?;
-    mount(host, device, request, plan, options)?;
+    volume.mark_used()?;
+    mount(host, &device, request, plan, options)?;
     Ok(if plan.format { Staged::Formatted } else { Staged::Mounted })
+}
+
+fn format(request: &StageRequest, fs: FsType, depth: Depth) -> Format {
+    let (uuid, fat) = (fsid::filesystem_uuid(&request.volume), fsid::fat_serial(&request.volume));
+    Format { fs, uuid, fat, options: request.care.mkfs.clone(), depth }
 }
 
 /// Gives a copy the volume's own UUID: its source may be mounted on this very machine, and a mix-up is seen at the next
@@ -196,7 +202,7 @@ fn identify(
         attach(host, device, request, fs, options)?;
         host.unmount(&request.staging)?;
     }
-    if !host.set_uuid(&host.recheck(device)?, fs, fsid::of(&request.volume))? {
+    if !host.set_uuid(&host.recheck(device)?, fs, fsid::filesystem_uuid(&request.volume))? {
         tracing::warn!(volume = %request.volume, device = %device.name, "The copy keeps the UUID of its source.");
     }
     Ok(())
@@ -276,22 +282,22 @@ fn decide(
     let found = match content {
         Content::Formatted(found) => found,
         Content::Foreign(_) | Content::Luks2 | Content::Begun(_) => {
-            return Err(crypt::foreign(content, device));
+            return Err(open_volume::foreign(content, device));
         }
         Content::Blank => return blank(device, request, fs),
     };
     if let Some(wants) = fs.filter(|wants| *wants != found.fs) {
         return Err(StageError::OtherFileSystem { device: name(), has: found.fs, wants });
     }
-    let whose = match found.id {
-        FsId::Uuid(uuid) => fsid::whose(uuid, fsid::of(&request.volume)),
-        FsId::Fat(_) => Whose::Nobodys,
+    let owner = match found.id {
+        FsId::Uuid(uuid) => fsid::owner(uuid, fsid::filesystem_uuid(&request.volume)),
+        FsId::Fat(_) => Owner::Unknown,
     };
-    // A copy has the UUID that its source had, or its source's source: whose that was nobody here can know.
-    if whose == Whose::AnotherVolumes && request.source.is_none() {
+    // A copy has the UUID that its source had, or its source's source: nobody here can know whose that was.
+    if owner == Owner::OtherVolume && request.source.is_none() {
         return Err(StageError::AnotherVolumes { device: name() });
     }
-    let copied = request.source.is_some() && whose != Whose::Ours && matches!(found.id, FsId::Uuid(_));
+    let copied = request.source.is_some() && owner != Owner::ThisVolume && matches!(found.id, FsId::Uuid(_));
     let identify = copied && !request.read_only;
     let grow = found.fs != FsType::Vfat && found.size_bytes + SLACK < device.size_bytes;
     // A copy of what was mounted may have a journal to replay, whatever its flags say.
@@ -307,7 +313,7 @@ fn decide(
 
 /// A blank disk is formatted, if it is the volume's own and may be written to.
 fn blank(device: &Device, request: &StageRequest, fs: Option<FsType>) -> Result<Plan, StageError> {
-    crypt::unused(device, request)?;
+    open_volume::check_unused(device, request)?;
     let fs = fs.unwrap_or_default();
     Ok(Plan { fs, format: true, check: None, identify: false, grow: false })
 }

@@ -68,7 +68,7 @@ impl<H: Host> Probe<Driver<H>> for StatsRequest {
 /// May hang as long as the file system does.
 fn stats(host: &impl Host, disk: &DiskId, path: &Path) -> Result<Stats, StatsError> {
     let disks = host.devices(&disk.serials())?.into_iter();
-    let tops = disks.map(|device| host.luks().top(disk, &device)).collect::<Result<Vec<_>, _>>()?;
+    let tops = disks.map(|device| host.content_device(disk, &device)).collect::<Result<Vec<_>, _>>()?;
     let is_ours = |number: (u64, u64)| tops.iter().find(|d| (d.major, d.minor) == number);
     let mount = host.mounts()?.at(path).cloned();
     let not_there = || StatsError::NotThere { path: path.to_owned() };

@@ -49,7 +49,7 @@ fn trim_part(host: &impl Host, disk: &DiskId, from: u64) -> Result<Option<u64>, 
     let not_there = || TrimError::NotThere { disk: disk.to_string() };
     let devices = host.devices(&disk.serials())?;
     let [device] = devices.as_slice() else { return Err(not_there()) };
-    let device = host.luks().top(disk, device)?;
+    let device = host.content_device(disk, device)?;
     let table = host.mounts()?;
     let mount = table.of((device.major, device.minor)).find(|mount| !mount.read_only);
     let bytes = length(device.size_bytes, from);

@@ -62,11 +62,11 @@ fn unstage(host: &impl Host, volume: &VolumeId, staging: &Path) -> Result<(), Le
     host.unmount(staging)?;
     // A volume whose disk is not here (any more) is held by nobody here.
     let Some(disk) = volume.disk() else { return Ok(()) };
-    if let Some(mapping) = host.luks().mapping(&disk)? {
+    if let Some(mapping) = host.mapping(&disk)? {
         if host.in_use(&mapping.device)? {
             return Err(held(&mapping.device, &host.mounts()?));
         }
-        host.luks().close(&mapping)?;
+        host.close(&mapping)?;
     }
     for device in host.devices(&disk.serials())? {
         if host.in_use(&device)? {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use eck_csi::volume::NodeId;
 use eck_csi_node::driver::{Driver, Settings};
-use eck_csi_node::host::linux::Linux;
+use eck_csi_node::host::Linux;
 use eck_csi_node::metrics::Decisions;
 use eck_csi_node::service::Node;
 use parking_lot::Mutex;

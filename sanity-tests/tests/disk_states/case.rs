@@ -9,7 +9,7 @@ use eck_csi::context::{PublishContext, VolumeContext};
 use eck_csi::volume::VolumeId;
 use eck_csi_node::fsid;
 use eck_csi_node::host::content::{Content as Found, Depth, FsId};
-use eck_csi_node::host::{Host as _, linux::Linux};
+use eck_csi_node::host::{Devices as _, Linux};
 use proto::csi::v1 as pb;
 use proto::csi::v1::node_server::Node as _;
 use tonic::{Request, Status};
@@ -213,7 +213,7 @@ impl Case<'_> {
         self.must(formats == 0 || may_format, "a disk with data was ordered to be formatted");
         let proven = self.fault.outcome(self.disk.content.truth, self.disk.mountable) == Outcome::Formatted;
         if proven && formats == 1 {
-            let ours = FsId::Uuid(fsid::of(&volume(VOLUME)));
+            let ours = FsId::Uuid(fsid::filesystem_uuid(&volume(VOLUME)));
             let found = faulty::content(&self.bench.image, Depth::Whole);
             self.must(
                 matches!(&found, Found::Formatted(f) if f.id == ours),

@@ -7,17 +7,15 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
 
-use eck_csi::context::PublishContext;
 use eck_csi::volume::FsType;
 use eck_csi_node::host::content::{ReadAt, read};
-use eck_csi_node::host::linux::Linux;
+use eck_csi_node::host::sysfs::Sysfs;
 use eck_csi_node::host::{
-    Check, Content, Depth, Device, DeviceError, Format, FsError, FsStats, Host, Luks, MountError, MountTable,
+    Content, Depth, Device, DeviceError, Devices, Encryption, Filesystems, Format, HostError, Linux, Machine,
+    MountError, Mounts,
 };
 use nix::errno::Errno;
-use uuid::Uuid;
 
 /// Something that happens at a moment.
 pub(crate) type Hook = Box<dyn Fn() + Send + Sync>;
@@ -75,72 +73,40 @@ pub(crate) fn content(image: &Path, depth: Depth) -> Content {
     read(&Bad(file, &(0..0)), size, depth).unwrap()
 }
 
-impl Host for Faulty {
-    fn devices(&self, serials: &[String]) -> Result<Vec<Device>, DeviceError> {
-        self.linux.devices(serials)
+impl Machine for Faulty {
+    fn sysfs(&self) -> &Sysfs {
+        self.linux.sysfs()
     }
+}
 
-    fn luks(&self) -> &Luks {
-        self.linux.luks()
-    }
-
-    fn wait_for_device(&self, want: &PublishContext, deadline: Instant) -> Result<Device, DeviceError> {
-        self.linux.wait_for_device(want, deadline)
-    }
-
-    fn recheck(&self, device: &Device) -> Result<Device, DeviceError> {
-        self.linux.recheck(device)
-    }
-
-    fn probe(&self, device: &Device, depth: Depth) -> Result<Content, DeviceError> {
+impl Devices for Faulty {
+    fn probe(&self, device: &Device, depth: Depth) -> Result<Content, HostError> {
         let first = self.faults.probes.fetch_add(1, Ordering::SeqCst) == 0;
         let call = |hook: &Option<Hook>| hook.iter().filter(|_| first).for_each(|hook| hook());
         call(&self.faults.before_probe);
         let content = match &self.faults.unreadable {
             Some(bad) if !self.faults.over.load(Ordering::SeqCst) => {
                 let file = File::open(&device.path).unwrap();
-                read(&Bad(file, bad), device.size_bytes, depth).map_err(|e| DeviceError::Unreadable {
-                    device: device.name.clone(),
-                    at: e.at,
-                    errno: Errno::EIO,
-                })
+                let unreadable =
+                    |at| DeviceError::Unreadable { device: device.name.clone(), at, errno: Errno::EIO };
+                read(&Bad(file, bad), device.size_bytes, depth).map_err(|e| unreadable(e.at).into())
             }
             _ => self.linux.probe(device, depth),
         };
         call(&self.faults.after_probe);
         content
     }
+}
 
-    fn supports(&self, fs: FsType) -> bool {
-        self.linux.supports(fs)
-    }
-
-    fn format(&self, device: &Device, format: &Format) -> Result<(), FsError> {
+impl Filesystems for Faulty {
+    fn format(&self, device: &Device, format: &Format) -> Result<(), HostError> {
         self.faults.formats.fetch_add(1, Ordering::SeqCst);
         self.faults.before_format.iter().for_each(|hook| hook());
         self.linux.format(device, format)
     }
+}
 
-    fn check(&self, device: &Device, fs: FsType, check: Check) -> Result<(), FsError> {
-        self.linux.check(device, fs, check)
-    }
-
-    fn set_uuid(&self, device: &Device, fs: FsType, uuid: Uuid) -> Result<bool, FsError> {
-        self.linux.set_uuid(device, fs, uuid)
-    }
-
-    fn grow(&self, device: &Device, fs: FsType, mounted_at: &Path) -> Result<(), FsError> {
-        self.linux.grow(device, fs, mounted_at)
-    }
-
-    fn trim(&self, at: &Path, from: u64, bytes: u64) -> Result<(), FsError> {
-        self.linux.trim(at, from, bytes)
-    }
-
-    fn mounts(&self) -> Result<MountTable, MountError> {
-        self.linux.mounts()
-    }
-
+impl Mounts for Faulty {
     fn mount(
         &self,
         device: &Device,
@@ -148,64 +114,13 @@ impl Host for Faulty {
         target: &Path,
         options: &[String],
         read_only: bool,
-    ) -> Result<(), MountError> {
+    ) -> Result<(), HostError> {
         if self.faults.mount_fails.swap(false, Ordering::SeqCst) {
-            return Err(MountError::Io { what: format!("mount {}", device.name), source: Errno::EIO.into() });
+            let what = format!("mount {}", device.name);
+            return Err(MountError::Io { what, source: Errno::EIO.into() }.into());
         }
         self.linux.mount(device, fs, target, options, read_only)
     }
-
-    fn bind(
-        &self,
-        source: &Path,
-        target: &Path,
-        options: &[String],
-        read_only: bool,
-    ) -> Result<(), MountError> {
-        self.linux.bind(source, target, options, read_only)
-    }
-
-    fn bind_device(&self, device: &Device, target: &Path, read_only: bool) -> Result<(), MountError> {
-        self.linux.bind_device(device, target, read_only)
-    }
-
-    fn unmount(&self, target: &Path) -> Result<(), MountError> {
-        self.linux.unmount(target)
-    }
-
-    fn make_target(&self, target: &Path, block: bool) -> Result<(), MountError> {
-        self.linux.make_target(target, block)
-    }
-
-    fn remove_target(&self, target: &Path) -> Result<(), MountError> {
-        self.linux.remove_target(target)
-    }
-
-    fn node_at(&self, path: &Path) -> Result<Option<(u64, u64)>, MountError> {
-        self.linux.node_at(path)
-    }
-
-    fn foreign_disks(&self) -> Result<u32, DeviceError> {
-        self.linux.foreign_disks()
-    }
-
-    fn in_use(&self, device: &Device) -> Result<bool, DeviceError> {
-        self.linux.in_use(device)
-    }
-
-    fn stats(&self, path: &Path) -> Result<FsStats, MountError> {
-        self.linux.stats(path)
-    }
-
-    fn answers(&self, device: &Device) -> Result<(), DeviceError> {
-        self.linux.answers(device)
-    }
-
-    fn lists(&self, path: &Path) -> Result<(), MountError> {
-        self.linux.lists(path)
-    }
-
-    fn errors_counted(&self, device: &Device) -> u64 {
-        self.linux.errors_counted(device)
-    }
 }
+
+impl Encryption for Faulty {}

@@ -28,7 +28,10 @@ use real::{Content, Ids};
 /// The real programs' contents and the crafted ones.
 fn contents() -> Vec<Content> {
     let another = volume("cd-anotherdisk000000001");
-    let ids = Ids { ours: fsid::of(&volume(VOLUME)).to_string(), others: fsid::of(&another).to_string() };
+    let ids = Ids {
+        ours: fsid::filesystem_uuid(&volume(VOLUME)).to_string(),
+        others: fsid::filesystem_uuid(&another).to_string(),
+    };
     let mut contents = real::contents(Box::leak(Box::new(ids)));
     contents.extend(craft::contents());
     contents

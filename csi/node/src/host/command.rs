@@ -2,7 +2,8 @@
 
 use std::io::{self, Write as _};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Condvar, Mutex, PoisonError};
+
+use parking_lot::{Condvar, Mutex};
 
 /// Tools that run at once: mkfs and fsck of large disks take memory, and dozens together have killed drivers (anchors, R12).
 const AT_ONCE: usize = 4;
@@ -23,22 +24,23 @@ pub(super) struct Ended {
     pub(super) words: String,
 }
 
-struct Turn;
+/// Permission to run one tool.
+struct Permit;
 
-impl Turn {
-    fn take() -> Self {
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+impl Permit {
+    fn acquire() -> Self {
+        let mut running = RUNNING.lock();
         while *running >= AT_ONCE {
-            running = FREE.wait(running).unwrap_or_else(PoisonError::into_inner);
+            FREE.wait(&mut running);
         }
         *running += 1;
         Self
     }
 }
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
-        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        *RUNNING.lock() -= 1;
         FREE.notify_one();
     }
 }
@@ -50,7 +52,7 @@ pub(super) fn run(program: &str, args: &[&str]) -> io::Result<Ended> {
 
 /// The same with an input, of which at most a pipe's 64 KiB; gives the whole standard output as well.
 pub(super) fn run_with(program: &str, args: &[&str], input: &[u8]) -> io::Result<(Ended, Vec<u8>)> {
-    let _turn = Turn::take();
+    let _permit = Permit::acquire();
     let mut command = Command::new(program);
     command.args(args).env("LC_ALL", "C");
     // Device mapper's library would wait for the machine's udev, which cannot answer into a container.

@@ -6,10 +6,8 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use eck_csi::volume::FsType;
-use uuid::Uuid;
+use parking_lot::Mutex;
 
 mod buffers;
 mod crc;
@@ -20,88 +18,15 @@ mod luks;
 mod mbr;
 mod places;
 mod signatures;
+mod types;
 mod window;
 mod xfs;
 
 pub use luks::begun;
 pub(super) use places::sampled;
+pub use types::{BLOCK, Content, Depth, Foreign, Formatted, FsId, ReadAt, ReadError};
+use types::{CHUNK, Superblock};
 use window::Window;
-
-/// How much of a device must read as zero before it counts as blank.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
-    /// Every place that a signature or a backup superblock could occupy: for a disk that this driver ordered empty itself.
-    Sampled,
-    /// Every byte: for a disk of unknown past.
-    Whole,
-}
-
-/// A file system's identity on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FsId {
-    /// ext3, ext4, xfs.
-    Uuid(Uuid),
-    /// The volume serial number of a FAT file system.
-    Fat(u32),
-}
-
-/// A file system that the driver can mount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Formatted {
-    /// Which.
-    pub fs: FsType,
-    /// Its identity.
-    pub id: FsId,
-    /// Bytes that the file system spans.
-    pub size_bytes: u64,
-    /// False if its own flags ask for a check before it is mounted.
-    pub clean: bool,
-}
-
-/// Data of anybody else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Foreign {
-    /// In words, e.g. `a LUKS 2 header` or `data that nobody knows`.
-    pub what: String,
-    /// Where it was found, in bytes from the start.
-    pub at: u64,
-}
-
-/// What a device holds. That it cannot be read is an error and never one of these.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// A file system of the guide's list.
-    Formatted(Formatted),
-    /// A LUKS2 header: what it says is for cryptsetup to read.
-    Luks2,
-    /// A LUKS2 header with this UUID was to be made on the blank disk, and is not whole.
-    Begun(Uuid),
-    /// Anything else that is not zero.
-    Foreign(Foreign),
-    /// Zeros, as far as [`Depth`] asks.
-    Blank,
-}
-
-/// Something that is read at a place. `buffer` and `at` are multiples of [`BLOCK`] or end at the device's end.
-pub trait ReadAt {
-    /// Fills the buffer.
-    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()>;
-}
-
-/// Alignment of O_DIRECT reads in bytes: the largest logical block size of a disk.
-pub const BLOCK: u64 = 4096;
-
-/// A read that failed, and where.
-#[derive(Debug)]
-pub struct ReadError {
-    /// Byte.
-    pub at: u64,
-    /// The kernel's answer.
-    pub source: io::Error,
-}
-
-/// The most that is read at once, in bytes: large enough for a disk's full speed, small enough for a node program of 12 MiB.
-const CHUNK: u64 = 1 << 20;
 
 /// Reads that are under way at once. On a loop device the two looks before a mkfs then take 14 ms, not 25, and a cloud disk
 /// answers each read far later than a loop device does.
@@ -112,50 +37,6 @@ const PIECE: u64 = CHUNK / LANES;
 
 /// Stack of a lane's thread in bytes: it reads and compares.
 const STACK: usize = 64 << 10;
-
-/// A superblock that stands at its place.
-enum Superblock {
-    /// It makes sense: a file system of ours, or one that only others can use.
-    Valid(Content),
-    /// The magic number is there, the rest is not.
-    Broken(Foreign),
-}
-
-impl Superblock {
-    /// A whole file system that the driver cannot mount.
-    fn others(what: &str, at: u64) -> Self {
-        Self::Valid(Foreign::new(what, at).into())
-    }
-
-    fn broken(what: &str, at: u64) -> Self {
-        Self::Broken(Foreign::new(what, at))
-    }
-}
-
-impl Foreign {
-    fn new(what: &str, at: u64) -> Self {
-        Self { what: what.to_owned(), at }
-    }
-}
-
-impl Content {
-    /// What whoever wants a blank disk or a file system in the clear is told of anything else.
-    pub(crate) fn refusal(&self) -> Foreign {
-        match self {
-            Self::Formatted(found) => Foreign { what: format!("a file system ({})", found.fs), at: 0 },
-            Self::Luks2 => Foreign::new("a LUKS 2 header", 0),
-            Self::Begun(_) => Foreign::new("a LUKS 2 header that was begun", 0),
-            Self::Foreign(found) => found.clone(),
-            Self::Blank => Foreign::new("nothing", 0),
-        }
-    }
-}
-
-impl From<Foreign> for Content {
-    fn from(foreign: Foreign) -> Self {
-        Self::Foreign(foreign)
-    }
-}
 
 /// Reads what a device of `size` bytes holds: the first and the last MiB, and, if nothing is recognised there, every place
 /// that `depth` asks for. One failed read is the end: of a device that cannot be read nothing is known.
@@ -256,20 +137,20 @@ impl<R: ReadAt + Sync> Reader<'_, R> {
         let (device, next) = (self.device, Mutex::new(pieces(places)));
         let found = Mutex::new(None::<(u64, Result<Foreign, ReadError>)>);
         let seen = |at: u64, what: Result<Foreign, ReadError>| {
-            let mut first = held(&found);
+            let mut first = found.lock();
             if first.as_ref().is_none_or(|(before, _)| at < *before) {
                 *first = Some((at, what));
             }
         };
         let lane = |buffer: &mut [u8]| loop {
             // Pieces are given out in ascending order: when one tells something, all before it are told or under way.
-            let piece = held(&next).next().filter(|_| held(&found).is_none());
+            let piece = next.lock().next().filter(|_| found.lock().is_none());
             let Some(piece) = piece else { return };
             let bytes = &mut buffer[..(piece.end - piece.start) as usize];
             match device.read_exact_at(bytes, piece.start) {
                 Err(source) => seen(piece.start, Err(ReadError { at: piece.start, source })),
                 Ok(()) => {
-                    if let Some(data) = Window::new(piece.start, bytes).first_data() {
+                    if let Some(data) = first_data(&Window::new(piece.start, bytes)) {
                         seen(piece.start, Ok(data));
                     }
                 }
@@ -284,13 +165,15 @@ impl<R: ReadAt + Sync> Reader<'_, R> {
         });
         // What is left if no thread could be had; else nothing.
         lane(&mut self.buffer[..PIECE as usize]);
-        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let found = found.into_inner();
         found.map(|(_, what)| what).transpose()
     }
 }
 
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// The first byte of the window that is not zero, named by the block that it stands in.
+fn first_data(window: &Window<'_>) -> Option<Foreign> {
+    let (block, at) = window.first_data()?;
+    Some(signatures::anywhere(&block).unwrap_or_else(|| Foreign::new("data that nobody knows", at)))
 }
 
 /// The places in pieces of at most [`PIECE`] bytes, in ascending order.

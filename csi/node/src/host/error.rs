@@ -1,12 +1,43 @@
-//! What can go wrong with devices, file systems and mounts. Each variant names the thing and keeps the cause.
+//! What can go wrong with devices, file systems and mounts. Each variant names the thing and keeps the cause; its code is the same
+//! whichever operation it is said to.
 
 use std::io;
 use std::path::PathBuf;
 
 use eck_csi::volume::FsType;
 use nix::errno::Errno;
+use serve::code::GrpcCode;
+use tonic::Code;
 
 use super::luks::header::BadHeader;
+
+/// What the machine says, whichever operation it is said to.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// A device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A file system.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// An encrypted disk.
+    #[error(transparent)]
+    Luks(#[from] LuksError),
+    /// A mount, or the target of one.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+}
+
+impl GrpcCode for HostError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Device(error) => error.code(),
+            Self::Fs(error) => error.code(),
+            Self::Luks(error) => error.code(),
+            Self::Mount(error) => error.code(),
+        }
+    }
+}
 
 /// A device: finding it, reading it, making sure that it is still the same one.
 #[derive(Debug, thiserror::Error)]
@@ -65,12 +96,22 @@ pub enum DeviceError {
     },
 }
 
+impl GrpcCode for DeviceError {
+    fn code(&self) -> Code {
+        match self {
+            // The machine has not shown the disk, or not the whole of it, yet; or it failed for a moment: ask again.
+            Self::NotThere { .. } | Self::TooSmall { .. } => Code::Unavailable,
+            Self::Unreadable { .. } | Self::Changed { .. } => Code::Unavailable,
+            // No retry tells the two apart; a person must.
+            Self::Ambiguous { .. } => Code::FailedPrecondition,
+            Self::Io { .. } => Code::Internal,
+        }
+    }
+}
+
 /// Making, checking and growing a file system.
 #[derive(Debug, thiserror::Error)]
 pub enum FsError {
-    /// The device failed or changed.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
     /// Right before mkfs the device was not blank any more.
     #[error("{device} was blank a moment ago and now holds {found}: it is not formatted")]
     NotBlank {
@@ -146,12 +187,22 @@ pub enum FsError {
     },
 }
 
+impl GrpcCode for FsError {
+    fn code(&self) -> Code {
+        match self {
+            // There is data; nothing of ours may go on.
+            Self::NotBlank { .. } | Self::InUse { .. } => Code::FailedPrecondition,
+            // A person must look at it.
+            Self::Damaged { .. } | Self::Unsound { .. } => Code::FailedPrecondition,
+            Self::CannotGrow { .. } => Code::FailedPrecondition,
+            Self::Tool { .. } | Self::NoTool { .. } | Self::Unproven { .. } => Code::Internal,
+        }
+    }
+}
+
 /// Encrypting a disk, opening it and closing it.
 #[derive(Debug, thiserror::Error)]
 pub enum LuksError {
-    /// The device failed or changed.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
     /// Right before the header was made the device was not blank any more.
     #[error("{device} was blank a moment ago and now holds {found}: it is not encrypted")]
     NotBlank {
@@ -210,6 +261,18 @@ pub enum LuksError {
     },
 }
 
+impl GrpcCode for LuksError {
+    fn code(&self) -> Code {
+        match self {
+            // A person must look: at the data, at the key, at who holds the disk.
+            Self::NotBlank { .. } | Self::WrongKey { .. } | Self::Header { .. } => Code::FailedPrecondition,
+            // Whoever uses it may end.
+            Self::InUse { .. } => Code::Unavailable,
+            Self::Tool { .. } | Self::NoTool { .. } | Self::Unproven { .. } => Code::Internal,
+        }
+    }
+}
+
 /// Mounts and their targets.
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
@@ -261,4 +324,18 @@ pub enum MountError {
         #[source]
         source: io::Error,
     },
+}
+
+impl GrpcCode for MountError {
+    fn code(&self) -> Code {
+        match self {
+            // The request named a path that is never followed, or options that the file system does not have.
+            Self::Path { .. } | Self::Options { .. } => Code::InvalidArgument,
+            // This node cannot, another one may.
+            Self::NoFileSystem { .. } | Self::Occupied { .. } => Code::FailedPrecondition,
+            // Whoever uses it may end.
+            Self::Busy { .. } => Code::Unavailable,
+            Self::Io { .. } => Code::Internal,
+        }
+    }
 }

@@ -2,16 +2,40 @@
 
 use std::path::Path;
 
-use eck_csi::care::MkfsOption;
+use eck_csi::care::{MkfsOption, MkfsOptions};
 use eck_csi::volume::FsType;
 use uuid::Uuid;
 
 use super::command::{self, Ended};
 use super::content::{BLOCK, Content, Depth, Formatted, FsId, ReadAt as _};
-use super::device::{self, Opened};
-use super::error::{DeviceError, FsError};
+use super::device::Device;
+use super::error::{DeviceError, FsError, HostError};
+use super::opened::{self, Opened};
 use super::sysfs::Sysfs;
-use super::{Check, Device, Format};
+
+/// How a file system is made: what NodeStage decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Format {
+    /// Which file system.
+    pub fs: FsType,
+    /// Its UUID, derived from the volume id; see `fsid`.
+    pub uuid: Uuid,
+    /// Its serial number, if it is a FAT.
+    pub fat: u32,
+    /// What the StorageClass says of it.
+    pub options: MkfsOptions,
+    /// How much of the device must read as zero before it counts as blank.
+    pub depth: Depth,
+}
+
+/// What a check of a file system may do to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Repair what can be repaired without loss.
+    Repair,
+    /// Replay the journal, as the kernel would, and write nothing else.
+    Look,
+}
 
 /// A file system counts as filling its device if it lacks no more than this many bytes: mkfs and resize2fs leave out a last
 /// block group that would be too small to be of use (e2fsprogs, at most 8 MiB here), xfs_growfs a last group of 64 blocks.
@@ -27,43 +51,25 @@ fn failure(program: &'static str, device: &Device, ended: Ended) -> FsError {
     FsError::Tool { program, device: device.name.clone(), status: ended.status, stderr: ended.words }
 }
 
-/// The device as sysfs shows it now, if it is still the same disk.
-pub(super) fn recheck(sysfs: &Sysfs, device: &Device) -> Result<Device, DeviceError> {
-    let changed = |what: String| DeviceError::Changed { device: device.name.clone(), what };
-    let now = sysfs.by_number((device.major, device.minor))?;
-    let now = now.ok_or_else(|| changed("it is gone".to_owned()))?;
-    if now.serial != device.serial {
-        return Err(changed(format!("its serial was {} and is {}", device.serial, now.serial)));
-    }
-    if now.diskseq != device.diskseq {
-        let text = |seq: Option<u64>| seq.map_or_else(|| "unknown".to_owned(), |n| n.to_string());
-        return Err(changed(format!(
-            "its diskseq was {} and is {}",
-            text(device.diskseq),
-            text(now.diskseq)
-        )));
-    }
-    Ok(now)
-}
-
-/// See [`super::Host::format`].
-pub(super) fn format(sysfs: &Sysfs, device: &Device, format: &Format) -> Result<(), FsError> {
+/// See [`super::machine::Filesystems::format`].
+pub(super) fn format(sysfs: &Sysfs, device: &Device, format: &Format) -> Result<(), HostError> {
     // Open until the end: so long no other disk can get this one's number or name.
     let opened = Opened::direct(device)?;
-    let now = recheck(sysfs, device)?;
-    if device::in_use(&now)? {
-        return Err(FsError::InUse { device: device.name.clone() });
+    let now = sysfs.recheck(device)?;
+    if opened::in_use(&now)? {
+        return Err(FsError::InUse { device: device.name.clone() }.into());
     }
     match opened.probe(&now, format.depth)? {
         Content::Blank => {}
         other => {
-            return Err(FsError::NotBlank { device: device.name.clone(), found: other.refusal().what });
+            let found = other.refusal().what;
+            return Err(FsError::NotBlank { device: device.name.clone(), found }.into());
         }
     }
-    recheck(sysfs, device)?;
+    sysfs.recheck(device)?;
     let program = make(&now, format)?;
-    recheck(sysfs, device)?;
-    let unproven = |what: String| FsError::Unproven { program, device: device.name.clone(), what };
+    sysfs.recheck(device)?;
+    let unproven = |what: String| FsError::Unproven { program, device: device.name.clone(), what }.into();
     match opened.probe(&now, Depth::Sampled)? {
         Content::Formatted(Formatted { fs, id, .. }) if fs == format.fs && id == wanted_id(format) => Ok(()),
         Content::Formatted(other) => Err(unproven(format!("shows {other:?}"))),
@@ -115,7 +121,7 @@ fn argument(fs: FsType, option: MkfsOption, value: u64) -> [String; 2] {
     [flag.to_owned(), value]
 }
 
-/// See [`super::Host::check`].
+/// See [`super::machine::Filesystems::check`].
 pub(super) fn check(device: &Device, fs: FsType, check: Check) -> Result<(), FsError> {
     match (fs, check) {
         // Preen: repairs what is safe to repair, gives up on the rest.
@@ -158,7 +164,7 @@ fn look(device: &Device, fs: FsType, program: &'static str, args: &[&str]) -> Re
     }
 }
 
-/// See [`super::Host::trim`].
+/// See [`super::machine::Filesystems::trim`].
 pub(super) fn trim(at: &Path, from: u64, bytes: u64) -> Result<(), FsError> {
     let (from, bytes, path) = (from.to_string(), bytes.to_string(), at.to_string_lossy());
     let program = "fstrim";
@@ -170,13 +176,13 @@ pub(super) fn trim(at: &Path, from: u64, bytes: u64) -> Result<(), FsError> {
     Err(FsError::Tool { program, device: path.into_owned(), status: ended.status, stderr: ended.words })
 }
 
-/// See [`super::Host::set_uuid`].
-pub(super) fn set_uuid(sysfs: &Sysfs, device: &Device, fs: FsType, uuid: Uuid) -> Result<bool, FsError> {
+/// See [`super::machine::Filesystems::set_uuid`].
+pub(super) fn set_uuid(sysfs: &Sysfs, device: &Device, fs: FsType, uuid: Uuid) -> Result<bool, HostError> {
     // Open until the end, as in `format`.
     let opened = Opened::direct(device)?;
-    let now = recheck(sysfs, device)?;
-    if device::in_use(&now)? {
-        return Err(FsError::InUse { device: device.name.clone() });
+    let now = sysfs.recheck(device)?;
+    if opened::in_use(&now)? {
+        return Err(FsError::InUse { device: device.name.clone() }.into());
     }
     let text = uuid.to_string();
     let command = format!("uuid {text}");
@@ -191,26 +197,19 @@ pub(super) fn set_uuid(sysfs: &Sysfs, device: &Device, fs: FsType, uuid: Uuid) -
     };
     // Its exit status is no proof: xfs_db ends with 0 when it refuses a log that is not replayed.
     let ended = tool(program, &now, args)?;
-    recheck(sysfs, device)?;
+    sysfs.recheck(device)?;
     match opened.probe(&now, Depth::Sampled)? {
         Content::Formatted(found) if found.fs == fs && found.clean => Ok(found.id == FsId::Uuid(uuid)),
-        _ => Err(failure(program, device, ended)),
+        _ => Err(failure(program, device, ended).into()),
     }
 }
 
-/// See [`super::Host::errors_counted`].
-pub(super) fn errors_counted(device: &Device) -> u64 {
-    // ext3 and ext4 count; the others have no such file (Documentation/ABI/testing/sysfs-fs-ext4).
-    let counted = std::fs::read_to_string(format!("/sys/fs/ext4/{}/errors_count", device.name));
-    counted.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
-}
-
-/// See [`super::Host::grow`].
-pub(super) fn grow(device: &Device, fs: FsType, mounted_at: &Path) -> Result<(), FsError> {
+/// See [`super::machine::Filesystems::grow`].
+pub(super) fn grow(device: &Device, fs: FsType, mounted_at: &Path) -> Result<(), HostError> {
     let program: &'static str = match fs {
         FsType::Ext4 | FsType::Ext3 => "resize2fs",
         FsType::Xfs => "xfs_growfs",
-        FsType::Vfat => return Err(FsError::CannotGrow { device: device.name.clone(), fs }),
+        FsType::Vfat => return Err(FsError::CannotGrow { device: device.name.clone(), fs }.into()),
     };
     if spans(device, fs, mounted_at)? + SLACK >= device.size_bytes {
         return Ok(());
@@ -221,18 +220,18 @@ pub(super) fn grow(device: &Device, fs: FsType, mounted_at: &Path) -> Result<(),
         _ => tool(program, device, &[])?,
     };
     if ended.code != Some(0) {
-        return Err(failure(program, device, ended));
+        return Err(failure(program, device, ended).into());
     }
     let spans = spans(device, fs, mounted_at)?;
     if spans + SLACK >= device.size_bytes {
         return Ok(());
     }
     let what = format!("has {} bytes and its file system spans {spans}", device.size_bytes);
-    Err(FsError::Unproven { program, device: device.name.clone(), what })
+    Err(FsError::Unproven { program, device: device.name.clone(), what }.into())
 }
 
 /// Bytes that a mounted file system spans.
-fn spans(device: &Device, fs: FsType, mounted_at: &Path) -> Result<u64, FsError> {
+fn spans(device: &Device, fs: FsType, mounted_at: &Path) -> Result<u64, DeviceError> {
     if fs == FsType::Xfs {
         // XFS keeps its superblock in memory; the kernel tells its data blocks, which lack the log.
         let stats = nix::sys::statvfs::statvfs(mounted_at).map_err(|errno| {
@@ -245,7 +244,7 @@ fn spans(device: &Device, fs: FsType, mounted_at: &Path) -> Result<u64, FsError>
         Content::Formatted(found) => Ok(found.size_bytes),
         other => {
             let what = format!("{other:?} where a mounted {fs} should be");
-            Err(DeviceError::Changed { device: device.name.clone(), what }.into())
+            Err(DeviceError::Changed { device: device.name.clone(), what })
         }
     }
 }

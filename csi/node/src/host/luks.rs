@@ -7,28 +7,24 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
-use std::sync::{Mutex, PoisonError};
 
 use eck_csi::volume::DiskId;
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::command::{self, Ended};
 use super::content::{Content, Depth, sampled};
-use super::device::{self, Opened};
-use super::error::{DeviceError, LuksError};
-use super::filesystem::recheck;
-use super::sysfs::Sysfs;
-use super::{Device, Mapping};
+use super::device::{Device, Mapping};
+use super::error::{DeviceError, HostError, LuksError};
+use super::opened::{self, Opened};
+use super::sysfs::{MAPPING_PREFIX, Sysfs};
 use crate::key::Key;
 
 pub mod header;
 mod layout;
 
 pub use header::Header;
-
-/// Begins the names of all mappings.
-pub(super) const PREFIX: &str = "eck-";
 
 /// Memory of a key's derivation in KiB, passes over it, and threads. A quarter of the node container's limit, and above what
 /// OWASP asks of argon2id (19 MiB, two passes); RFC 9106 would have 64 MiB and three. cryptsetup allows no fewer passes than four.
@@ -52,7 +48,7 @@ fn fresh() -> String {
 }
 
 /// What a new header is to be like. It says that nobody has used the volume.
-pub(crate) struct New<'a> {
+pub struct NewHeader<'a> {
     /// Its identity, derived from the volume's id; see `fsid`.
     pub(crate) uuid: Uuid,
     /// What opens it.
@@ -63,21 +59,18 @@ pub(crate) struct New<'a> {
 
 /// How a mapping is made.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct How {
+pub struct MappingOptions {
     /// Nobody may write.
-    pub(crate) read_only: bool,
+    pub read_only: bool,
     /// Freed space is told to the disk, which then shows where there is data and where not.
-    pub(crate) discards: bool,
+    pub discards: bool,
 }
 
-/// The machine's encrypted disks.
-#[derive(Debug, Clone)]
-pub struct Luks {
-    sysfs: Sysfs,
-}
+/// The machine's encrypted disks; see [`super::machine::Encryption`] for what each method does.
+pub(super) struct Luks<'a>(&'a Sysfs);
 
 fn name(disk: &DiskId) -> String {
-    format!("{PREFIX}{disk}")
+    format!("{MAPPING_PREFIX}{disk}")
 }
 
 /// The output of an action that ended well.
@@ -92,19 +85,19 @@ fn failure(action: &'static str, device: &Device, ended: Ended) -> LuksError {
     LuksError::Tool { action, device: device.name.clone(), status: ended.status, stderr: ended.words }
 }
 
-fn memory(device: &Device, what: &str) -> impl FnOnce(io::Error) -> LuksError {
+fn memory(device: &Device, what: &str) -> impl FnOnce(io::Error) -> DeviceError {
     let what = format!("{what} in memory, for {}", device.name);
-    move |source| DeviceError::Io { what, source }.into()
+    move |source| DeviceError::Io { what, source }
 }
 
 /// A file that is in memory only.
-fn memfd(device: &Device, what: &'static str) -> Result<File, LuksError> {
+fn memfd(device: &Device, what: &'static str) -> Result<File, DeviceError> {
     let made = memfd_create(c"eck-csi-luks", MFdFlags::MFD_CLOEXEC);
     made.map(File::from).map_err(|errno| memory(device, what)(errno.into()))
 }
 
 /// The same, with these bytes in it.
-fn kept(device: &Device, what: &'static str, bytes: &[u8]) -> Result<File, LuksError> {
+fn kept(device: &Device, what: &'static str, bytes: &[u8]) -> Result<File, DeviceError> {
     let mut file = memfd(device, what)?;
     file.write_all(bytes).map_err(memory(device, what))?;
     Ok(file)
@@ -118,158 +111,155 @@ fn path_of(file: &File) -> String {
 /// cryptsetup, without questions and without locks: what runs on one disk here follows each other, and no lock of a container
 /// is seen outside of it.
 fn cryptsetup(action: &'static str, args: &[&str], input: &[u8]) -> Result<(Ended, Vec<u8>), LuksError> {
-    let _one = (!input.is_empty()).then(|| DERIVING.lock().unwrap_or_else(PoisonError::into_inner));
+    let _one = (!input.is_empty()).then(|| DERIVING.lock());
     let args =
         [action.split(' ').collect::<Vec<_>>(), vec!["--batch-mode", "--disable-locks"], args.to_vec()];
     command::run_with("cryptsetup", &args.concat(), input).map_err(|source| LuksError::NoTool { source })
 }
 
-impl Luks {
-    pub(super) fn new(sysfs: Sysfs) -> Self {
-        Self { sysfs }
+impl<'a> Luks<'a> {
+    pub(super) fn new(sysfs: &'a Sysfs) -> Self {
+        Self(sysfs)
     }
 
     /// The disk's mapping, wherever it lies.
-    pub(crate) fn mapping(&self, disk: &DiskId) -> Result<Option<Mapping>, DeviceError> {
-        self.sysfs.mapping(&name(disk))
-    }
-
-    /// The disk's mapping, if it lies on `device`.
-    pub(crate) fn on(&self, disk: &DiskId, device: &Device) -> Result<Option<Mapping>, DeviceError> {
-        Ok(self.mapping(disk)?.filter(|mapping| mapping.lies_on(device)))
-    }
-
-    /// What carries the volume's content: the mapping on `device`, or, where there is none, the device itself.
-    pub(crate) fn top(&self, disk: &DiskId, device: &Device) -> Result<Device, DeviceError> {
-        Ok(self.on(disk, device)?.map_or_else(|| device.clone(), |mapping| mapping.device))
+    pub(super) fn mapping(&self, disk: &DiskId) -> Result<Option<Mapping>, DeviceError> {
+        self.0.mapping(&name(disk))
     }
 
     /// Runs an action on the disk, which stays the same one all the while; it ends well or has failed.
-    fn done(
+    fn run(
         &self,
         action: &'static str,
         disk: &Device,
         options: &[&str],
         more: &[&str],
         input: &[u8],
-    ) -> Result<Vec<u8>, LuksError> {
+    ) -> Result<Vec<u8>, HostError> {
         // Open until the end: so long no other disk can get this one's number or name.
         let _opened = Opened::direct(disk)?;
-        recheck(&self.sysfs, disk)?;
+        self.0.recheck(disk)?;
         let path = disk.path.to_string_lossy();
         let ended = cryptsetup(action, &[options, &[path.as_ref()], more].concat(), input)?;
-        recheck(&self.sysfs, disk)?;
+        self.0.recheck(disk)?;
         // cryptsetup(8), RETURN CODES: 2 is no permission, a bad passphrase.
         if ended.0.code == Some(2) && !input.is_empty() {
-            return Err(LuksError::WrongKey { device: disk.name.clone() });
+            return Err(LuksError::WrongKey { device: disk.name.clone() }.into());
         }
-        well(action, disk, ended)
+        Ok(well(action, disk, ended)?)
     }
 
     /// What the disk's header says. Of two headers of which one is damaged cryptsetup mends the other.
-    pub(crate) fn header(&self, disk: &Device) -> Result<Header, LuksError> {
-        let uuid = self.done("luksUUID", disk, &[], &[], b"")?;
-        let json = self.done("luksDump", disk, &["--dump-json-metadata"], &[], b"")?;
+    pub(super) fn header(&self, disk: &Device) -> Result<Header, HostError> {
+        let uuid = self.run("luksUUID", disk, &[], &[], b"")?;
+        let json = self.run("luksDump", disk, &["--dump-json-metadata"], &[], b"")?;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Header::parse(&text(uuid), &text(json))
-            .map_err(|source| LuksError::Header { device: disk.name.clone(), source })
+            .map_err(|source| LuksError::Header { device: disk.name.clone(), source }.into())
     }
 
     /// Makes the header of a disk that is blank, or on which this very header was begun; see `layout`.
-    pub(crate) fn make(&self, disk: &Device, new: &New<'_>) -> Result<(), LuksError> {
+    pub(super) fn make_header(&self, disk: &Device, new: &NewHeader<'_>) -> Result<(), HostError> {
         let opened = Opened::direct(disk)?;
-        let now = recheck(&self.sysfs, disk)?;
-        if device::in_use(&now)? {
-            return Err(LuksError::InUse { device: disk.name.clone() });
+        let now = self.0.recheck(disk)?;
+        if opened::in_use(&now)? {
+            return Err(LuksError::InUse { device: disk.name.clone() }.into());
         }
         match opened.probe(&now, new.depth)? {
             Content::Blank => {}
             Content::Begun(uuid) if uuid == new.uuid => {}
             other => {
-                return Err(LuksError::NotBlank { device: disk.name.clone(), found: other.refusal().what });
+                let found = other.refusal().what;
+                return Err(LuksError::NotBlank { device: disk.name.clone(), found }.into());
             }
         }
         let image = image(disk, new)?;
-        let file = device::exclusive(&recheck(&self.sysfs, disk)?)?;
-        layout::write(&file, &image, new.uuid).map_err(device::failed(disk, "write to"))?;
-        recheck(&self.sysfs, disk)?;
+        let file = opened::exclusive(&self.0.recheck(disk)?)?;
+        layout::write(&file, &image, new.uuid).map_err(opened::failed(disk, "write to"))?;
+        self.0.recheck(disk)?;
         Ok(())
     }
 
     /// Gives a copy's header the identity of its volume.
-    pub(crate) fn set_uuid(&self, disk: &Device, uuid: Uuid) -> Result<(), LuksError> {
-        self.done("luksUUID", disk, &["--uuid", &uuid.to_string()], &[], b"").map(drop)
+    pub(super) fn set_header_uuid(&self, disk: &Device, uuid: Uuid) -> Result<(), HostError> {
+        self.run("luksUUID", disk, &["--uuid", &uuid.to_string()], &[], b"").map(drop)
     }
 
     /// Whether the key opens a slot.
-    pub(crate) fn opens(&self, disk: &Device, key: &Key) -> Result<bool, LuksError> {
+    pub(super) fn opens(&self, disk: &Device, key: &Key) -> Result<bool, HostError> {
         let options = ["--type", "luks2", "--test-passphrase", "--key-file", "-"];
-        match self.done("open", disk, &options, &[], key.bytes()) {
+        match self.run("open", disk, &options, &[], key.bytes()) {
             Ok(_) => Ok(true),
-            Err(LuksError::WrongKey { .. }) => Ok(false),
+            Err(HostError::Luks(LuksError::WrongKey { .. })) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
     /// Adds the key `to`, which `from` allows.
-    pub(crate) fn add_key(&self, disk: &Device, from: &Key, to: &Key) -> Result<(), LuksError> {
+    pub(super) fn add_key(&self, disk: &Device, from: &Key, to: &Key) -> Result<(), HostError> {
         let file = kept(disk, "keep a key", to.bytes())?;
         let options = [&["--key-file", "-"][..], &DERIVATION].concat();
-        self.done("luksAddKey", disk, &options, &[&path_of(&file)], from.bytes()).map(drop)
+        self.run("luksAddKey", disk, &options, &[&path_of(&file)], from.bytes()).map(drop)
     }
 
     /// Takes the key's slot away. Another one must be known to open the volume: cryptsetup would take the last as well.
-    pub(crate) fn remove_key(&self, disk: &Device, key: &Key) -> Result<(), LuksError> {
-        self.done("luksRemoveKey", disk, &["--key-file", "-"], &[], key.bytes()).map(drop)
+    pub(super) fn remove_key(&self, disk: &Device, key: &Key) -> Result<(), HostError> {
+        self.run("luksRemoveKey", disk, &["--key-file", "-"], &[], key.bytes()).map(drop)
     }
 
     /// Takes a token away.
-    pub(crate) fn remove_token(&self, disk: &Device, id: u32) -> Result<(), LuksError> {
-        self.done("token remove", disk, &["--token-id", &id.to_string()], &[], b"").map(drop)
+    pub(super) fn remove_token(&self, disk: &Device, id: u32) -> Result<(), HostError> {
+        self.run("token remove", disk, &["--token-id", &id.to_string()], &[], b"").map(drop)
     }
 
     /// Makes the copy of the header what the header is.
-    pub(crate) fn copy(&self, disk: &Device) -> Result<(), LuksError> {
-        let file = device::shared(&recheck(&self.sysfs, disk)?)?;
-        Ok(layout::copy(&file).map_err(device::failed(disk, "write to"))?)
+    pub(super) fn copy_header(&self, disk: &Device) -> Result<(), HostError> {
+        let file = opened::shared(&self.0.recheck(disk)?)?;
+        Ok(layout::copy(&file).map_err(opened::failed(disk, "write to"))?)
     }
 
     /// Opens the volume; gives its mapping.
-    pub(crate) fn open(&self, disk: &Device, id: &DiskId, key: &Key, how: How) -> Result<Device, LuksError> {
+    pub(super) fn open(
+        &self,
+        disk: &Device,
+        id: &DiskId,
+        key: &Key,
+        options: MappingOptions,
+    ) -> Result<Device, HostError> {
         // The volume's key stays in the table of the mapping and not in a kernel keyring, which a container may not have, and
         // without which growing needs no key again. Whoever may read the table may read the disk.
-        let mut options = vec!["--type", "luks2", "--disable-keyring", "--key-file", "-"];
-        options.extend(how.read_only.then_some("--readonly"));
-        options.extend(how.discards.then_some("--allow-discards"));
-        self.done("open", disk, &options, &[&name(id)], key.bytes())?;
-        let mapping = self.on(id, disk)?;
+        let mut flags = vec!["--type", "luks2", "--disable-keyring", "--key-file", "-"];
+        flags.extend(options.read_only.then_some("--readonly"));
+        flags.extend(options.discards.then_some("--allow-discards"));
+        self.run("open", disk, &flags, &[&name(id)], key.bytes())?;
+        let mapping = self.mapping(id)?.filter(|mapping| mapping.lies_on(disk));
         let unproven =
-            || LuksError::Unproven { device: disk.name.clone(), what: "has no mapping".to_owned() };
+            || LuksError::Unproven { device: disk.name.clone(), what: "has no mapping".to_owned() }.into();
         mapping.map(|mapping| mapping.device).ok_or_else(unproven)
     }
 
     /// Closes a mapping that nobody uses; its disk may be gone.
-    pub(crate) fn close(&self, mapping: &Mapping) -> Result<(), LuksError> {
+    pub(super) fn close(&self, mapping: &Mapping) -> Result<(), HostError> {
         let device = &mapping.device;
-        if device::in_use(device)? {
-            return Err(LuksError::InUse { device: mapping.name.clone() });
+        if opened::in_use(device)? {
+            return Err(LuksError::InUse { device: mapping.name.clone() }.into());
         }
         let (ended, _) = cryptsetup("close", &[&mapping.name], b"")?;
-        if self.sysfs.mapping(&mapping.name)?.is_none() {
+        if self.0.mapping(&mapping.name)?.is_none() {
             return Ok(());
         }
-        Err(failure("close", device, ended))
+        Err(failure("close", device, ended).into())
     }
 
     /// Makes a mapping as large as its disk is now; gives it.
-    pub(crate) fn stretch(&self, mapping: &Mapping) -> Result<Device, LuksError> {
+    pub(super) fn resize(&self, mapping: &Mapping) -> Result<Device, HostError> {
         well("resize", &mapping.device, cryptsetup("resize", &[&mapping.name], b"")?)?;
-        Ok(recheck(&self.sysfs, &mapping.device)?)
+        Ok(self.0.recheck(&mapping.device)?)
     }
 
     /// Makes a mapping blank that nobody has ever used: what has never been written decrypts to noise.
-    pub(crate) fn blank(&self, mapping: &Device) -> Result<(), LuksError> {
-        let file = device::exclusive(&recheck(&self.sysfs, mapping)?)?;
+    pub(super) fn blank(&self, mapping: &Device) -> Result<(), HostError> {
+        let file = opened::exclusive(&self.0.recheck(mapping)?)?;
         let zeros = vec![0; 64 << 10];
         let wipe = || {
             for place in sampled(mapping.size_bytes) {
@@ -282,12 +272,12 @@ impl Luks {
             }
             file.sync_all()
         };
-        Ok(wipe().map_err(device::failed(mapping, "write to"))?)
+        Ok(wipe().map_err(opened::failed(mapping, "write to"))?)
     }
 }
 
 /// A whole header, made in memory.
-fn image(disk: &Device, new: &New<'_>) -> Result<Vec<u8>, LuksError> {
+fn image(disk: &Device, new: &NewHeader<'_>) -> Result<Vec<u8>, HostError> {
     let mut file = memfd(disk, "make a LUKS2 header")?;
     // Beyond where the data begins there must be some.
     file.set_len(2 * layout::DATA_AT).map_err(memory(disk, "make a LUKS2 header"))?;

@@ -13,7 +13,7 @@ use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use sys_mount::{Mount, MountFlags};
 
-use super::Device;
+use super::device::Device;
 use super::error::MountError;
 use super::mountinfo::MountTable;
 use super::path::{Kind, kind, open_at, parent};

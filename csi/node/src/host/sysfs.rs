@@ -7,9 +7,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::device::{Device, Mapping};
 use super::error::DeviceError;
-use super::luks::PREFIX;
-use super::{Device, Mapping};
+
+/// Begins the names of all mappings of this driver.
+pub(super) const MAPPING_PREFIX: &str = "eck-";
 
 /// Files below a disk's folder that may hold its serial: virtio-blk; NVMe and some SCSI drivers; SCSI's unit serial number page.
 pub const SERIAL_FILES: [&str; 3] = ["serial", "device/serial", "device/vpd_pg80"];
@@ -22,7 +24,7 @@ const SECTOR: u64 = 512;
 
 /// A sysfs.
 #[derive(Debug, Clone)]
-pub(super) struct Sysfs {
+pub struct Sysfs {
     block: PathBuf,
     numbers: PathBuf,
     dev: PathBuf,
@@ -82,6 +84,25 @@ impl Sysfs {
         Ok(disk.filter(|disk| (disk.major, disk.minor) == number))
     }
 
+    /// The device as sysfs shows it now, if it is still the same disk.
+    pub(super) fn recheck(&self, device: &Device) -> Result<Device, DeviceError> {
+        let changed = |what: String| DeviceError::Changed { device: device.name.clone(), what };
+        let now = self.by_number((device.major, device.minor))?;
+        let now = now.ok_or_else(|| changed("it is gone".to_owned()))?;
+        if now.serial != device.serial {
+            return Err(changed(format!("its serial was {} and is {}", device.serial, now.serial)));
+        }
+        if now.diskseq != device.diskseq {
+            let text = |seq: Option<u64>| seq.map_or_else(|| "unknown".to_owned(), |n| n.to_string());
+            return Err(changed(format!(
+                "its diskseq was {} and is {}",
+                text(device.diskseq),
+                text(now.diskseq)
+            )));
+        }
+        Ok(now)
+    }
+
     /// True if the disk is cut into partitions.
     pub(super) fn partitioned(&self, name: &str) -> bool {
         let entries = fs::read_dir(self.block.join(name)).into_iter().flatten().flatten();
@@ -112,7 +133,8 @@ impl Sysfs {
     pub(super) fn encrypted(&self, name: &str) -> bool {
         let holders = self.block.join(name).join("holders");
         let ours = |holder: &String| {
-            text(&self.block.join(holder).join("dm/name")).is_some_and(|name| name.starts_with(PREFIX))
+            text(&self.block.join(holder).join("dm/name"))
+                .is_some_and(|name| name.starts_with(MAPPING_PREFIX))
         };
         names(&holders).iter().any(ours)
     }

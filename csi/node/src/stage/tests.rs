@@ -4,7 +4,7 @@ use eck_csi::context::PublishContext;
 use eck_csi::volume::{DiskId, VolumeId};
 use uuid::Uuid;
 
-use crate::host::tests::device;
+use crate::host::device::tests::device;
 use crate::host::{Foreign, Formatted};
 
 const VOLUME: &str = "cd-cfebko79upsq2iuo7lkg";
@@ -55,13 +55,13 @@ fn only_a_blank_disk_that_may_be_written_to_is_formatted() {
 
 #[test]
 fn a_file_system_is_mounted_if_it_is_the_asked_one_and_no_other_volumes() {
-    let ours = formatted(FsType::Ext4, fsid::of(&volume(VOLUME)), 20 << 30);
+    let ours = formatted(FsType::Ext4, fsid::filesystem_uuid(&volume(VOLUME)), 20 << 30);
     assert_eq!(
         plan(&ours, Some(FsType::Ext4)).unwrap(),
         Plan { fs: FsType::Ext4, format: false, check: None, identify: false, grow: false }
     );
     assert!(matches!(plan(&ours, Some(FsType::Xfs)), Err(StageError::OtherFileSystem { .. })));
-    let others = formatted(FsType::Ext4, fsid::of(&volume("cd-b")), 20 << 30);
+    let others = formatted(FsType::Ext4, fsid::filesystem_uuid(&volume("cd-b")), 20 << 30);
     assert!(matches!(plan(&others, None), Err(StageError::AnotherVolumes { .. })));
     // Adopted: somebody else made it, and nobody said which it should be.
     let adopted = formatted(FsType::Xfs, Uuid::from_u128(5), 10 << 30);
@@ -71,7 +71,7 @@ fn a_file_system_is_mounted_if_it_is_the_asked_one_and_no_other_volumes() {
 
 #[test]
 fn a_file_system_that_asks_for_a_check_gets_what_the_class_says() {
-    let id = FsId::Uuid(fsid::of(&volume(VOLUME)));
+    let id = FsId::Uuid(fsid::filesystem_uuid(&volume(VOLUME)));
     let unclean = Formatted { fs: FsType::Ext4, id, size_bytes: 20 << 30, clean: false };
     for (fsck, check) in
         [(Fsck::Repair, Some(Check::Repair)), (Fsck::Check, Some(Check::Look)), (Fsck::None, None)]
@@ -93,7 +93,7 @@ fn a_copy_has_its_sources_uuid_gets_its_own_and_is_never_formatted() {
     let copy = || StageRequest { source: Some("snap-1".into()), ..ask() };
     let decide = |content: &Content, request: &StageRequest| decide(content, &device(), request, None);
     let sources = |fs, uuid| formatted(fs, uuid, 10 << 30);
-    for uuid in [fsid::of(&volume("cd-source")), Uuid::from_u128(5)] {
+    for uuid in [fsid::filesystem_uuid(&volume("cd-source")), Uuid::from_u128(5)] {
         let plan = decide(&sources(FsType::Ext4, uuid), &copy()).unwrap();
         assert_eq!(
             plan,
@@ -103,10 +103,10 @@ fn a_copy_has_its_sources_uuid_gets_its_own_and_is_never_formatted() {
         let plan = decide(&sources(FsType::Xfs, uuid), &reader).unwrap();
         assert!(!plan.identify && plan.check.is_none(), "a disk that is only to be read is not written to");
     }
-    let again = decide(&sources(FsType::Ext4, fsid::of(&volume(VOLUME))), &copy()).unwrap();
+    let again = decide(&sources(FsType::Ext4, fsid::filesystem_uuid(&volume(VOLUME))), &copy()).unwrap();
     assert!(!again.identify && again.check.is_none());
     assert!(matches!(decide(&Content::Blank, &copy()), Err(StageError::BlankCopy { .. })));
-    let others = decide(&sources(FsType::Ext4, fsid::of(&volume("cd-source"))), &ask());
+    let others = decide(&sources(FsType::Ext4, fsid::filesystem_uuid(&volume("cd-source"))), &ask());
     assert!(matches!(others, Err(StageError::AnotherVolumes { .. })));
 }
 

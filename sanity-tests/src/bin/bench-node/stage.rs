@@ -102,7 +102,7 @@ impl Bench {
                 publish_context,
                 ..Volume::default()
             },
-            uuid: fsid::of(&id).to_string(),
+            uuid: fsid::filesystem_uuid(&id).to_string(),
             device: format!("/dev/{name}"),
             file: PathBuf::from(file.trim()),
             bare,

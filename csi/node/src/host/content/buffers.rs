@@ -1,9 +1,9 @@
 //! The buffers that devices are read into: aligned for O_DIRECT, and a few of them kept, since the allocator would keep one for
 //! each thread that ever read.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
-use super::{BLOCK, CHUNK};
+use super::types::{BLOCK, CHUNK};
 
 /// Buffers that are kept: as many as mkfs run at once (`host/command.rs`), 4 MiB. A probe never waits for one: a disk that hangs
 /// must not hold up another.
@@ -17,7 +17,7 @@ pub(super) struct Buffer(Vec<u8>);
 
 /// A buffer.
 pub(super) fn take() -> Buffer {
-    let kept = POOL.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let kept = POOL.lock().pop();
     Buffer(kept.unwrap_or_else(|| vec![0; (CHUNK + BLOCK) as usize]))
 }
 
@@ -31,7 +31,7 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pool = POOL.lock();
         if pool.len() < KEPT {
             pool.push(std::mem::take(&mut self.0));
         }

@@ -3,8 +3,8 @@
 use eck_csi::volume::FsType;
 
 use super::fields::Fields;
+use super::types::{Content, Formatted, FsId, Superblock};
 use super::window::Window;
-use super::{Content, Formatted, FsId, Superblock};
 
 /// The boot sector's state byte: not unmounted, or a read failed.
 const DIRTY: u8 = 1 | 2;

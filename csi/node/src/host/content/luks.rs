@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
+use super::types::{BLOCK, Content};
 use super::window::Window;
-use super::{BLOCK, Content};
 
 /// LUKS2's magic number and version (LUKS2 On-Disk Format, 2.1).
 pub(super) const MAGIC: &[u8] = b"LUKS\xba\xbe\x00\x02";

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{BLOCK, CHUNK};
+use super::types::{BLOCK, CHUNK};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;

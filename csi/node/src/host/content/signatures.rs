@@ -4,8 +4,9 @@
 //!
 //! Sources: the kernel's headers, libblkid's probes, and the formats' own documentation.
 
+use super::types::{BLOCK, Foreign};
 use super::window::Window;
-use super::{BLOCK, Foreign, luks, mbr};
+use super::{luks, mbr};
 
 /// Byte, magic number, name.
 type Sign = (u64, &'static [u8], &'static str);

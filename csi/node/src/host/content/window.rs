@@ -1,7 +1,7 @@
 //! A piece of a device in memory, addressed by the device's own byte numbers.
 
 use super::fields::Fields;
-use super::{BLOCK, Foreign, signatures};
+use super::types::BLOCK;
 
 /// One block of zeros to compare with: the comparison is `memcmp`, in every build.
 const ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
@@ -38,14 +38,12 @@ impl<'a> Window<'a> {
         self.get(at, magic.len()) == Some(magic)
     }
 
-    /// The first byte that is not zero, named by the block that it stands in.
-    pub(super) fn first_data(&self) -> Option<Foreign> {
+    /// The block with the first byte that is not zero, and where that byte stands.
+    pub(super) fn first_data(&self) -> Option<(Self, u64)> {
         let (index, block) =
             self.bytes.chunks(ZEROS.len()).enumerate().find(|(_, b)| *b != &ZEROS[..b.len()])?;
         let block_at = self.at + index as u64 * BLOCK;
-        signatures::anywhere(&Self::new(block_at, block)).or_else(|| {
-            let byte = block.iter().position(|b| *b != 0)?;
-            Some(Foreign::new("data that nobody knows", block_at + byte as u64))
-        })
+        let byte = block.iter().position(|b| *b != 0)?;
+        Some((Self::new(block_at, block), block_at + byte as u64))
     }
 }

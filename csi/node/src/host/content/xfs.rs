@@ -4,8 +4,8 @@ use eck_csi::volume::FsType;
 
 use super::crc::crc32c;
 use super::fields::Fields;
+use super::types::{Content, Formatted, FsId, Superblock};
 use super::window::Window;
-use super::{Content, Formatted, FsId, Superblock};
 
 const MAGIC: &[u8] = b"XFSB";
 /// Of the checksum within the superblock.

@@ -1,7 +1,7 @@
 //! Headers that the real cryptsetup makes in memory. What needs device mapper is tried on virtual nodes: `hack/edge`.
 
 use super::*;
-use crate::host::tests::device as disk;
+use crate::host::device::tests::device as disk;
 
 fn key(text: &str) -> Key {
     Key::new(text.as_bytes().to_vec())
@@ -30,7 +30,7 @@ fn dump(file: &File) -> Header {
 fn a_header_is_what_was_asked_for_and_its_copy_opens_the_volume_as_well() {
     let uuid = Uuid::from_u128(0xbeae_35d6_b83d_8856_a20d_29af_a4e3_5c5c);
     let right = "the right passphrase\n";
-    let new = New { uuid, key: &key(right), depth: Depth::Sampled };
+    let new = NewHeader { uuid, key: &key(right), depth: Depth::Sampled };
     let image = image(&disk(), &new).unwrap();
     assert!(image[512..BLOCK].iter().all(|byte| *byte == 0), "one sector's write makes the header whole");
     let file = on_a_disk(&image, uuid);
@@ -50,7 +50,7 @@ fn a_header_is_what_was_asked_for_and_its_copy_opens_the_volume_as_well() {
 #[test]
 fn what_stands_on_the_disk_is_recognised_before_and_after() {
     let uuid = Uuid::from_u128(7);
-    let new = New { uuid, key: &key("the right passphrase"), depth: Depth::Sampled };
+    let new = NewHeader { uuid, key: &key("the right passphrase"), depth: Depth::Sampled };
     let image = image(&disk(), &new).unwrap();
     let file = on_a_disk(&image, uuid);
     let content = |file: &File| super::super::content::read(file, 32 << 20, Depth::Whole).unwrap();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use eck_csi::volume::FsType;
 use tempfile::TempDir;
 
 use super::*;
