@@ -3,6 +3,9 @@
 //! Imports point one way: `driver` ← `field` ← `volume` ← (`capability`, `care` ← `context`) ← `identity`; `operations` stands alone.
 //! Neither the cloud client nor the block layer may appear here: this crate is linked into both programs.
 
+// A new error or state does not compile until every match has decided what it means.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 pub mod capability;
 pub mod care;
 pub mod context;

@@ -124,13 +124,11 @@ fn decide(disk: &Disk, size: &SizeRange) -> Result<Plan, ExpandError> {
         let field = BadField::new("capacity_range.limit_bytes", size.max_gib * GIB, allowed);
         return Err(ExpandError::OutOfRange(field));
     }
-    match disk.disk_status.group() {
-        Group::Dead => {
-            Err(ExpandError::Dead { disk: disk.disk_id.clone(), state: disk.disk_status.as_str().to_owned() })
-        }
-        _ if disk.disk_size >= size.min_gib => Ok(Plan::Done),
-        _ => Ok(Plan::Grow),
+    if disk.disk_status.group() == Group::Dead {
+        let (disk, state) = (disk.disk_id.clone(), disk.disk_status.as_str().to_owned());
+        return Err(ExpandError::Dead { disk, state });
     }
+    Ok(if disk.disk_size >= size.min_gib { Plan::Done } else { Plan::Grow })
 }
 
 #[cfg(test)]

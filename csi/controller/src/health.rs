@@ -8,12 +8,12 @@ pub(crate) fn look(disk: &Disk) -> Option<(&'static str, String)> {
     if disk.disk_status.group() != Group::Dead {
         return None;
     }
-    let (reason, meaning) = match disk.disk_status {
-        DiskState::Expired => {
-            ("DiskExpired", "its order has run out, and it will be released unless it is renewed")
-        }
-        DiskState::Freezing => ("DiskFrozen", "the account or the order is frozen"),
-        _ => ("DiskError", "it will not become usable by itself"),
+    let (reason, meaning) = if disk.disk_status == DiskState::Expired {
+        ("DiskExpired", "its order has run out, and it will be released unless it is renewed")
+    } else if disk.disk_status == DiskState::Freezing {
+        ("DiskFrozen", "the account or the order is frozen")
+    } else {
+        ("DiskError", "it will not become usable by itself")
     };
     Some((reason, format!("the cloud shows the disk as {}: {meaning}", disk.disk_status.as_str())))
 }

@@ -1,10 +1,13 @@
 //! The controller half: from CSI's Controller service to the ECX API. It never touches a device.
 //!
 //! ```text
-//! service ─▶ request ─▶ create, delete, attach, detach, expand, modify, snapshot   one operation a file: look, decide, act
-//!             list, health, capacity                                              reads
-//!                          └─▶ driver: reads (shared), places (disk → region), nodes (node → instance), slots ─▶ ecx
+//! service ─▶ create, delete, attach, detach, expand, modify, snapshot    operations: parse, read state, decide, act, prove
+//!            list, validate, capacity, health                            reads
+//!               └─▶ driver: reads (shared), places (disk → region), nodes (node → instance), slots ─▶ ecx
 //! ```
+
+// A new error or state does not compile until every match has decided what it means.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 pub mod args;
 mod attach;

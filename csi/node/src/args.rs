@@ -67,11 +67,12 @@ impl Args {
             },
             _ => name.to_owned(),
         };
-        match NodeId::parse(text)? {
+        let id = NodeId::parse(text)?;
+        if let NodeId::Unknown(text) = id {
             // A node in no region would never get a volume: better not to start.
-            NodeId::Unknown(text) => Err(BadField::new("--node-name", text, allowed)),
-            id => Ok(id),
+            return Err(BadField::new("--node-name", text, allowed));
         }
+        Ok(id)
     }
 }
 

@@ -1,11 +1,16 @@
 //! The node half: from CSI's Node service to devices, file systems and mounts. It never talks to the cloud.
 //!
 //! ```text
-//! service ─▶ request ─▶ stage, publish, expand, stats, health    one operation a file: look, decide, act; plain blocking code
-//!                          └─▶ host (trait) ─▶ host/linux ─▶ sysfs, events, device, content, filesystem, mount
-//! trim: the weekly fstrim
+//! service ─▶ stage, unstage, publish, unpublish, expand    operations: parse, read state, decide, act, prove
+//!            stats, health (through probes)                what may hang, on threads of their own
+//!            trim                                          the weekly fstrim, an operation too
+//!               └─▶ driver (what operations share) ─▶ history, trim/schedule, metrics
+//!               └─▶ open_volume ─▶ host (four traits) ─▶ host/machine ─▶ sysfs, content, filesystem, luks, mount
 //! registration: the kubelet learns of the CSI socket
 //! ```
+
+// A new error or state does not compile until every match has decided what it means.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 pub mod args;
 pub mod driver;

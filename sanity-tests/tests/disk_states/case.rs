@@ -9,7 +9,7 @@ use eck_csi::context::{PublishContext, VolumeContext};
 use eck_csi::volume::VolumeId;
 use eck_csi_node::fsid;
 use eck_csi_node::host::content::{Content as Found, Depth, FsId};
-use eck_csi_node::host::{Devices as _, Linux};
+use eck_csi_node::host::{Linux, Mounts as _};
 use proto::csi::v1 as pb;
 use proto::csi::v1::node_server::Node as _;
 use tonic::{Request, Status};

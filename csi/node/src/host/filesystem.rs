@@ -59,22 +59,23 @@ pub(super) fn format(sysfs: &Sysfs, device: &Device, format: &Format) -> Result<
     if opened::in_use(&now)? {
         return Err(FsError::InUse { device: device.name.clone() }.into());
     }
-    match opened.probe(&now, format.depth)? {
-        Content::Blank => {}
-        other => {
-            let found = other.refusal().what;
-            return Err(FsError::NotBlank { device: device.name.clone(), found }.into());
-        }
+    let content = opened.probe(&now, format.depth)?;
+    if content != Content::Blank {
+        let found = content.refusal().what;
+        return Err(FsError::NotBlank { device: device.name.clone(), found }.into());
     }
     sysfs.recheck(device)?;
     let program = make(&now, format)?;
     sysfs.recheck(device)?;
     let unproven = |what: String| FsError::Unproven { program, device: device.name.clone(), what }.into();
-    match opened.probe(&now, Depth::Sampled)? {
+    let content = opened.probe(&now, Depth::Sampled)?;
+    match content {
         Content::Formatted(Formatted { fs, id, .. }) if fs == format.fs && id == wanted_id(format) => Ok(()),
         Content::Formatted(other) => Err(unproven(format!("shows {other:?}"))),
         Content::Blank => Err(unproven("is still blank".to_owned())),
-        other => Err(unproven(format!("shows {}", other.refusal().what))),
+        Content::Luks2 | Content::Begun(_) | Content::Foreign(_) => {
+            Err(unproven(format!("shows {}", content.refusal().what)))
+        }
     }
 }
 
@@ -198,10 +199,13 @@ pub(super) fn set_uuid(sysfs: &Sysfs, device: &Device, fs: FsType, uuid: Uuid) -
     // Its exit status is no proof: xfs_db ends with 0 when it refuses a log that is not replayed.
     let ended = tool(program, &now, args)?;
     sysfs.recheck(device)?;
-    match opened.probe(&now, Depth::Sampled)? {
-        Content::Formatted(found) if found.fs == fs && found.clean => Ok(found.id == FsId::Uuid(uuid)),
-        _ => Err(failure(program, device, ended).into()),
+    if let Content::Formatted(found) = opened.probe(&now, Depth::Sampled)?
+        && found.fs == fs
+        && found.clean
+    {
+        return Ok(found.id == FsId::Uuid(uuid));
     }
+    Err(failure(program, device, ended).into())
 }
 
 /// See [`super::machine::Filesystems::grow`].
@@ -217,7 +221,7 @@ pub(super) fn grow(device: &Device, fs: FsType, mounted_at: &Path) -> Result<(),
     let ended = match fs {
         FsType::Xfs => command::run(program, &[&mounted_at.to_string_lossy()])
             .map_err(|source| FsError::NoTool { program, source })?,
-        _ => tool(program, device, &[])?,
+        FsType::Ext4 | FsType::Ext3 | FsType::Vfat => tool(program, device, &[])?,
     };
     if ended.code != Some(0) {
         return Err(failure(program, device, ended).into());
@@ -240,13 +244,12 @@ fn spans(device: &Device, fs: FsType, mounted_at: &Path) -> Result<u64, DeviceEr
         })?;
         return Ok(stats.blocks() * stats.fragment_size() + xfs_log(device)?);
     }
-    match Opened::cached(device)?.probe(device, Depth::Sampled)? {
-        Content::Formatted(found) => Ok(found.size_bytes),
-        other => {
-            let what = format!("{other:?} where a mounted {fs} should be");
-            Err(DeviceError::Changed { device: device.name.clone(), what })
-        }
+    let content = Opened::cached(device)?.probe(device, Depth::Sampled)?;
+    if let Content::Formatted(found) = content {
+        return Ok(found.size_bytes);
     }
+    let what = format!("{content:?} where a mounted {fs} should be");
+    Err(DeviceError::Changed { device: device.name.clone(), what })
 }
 
 /// Bytes of an XFS's internal log. Its place in the superblock never changes, so an old copy on the disk will do.

@@ -165,13 +165,10 @@ impl<'a> Luks<'a> {
         if opened::in_use(&now)? {
             return Err(LuksError::InUse { device: disk.name.clone() }.into());
         }
-        match opened.probe(&now, new.depth)? {
-            Content::Blank => {}
-            Content::Begun(uuid) if uuid == new.uuid => {}
-            other => {
-                let found = other.refusal().what;
-                return Err(LuksError::NotBlank { device: disk.name.clone(), found }.into());
-            }
+        let content = opened.probe(&now, new.depth)?;
+        if content != Content::Blank && content != Content::Begun(new.uuid) {
+            let found = content.refusal().what;
+            return Err(LuksError::NotBlank { device: disk.name.clone(), found }.into());
         }
         let image = image(disk, new)?;
         let file = opened::exclusive(&self.0.recheck(disk)?)?;

@@ -225,10 +225,10 @@ pub(super) fn remove_target(target: &Path) -> Result<(), MountError> {
 /// The block device whose node stands at `path`.
 pub(super) fn node_at(path: &Path) -> Result<Option<(u64, u64)>, MountError> {
     let Some((place, name)) = parent(path)? else { return Ok(None) };
-    Ok(match kind(&place, &name, path)? {
-        Kind::Block(major, minor) => Some((major, minor)),
-        _ => None,
-    })
+    if let Kind::Block(major, minor) = kind(&place, &name, path)? {
+        return Ok(Some((major, minor)));
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

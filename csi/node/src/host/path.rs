@@ -57,7 +57,9 @@ pub(super) fn parent(path: &Path) -> Result<Option<(Place, OsString)>, MountErro
         match component {
             Component::RootDir => {}
             Component::Normal(name) => names.push(name.to_owned()),
-            _ => return Err(bad("it has '.' or '..' in it")),
+            Component::CurDir | Component::ParentDir | Component::Prefix(_) => {
+                return Err(bad("it has '.' or '..' in it"));
+            }
         }
     }
     let Some(last) = names.pop().filter(|_| path.is_absolute()) else {
