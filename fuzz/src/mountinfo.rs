@@ -19,8 +19,8 @@ pub(crate) fn run(bytes: &[u8]) {
         let seen = table.at(&mount.target);
         let last = table.iter().filter(|other| other.target == mount.target).last();
         assert_eq!(seen, last, "the topmost one is seen");
-        assert!(table.stacked(&mount.target) > 0);
-        assert!(table.of(mount.device).any(|other| other == mount));
+        assert!(table.mount_count(&mount.target) > 0);
+        assert!(table.of_device(mount.device).any(|other| other == mount));
     }
 }
 

@@ -19,7 +19,7 @@ serve::into_status!(SlotsError);
 pub enum StageError {
     /// Something else is mounted at the staging path.
     #[error("{path} is taken: {what} is mounted there")]
-    Taken {
+    PathOccupied {
         /// Staging path.
         path: PathBuf,
         /// What is mounted.
@@ -27,7 +27,7 @@ pub enum StageError {
     },
     /// The volume is staged there in another way.
     #[error("the volume is staged at {path} {how}; it must be unstaged first")]
-    Differently {
+    Incompatible {
         /// Staging path.
         path: PathBuf,
         /// How it is staged.
@@ -37,7 +37,7 @@ pub enum StageError {
     #[error(
         "{device} stands under this volume's serial, but what it holds was made for another volume: it is not touched"
     )]
-    AnotherVolumes {
+    OtherVolume {
         /// Kernel name.
         device: String,
     },
@@ -45,7 +45,7 @@ pub enum StageError {
     #[error(
         "{device} has a {has} file system in the clear, and the volume is to be encrypted: it is neither encrypted nor mounted"
     )]
-    Plain {
+    NotEncrypted {
         /// Kernel name.
         device: String,
         /// What it has.
@@ -103,12 +103,12 @@ impl GrpcCode for StageError {
     fn code(&self) -> Code {
         match self {
             // The spec's code for a volume that is staged incompatibly.
-            Self::Differently { .. } => Code::AlreadyExists,
+            Self::Incompatible { .. } => Code::AlreadyExists,
             // Nothing was done and nothing will be, until a person has looked at the disk or the request has changed.
-            Self::Taken { .. }
-            | Self::AnotherVolumes { .. }
+            Self::PathOccupied { .. }
+            | Self::OtherVolume { .. }
             | Self::OtherFileSystem { .. }
-            | Self::Plain { .. }
+            | Self::NotEncrypted { .. }
             | Self::Foreign { .. }
             | Self::BlankCopy { .. }
             | Self::BlankReadOnly { .. }
@@ -125,7 +125,7 @@ pub enum LeaveError {
     #[error(
         "{device} is still in use on this node: mounted at {mounts}, or held by another mount namespace or device mapper"
     )]
-    Held {
+    InUse {
         /// Kernel name.
         device: String,
         /// Targets in this mount namespace.
@@ -140,7 +140,7 @@ impl GrpcCode for LeaveError {
     fn code(&self) -> Code {
         match self {
             // Not proven gone: never success, and whoever holds it may let go.
-            Self::Held { .. } => Code::Unavailable,
+            Self::InUse { .. } => Code::Unavailable,
             Self::Host(error) => error.code(),
         }
     }
@@ -157,7 +157,7 @@ pub enum PublishError {
     },
     /// Something else is mounted at the target.
     #[error("{path} is taken: {what} is mounted there")]
-    Taken {
+    PathOccupied {
         /// Target path.
         path: PathBuf,
         /// What is mounted.
@@ -165,7 +165,7 @@ pub enum PublishError {
     },
     /// The volume is published at the target in another way.
     #[error("the volume is published at {path} {how}; it must be unpublished first")]
-    Differently {
+    Incompatible {
         /// Target path.
         path: PathBuf,
         /// How.
@@ -192,9 +192,11 @@ impl GrpcCode for PublishError {
     fn code(&self) -> Code {
         match self {
             // The spec's code for a volume published incompatibly at the target.
-            Self::Differently { .. } => Code::AlreadyExists,
+            Self::Incompatible { .. } => Code::AlreadyExists,
             // The spec's codes for a missing stage and for SINGLE_NODE_SINGLE_WRITER.
-            Self::NotStaged { .. } | Self::NotAlone { .. } | Self::Taken { .. } => Code::FailedPrecondition,
+            Self::NotStaged { .. } | Self::NotAlone { .. } | Self::PathOccupied { .. } => {
+                Code::FailedPrecondition
+            }
             Self::Unproven { .. } => Code::Internal,
             Self::Host(error) => error.code(),
         }
@@ -206,7 +208,7 @@ impl GrpcCode for PublishError {
 pub enum ExpandError {
     /// The volume is not at the path.
     #[error("there is no volume {volume} at {path}")]
-    NotThere {
+    NotFound {
         /// Volume.
         volume: String,
         /// Path.
@@ -228,7 +230,7 @@ pub enum ExpandError {
 impl GrpcCode for ExpandError {
     fn code(&self) -> Code {
         match self {
-            Self::NotThere { .. } => Code::NotFound,
+            Self::NotFound { .. } => Code::NotFound,
             Self::UnknownFs { .. } => Code::FailedPrecondition,
             Self::Host(error) => error.code(),
         }
@@ -240,7 +242,7 @@ impl GrpcCode for ExpandError {
 pub enum TrimError {
     /// The volume is not mounted for writing here.
     #[error("{disk} is not mounted for writing on this node")]
-    NotThere {
+    NotFound {
         /// Disk.
         disk: String,
     },
@@ -252,7 +254,7 @@ pub enum TrimError {
 impl GrpcCode for TrimError {
     fn code(&self) -> Code {
         match self {
-            Self::NotThere { .. } => Code::NotFound,
+            Self::NotFound { .. } => Code::NotFound,
             Self::Host(error) => error.code(),
         }
     }
@@ -263,7 +265,7 @@ impl GrpcCode for TrimError {
 pub enum StatsError {
     /// The volume is not at the path.
     #[error("there is no volume at {path}")]
-    NotThere {
+    NotFound {
         /// Path.
         path: PathBuf,
     },
@@ -284,12 +286,12 @@ pub enum StatsError {
 impl GrpcCode for StatsError {
     fn code(&self) -> Code {
         match self {
-            Self::NotThere { .. } => Code::NotFound,
+            Self::NotFound { .. } => Code::NotFound,
             Self::Hangs { .. } => Code::DeadlineExceeded,
             // The machine may have one when it is asked again.
             Self::NoThread(_) => Code::Unavailable,
             // A disk that is not here has no statistics here.
-            Self::Host(HostError::Device(DeviceError::NotThere { .. })) => Code::NotFound,
+            Self::Host(HostError::Device(DeviceError::NotFound { .. })) => Code::NotFound,
             Self::Host(error) => error.code(),
         }
     }
@@ -300,7 +302,7 @@ impl GrpcCode for StatsError {
 pub enum HealthError {
     /// This node knows nothing of the volume.
     #[error("there is no volume {volume} on this node")]
-    NotThere {
+    NotFound {
         /// Volume.
         volume: VolumeId,
     },
@@ -316,7 +318,7 @@ impl GrpcCode for HealthError {
     fn code(&self) -> Code {
         match self {
             // The spec's code for a volume that does not exist on the node.
-            Self::NotThere { .. } => Code::NotFound,
+            Self::NotFound { .. } => Code::NotFound,
             Self::NoThread(_) => Code::Unavailable,
             Self::Host(error) => error.code(),
         }

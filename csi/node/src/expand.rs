@@ -74,11 +74,11 @@ impl<H: Host> Operation<Driver<H>> for ExpandRequest {
 
 fn expand(host: &impl Host, request: &ExpandRequest, deadline: Instant) -> Result<u64, ExpandError> {
     let not_there =
-        || ExpandError::NotThere { volume: request.volume.to_string(), path: request.path.clone() };
+        || ExpandError::NotFound { volume: request.volume.to_string(), path: request.path.clone() };
     if host.devices(&request.disk.serials())?.is_empty() {
         return Err(not_there());
     }
-    let node = host.node_at(&request.path)?;
+    let node = host.block_device_at(&request.path)?;
     let mount = host.mounts()?.at(&request.path).cloned();
     if node.is_none() && mount.is_none() {
         return Err(not_there());

@@ -115,26 +115,26 @@ fn volume(
     let named = request.published.is_some() || request.staged.is_some();
     let device = match devices.as_slice() {
         [] if outcome.is_none() && !named => {
-            return Err(HealthError::NotThere { volume: request.volume.clone() });
+            return Err(HealthError::NotFound { volume: request.volume.clone() });
         }
         [] => return Ok(vec![missing(request, &table)]),
         [one] => one,
-        many => return Ok(vec![twins(many)]),
+        many => return Ok(vec![ambiguous(many)]),
     };
     let mut found: Vec<Finding> = outcome.as_ref().and_then(StageOutcome::finding).into_iter().collect();
-    if let Err(error) = host.answers(device) {
+    if let Err(error) = host.responds(device) {
         // Whatever lies above a disk that cannot be read would only say the same in other words.
         found.push(Finding::new(Severity::Inaccessible, "DiskUnreadable", chain(&error)));
-        return Ok(once(found));
+        return Ok(without_duplicates(found));
     }
     let device = host.content_device(&request.disk, device)?;
-    found.extend(places(host, request, &device, &table, outcome.as_ref())?);
-    found.extend(file_system(host, &device, &table));
-    Ok(once(found))
+    found.extend(check_mounts(host, request, &device, &table, outcome.as_ref())?);
+    found.extend(check_filesystem(host, &device, &table));
+    Ok(without_duplicates(found))
 }
 
 /// The spec: no two findings with the same severity and reason.
-fn once(found: Vec<Finding>) -> Vec<Finding> {
+fn without_duplicates(found: Vec<Finding>) -> Vec<Finding> {
     let mut kept: Vec<Finding> = Vec::new();
     for finding in found {
         if !kept.iter().any(|k| (k.severity, k.reason) == (finding.severity, finding.reason)) {
@@ -153,14 +153,14 @@ fn missing(request: &HealthRequest, table: &MountTable) -> Finding {
     Finding::new(Severity::Inaccessible, "DiskMissing", message)
 }
 
-fn twins(devices: &[Device]) -> Finding {
+fn ambiguous(devices: &[Device]) -> Finding {
     let names: Vec<&str> = devices.iter().map(|d| d.name.as_str()).collect();
     let message = format!("several block devices show the volume's serial: {}", names.join(", "));
     Finding::new(Severity::Inaccessible, "DiskAmbiguous", message)
 }
 
 /// Whether the volume is where it should be.
-fn places(
+fn check_mounts(
     host: &impl Host,
     request: &HealthRequest,
     device: &Device,
@@ -174,7 +174,8 @@ fn places(
     let staged = made.or(request.staged.as_deref().filter(|path| table.at(path).is_some()));
     let published = request.published.as_deref();
     let shown = |path: &Path| -> Result<bool, HealthError> {
-        Ok(table.at(path).is_some_and(|mount| mount.device == number) || host.node_at(path)? == Some(number))
+        Ok(table.at(path).is_some_and(|mount| mount.device == number)
+            || host.block_device_at(path)? == Some(number))
     };
     for at in [staged, published].into_iter().flatten() {
         if shown(at)? {
@@ -193,19 +194,19 @@ fn places(
 }
 
 /// What has happened to the file system, if it is mounted.
-fn file_system(host: &impl Host, device: &Device, table: &MountTable) -> Vec<Finding> {
+fn check_filesystem(host: &impl Host, device: &Device, table: &MountTable) -> Vec<Finding> {
     let number = (device.major, device.minor);
-    let Some(first) = table.of(number).next() else { return Vec::new() };
+    let Some(first) = table.of_device(number).next() else { return Vec::new() };
     let mut found = Vec::new();
-    if let Err(error) = host.lists(&first.target) {
+    if let Err(error) = host.can_list(&first.target) {
         // XFS answers so to everything after it has shut itself down.
         found.push(Finding::new(Severity::Inaccessible, "FileSystemFailed", chain(&error)));
     }
-    if let Some(mount) = table.of(number).find(|mount| mount.stopped) {
+    if let Some(mount) = table.of_device(number).find(|mount| mount.stopped) {
         let message =
             format!("the kernel stopped writes to the {} on {} after an error", mount.fs, device.name);
         found.push(Finding::new(Severity::Degraded, "FileSystemReadOnly", message));
-    } else if device.read_only && table.of(number).any(|mount| !mount.read_only) {
+    } else if device.read_only && table.of_device(number).any(|mount| !mount.read_only) {
         let message = format!("{} has become read-only in the kernel", device.name);
         found.push(Finding::new(Severity::Degraded, "DiskReadOnly", message));
     }
@@ -229,17 +230,17 @@ fn storage(host: &impl Host, history: &StageHistory) -> Vec<Finding> {
             Err(error) => {
                 return vec![Finding::new(Severity::Inaccessible, "DisksUnseen", chain(&error))];
             }
-            Ok(devices) if devices.first().is_some_and(|device| host.answers(device).is_ok()) => {}
+            Ok(devices) if devices.first().is_some_and(|device| host.responds(device).is_ok()) => {}
             Ok(_) => lost.push(volume.as_str()),
         }
     }
-    judge(staged.len(), &lost).into_iter().collect()
+    summarise(staged.len(), &lost).into_iter().collect()
 }
 
 /// Volumes that a message names; the rest is counted.
 const NAMED: usize = 5;
 
-fn judge(staged: usize, lost: &[&str]) -> Option<Finding> {
+fn summarise(staged: usize, lost: &[&str]) -> Option<Finding> {
     if lost.is_empty() {
         return None;
     }
@@ -260,11 +261,11 @@ mod tests {
 
     #[test]
     fn one_lost_disk_is_no_lost_backend() {
-        assert_eq!(judge(3, &[]), None);
-        assert_eq!(judge(1, &["cd-a"]).unwrap().severity, Severity::Degraded);
-        assert_eq!(judge(3, &["cd-a"]).unwrap().reason, "SomeDisksDoNotAnswer");
-        assert_eq!(judge(2, &["cd-a", "cd-b"]).unwrap().severity, Severity::Inaccessible);
+        assert_eq!(summarise(3, &[]), None);
+        assert_eq!(summarise(1, &["cd-a"]).unwrap().severity, Severity::Degraded);
+        assert_eq!(summarise(3, &["cd-a"]).unwrap().reason, "SomeDisksDoNotAnswer");
+        assert_eq!(summarise(2, &["cd-a", "cd-b"]).unwrap().severity, Severity::Inaccessible);
         let many = ["a"; 9];
-        assert!(judge(20, &many).unwrap().message.ends_with("a, a, a, a, a, …"));
+        assert!(summarise(20, &many).unwrap().message.ends_with("a, a, a, a, a, …"));
     }
 }

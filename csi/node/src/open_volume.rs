@@ -181,7 +181,9 @@ fn header(
 fn needs_header(content: &Content, disk: &Device, request: &StageRequest) -> Result<bool, StageError> {
     match content {
         Content::Luks2 => Ok(false),
-        Content::Formatted(found) => Err(StageError::Plain { device: disk.name.clone(), has: found.fs }),
+        Content::Formatted(found) => {
+            Err(StageError::NotEncrypted { device: disk.name.clone(), has: found.fs })
+        }
         Content::Begun(uuid) if *uuid != fsid::header_uuid(&request.volume) => Err(foreign(content, disk)),
         Content::Foreign(_) => Err(foreign(content, disk)),
         Content::Blank | Content::Begun(_) => check_unused(disk, request).map(|()| true),
@@ -192,7 +194,7 @@ fn needs_header(content: &Content, disk: &Device, request: &StageRequest) -> Res
 fn check_header(header: &Header, disk: &Device, request: &StageRequest) -> Result<(), StageError> {
     let owner = fsid::owner(header.uuid, fsid::header_uuid(&request.volume));
     if request.source.is_none() && owner == Owner::OtherVolume {
-        return Err(StageError::AnotherVolumes { device: disk.name.clone() });
+        return Err(StageError::OtherVolume { device: disk.name.clone() });
     }
     if header.fresh.is_empty() { Ok(()) } else { check_unused(disk, request) }
 }

@@ -137,16 +137,16 @@ fn published(
     let Some(mount) = table.at(&request.target) else { return Ok(false) };
     let path = request.target.clone();
     let shows = match request.access {
-        AccessType::Block => host.node_at(&request.target)? == Some(number),
+        AccessType::Block => host.block_device_at(&request.target)? == Some(number),
         AccessType::Mount { .. } => mount.device == number,
     };
     if !shows {
         let what = format!("{} of device {}:{}", mount.fs, mount.device.0, mount.device.1);
-        return Err(PublishError::Taken { path, what });
+        return Err(PublishError::PathOccupied { path, what });
     }
     match (mount.read_only, request.read_only) {
-        (true, false) => Err(PublishError::Differently { path, how: "read-only" }),
-        (false, true) => Err(PublishError::Differently { path, how: "writable" }),
+        (true, false) => Err(PublishError::Incompatible { path, how: "read-only" }),
+        (false, true) => Err(PublishError::Incompatible { path, how: "writable" }),
         _ => Ok(true),
     }
 }
@@ -163,7 +163,9 @@ fn other_target(
         let same = match request.access {
             AccessType::Mount { .. } => mount.device == number,
             // A device node is bound from the file system that /dev is, where it has a name of its own.
-            AccessType::Block => mount.root != Path::new("/") && host.node_at(&mount.target)? == Some(number),
+            AccessType::Block => {
+                mount.root != Path::new("/") && host.block_device_at(&mount.target)? == Some(number)
+            }
         };
         if same {
             return Ok(Some(mount.target.clone()));

@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 const KIND: &str = "CSIPlugin";
 
 /// How often it is looked whether the socket still stands. One `stat`; the kubelet needs longer to come back.
-const LOOK: Duration = Duration::from_secs(2);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What the kubelet is told.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ pub fn socket(folder: &Path) -> PathBuf {
 /// `endpoint` is the CSI socket's path as the kubelet sees it.
 pub async fn serve(folder: PathBuf, endpoint: String, token: CancellationToken) {
     let path = socket(&folder);
-    let mut look = tokio::time::interval(LOOK);
+    let mut look = tokio::time::interval(CHECK_INTERVAL);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !token.is_cancelled() {
         let served = match uds::bind(&path).await {

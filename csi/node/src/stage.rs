@@ -66,19 +66,19 @@ impl<H: Host> Operation<Driver<H>> for StageRequest {
 }
 
 /// What the counter of decisions calls it.
-fn decision(staged: &Result<Staged, StageError>) -> &'static str {
+fn decision(staged: &Result<StageResult, StageError>) -> &'static str {
     match staged {
-        Ok(Staged::Already) => "already",
-        Ok(Staged::Block) => "block",
-        Ok(Staged::Mounted) => "mounted",
-        Ok(Staged::Formatted) => "formatted",
+        Ok(StageResult::Already) => "already",
+        Ok(StageResult::Block) => "block",
+        Ok(StageResult::Mounted) => "mounted",
+        Ok(StageResult::Formatted) => "formatted",
         Err(
             StageError::Foreign { .. }
             | StageError::OtherFileSystem { .. }
-            | StageError::Plain { .. }
+            | StageError::NotEncrypted { .. }
             | StageError::BlankCopy { .. },
         ) => "refused_data",
-        Err(StageError::AnotherVolumes { .. }) => "refused_identity",
+        Err(StageError::OtherVolume { .. }) => "refused_identity",
         Err(StageError::Host(HostError::Luks(LuksError::WrongKey { .. }))) => "refused_key",
         Err(StageError::Host(HostError::Device(_))) => "refused_device",
         Err(_) => "failed",
@@ -106,7 +106,7 @@ fn schedule_trims<H>(driver: &Driver<H>, request: &StageRequest) -> io::Result<(
 
 /// What staging did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Staged {
+enum StageResult {
     /// Nothing: it was staged as asked.
     Already,
     /// A block volume: the disk was found and not touched.
@@ -119,28 +119,28 @@ enum Staged {
 
 /// What to do with a disk that is to be mounted and is not yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Plan {
+struct StagePlan {
     fs: FsType,
     format: bool,
     check: Option<Check>,
     /// Give the copy of another file system a UUID of its own.
-    identify: bool,
+    new_uuid: bool,
     grow: bool,
 }
 
 /// Stages, in the order that the module's text gives. The disk may take until `deadline` to appear.
-fn stage(host: &impl Host, request: &StageRequest, deadline: Instant) -> Result<Staged, StageError> {
+fn stage(host: &impl Host, request: &StageRequest, deadline: Instant) -> Result<StageResult, StageError> {
     let disk = host.wait_for_device(&request.publish, deadline)?;
     if disk.read_only && !request.read_only {
         return Err(StageError::ReadOnlyDevice { device: disk.name });
     }
     let AccessType::Mount { fs, options } = &request.access else {
         OpenVolume::open(host, disk, request)?;
-        return Ok(Staged::Block);
+        return Ok(StageResult::Block);
     };
     let opened = OpenVolume::opened_before(host, &disk, request)?;
-    if staged(&host.mounts()?, opened.as_ref(), request, *fs)? {
-        return Ok(Staged::Already);
+    if is_staged(&host.mounts()?, opened.as_ref(), request, *fs)? {
+        return Ok(StageResult::Already);
     }
     let mut volume = OpenVolume::open(host, disk, request)?;
     let result = fill_and_mount(host, &mut volume, request, *fs, options);
@@ -157,13 +157,13 @@ fn fill_and_mount<H: Host>(
     request: &StageRequest,
     fs: Option<FsType>,
     options: &[String],
-) -> Result<Staged, StageError> {
+) -> Result<StageResult, StageError> {
     let content = volume.content()?;
     let device = volume.device().clone();
     let plan = decide(&content, &device, request, fs)?;
     // In use means mounted elsewhere on this machine: the kernel has it in hand, and a check or a new UUID would do harm.
-    let free = (plan.check.is_some() || plan.identify) && !host.in_use(&device)?;
-    let plan = Plan { check: plan.check.filter(|_| free), identify: plan.identify && free, ..plan };
+    let free = (plan.check.is_some() || plan.new_uuid) && !host.in_use(&device)?;
+    let plan = StagePlan { check: plan.check.filter(|_| free), new_uuid: plan.new_uuid && free, ..plan };
     if plan.format && !host.supports(plan.fs) {
         return Err(HostError::from(MountError::NoFileSystem { fs: plan.fs }).into());
     }
@@ -174,13 +174,13 @@ fn fill_and_mount<H: Host>(
         if let Some(check) = plan.check {
             host.check(&device, plan.fs, check)?;
         }
-        if plan.identify {
-            identify(host, &device, request, plan.fs, options)?;
+        if plan.new_uuid {
+            give_own_uuid(host, &device, request, plan.fs, options)?;
         }
     }
     volume.mark_used()?;
-    mount(host, &device, request, plan, options)?;
-    Ok(if plan.format { Staged::Formatted } else { Staged::Mounted })
+    mount_and_prove(host, &device, request, plan, options)?;
+    Ok(if plan.format { StageResult::Formatted } else { StageResult::Mounted })
 }
 
 fn format(request: &StageRequest, fs: FsType, depth: Depth) -> Format {
@@ -190,7 +190,7 @@ fn format(request: &StageRequest, fs: FsType, depth: Depth) -> Format {
 
 /// Gives a copy the volume's own UUID: its source may be mounted on this very machine, and a mix-up is seen at the next
 /// staging. Not having one stops nothing, since the mount does without (`nouuid`).
-fn identify(
+fn give_own_uuid(
     host: &impl Host,
     device: &Device,
     request: &StageRequest,
@@ -199,7 +199,7 @@ fn identify(
 ) -> Result<(), StageError> {
     if fs == FsType::Xfs {
         // Only the kernel replays the log, and a snapshot of a mounted file system has one to replay.
-        attach(host, device, request, fs, options)?;
+        mount_rechecked(host, device, request, fs, options)?;
         host.unmount(&request.staging)?;
     }
     if !host.set_uuid(&host.recheck(device)?, fs, fsid::filesystem_uuid(&request.volume))? {
@@ -209,7 +209,7 @@ fn identify(
 }
 
 /// The mount itself, of the disk that was probed. What stands there afterwards is for the caller to prove.
-fn attach(
+fn mount_rechecked(
     host: &impl Host,
     device: &Device,
     request: &StageRequest,
@@ -227,18 +227,18 @@ fn attach(
 }
 
 /// Mounts, and proves that what is mounted is the disk that was probed.
-fn mount(
+fn mount_and_prove(
     host: &impl Host,
     device: &Device,
     request: &StageRequest,
-    plan: Plan,
+    plan: StagePlan,
     options: &[String],
 ) -> Result<(), StageError> {
-    let device = &attach(host, device, request, plan.fs, options)?;
+    let device = &mount_rechecked(host, device, request, plan.fs, options)?;
     let proven = host.recheck(device).map_err(StageError::from).and_then(|now| {
-        if !staged(&host.mounts()?, Some(&now), request, Some(plan.fs))? {
+        if !is_staged(&host.mounts()?, Some(&now), request, Some(plan.fs))? {
             let what = "nothing of this volume".to_owned();
-            return Err(StageError::Taken { path: request.staging.clone(), what });
+            return Err(StageError::PathOccupied { path: request.staging.clone(), what });
         }
         if plan.grow && !request.read_only {
             host.grow(&now, plan.fs, &request.staging)?;
@@ -250,7 +250,7 @@ fn mount(
 }
 
 /// Whether the volume is mounted at its staging path just as asked; an error if something else is. No device: it is not open.
-fn staged(
+fn is_staged(
     table: &MountTable,
     device: Option<&Device>,
     request: &StageRequest,
@@ -260,14 +260,14 @@ fn staged(
     let path = request.staging.clone();
     if device.is_none_or(|device| mount.device != (device.major, device.minor)) {
         let what = format!("{} of device {}:{}", mount.fs, mount.device.0, mount.device.1);
-        return Err(StageError::Taken { path, what });
+        return Err(StageError::PathOccupied { path, what });
     }
     if fs.is_some_and(|fs| fs.as_str() != mount.fs) {
-        return Err(StageError::Differently { path, how: format!("as {}", mount.fs) });
+        return Err(StageError::Incompatible { path, how: format!("as {}", mount.fs) });
     }
     if mount.read_only && !request.read_only {
         // Also what the kernel does to a file system after an I/O error: not what was asked for.
-        return Err(StageError::Differently { path, how: "read-only".to_owned() });
+        return Err(StageError::Incompatible { path, how: "read-only".to_owned() });
     }
     Ok(true)
 }
@@ -277,7 +277,7 @@ fn decide(
     device: &Device,
     request: &StageRequest,
     fs: Option<FsType>,
-) -> Result<Plan, StageError> {
+) -> Result<StagePlan, StageError> {
     let name = || device.name.clone();
     let found = match content {
         Content::Formatted(found) => found,
@@ -295,27 +295,27 @@ fn decide(
     };
     // A copy has the UUID that its source had, or its source's source: nobody here can know whose that was.
     if owner == Owner::OtherVolume && request.source.is_none() {
-        return Err(StageError::AnotherVolumes { device: name() });
+        return Err(StageError::OtherVolume { device: name() });
     }
     let copied = request.source.is_some() && owner != Owner::ThisVolume && matches!(found.id, FsId::Uuid(_));
-    let identify = copied && !request.read_only;
+    let new_uuid = copied && !request.read_only;
     let grow = found.fs != FsType::Vfat && found.size_bytes + SLACK < device.size_bytes;
     // A copy of what was mounted may have a journal to replay, whatever its flags say.
-    let due = (!found.clean || identify) && !request.read_only;
+    let due = (!found.clean || new_uuid) && !request.read_only;
     let check = match request.care.fsck {
         Fsck::Repair => Some(Check::Repair),
-        Fsck::Check => Some(Check::Look),
+        Fsck::Check => Some(Check::ReadOnly),
         Fsck::None => None,
     };
     let check = check.filter(|_| due);
-    Ok(Plan { fs: found.fs, format: false, check, identify, grow })
+    Ok(StagePlan { fs: found.fs, format: false, check, new_uuid, grow })
 }
 
 /// A blank disk is formatted, if it is the volume's own and may be written to.
-fn blank(device: &Device, request: &StageRequest, fs: Option<FsType>) -> Result<Plan, StageError> {
+fn blank(device: &Device, request: &StageRequest, fs: Option<FsType>) -> Result<StagePlan, StageError> {
     open_volume::check_unused(device, request)?;
     let fs = fs.unwrap_or_default();
-    Ok(Plan { fs, format: true, check: None, identify: false, grow: false })
+    Ok(StagePlan { fs, format: true, check: None, new_uuid: false, grow: false })
 }
 
 #[cfg(test)]

@@ -71,12 +71,12 @@ fn stats(host: &impl Host, disk: &DiskId, path: &Path) -> Result<Stats, StatsErr
     let tops = disks.map(|device| host.content_device(disk, &device)).collect::<Result<Vec<_>, _>>()?;
     let is_ours = |number: (u64, u64)| tops.iter().find(|d| (d.major, d.minor) == number);
     let mount = host.mounts()?.at(path).cloned();
-    let not_there = || StatsError::NotThere { path: path.to_owned() };
+    let not_there = || StatsError::NotFound { path: path.to_owned() };
     match mount {
         None => Err(not_there()),
         Some(mount) if is_ours(mount.device).is_some() => Ok(Stats::Fs(host.stats(path)?)),
         Some(_) => {
-            let device = host.node_at(path)?.and_then(is_ours);
+            let device = host.block_device_at(path)?.and_then(is_ours);
             device.map(|device| Stats::Block(device.size_bytes)).ok_or_else(not_there)
         }
     }

@@ -46,20 +46,20 @@ const PART: u64 = 16 << 30;
 
 /// Trims a part of the volume's disk, `from` a byte on; gives where the next one begins, `None` at the disk's end.
 fn trim_part(host: &impl Host, disk: &DiskId, from: u64) -> Result<Option<u64>, TrimError> {
-    let not_there = || TrimError::NotThere { disk: disk.to_string() };
+    let not_there = || TrimError::NotFound { disk: disk.to_string() };
     let devices = host.devices(&disk.serials())?;
     let [device] = devices.as_slice() else { return Err(not_there()) };
     let device = host.content_device(disk, device)?;
     let table = host.mounts()?;
-    let mount = table.of((device.major, device.minor)).find(|mount| !mount.read_only);
-    let bytes = length(device.size_bytes, from);
+    let mount = table.of_device((device.major, device.minor)).find(|mount| !mount.read_only);
+    let bytes = part_length(device.size_bytes, from);
     host.trim(&mount.ok_or_else(not_there)?.target, from, bytes)?;
     Ok(Some(from + bytes).filter(|next| *next < device.size_bytes))
 }
 
 /// Bytes of the part of a disk that begins at `from`. The last one is no smaller than the others: a file system ends a
 /// little before its disk, and the kernel refuses to trim what begins behind the end (ioctl `FITRIM`).
-fn length(size: u64, from: u64) -> u64 {
+fn part_length(size: u64, from: u64) -> u64 {
     let rest = size.saturating_sub(from);
     if rest < 2 * PART { rest } else { PART }
 }
@@ -73,7 +73,7 @@ mod tests {
         for gib in [1, 16, 20, 31, 32, 100, 32_768] {
             let (size, mut end) = (gib << 30, 0);
             while end < size {
-                let bytes = length(size, end);
+                let bytes = part_length(size, end);
                 assert!(bytes >= PART.min(size) && bytes < 2 * PART);
                 end += bytes;
             }

@@ -77,8 +77,8 @@ fn unstage(host: &impl Host, volume: &VolumeId, staging: &Path) -> Result<(), Le
 }
 
 fn held(device: &Device, table: &MountTable) -> LeaveError {
-    let mounts = table.of((device.major, device.minor)).map(|m| m.target.display().to_string());
+    let mounts = table.of_device((device.major, device.minor)).map(|m| m.target.display().to_string());
     let mounts: Vec<String> = mounts.collect();
     let mounts = if mounts.is_empty() { "no path seen here".to_owned() } else { mounts.join(", ") };
-    LeaveError::Held { device: device.name.clone(), mounts }
+    LeaveError::InUse { device: device.name.clone(), mounts }
 }

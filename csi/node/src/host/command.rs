@@ -15,13 +15,13 @@ static RUNNING: Mutex<usize> = Mutex::new(0);
 static FREE: Condvar = Condvar::new();
 
 /// How a tool ended.
-pub(super) struct Ended {
+pub(super) struct ToolExit {
     /// Exit code; `None` if a signal ended it.
     pub(super) code: Option<i32>,
     /// `exit status: 1`, `signal: 9 (SIGKILL)`.
     pub(super) status: String,
     /// The end of what it wrote to both outputs.
-    pub(super) words: String,
+    pub(super) output_tail: String,
 }
 
 /// Permission to run one tool.
@@ -46,12 +46,12 @@ impl Drop for Permit {
 }
 
 /// Runs `program` to its end. It gets no input, so that a question is answered with no.
-pub(super) fn run(program: &str, args: &[&str]) -> io::Result<Ended> {
+pub(super) fn run(program: &str, args: &[&str]) -> io::Result<ToolExit> {
     run_with(program, args, b"").map(|(ended, _)| ended)
 }
 
 /// The same with an input, of which at most a pipe's 64 KiB; gives the whole standard output as well.
-pub(super) fn run_with(program: &str, args: &[&str], input: &[u8]) -> io::Result<(Ended, Vec<u8>)> {
+pub(super) fn run_with(program: &str, args: &[&str], input: &[u8]) -> io::Result<(ToolExit, Vec<u8>)> {
     let _permit = Permit::acquire();
     let mut command = Command::new(program);
     command.args(args).env("LC_ALL", "C");
@@ -67,7 +67,7 @@ pub(super) fn run_with(program: &str, args: &[&str], input: &[u8]) -> io::Result
     Ok((ended, output.stdout))
 }
 
-fn ended(output: &Output) -> Ended {
+fn ended(output: &Output) -> ToolExit {
     let mut words = String::from_utf8_lossy(&output.stdout).into_owned();
     words.push_str(&String::from_utf8_lossy(&output.stderr));
     let words = words.trim();
@@ -75,7 +75,11 @@ fn ended(output: &Output) -> Ended {
     while !words.is_char_boundary(start) {
         start += 1;
     }
-    Ended { code: output.status.code(), status: output.status.to_string(), words: words[start..].to_owned() }
+    ToolExit {
+        code: output.status.code(),
+        status: output.status.to_string(),
+        output_tail: words[start..].to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -87,7 +91,11 @@ mod tests {
         let ended =
             run("sh", &["-c", "head -c 5000 /dev/zero | tr '\\0' x; echo the reason >&2; exit 3"]).unwrap();
         assert_eq!(ended.code, Some(3));
-        assert!(ended.words.ends_with("the reason") && ended.words.len() == KEPT, "{}", ended.words);
+        assert!(
+            ended.output_tail.ends_with("the reason") && ended.output_tail.len() == KEPT,
+            "{}",
+            ended.output_tail
+        );
         assert!(run("no-such-tool", &[]).is_err());
     }
 

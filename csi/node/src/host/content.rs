@@ -16,14 +16,14 @@ mod fat;
 mod fields;
 mod luks;
 mod mbr;
-mod places;
+mod sample_ranges;
 mod signatures;
 mod types;
 mod window;
 mod xfs;
 
 pub use luks::begun;
-pub(super) use places::sampled;
+pub(super) use sample_ranges::sampled;
 pub use types::{BLOCK, Content, Depth, Foreign, Formatted, FsId, ReadAt, ReadError};
 use types::{CHUNK, Superblock};
 use window::Window;
@@ -51,7 +51,7 @@ pub fn read(device: &(impl ReadAt + Sync), size: u64, depth: Depth) -> Result<Co
         return Ok(content);
     }
     let places = match depth {
-        Depth::Sampled => places::sampled(size),
+        Depth::Sampled => sample_ranges::sampled(size),
         Depth::Whole => std::iter::once(0..size).collect(),
     };
     let data = reader.first_data(&places)?;
@@ -59,7 +59,7 @@ pub fn read(device: &(impl ReadAt + Sync), size: u64, depth: Depth) -> Result<Co
 }
 
 /// Reads the first and the last block: whether the device answers.
-pub fn ends(device: &(impl ReadAt + Sync), size: u64) -> Result<(), ReadError> {
+pub fn read_ends(device: &(impl ReadAt + Sync), size: u64) -> Result<(), ReadError> {
     if size == 0 {
         return Err(ReadError { at: 0, source: io::ErrorKind::UnexpectedEof.into() });
     }
@@ -81,7 +81,7 @@ fn recognise(reader: &mut Reader<'_, impl ReadAt + Sync>) -> Result<Option<Conte
     if let Some(owner) = signatures::owner_at_start(&head, size) {
         return Ok(Some(owner.into()));
     }
-    let system = system(&head);
+    let system = filesystem_at_start(&head);
     let named = signatures::at_start(&head);
     let tail = reader.window(size.saturating_sub(CHUNK).next_multiple_of(BLOCK)..size)?;
     Ok(match system {
@@ -96,7 +96,7 @@ fn recognise(reader: &mut Reader<'_, impl ReadAt + Sync>) -> Result<Option<Conte
 
 /// The file system whose superblock is in the first MiB. Two whole ones are nobody's: each would be right for its kernel
 /// driver, and mounting the wrong one destroys the other.
-fn system(head: &Window<'_>) -> Option<Content> {
+fn filesystem_at_start(head: &Window<'_>) -> Option<Content> {
     let (mut valid, mut broken) = (Vec::new(), None);
     for superblock in
         [xfs::superblock(head), ext::superblock(head), fat::superblock(head)].into_iter().flatten()

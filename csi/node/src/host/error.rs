@@ -44,7 +44,7 @@ impl GrpcCode for HostError {
 pub enum DeviceError {
     /// No device shows one of the serials (yet).
     #[error("no block device has a serial of {serials}")]
-    NotThere {
+    NotFound {
         /// The serials looked for, joined by commas.
         serials: String,
     },
@@ -100,7 +100,7 @@ impl GrpcCode for DeviceError {
     fn code(&self) -> Code {
         match self {
             // The machine has not shown the disk, or not the whole of it, yet; or it failed for a moment: ask again.
-            Self::NotThere { .. } | Self::TooSmall { .. } => Code::Unavailable,
+            Self::NotFound { .. } | Self::TooSmall { .. } => Code::Unavailable,
             Self::Unreadable { .. } | Self::Changed { .. } => Code::Unavailable,
             // No retry tells the two apart; a person must.
             Self::Ambiguous { .. } => Code::FailedPrecondition,

@@ -18,7 +18,7 @@ use tracing::debug;
 const KERNEL_GROUP: u32 = 1;
 
 /// A look is due after this long even without an event: the kernel drops events when the socket's queue is full.
-const UNASKED: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A subscription.
 pub(super) struct Events {
@@ -27,7 +27,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Listens for uevents and for changes in `folder`. What cannot be had is done without: then [`UNASKED`] paces.
+    /// Listens for uevents and for changes in `folder`. What cannot be had is done without: then [`POLL_INTERVAL`] paces.
     pub(super) fn subscribe(folder: &Path) -> Self {
         let uevents = uevents().inspect_err(|errno| debug!(%errno, "No uevents")).ok();
         let folder = watch(folder).inspect_err(|errno| debug!(%errno, "No folder events")).ok();
@@ -36,7 +36,7 @@ impl Events {
 
     /// Returns when something happened, or after a while, at `deadline` at the latest.
     pub(super) fn wait(&self, deadline: Instant) {
-        let left = deadline.saturating_duration_since(Instant::now()).min(UNASKED);
+        let left = deadline.saturating_duration_since(Instant::now()).min(POLL_INTERVAL);
         let handles = self.uevents.iter().map(AsFd::as_fd).chain(self.folder.iter().map(AsFd::as_fd));
         let mut fds: Vec<PollFd<'_>> = handles.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
@@ -84,6 +84,6 @@ mod tests {
         let (started, deadline) = (Instant::now(), Instant::now() + Duration::from_secs(60));
         std::fs::create_dir(dir.path().join("vdb")).unwrap();
         events.wait(deadline);
-        assert!(started.elapsed() < UNASKED, "{:?}", started.elapsed());
+        assert!(started.elapsed() < POLL_INTERVAL, "{:?}", started.elapsed());
     }
 }

@@ -6,7 +6,7 @@ use eck_csi::care::{MkfsOption, MkfsOptions};
 use eck_csi::volume::FsType;
 use uuid::Uuid;
 
-use super::command::{self, Ended};
+use super::command::{self, ToolExit};
 use super::content::{BLOCK, Content, Depth, Formatted, FsId, ReadAt as _};
 use super::device::Device;
 use super::error::{DeviceError, FsError, HostError};
@@ -34,21 +34,21 @@ pub enum Check {
     /// Repair what can be repaired without loss.
     Repair,
     /// Replay the journal, as the kernel would, and write nothing else.
-    Look,
+    ReadOnly,
 }
 
 /// A file system counts as filling its device if it lacks no more than this many bytes: mkfs and resize2fs leave out a last
 /// block group that would be too small to be of use (e2fsprogs, at most 8 MiB here), xfs_growfs a last group of 64 blocks.
 pub const SLACK: u64 = 16 << 20;
 
-fn tool(program: &'static str, device: &Device, args: &[&str]) -> Result<Ended, FsError> {
+fn run_tool(program: &'static str, device: &Device, args: &[&str]) -> Result<ToolExit, FsError> {
     let path = device.path.to_string_lossy();
     let args = [args, &[path.as_ref()]].concat();
     command::run(program, &args).map_err(|source| FsError::NoTool { program, source })
 }
 
-fn failure(program: &'static str, device: &Device, ended: Ended) -> FsError {
-    FsError::Tool { program, device: device.name.clone(), status: ended.status, stderr: ended.words }
+fn tool_error(program: &'static str, device: &Device, ended: ToolExit) -> FsError {
+    FsError::Tool { program, device: device.name.clone(), status: ended.status, stderr: ended.output_tail }
 }
 
 /// See [`super::machine::Filesystems::format`].
@@ -65,12 +65,14 @@ pub(super) fn format(sysfs: &Sysfs, device: &Device, format: &Format) -> Result<
         return Err(FsError::NotBlank { device: device.name.clone(), found }.into());
     }
     sysfs.recheck(device)?;
-    let program = make(&now, format)?;
+    let program = run_mkfs(&now, format)?;
     sysfs.recheck(device)?;
     let unproven = |what: String| FsError::Unproven { program, device: device.name.clone(), what }.into();
     let content = opened.probe(&now, Depth::Sampled)?;
     match content {
-        Content::Formatted(Formatted { fs, id, .. }) if fs == format.fs && id == wanted_id(format) => Ok(()),
+        Content::Formatted(Formatted { fs, id, .. }) if fs == format.fs && id == expected_id(format) => {
+            Ok(())
+        }
         Content::Formatted(other) => Err(unproven(format!("shows {other:?}"))),
         Content::Blank => Err(unproven("is still blank".to_owned())),
         Content::Luks2 | Content::Begun(_) | Content::Foreign(_) => {
@@ -79,7 +81,7 @@ pub(super) fn format(sysfs: &Sysfs, device: &Device, format: &Format) -> Result<
     }
 }
 
-fn wanted_id(format: &Format) -> FsId {
+fn expected_id(format: &Format) -> FsId {
     match format.fs {
         FsType::Vfat => FsId::Fat(format.fat),
         FsType::Ext4 | FsType::Ext3 | FsType::Xfs => FsId::Uuid(format.uuid),
@@ -87,7 +89,7 @@ fn wanted_id(format: &Format) -> FsId {
 }
 
 /// mkfs, without a force flag: what it refuses, stays. The device is known to be blank, so nothing is discarded first.
-fn make(device: &Device, format: &Format) -> Result<&'static str, FsError> {
+fn run_mkfs(device: &Device, format: &Format) -> Result<&'static str, FsError> {
     let uuid = format.uuid.to_string();
     let (program, fixed): (&'static str, Vec<String>) = match format.fs {
         FsType::Ext4 | FsType::Ext3 => {
@@ -97,14 +99,14 @@ fn make(device: &Device, format: &Format) -> Result<&'static str, FsError> {
         FsType::Xfs => ("mkfs.xfs", vec!["-q".into(), "-K".into(), "-m".into(), format!("uuid={uuid}")]),
         FsType::Vfat => ("mkfs.vfat", vec!["-i".into(), format!("{:08x}", format.fat)]),
     };
-    let chosen = format.options.iter().flat_map(|(option, value)| argument(format.fs, option, value));
+    let chosen = format.options.iter().flat_map(|(option, value)| mkfs_argument(format.fs, option, value));
     let args: Vec<String> = fixed.into_iter().chain(chosen).collect();
-    let ended = tool(program, device, &args.iter().map(String::as_str).collect::<Vec<_>>())?;
-    if ended.code == Some(0) { Ok(program) } else { Err(failure(program, device, ended)) }
+    let ended = run_tool(program, device, &args.iter().map(String::as_str).collect::<Vec<_>>())?;
+    if ended.code == Some(0) { Ok(program) } else { Err(tool_error(program, device, ended)) }
 }
 
 /// An option as the file system's own mkfs spells it. The last word counts: `-m 0` above is a default.
-fn argument(fs: FsType, option: MkfsOption, value: u64) -> [String; 2] {
+fn mkfs_argument(fs: FsType, option: MkfsOption, value: u64) -> [String; 2] {
     let ext = matches!(fs, FsType::Ext4 | FsType::Ext3);
     let (flag, value) = match option {
         MkfsOption::BlockSize if ext => ("-b", value.to_string()),
@@ -126,42 +128,42 @@ fn argument(fs: FsType, option: MkfsOption, value: u64) -> [String; 2] {
 pub(super) fn check(device: &Device, fs: FsType, check: Check) -> Result<(), FsError> {
     match (fs, check) {
         // Preen: repairs what is safe to repair, gives up on the rest.
-        (FsType::Ext4 | FsType::Ext3, Check::Repair) => fsck(device, fs, "e2fsck", &["-p"]),
-        (FsType::Vfat, Check::Repair) => fsck(device, fs, "fsck.vfat", &["-a"]),
+        (FsType::Ext4 | FsType::Ext3, Check::Repair) => repair(device, fs, "e2fsck", &["-p"]),
+        (FsType::Vfat, Check::Repair) => repair(device, fs, "fsck.vfat", &["-a"]),
         // The kernel replays the log at mount; xfs_repair is a decision for a person.
         (FsType::Xfs, Check::Repair) => Ok(()),
-        (FsType::Ext4 | FsType::Ext3, Check::Look) => {
+        (FsType::Ext4 | FsType::Ext3, Check::ReadOnly) => {
             // A journal that is not replayed would look like damage.
-            fsck(device, fs, "e2fsck", &["-E", "journal_only", "-p"])?;
-            look(device, fs, "e2fsck", &["-n"])
+            repair(device, fs, "e2fsck", &["-E", "journal_only", "-p"])?;
+            check_read_only(device, fs, "e2fsck", &["-n"])
         }
-        (FsType::Vfat, Check::Look) => look(device, fs, "fsck.vfat", &["-n"]),
-        (FsType::Xfs, Check::Look) => look(device, fs, "xfs_repair", &["-n"]),
+        (FsType::Vfat, Check::ReadOnly) => check_read_only(device, fs, "fsck.vfat", &["-n"]),
+        (FsType::Xfs, Check::ReadOnly) => check_read_only(device, fs, "xfs_repair", &["-n"]),
     }
 }
 
 /// A check that repairs, by the exit codes of fsck(8).
-fn fsck(device: &Device, fs: FsType, program: &'static str, args: &[&str]) -> Result<(), FsError> {
-    let ended = tool(program, device, args)?;
+fn repair(device: &Device, fs: FsType, program: &'static str, args: &[&str]) -> Result<(), FsError> {
+    let ended = run_tool(program, device, args)?;
     match ended.code {
         // 0 clean, 1 repaired, 2 repaired and a reboot asked for, which is about a mounted root (fsck(8)).
         Some(0..=2) => Ok(()),
         // 4: errors left uncorrected.
         Some(code) if code & 4 != 0 && code < 8 => {
-            Err(FsError::Damaged { device: device.name.clone(), fs, report: ended.words })
+            Err(FsError::Damaged { device: device.name.clone(), fs, report: ended.output_tail })
         }
-        _ => Err(failure(program, device, ended)),
+        _ => Err(tool_error(program, device, ended)),
     }
 }
 
 /// A check that writes nothing: whatever it finds is found.
-fn look(device: &Device, fs: FsType, program: &'static str, args: &[&str]) -> Result<(), FsError> {
-    let ended = tool(program, device, args)?;
+fn check_read_only(device: &Device, fs: FsType, program: &'static str, args: &[&str]) -> Result<(), FsError> {
+    let ended = run_tool(program, device, args)?;
     match ended.code {
         Some(0) => Ok(()),
         // e2fsck: 4, errors left as they are. fsck.vfat and xfs_repair: 1, errors found (their manual pages).
-        Some(1 | 4) => Err(FsError::Unsound { device: device.name.clone(), fs, report: ended.words }),
-        _ => Err(failure(program, device, ended)),
+        Some(1 | 4) => Err(FsError::Unsound { device: device.name.clone(), fs, report: ended.output_tail }),
+        _ => Err(tool_error(program, device, ended)),
     }
 }
 
@@ -174,7 +176,7 @@ pub(super) fn trim(at: &Path, from: u64, bytes: u64) -> Result<(), FsError> {
     if ended.code == Some(0) {
         return Ok(());
     }
-    Err(FsError::Tool { program, device: path.into_owned(), status: ended.status, stderr: ended.words })
+    Err(FsError::Tool { program, device: path.into_owned(), status: ended.status, stderr: ended.output_tail })
 }
 
 /// See [`super::machine::Filesystems::set_uuid`].
@@ -197,7 +199,7 @@ pub(super) fn set_uuid(sysfs: &Sysfs, device: &Device, fs: FsType, uuid: Uuid) -
         FsType::Vfat => return Ok(false),
     };
     // Its exit status is no proof: xfs_db ends with 0 when it refuses a log that is not replayed.
-    let ended = tool(program, &now, args)?;
+    let ended = run_tool(program, &now, args)?;
     sysfs.recheck(device)?;
     if let Content::Formatted(found) = opened.probe(&now, Depth::Sampled)?
         && found.fs == fs
@@ -205,7 +207,7 @@ pub(super) fn set_uuid(sysfs: &Sysfs, device: &Device, fs: FsType, uuid: Uuid) -
     {
         return Ok(found.id == FsId::Uuid(uuid));
     }
-    Err(failure(program, device, ended).into())
+    Err(tool_error(program, device, ended).into())
 }
 
 /// See [`super::machine::Filesystems::grow`].
@@ -215,27 +217,27 @@ pub(super) fn grow(device: &Device, fs: FsType, mounted_at: &Path) -> Result<(),
         FsType::Xfs => "xfs_growfs",
         FsType::Vfat => return Err(FsError::CannotGrow { device: device.name.clone(), fs }.into()),
     };
-    if spans(device, fs, mounted_at)? + SLACK >= device.size_bytes {
+    if filesystem_bytes(device, fs, mounted_at)? + SLACK >= device.size_bytes {
         return Ok(());
     }
     let ended = match fs {
         FsType::Xfs => command::run(program, &[&mounted_at.to_string_lossy()])
             .map_err(|source| FsError::NoTool { program, source })?,
-        FsType::Ext4 | FsType::Ext3 | FsType::Vfat => tool(program, device, &[])?,
+        FsType::Ext4 | FsType::Ext3 | FsType::Vfat => run_tool(program, device, &[])?,
     };
     if ended.code != Some(0) {
-        return Err(failure(program, device, ended).into());
+        return Err(tool_error(program, device, ended).into());
     }
-    let spans = spans(device, fs, mounted_at)?;
-    if spans + SLACK >= device.size_bytes {
+    let bytes = filesystem_bytes(device, fs, mounted_at)?;
+    if bytes + SLACK >= device.size_bytes {
         return Ok(());
     }
-    let what = format!("has {} bytes and its file system spans {spans}", device.size_bytes);
+    let what = format!("has {} bytes and its file system spans {bytes}", device.size_bytes);
     Err(FsError::Unproven { program, device: device.name.clone(), what }.into())
 }
 
 /// Bytes that a mounted file system spans.
-fn spans(device: &Device, fs: FsType, mounted_at: &Path) -> Result<u64, DeviceError> {
+fn filesystem_bytes(device: &Device, fs: FsType, mounted_at: &Path) -> Result<u64, DeviceError> {
     if fs == FsType::Xfs {
         // XFS keeps its superblock in memory; the kernel tells its data blocks, which lack the log.
         let stats = nix::sys::statvfs::statvfs(mounted_at).map_err(|errno| {

@@ -13,7 +13,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::command::{self, Ended};
+use super::command::{self, ToolExit};
 use super::content::{Content, Depth, sampled};
 use super::device::{Device, Mapping};
 use super::error::{DeviceError, HostError, LuksError};
@@ -43,7 +43,7 @@ const DERIVATION: [&str; 8] = [
 static DERIVING: Mutex<()> = Mutex::new(());
 
 /// The mark of an unused volume, as LUKS2 keeps it.
-fn fresh() -> String {
+fn fresh_token() -> String {
     format!(r#"{{"type":"{}","keyslots":[]}}"#, header::FRESH)
 }
 
@@ -69,23 +69,27 @@ pub struct MappingOptions {
 /// The machine's encrypted disks; see [`super::machine::Encryption`] for what each method does.
 pub(super) struct Luks<'a>(&'a Sysfs);
 
-fn name(disk: &DiskId) -> String {
+fn mapping_name(disk: &DiskId) -> String {
     format!("{MAPPING_PREFIX}{disk}")
 }
 
 /// The output of an action that ended well.
-fn well(action: &'static str, device: &Device, ended: (Ended, Vec<u8>)) -> Result<Vec<u8>, LuksError> {
+fn require_success(
+    action: &'static str,
+    device: &Device,
+    ended: (ToolExit, Vec<u8>),
+) -> Result<Vec<u8>, LuksError> {
     match ended {
-        (Ended { code: Some(0), .. }, output) => Ok(output),
-        (ended, _) => Err(failure(action, device, ended)),
+        (ToolExit { code: Some(0), .. }, output) => Ok(output),
+        (ended, _) => Err(tool_error(action, device, ended)),
     }
 }
 
-fn failure(action: &'static str, device: &Device, ended: Ended) -> LuksError {
-    LuksError::Tool { action, device: device.name.clone(), status: ended.status, stderr: ended.words }
+fn tool_error(action: &'static str, device: &Device, ended: ToolExit) -> LuksError {
+    LuksError::Tool { action, device: device.name.clone(), status: ended.status, stderr: ended.output_tail }
 }
 
-fn memory(device: &Device, what: &str) -> impl FnOnce(io::Error) -> DeviceError {
+fn memory_error(device: &Device, what: &str) -> impl FnOnce(io::Error) -> DeviceError {
     let what = format!("{what} in memory, for {}", device.name);
     move |source| DeviceError::Io { what, source }
 }
@@ -93,13 +97,13 @@ fn memory(device: &Device, what: &str) -> impl FnOnce(io::Error) -> DeviceError 
 /// A file that is in memory only.
 fn memfd(device: &Device, what: &'static str) -> Result<File, DeviceError> {
     let made = memfd_create(c"eck-csi-luks", MFdFlags::MFD_CLOEXEC);
-    made.map(File::from).map_err(|errno| memory(device, what)(errno.into()))
+    made.map(File::from).map_err(|errno| memory_error(device, what)(errno.into()))
 }
 
 /// The same, with these bytes in it.
-fn kept(device: &Device, what: &'static str, bytes: &[u8]) -> Result<File, DeviceError> {
+fn memfd_with(device: &Device, what: &'static str, bytes: &[u8]) -> Result<File, DeviceError> {
     let mut file = memfd(device, what)?;
-    file.write_all(bytes).map_err(memory(device, what))?;
+    file.write_all(bytes).map_err(memory_error(device, what))?;
     Ok(file)
 }
 
@@ -110,7 +114,7 @@ fn path_of(file: &File) -> String {
 
 /// cryptsetup, without questions and without locks: what runs on one disk here follows each other, and no lock of a container
 /// is seen outside of it.
-fn cryptsetup(action: &'static str, args: &[&str], input: &[u8]) -> Result<(Ended, Vec<u8>), LuksError> {
+fn cryptsetup(action: &'static str, args: &[&str], input: &[u8]) -> Result<(ToolExit, Vec<u8>), LuksError> {
     let _one = (!input.is_empty()).then(|| DERIVING.lock());
     let args =
         [action.split(' ').collect::<Vec<_>>(), vec!["--batch-mode", "--disable-locks"], args.to_vec()];
@@ -124,7 +128,7 @@ impl<'a> Luks<'a> {
 
     /// The disk's mapping, wherever it lies.
     pub(super) fn mapping(&self, disk: &DiskId) -> Result<Option<Mapping>, DeviceError> {
-        self.0.mapping(&name(disk))
+        self.0.mapping(&mapping_name(disk))
     }
 
     /// Runs an action on the disk, which stays the same one all the while; it ends well or has failed.
@@ -146,7 +150,7 @@ impl<'a> Luks<'a> {
         if ended.0.code == Some(2) && !input.is_empty() {
             return Err(LuksError::WrongKey { device: disk.name.clone() }.into());
         }
-        Ok(well(action, disk, ended)?)
+        Ok(require_success(action, disk, ended)?)
     }
 
     /// What the disk's header says. Of two headers of which one is damaged cryptsetup mends the other.
@@ -170,7 +174,7 @@ impl<'a> Luks<'a> {
             let found = content.refusal().what;
             return Err(LuksError::NotBlank { device: disk.name.clone(), found }.into());
         }
-        let image = image(disk, new)?;
+        let image = header_image(disk, new)?;
         let file = opened::exclusive(&self.0.recheck(disk)?)?;
         layout::write(&file, &image, new.uuid).map_err(opened::failed(disk, "write to"))?;
         self.0.recheck(disk)?;
@@ -194,7 +198,7 @@ impl<'a> Luks<'a> {
 
     /// Adds the key `to`, which `from` allows.
     pub(super) fn add_key(&self, disk: &Device, from: &Key, to: &Key) -> Result<(), HostError> {
-        let file = kept(disk, "keep a key", to.bytes())?;
+        let file = memfd_with(disk, "keep a key", to.bytes())?;
         let options = [&["--key-file", "-"][..], &DERIVATION].concat();
         self.run("luksAddKey", disk, &options, &[&path_of(&file)], from.bytes()).map(drop)
     }
@@ -228,7 +232,7 @@ impl<'a> Luks<'a> {
         let mut flags = vec!["--type", "luks2", "--disable-keyring", "--key-file", "-"];
         flags.extend(options.read_only.then_some("--readonly"));
         flags.extend(options.discards.then_some("--allow-discards"));
-        self.run("open", disk, &flags, &[&name(id)], key.bytes())?;
+        self.run("open", disk, &flags, &[&mapping_name(id)], key.bytes())?;
         let mapping = self.mapping(id)?.filter(|mapping| mapping.lies_on(disk));
         let unproven =
             || LuksError::Unproven { device: disk.name.clone(), what: "has no mapping".to_owned() }.into();
@@ -245,12 +249,12 @@ impl<'a> Luks<'a> {
         if self.0.mapping(&mapping.name)?.is_none() {
             return Ok(());
         }
-        Err(failure("close", device, ended).into())
+        Err(tool_error("close", device, ended).into())
     }
 
     /// Makes a mapping as large as its disk is now; gives it.
     pub(super) fn resize(&self, mapping: &Mapping) -> Result<Device, HostError> {
-        well("resize", &mapping.device, cryptsetup("resize", &[&mapping.name], b"")?)?;
+        require_success("resize", &mapping.device, cryptsetup("resize", &[&mapping.name], b"")?)?;
         Ok(self.0.recheck(&mapping.device)?)
     }
 
@@ -274,10 +278,10 @@ impl<'a> Luks<'a> {
 }
 
 /// A whole header, made in memory.
-fn image(disk: &Device, new: &NewHeader<'_>) -> Result<Vec<u8>, HostError> {
+fn header_image(disk: &Device, new: &NewHeader<'_>) -> Result<Vec<u8>, HostError> {
     let mut file = memfd(disk, "make a LUKS2 header")?;
     // Beyond where the data begins there must be some.
-    file.set_len(2 * layout::DATA_AT).map_err(memory(disk, "make a LUKS2 header"))?;
+    file.set_len(2 * layout::DATA_AT).map_err(memory_error(disk, "make a LUKS2 header"))?;
     let path = path_of(&file);
     let (metadata, slots) = ((layout::HEADER - layout::KEYSLOTS) / 2, layout::KEYSLOTS);
     let (uuid, metadata, slots) =
@@ -292,12 +296,14 @@ fn image(disk: &Device, new: &NewHeader<'_>) -> Result<Vec<u8>, HostError> {
         &DERIVATION,
         &[&path],
     ];
-    well("luksFormat", disk, cryptsetup("luksFormat", &options.concat(), new.key.bytes())?)?;
-    let token = kept(disk, "keep a token", fresh().as_bytes())?;
+    require_success("luksFormat", disk, cryptsetup("luksFormat", &options.concat(), new.key.bytes())?)?;
+    let token = memfd_with(disk, "keep a token", fresh_token().as_bytes())?;
     let imported = cryptsetup("token import", &["--json-file", &path_of(&token), &path], b"")?;
-    well("token import", disk, imported)?;
+    require_success("token import", disk, imported)?;
     let mut header = vec![0; usize::try_from(layout::HEADER).unwrap_or_default()];
-    file.rewind().and_then(|()| file.read_exact(&mut header)).map_err(memory(disk, "make a LUKS2 header"))?;
+    file.rewind()
+        .and_then(|()| file.read_exact(&mut header))
+        .map_err(memory_error(disk, "make a LUKS2 header"))?;
     Ok(header)
 }
 

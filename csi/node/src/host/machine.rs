@@ -70,7 +70,7 @@ pub trait Devices: Machine {
     }
 
     /// Waits for kernel events until exactly one device shows one of the serials and is at least `size_bytes` large.
-    /// [`DeviceError::Ambiguous`] at once if two do; [`DeviceError::NotThere`] / [`DeviceError::TooSmall`] at `deadline`.
+    /// [`DeviceError::Ambiguous`] at once if two do; [`DeviceError::NotFound`] / [`DeviceError::TooSmall`] at `deadline`.
     fn wait_for_device(&self, want: &PublishContext, deadline: Instant) -> Result<Device, HostError> {
         Ok(wait::wait_for_device(self.sysfs(), want, deadline)?)
     }
@@ -87,8 +87,8 @@ pub trait Devices: Machine {
     }
 
     /// Reads the device's first and last block past the page cache: whether it answers at all.
-    fn answers(&self, device: &Device) -> Result<(), HostError> {
-        Ok(Opened::direct(device)?.answers(device)?)
+    fn responds(&self, device: &Device) -> Result<(), HostError> {
+        Ok(Opened::direct(device)?.responds(device)?)
     }
 
     /// True while anybody (this or another mount namespace, device mapper, …) holds the device exclusively.
@@ -143,8 +143,8 @@ pub trait Filesystems: Machine {
     }
 
     /// Reads one entry of the directory `path`: whether the file system that is mounted there still works.
-    fn lists(&self, path: &Path) -> Result<(), HostError> {
-        Ok(mounted::lists(path)?)
+    fn can_list(&self, path: &Path) -> Result<(), HostError> {
+        Ok(mounted::can_list(path)?)
     }
 
     /// Errors that the kernel has counted in the device's mounted file system; 0 where it counts none.
@@ -204,8 +204,8 @@ pub trait Mounts: Machine {
     }
 
     /// Number of the block device whose node stands at `path`; `None` if nothing or something else stands there.
-    fn node_at(&self, path: &Path) -> Result<Option<(u64, u64)>, HostError> {
-        Ok(mount::node_at(path)?)
+    fn block_device_at(&self, path: &Path) -> Result<Option<(u64, u64)>, HostError> {
+        Ok(mount::block_device_at(path)?)
     }
 }
 

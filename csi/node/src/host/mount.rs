@@ -16,7 +16,7 @@ use sys_mount::{Mount, MountFlags};
 use super::device::Device;
 use super::error::MountError;
 use super::mountinfo::MountTable;
-use super::path::{Kind, kind, open_at, parent};
+use super::path::{FileKind, file_kind, open_at, parent};
 
 /// `MS_LAZYTIME` of Linux (include/uapi/linux/mount.h), which sys-mount does not name.
 const LAZYTIME: u64 = 1 << 25;
@@ -56,7 +56,7 @@ const PER_MOUNT: MountFlags = MountFlags::RDONLY
     .union(MountFlags::NOEXEC);
 
 /// The flags of mount(2), and the text for the file system itself.
-fn split(options: &[String], read_only: bool) -> (MountFlags, String) {
+fn split_options(options: &[String], read_only: bool) -> (MountFlags, String) {
     let mut flags = MountFlags::empty();
     let mut data = Vec::new();
     for option in options {
@@ -92,10 +92,10 @@ pub(super) fn mount(
     options: &[String],
     read_only: bool,
 ) -> Result<(), MountError> {
-    let place = open_at(target)?;
-    let (flags, data) = split(options, read_only);
+    let handle = open_at(target)?;
+    let (flags, data) = split_options(options, read_only);
     let builder = Mount::builder().fstype(fs.as_str()).flags(flags).data(&data);
-    let Err(source) = builder.mount(&device.path, place.path()) else { return Ok(()) };
+    let Err(source) = builder.mount(&device.path, handle.path()) else { return Ok(()) };
     let name = device.name.clone();
     match source.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENODEV) => Err(MountError::NoFileSystem { fs }),
@@ -120,18 +120,18 @@ pub(super) fn bind(
     read_only: bool,
 ) -> Result<(), MountError> {
     let from = open_at(source)?;
-    let place = open_at(target)?;
+    let handle = open_at(target)?;
     let what = || format!("bind {} on {}", source.display(), target.display());
-    let bound = Mount::builder().fstype("none").flags(MountFlags::BIND).mount(from.path(), place.path());
+    let bound = Mount::builder().fstype("none").flags(MountFlags::BIND).mount(from.path(), handle.path());
     bound.map_err(|e| io_error(what(), e))?;
-    drop(place);
-    let (flags, _) = split(options, read_only);
+    drop(handle);
+    let (flags, _) = split_options(options, read_only);
     let flags = flags & PER_MOUNT;
     if flags.is_empty() {
         return Ok(());
     }
     // What the staged mount forbids stays forbidden: a remount sets all of a mount's own flags anew.
-    let flags = flags | inherited(source)?;
+    let flags = flags | inherited_flags(source)?;
     let remounted = open_at(target).and_then(|top| {
         let flags = MountFlags::BIND | MountFlags::REMOUNT | flags;
         let done = Mount::builder().fstype("none").flags(flags).mount("none", top.path());
@@ -142,7 +142,7 @@ pub(super) fn bind(
 }
 
 /// The flags of the mount at `path` that forbid something.
-fn inherited(path: &Path) -> Result<MountFlags, MountError> {
+fn inherited_flags(path: &Path) -> Result<MountFlags, MountError> {
     use nix::sys::statvfs::{FsFlags, statvfs};
     let stats = statvfs(path).map_err(|e| io_error(format!("statvfs {}", path.display()), e))?;
     let pairs = [
@@ -159,9 +159,9 @@ fn inherited(path: &Path) -> Result<MountFlags, MountError> {
 
 /// Unmounts everything that is stacked on `target`.
 pub(super) fn unmount(target: &Path) -> Result<(), MountError> {
-    for _ in 0..table()?.stacked(target) {
-        let Some((place, name)) = parent(target)? else { return Ok(()) };
-        let path = place.path().join(&name);
+    for _ in 0..table()?.mount_count(target) {
+        let Some((handle, name)) = parent(target)? else { return Ok(()) };
+        let path = handle.path().join(&name);
         match umount2(&path, MntFlags::UMOUNT_NOFOLLOW) {
             Ok(()) => {}
             // Somebody else was quicker.
@@ -170,7 +170,7 @@ pub(super) fn unmount(target: &Path) -> Result<(), MountError> {
             Err(errno) => return Err(io_error(format!("umount {}", target.display()), errno)),
         }
     }
-    if table()?.stacked(target) == 0 {
+    if table()?.mount_count(target) == 0 {
         return Ok(());
     }
     Err(MountError::Busy { path: target.to_owned() })
@@ -178,41 +178,45 @@ pub(super) fn unmount(target: &Path) -> Result<(), MountError> {
 
 pub(super) fn make_target(target: &Path, block: bool) -> Result<(), MountError> {
     let missing = || io_error(format!("the folder above {}", target.display()), Errno::ENOENT);
-    let (place, name) = parent(target)?.ok_or_else(missing)?;
+    let (handle, name) = parent(target)?.ok_or_else(missing)?;
     let occupied = |what: &str| MountError::Occupied { path: target.to_owned(), what: what.to_owned() };
-    match (kind(&place, &name, target)?, block) {
-        (Kind::Directory, false) | (Kind::File(0), true) | (Kind::Block(..), true) => Ok(()),
-        (Kind::Symlink, _) => Err(MountError::Path { path: target.to_owned(), why: "it is a symlink" }),
-        (Kind::Nothing, false) => {
-            let made = mkdirat(&place, name.as_os_str(), Mode::from_bits_truncate(0o750));
+    match (file_kind(&handle, &name, target)?, block) {
+        (FileKind::Directory, false) | (FileKind::File(0), true) | (FileKind::Block(..), true) => Ok(()),
+        (FileKind::Symlink, _) => Err(MountError::Path { path: target.to_owned(), why: "it is a symlink" }),
+        (FileKind::Nothing, false) => {
+            let made = mkdirat(&handle, name.as_os_str(), Mode::from_bits_truncate(0o750));
             made.map_err(|e| io_error(format!("make {}", target.display()), e))
         }
-        (Kind::Nothing, true) => {
+        (FileKind::Nothing, true) => {
             let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            let made = openat(&place, name.as_os_str(), flags, Mode::from_bits_truncate(0o600));
+            let made = openat(&handle, name.as_os_str(), flags, Mode::from_bits_truncate(0o600));
             made.map(drop).map_err(|e| io_error(format!("make {}", target.display()), e))
         }
-        (Kind::Directory, true) => Err(occupied("a directory, and a block volume needs a file")),
-        (Kind::File(_), true) => Err(occupied("a file with data in it")),
-        (Kind::File(_) | Kind::Block(..), false) => {
+        (FileKind::Directory, true) => Err(occupied("a directory, and a block volume needs a file")),
+        (FileKind::File(_), true) => Err(occupied("a file with data in it")),
+        (FileKind::File(_) | FileKind::Block(..), false) => {
             Err(occupied("a file, and a file system needs a directory"))
         }
-        (Kind::Other, _) => Err(occupied("neither a file nor a directory")),
+        (FileKind::Other, _) => Err(occupied("neither a file nor a directory")),
     }
 }
 
 pub(super) fn remove_target(target: &Path) -> Result<(), MountError> {
-    let Some((place, name)) = parent(target)? else { return Ok(()) };
+    let Some((handle, name)) = parent(target)? else { return Ok(()) };
     let occupied = |what: &str| MountError::Occupied { path: target.to_owned(), what: what.to_owned() };
-    let flag = match kind(&place, &name, target)? {
-        Kind::Nothing => return Ok(()),
-        Kind::Directory => UnlinkatFlags::RemoveDir,
-        Kind::File(0) => UnlinkatFlags::NoRemoveDir,
-        Kind::File(_) => return Err(occupied("a file with data in it; it is not removed")),
-        Kind::Symlink => return Err(MountError::Path { path: target.to_owned(), why: "it is a symlink" }),
-        Kind::Block(..) | Kind::Other => return Err(occupied("not a file or directory of this driver")),
+    let flag = match file_kind(&handle, &name, target)? {
+        FileKind::Nothing => return Ok(()),
+        FileKind::Directory => UnlinkatFlags::RemoveDir,
+        FileKind::File(0) => UnlinkatFlags::NoRemoveDir,
+        FileKind::File(_) => return Err(occupied("a file with data in it; it is not removed")),
+        FileKind::Symlink => {
+            return Err(MountError::Path { path: target.to_owned(), why: "it is a symlink" });
+        }
+        FileKind::Block(..) | FileKind::Other => {
+            return Err(occupied("not a file or directory of this driver"));
+        }
     };
-    match unlinkat(&place, name.as_os_str(), flag) {
+    match unlinkat(&handle, name.as_os_str(), flag) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
         Err(Errno::ENOTEMPTY | Errno::EEXIST) => {
             Err(occupied("a directory with data in it; it is not removed"))
@@ -223,9 +227,9 @@ pub(super) fn remove_target(target: &Path) -> Result<(), MountError> {
 }
 
 /// The block device whose node stands at `path`.
-pub(super) fn node_at(path: &Path) -> Result<Option<(u64, u64)>, MountError> {
-    let Some((place, name)) = parent(path)? else { return Ok(None) };
-    if let Kind::Block(major, minor) = kind(&place, &name, path)? {
+pub(super) fn block_device_at(path: &Path) -> Result<Option<(u64, u64)>, MountError> {
+    let Some((handle, name)) = parent(path)? else { return Ok(None) };
+    if let FileKind::Block(major, minor) = file_kind(&handle, &name, path)? {
         return Ok(Some((major, minor)));
     }
     Ok(None)
@@ -238,9 +242,9 @@ mod tests {
     #[test]
     fn options_are_flags_or_the_file_systems_own_and_the_last_word_counts() {
         let options = ["noatime", "data=ordered", "ro", "rw", "defaults", "nouuid"].map(str::to_owned);
-        let (flags, data) = split(&options, false);
+        let (flags, data) = split_options(&options, false);
         assert_eq!((flags, data.as_str()), (MountFlags::NOATIME, "data=ordered,nouuid"));
-        assert!(split(&options, true).0.contains(MountFlags::RDONLY));
+        assert!(split_options(&options, true).0.contains(MountFlags::RDONLY));
     }
 
     #[test]

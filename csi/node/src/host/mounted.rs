@@ -19,8 +19,8 @@ pub struct FsStats {
 
 /// See [`super::machine::Filesystems::stats`].
 pub(super) fn stats(at: &Path) -> Result<FsStats, MountError> {
-    let place = path::open_at(at)?;
-    let stats = statvfs(place.path().as_path()).map_err(|errno| {
+    let handle = path::open_at(at)?;
+    let stats = statvfs(handle.path().as_path()).map_err(|errno| {
         let what = format!("statvfs {}", at.display());
         MountError::Io { what, source: errno.into() }
     })?;
@@ -36,10 +36,10 @@ pub(super) fn stats(at: &Path) -> Result<FsStats, MountError> {
     })
 }
 
-/// See [`super::machine::Filesystems::lists`].
-pub(super) fn lists(at: &Path) -> Result<(), MountError> {
-    let place = path::open_at(at)?;
-    let entry = std::fs::read_dir(place.path()).and_then(|mut entries| entries.next().transpose());
+/// See [`super::machine::Filesystems::can_list`].
+pub(super) fn can_list(at: &Path) -> Result<(), MountError> {
+    let handle = path::open_at(at)?;
+    let entry = std::fs::read_dir(handle.path()).and_then(|mut entries| entries.next().transpose());
     let failed = |source| MountError::Io { what: format!("read the directory {}", at.display()), source };
     entry.map(drop).map_err(failed)
 }

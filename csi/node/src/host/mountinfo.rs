@@ -37,12 +37,12 @@ impl MountTable {
     }
 
     /// How many mounts are stacked on `target`.
-    pub fn stacked(&self, target: &Path) -> usize {
+    pub fn mount_count(&self, target: &Path) -> usize {
         self.0.iter().filter(|mount| mount.target == target).count()
     }
 
     /// Every mount of the device's file system.
-    pub fn of(&self, device: (u64, u64)) -> impl Iterator<Item = &Mount> {
+    pub fn of_device(&self, device: (u64, u64)) -> impl Iterator<Item = &Mount> {
         self.0.iter().filter(move |mount| mount.device == device)
     }
 
@@ -128,9 +128,9 @@ mod tests {
         assert_eq!((staged.device, staged.fs.as_str(), staged.read_only), ((7, 3), "xfs", false));
         assert!(table.at(Path::new("/pod/盘")).unwrap().read_only);
         assert_eq!(table.at(Path::new("/top")).unwrap().fs, "ext3");
-        assert_eq!(table.stacked(Path::new("/top")), 2);
-        assert!(table.of((7, 4)).next().unwrap().read_only);
-        assert_eq!(table.of((7, 3)).count(), 2);
+        assert_eq!(table.mount_count(Path::new("/top")), 2);
+        assert!(table.of_device((7, 4)).next().unwrap().read_only);
+        assert_eq!(table.of_device((7, 3)).count(), 2);
         assert!(table.at(Path::new("/var")).is_none());
     }
 }

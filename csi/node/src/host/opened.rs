@@ -34,8 +34,8 @@ impl Opened {
     }
 
     /// Reads the first and the last block.
-    pub(super) fn answers(&self, device: &Device) -> Result<(), DeviceError> {
-        content::ends(self, device.size_bytes).map_err(|e| unreadable(device, e))
+    pub(super) fn responds(&self, device: &Device) -> Result<(), DeviceError> {
+        content::read_ends(self, device.size_bytes).map_err(|e| unreadable(device, e))
     }
 
     /// What the device holds.

@@ -13,18 +13,18 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 
 use super::error::MountError;
 
-/// An opened place in the file system; it is only a handle, nothing is read through it.
+/// An opened handle in the file system; it is only a handle, nothing is read through it.
 #[derive(Debug)]
-pub(super) struct Place(OwnedFd);
+pub(super) struct PathHandle(OwnedFd);
 
-impl Place {
-    /// A path that means exactly this place, for system calls that want a path.
+impl PathHandle {
+    /// A path that means exactly this handle, for system calls that want a path.
     pub(super) fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
     }
 }
 
-impl AsFd for Place {
+impl AsFd for PathHandle {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -32,7 +32,7 @@ impl AsFd for Place {
 
 /// What stands at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     Nothing,
     Directory,
     /// A regular file of this size.
@@ -50,7 +50,7 @@ fn failed(what: &str, path: &Path, errno: Errno) -> MountError {
 }
 
 /// The folder above `path` and the last name. `Ok(None)` if a folder on the way does not exist.
-pub(super) fn parent(path: &Path) -> Result<Option<(Place, OsString)>, MountError> {
+pub(super) fn parent(path: &Path) -> Result<Option<(PathHandle, OsString)>, MountError> {
     let bad = |why| MountError::Path { path: path.to_owned(), why };
     let mut names = Vec::new();
     for component in path.components() {
@@ -66,10 +66,10 @@ pub(super) fn parent(path: &Path) -> Result<Option<(Place, OsString)>, MountErro
         return Err(bad("it is no absolute path below '/'"));
     };
     let root = open("/", HANDLE | OFlag::O_DIRECTORY, Mode::empty()).map_err(|e| failed("open", path, e))?;
-    let mut place = Place(root);
+    let mut handle = PathHandle(root);
     for name in names {
-        place = match openat(&place, name.as_os_str(), HANDLE | OFlag::O_DIRECTORY, Mode::empty()) {
-            Ok(next) => Place(next),
+        handle = match openat(&handle, name.as_os_str(), HANDLE | OFlag::O_DIRECTORY, Mode::empty()) {
+            Ok(next) => PathHandle(next),
             Err(Errno::ENOENT) => return Ok(None),
             Err(Errno::ENOTDIR | Errno::ELOOP) => {
                 return Err(bad("a part of it is a symlink or not a directory"));
@@ -77,36 +77,36 @@ pub(super) fn parent(path: &Path) -> Result<Option<(Place, OsString)>, MountErro
             Err(errno) => return Err(failed("open a part of", path, errno)),
         };
     }
-    Ok(Some((place, last)))
+    Ok(Some((handle, last)))
 }
 
-/// What stands at `name` below `place`, a symlink not followed.
-pub(super) fn kind(place: &Place, name: &OsString, path: &Path) -> Result<Kind, MountError> {
-    let stat: FileStat = match fstatat(place, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+/// What stands at `name` below `handle`, a symlink not followed.
+pub(super) fn file_kind(handle: &PathHandle, name: &OsString, path: &Path) -> Result<FileKind, MountError> {
+    let stat: FileStat = match fstatat(handle, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
-        Err(Errno::ENOENT) => return Ok(Kind::Nothing),
+        Err(Errno::ENOENT) => return Ok(FileKind::Nothing),
         Err(errno) => return Err(failed("look at", path, errno)),
     };
     Ok(match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
-        SFlag::S_IFDIR => Kind::Directory,
-        SFlag::S_IFREG => Kind::File(stat.st_size),
+        SFlag::S_IFDIR => FileKind::Directory,
+        SFlag::S_IFREG => FileKind::File(stat.st_size),
         SFlag::S_IFBLK => {
-            Kind::Block(nix::sys::stat::major(stat.st_rdev), nix::sys::stat::minor(stat.st_rdev))
+            FileKind::Block(nix::sys::stat::major(stat.st_rdev), nix::sys::stat::minor(stat.st_rdev))
         }
-        SFlag::S_IFLNK => Kind::Symlink,
-        _ => Kind::Other,
+        SFlag::S_IFLNK => FileKind::Symlink,
+        _ => FileKind::Other,
     })
 }
 
 /// Opens what stands at `path`: the mount on top, if there is one.
-pub(super) fn open_at(path: &Path) -> Result<Place, MountError> {
+pub(super) fn open_at(path: &Path) -> Result<PathHandle, MountError> {
     let missing = || failed("open", path, Errno::ENOENT);
-    let (place, name) = parent(path)?.ok_or_else(missing)?;
-    if kind(&place, &name, path)? == Kind::Symlink {
+    let (handle, name) = parent(path)?.ok_or_else(missing)?;
+    if file_kind(&handle, &name, path)? == FileKind::Symlink {
         return Err(MountError::Path { path: path.to_owned(), why: "it is a symlink" });
     }
-    let opened = openat(&place, name.as_os_str(), HANDLE, Mode::empty());
-    opened.map(Place).map_err(|errno| failed("open", path, errno))
+    let opened = openat(&handle, name.as_os_str(), HANDLE, Mode::empty());
+    opened.map(PathHandle).map_err(|errno| failed("open", path, errno))
 }
 
 #[cfg(test)]

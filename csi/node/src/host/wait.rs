@@ -16,7 +16,7 @@ pub(super) fn wait_for_device(
     deadline: Instant,
 ) -> Result<Device, DeviceError> {
     let find = || only(sysfs.devices(&want.serials)?, want);
-    let waits = |e: &DeviceError| matches!(e, DeviceError::NotThere { .. } | DeviceError::TooSmall { .. });
+    let waits = |e: &DeviceError| matches!(e, DeviceError::NotFound { .. } | DeviceError::TooSmall { .. });
     match find() {
         Err(error) if waits(&error) => {}
         found => return found,
@@ -35,7 +35,7 @@ fn only(found: Vec<Device>, want: &PublishContext) -> Result<Device, DeviceError
     let serials = want.serials.join(", ");
     let mut found = found.into_iter();
     match (found.next(), found.next()) {
-        (None, _) => Err(DeviceError::NotThere { serials }),
+        (None, _) => Err(DeviceError::NotFound { serials }),
         (Some(one), None) if one.size_bytes < want.size_bytes => {
             Err(DeviceError::TooSmall { device: one.name, has: one.size_bytes, needs: want.size_bytes })
         }

@@ -26,7 +26,7 @@ fn only_a_blank_disk_or_one_that_was_begun_for_this_volume_gets_a_header() {
     assert!(error.to_string().contains("data that nobody knows at byte 4096"), "{error}");
     let plain = Formatted { fs: FsType::Xfs, id: FsId::Uuid(ours()), size_bytes: 1 << 30, clean: true };
     let error = needs_header(&Content::Formatted(plain), &device(), &ask()).unwrap_err();
-    assert!(matches!(error, StageError::Plain { has: FsType::Xfs, .. }), "{error}");
+    assert!(matches!(error, StageError::NotEncrypted { has: FsType::Xfs, .. }), "{error}");
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_copy_or_a_reader_never_gets_a_header_nor_a_volume_that_nobody_used() {
 #[test]
 fn another_volumes_header_is_refused_unless_it_is_a_copys() {
     let others = header(fsid::header_uuid(&volume("cd-b")), &[]);
-    assert!(matches!(check_header(&others, &device(), &ask()), Err(StageError::AnotherVolumes { .. })));
+    assert!(matches!(check_header(&others, &device(), &ask()), Err(StageError::OtherVolume { .. })));
     check_header(&others, &device(), &StageRequest { source: Some("snap-1".into()), ..ask() }).unwrap();
     check_header(&header(Uuid::new_v4(), &[]), &device(), &ask()).unwrap();
 }

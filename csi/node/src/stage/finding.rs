@@ -12,10 +12,10 @@ pub(super) fn finding(error: &StageError) -> Option<Finding> {
     let (severity, reason) = match error {
         StageError::Host(error) => host_reason(error)?,
         // Refusals: they say what the request wants of the disk, and nothing of the disk's health.
-        StageError::Taken { .. }
-        | StageError::Differently { .. }
-        | StageError::AnotherVolumes { .. }
-        | StageError::Plain { .. }
+        StageError::PathOccupied { .. }
+        | StageError::Incompatible { .. }
+        | StageError::OtherVolume { .. }
+        | StageError::NotEncrypted { .. }
         | StageError::OtherFileSystem { .. }
         | StageError::Foreign { .. }
         | StageError::BlankCopy { .. }
@@ -30,7 +30,7 @@ fn host_reason(error: &HostError) -> Option<(Severity, &'static str)> {
     match error {
         HostError::Device(error) => match error {
             DeviceError::Unreadable { .. } => Some((Severity::Inaccessible, "DiskUnreadable")),
-            DeviceError::NotThere { .. }
+            DeviceError::NotFound { .. }
             | DeviceError::TooSmall { .. }
             | DeviceError::Ambiguous { .. }
             | DeviceError::Changed { .. }
@@ -77,6 +77,6 @@ mod tests {
         let (device, report) = ("vdb".to_owned(), "bad".to_owned());
         let damaged = FsError::Damaged { device: device.clone(), fs: FsType::Ext4, report };
         assert_eq!(finding(&HostError::from(damaged).into()).unwrap().severity, Severity::DataLoss);
-        assert_eq!(finding(&StageError::AnotherVolumes { device }), None);
+        assert_eq!(finding(&StageError::OtherVolume { device }), None);
     }
 }

@@ -31,14 +31,14 @@ fn formatted(fs: FsType, uuid: Uuid, size_bytes: u64) -> Content {
     Content::Formatted(Formatted { fs, id: FsId::Uuid(uuid), size_bytes, clean: true })
 }
 
-fn plan(content: &Content, fs: Option<FsType>) -> Result<Plan, StageError> {
+fn plan(content: &Content, fs: Option<FsType>) -> Result<StagePlan, StageError> {
     decide(content, &device(), &ask(), fs)
 }
 
 #[test]
 fn only_a_blank_disk_that_may_be_written_to_is_formatted() {
     let blank = plan(&Content::Blank, Some(FsType::Xfs)).unwrap();
-    assert_eq!(blank, Plan { fs: FsType::Xfs, format: true, check: None, identify: false, grow: false });
+    assert_eq!(blank, StagePlan { fs: FsType::Xfs, format: true, check: None, new_uuid: false, grow: false });
     assert_eq!(plan(&Content::Blank, None).unwrap().fs, FsType::Ext4);
     let reader = StageRequest { read_only: true, ..ask() };
     let refused = decide(&Content::Blank, &device(), &reader, None);
@@ -58,11 +58,11 @@ fn a_file_system_is_mounted_if_it_is_the_asked_one_and_no_other_volumes() {
     let ours = formatted(FsType::Ext4, fsid::filesystem_uuid(&volume(VOLUME)), 20 << 30);
     assert_eq!(
         plan(&ours, Some(FsType::Ext4)).unwrap(),
-        Plan { fs: FsType::Ext4, format: false, check: None, identify: false, grow: false }
+        StagePlan { fs: FsType::Ext4, format: false, check: None, new_uuid: false, grow: false }
     );
     assert!(matches!(plan(&ours, Some(FsType::Xfs)), Err(StageError::OtherFileSystem { .. })));
     let others = formatted(FsType::Ext4, fsid::filesystem_uuid(&volume("cd-b")), 20 << 30);
-    assert!(matches!(plan(&others, None), Err(StageError::AnotherVolumes { .. })));
+    assert!(matches!(plan(&others, None), Err(StageError::OtherVolume { .. })));
     // Adopted: somebody else made it, and nobody said which it should be.
     let adopted = formatted(FsType::Xfs, Uuid::from_u128(5), 10 << 30);
     let plan = plan(&adopted, None).unwrap();
@@ -74,7 +74,7 @@ fn a_file_system_that_asks_for_a_check_gets_what_the_class_says() {
     let id = FsId::Uuid(fsid::filesystem_uuid(&volume(VOLUME)));
     let unclean = Formatted { fs: FsType::Ext4, id, size_bytes: 20 << 30, clean: false };
     for (fsck, check) in
-        [(Fsck::Repair, Some(Check::Repair)), (Fsck::Check, Some(Check::Look)), (Fsck::None, None)]
+        [(Fsck::Repair, Some(Check::Repair)), (Fsck::Check, Some(Check::ReadOnly)), (Fsck::None, None)]
     {
         let request = StageRequest { care: Care { fsck, ..Care::default() }, ..ask() };
         let checks = |clean, request: &StageRequest| {
@@ -97,31 +97,40 @@ fn a_copy_has_its_sources_uuid_gets_its_own_and_is_never_formatted() {
         let plan = decide(&sources(FsType::Ext4, uuid), &copy()).unwrap();
         assert_eq!(
             plan,
-            Plan { fs: FsType::Ext4, format: false, check: Some(Check::Repair), identify: true, grow: true }
+            StagePlan {
+                fs: FsType::Ext4,
+                format: false,
+                check: Some(Check::Repair),
+                new_uuid: true,
+                grow: true
+            }
         );
         let reader = StageRequest { read_only: true, ..copy() };
         let plan = decide(&sources(FsType::Xfs, uuid), &reader).unwrap();
-        assert!(!plan.identify && plan.check.is_none(), "a disk that is only to be read is not written to");
+        assert!(!plan.new_uuid && plan.check.is_none(), "a disk that is only to be read is not written to");
     }
     let again = decide(&sources(FsType::Ext4, fsid::filesystem_uuid(&volume(VOLUME))), &copy()).unwrap();
-    assert!(!again.identify && again.check.is_none());
+    assert!(!again.new_uuid && again.check.is_none());
     assert!(matches!(decide(&Content::Blank, &copy()), Err(StageError::BlankCopy { .. })));
     let others = decide(&sources(FsType::Ext4, fsid::filesystem_uuid(&volume("cd-source"))), &ask());
-    assert!(matches!(others, Err(StageError::AnotherVolumes { .. })));
+    assert!(matches!(others, Err(StageError::OtherVolume { .. })));
 }
 
 #[test]
 fn what_is_mounted_at_the_staging_path_decides() {
     let table = |line: &str| MountTable::parse(line.as_bytes());
     let ours = table("40 22 253:16 / /staging rw - ext4 /dev/vdb rw");
-    assert!(staged(&ours, Some(&device()), &ask(), Some(FsType::Ext4)).unwrap());
-    assert!(!staged(&table(""), Some(&device()), &ask(), None).unwrap());
-    let differently = staged(&ours, Some(&device()), &ask(), Some(FsType::Xfs));
-    assert!(matches!(differently, Err(StageError::Differently { .. })));
+    assert!(is_staged(&ours, Some(&device()), &ask(), Some(FsType::Ext4)).unwrap());
+    assert!(!is_staged(&table(""), Some(&device()), &ask(), None).unwrap());
+    let differently = is_staged(&ours, Some(&device()), &ask(), Some(FsType::Xfs));
+    assert!(matches!(differently, Err(StageError::Incompatible { .. })));
     let read_only = table("40 22 253:16 / /staging ro - ext4 /dev/vdb ro");
-    assert!(matches!(staged(&read_only, Some(&device()), &ask(), None), Err(StageError::Differently { .. })));
+    assert!(matches!(
+        is_staged(&read_only, Some(&device()), &ask(), None),
+        Err(StageError::Incompatible { .. })
+    ));
     let other = table("40 22 253:32 / /staging rw - ext4 /dev/vdc rw");
-    assert!(matches!(staged(&other, Some(&device()), &ask(), None), Err(StageError::Taken { .. })));
-    let closed = staged(&ours, None, &ask(), None);
-    assert!(matches!(closed, Err(StageError::Taken { .. })), "in the clear, and to be encrypted");
+    assert!(matches!(is_staged(&other, Some(&device()), &ask(), None), Err(StageError::PathOccupied { .. })));
+    let closed = is_staged(&ours, None, &ask(), None);
+    assert!(matches!(closed, Err(StageError::PathOccupied { .. })), "in the clear, and to be encrypted");
 }

@@ -82,7 +82,7 @@ fn a_blank_disk_is_cheap_to_read() {
 #[test]
 fn the_places_are_in_order_and_apart_and_within_the_device() {
     for size in [512, 4096, 4608, MIB, MIB + 512, 64 * MIB, 20 * GIB, 33 * GIB + 512, 5 * TIB, 32 * TIB] {
-        let places = places::sampled(size);
+        let places = sample_ranges::sampled(size);
         assert!(places.iter().all(|p| p.start < p.end && p.end <= size), "{size}");
         assert!(places.windows(2).all(|two| two[0].end < two[1].start), "{size}");
         assert_eq!((places[0].start, places.last().unwrap().end), (0, size));
@@ -159,7 +159,7 @@ proptest! {
         sectors in 1_u64..(64 * GIB / 512), place in any::<prop::sample::Index>(), offset in any::<u64>(), byte in 1_u8..
     ) {
         let size = sectors * 512;
-        let place = place.get(&places::sampled(size)).clone();
+        let place = place.get(&sample_ranges::sampled(size)).clone();
         let at = place.start + offset % (place.end - place.start);
         prop_assert!(matches!(Disk::new(size).with(at, &[byte]).read(Depth::Sampled).unwrap(), Content::Foreign(_)));
     }
@@ -169,7 +169,7 @@ proptest! {
         sectors in 1_u64..(64 * GIB / 512), place in any::<prop::sample::Index>(), offset in any::<u64>()
     ) {
         let mut disk = Disk::new(sectors * 512);
-        let place = place.get(&places::sampled(disk.size)).clone();
+        let place = place.get(&sample_ranges::sampled(disk.size)).clone();
         let at = place.start + offset % (place.end - place.start);
         disk.bad = at / 512 * 512..at / 512 * 512 + 512;
         let error = disk.read(Depth::Sampled).unwrap_err();

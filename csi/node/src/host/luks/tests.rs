@@ -31,7 +31,7 @@ fn a_header_is_what_was_asked_for_and_its_copy_opens_the_volume_as_well() {
     let uuid = Uuid::from_u128(0xbeae_35d6_b83d_8856_a20d_29af_a4e3_5c5c);
     let right = "the right passphrase\n";
     let new = NewHeader { uuid, key: &key(right), depth: Depth::Sampled };
-    let image = image(&disk(), &new).unwrap();
+    let image = header_image(&disk(), &new).unwrap();
     assert!(image[512..BLOCK].iter().all(|byte| *byte == 0), "one sector's write makes the header whole");
     let file = on_a_disk(&image, uuid);
     let header = dump(&file);
@@ -51,7 +51,7 @@ fn a_header_is_what_was_asked_for_and_its_copy_opens_the_volume_as_well() {
 fn what_stands_on_the_disk_is_recognised_before_and_after() {
     let uuid = Uuid::from_u128(7);
     let new = NewHeader { uuid, key: &key("the right passphrase"), depth: Depth::Sampled };
-    let image = image(&disk(), &new).unwrap();
+    let image = header_image(&disk(), &new).unwrap();
     let file = on_a_disk(&image, uuid);
     let content = |file: &File| super::super::content::read(file, 32 << 20, Depth::Whole).unwrap();
     assert_eq!(content(&file), Content::Luks2);

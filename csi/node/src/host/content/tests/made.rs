@@ -216,7 +216,7 @@ fn every_ext_superblock_copy_is_read() {
             let list = text.split_once("stored on blocks:").map_or("", |(_, list)| list);
             let copies: Vec<u64> = list.split([',', '\n']).filter_map(|n| n.trim().parse().ok()).collect();
             assert!(!copies.is_empty() || size < 20 * GIB, "{text}");
-            let places = places::sampled(size);
+            let places = sample_ranges::sampled(size);
             for at in copies.into_iter().map(|n| n << log) {
                 let read = places.iter().any(|p| p.start <= at && at + 1024 <= p.end);
                 assert!(read, "{} GiB, {block}, {features}: {at}", size / GIB);
@@ -234,7 +234,7 @@ fn every_xfs_superblock_copy_is_read() {
             let rest = text.split_once(key).unwrap().1;
             rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
         };
-        let places = places::sampled(size);
+        let places = sample_ranges::sampled(size);
         for group in 1..number("agcount=") {
             let at = group * number("agsize=") * 4096;
             assert!(
