@@ -1,11 +1,15 @@
 //! The EOP signature (ecx/API.md §1), pure: the simulator checks with the same code.
 
-use std::fmt::Write as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 
 /// Header of the request id.
@@ -15,8 +19,14 @@ pub const DATE: &str = "eop-date";
 /// Header of the signature.
 pub const AUTHORIZATION: &str = "Eop-Authorization";
 
-/// Beijing is eight hours ahead of UTC, the year round.
-const BEIJING: Duration = Duration::from_secs(8 * 3600);
+/// Beijing is eight hours ahead of UTC all year.
+const BEIJING: Offset = Offset::constant(8);
+
+/// Layout of an `Eop-date`; the `Z` does not mean UTC here.
+const EOP_DATE: &str = "%Y%m%dT%H%M%SZ";
+
+/// What a query value encodes: all but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// An access key and its secret. Has no `Debug`: it cannot be logged.
 #[derive(Clone)]
@@ -53,11 +63,8 @@ impl Signed<'_> {
     pub fn string_to_sign(&self) -> String {
         let mut headers = self.headers.clone();
         headers.sort_unstable();
-        let block = headers.iter().fold(String::new(), |mut block, (name, value)| {
-            let _ = writeln!(block, "{name}:{value}");
-            block
-        });
-        format!("{block}\n{}\n{}", self.query, hex(&Sha256::digest(self.body)))
+        let block: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        format!("{block}\n{}\n{:x}", self.query, Sha256::digest(self.body))
     }
 
     /// Base64 of the HMAC over [`Self::string_to_sign`] with the key of the day.
@@ -80,97 +87,49 @@ impl Signed<'_> {
 }
 
 /// `ktime`, `kAk` and `kdate` (ecx/API.md §1.1, 8).
-fn keys(credentials: &Credentials, date: &str) -> [[u8; 32]; 3] {
+fn keys(credentials: &Credentials, date: &str) -> [Output<Sha256>; 3] {
     let ktime = hmac(credentials.sk.as_bytes(), date);
     let kak = hmac(&ktime, &credentials.ak);
     let kdate = hmac(&kak, date.get(..8).unwrap_or(date));
     [ktime, kak, kdate]
 }
 
-fn hmac(key: &[u8], message: &str) -> [u8; 32] {
+fn hmac(key: &[u8], message: &str) -> Output<Sha256> {
     // HMAC takes a key of any length, so `new_from_slice` cannot fail; an empty digest would fail every check anyway.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Output::<Sha256>::default() };
     mac.update(message.as_bytes());
-    mac.finalize().into_bytes().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    mac.finalize().into_bytes()
 }
 
 /// Pairs as a query: keys sorted, values encoded by RFC 3986.
 pub fn query(pairs: &[(String, String)]) -> String {
     let mut sorted: Vec<_> = pairs.iter().collect();
     sorted.sort();
-    let encoded: Vec<String> = sorted.iter().map(|(key, value)| format!("{key}={}", encode(value))).collect();
-    encoded.join("&")
+    let encode = |(key, value): &(String, String)| format!("{key}={}", utf8_percent_encode(value, RESERVED));
+    sorted.into_iter().map(encode).collect::<Vec<_>>().join("&")
 }
 
-fn encode(value: &str) -> String {
-    value.bytes().fold(String::with_capacity(value.len()), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-        text
-    })
-}
-
-/// `time` as `yyyyMMdd'T'HHmmss'Z'` in **Beijing** wall time; the `Z` is layout only.
+/// `time` as `yyyyMMdd'T'HHmmss'Z'` in **Beijing** wall time.
 pub fn eop_date(time: SystemTime) -> String {
-    let ([year, month, day], [hour, minute, second]) = moment(time + BEIJING);
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
-}
-
-/// `time` as the cloud writes the moments of snapshots, e.g. `2022-11-08T10:07:28Z`: RFC 3339, in UTC.
-pub fn rfc3339(time: SystemTime) -> String {
-    let ([year, month, day], [hour, minute, second]) = moment(time);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// Date and time of day.
-fn moment(time: SystemTime) -> ([u64; 3], [u64; 3]) {
-    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    (civil(days).into(), [second / 3600, second / 60 % 60, second % 60])
+    BEIJING.to_datetime(timestamp(time)).strftime(EOP_DATE).to_string()
 }
 
 /// Reads an `Eop-date`; `None` if it has another form.
 pub fn parse_date(text: &str) -> Option<SystemTime> {
-    let digits = |range: std::ops::Range<usize>| -> Option<u64> {
-        let part = text.get(range)?;
-        part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())?
-    };
-    if text.len() != 16 || text.get(8..9)? != "T" || text.get(15..16)? != "Z" {
-        return None;
-    }
-    let (year, month, day) = (digits(0..4)?, digits(4..6)?, digits(6..8)?);
-    let (hour, minute, second) = (digits(9..11)?, digits(11..13)?, digits(13..15)?);
-    // The day is found by asking `civil`, so that both directions share one calendar.
-    let first = (year.checked_sub(1970)?) * 365 + (year - 1969) / 4 - (year.checked_sub(1901)?) / 100
-        + (year - 1601) / 400;
-    let days = (first..first + 367).find(|d| civil(*d) == (year, month, day))?;
-    let valid = hour < 24 && minute < 60 && second < 60;
-    let seconds = days * 86_400 + hour * 3600 + minute * 60 + second;
-    valid.then(|| UNIX_EPOCH + Duration::from_secs(seconds) - BEIJING)
+    let date = DateTime::strptime(EOP_DATE, text).ok()?;
+    // The parser also takes numbers that are shorter or signed.
+    let same = date.strftime(EOP_DATE).to_string() == text;
+    BEIJING.to_timestamp(date).ok().filter(|_| same).map(SystemTime::from)
 }
 
-/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar.
-fn civil(days: u64) -> (u64, u64, u64) {
-    // Days since 0000-03-01, so that the leap day is a year's last: 719,468 days before 1970-01-01.
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let of_era = shifted % 146_097;
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+/// `time` as the cloud writes the times of snapshots, e.g. `2022-11-08T10:07:28Z`: RFC 3339, in UTC, whole seconds.
+pub fn rfc3339(time: SystemTime) -> String {
+    timestamp(time).strftime("%FT%TZ").to_string()
+}
+
+/// 1970 for a time that no calendar has.
+fn timestamp(time: SystemTime) -> Timestamp {
+    Timestamp::try_from(time).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::time::{Duration, UNIX_EPOCH};
+
 use serde::Deserialize;
 
 use super::*;
@@ -41,9 +43,9 @@ fn all_seven_vectors_come_out() {
     assert_eq!(vectors.len(), 7);
     for v in &vectors {
         let credentials = Credentials::new(&v.ak, &v.sk);
-        assert_eq!(hex(&Sha256::digest(v.body.as_bytes())), v.body_sha256, "{}", v.name);
+        assert_eq!(format!("{:x}", Sha256::digest(v.body.as_bytes())), v.body_sha256, "{}", v.name);
         assert_eq!(signed(v).string_to_sign(), v.string_to_sign, "{}", v.name);
-        let chain = keys(&credentials, &v.eop_date).map(|key| hex(&key));
+        let chain = keys(&credentials, &v.eop_date).map(|key| format!("{key:x}"));
         assert_eq!(chain, [v.ktime.clone(), v.kak.clone(), v.kdate.clone()], "{}", v.name);
         assert_eq!(signed(v).signature(&credentials, &v.eop_date), v.signature, "{}", v.name);
         assert_eq!(signed(v).authorization(&credentials, &v.eop_date), v.authorization, "{}", v.name);
@@ -93,6 +95,10 @@ fn the_date_is_beijing_wall_time() {
         "20230230T003616Z",
         "2023111３T00361Z",
         "20231113T253616Z",
+        "20231113T003660Z",
+        "+2023111T003616Z",
+        "2023 113T003616Z",
+        "20231113T 03616Z",
     ] {
         assert_eq!(parse_date(bad), None, "{bad}");
     }
