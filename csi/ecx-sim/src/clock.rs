@@ -1,9 +1,9 @@
 //! What time it is in the cloud: real, moved by the test, or the caller's tokio runtime's.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Where a clock that follows a runtime begins: any day will do that is always the same, 2026-01-01.
@@ -48,14 +48,14 @@ impl Clock {
     /// From now on the time goes with the clock of the runtime of the caller.
     pub fn follow(&self) {
         if let Kind::Followed(followed) = &self.kind {
-            lock(followed).since = Some(Instant::now());
+            followed.lock().since = Some(Instant::now());
         }
     }
 
     /// The runtime ends: the time stands until another one is followed.
     pub fn stand(&self) {
         if let Kind::Followed(followed) = &self.kind {
-            let mut followed = lock(followed);
+            let mut followed = followed.lock();
             (followed.ms, followed.since) = (followed.now_ms(), None);
         }
     }
@@ -64,7 +64,7 @@ impl Clock {
     pub fn now_ms(&self) -> u64 {
         match &self.kind {
             Kind::Stepped(ms) => ms.load(Ordering::SeqCst),
-            Kind::Followed(followed) => lock(followed).now_ms(),
+            Kind::Followed(followed) => followed.lock().now_ms(),
             Kind::True => true_ms().saturating_add_signed(self.skew),
         }
     }
@@ -87,10 +87,6 @@ impl Followed {
     fn now_ms(&self) -> u64 {
         self.ms + self.since.map_or(0, |since| millis(since.elapsed()))
     }
-}
-
-fn lock(followed: &Mutex<Followed>) -> MutexGuard<'_, Followed> {
-    followed.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn millis(time: Duration) -> u64 {

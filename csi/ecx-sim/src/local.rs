@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::{Bytes, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use ecx::outside::{Exchange, Incoming, Lost, Outgoing, Outside};
+use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -32,10 +33,6 @@ pub struct Local {
     flights: Arc<Flights>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Local {
     /// The cloud at its birth; its time stands until [`Self::begin`].
     pub fn new(config: Config) -> Result<Self, StartError> {
@@ -47,10 +44,10 @@ impl Local {
     /// Follows the runtime of the caller, and carries on what was under way.
     pub fn begin(&self) {
         self.cloud.shared.clock.follow();
-        let left = std::mem::take(&mut *lock(&self.flights));
+        let left = std::mem::take(&mut *self.flights.lock());
         for (number, request) in left {
             let request = Received { survived: true, ..request };
-            lock(&self.flights).insert(number, request.clone());
+            self.flights.lock().insert(number, request.clone());
             tokio::spawn(carried(Arc::clone(&self.cloud.shared), Arc::clone(&self.flights), number, request));
         }
     }
@@ -58,7 +55,7 @@ impl Local {
     /// The runtime ends. Of the requests that are not carried out yet `arrives` says which the cloud has got.
     pub fn end(&self, mut arrives: impl FnMut() -> bool) {
         self.cloud.shared.clock.stand();
-        lock(&self.flights).retain(|_, request| !request.acted.load(Ordering::SeqCst) && arrives());
+        self.flights.lock().retain(|_, request| !request.acted.load(Ordering::SeqCst) && arrives());
     }
 
     /// A way here for a client that waits so long for a reply; its chance comes from `seed`.
@@ -94,7 +91,7 @@ async fn carried(
     request: Received,
 ) -> axum::response::Response {
     let response = http::carry_out(shared, request).await;
-    lock(&flights).remove(&number);
+    flights.lock().remove(&number);
     response
 }
 
@@ -118,7 +115,7 @@ impl Way {
         let acted = Arc::new(AtomicBool::new(false));
         let received = Received { method, uri, headers, body, acted, survived: false };
         let number = {
-            let mut flights = lock(&self.flights);
+            let mut flights = self.flights.lock();
             let number = flights.last_key_value().map_or(0, |(last, _)| last + 1);
             flights.insert(number, received.clone());
             number
@@ -151,6 +148,6 @@ impl Outside for Way {
     }
 
     fn random(&self) -> u128 {
-        lock(&self.chance).random()
+        self.chance.lock().random()
     }
 }

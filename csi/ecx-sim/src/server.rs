@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ecx::api::Op;
 use ecx::{Credentials, Profile};
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
 
@@ -71,10 +72,6 @@ pub(crate) struct Shared {
     bucket: Mutex<Bucket>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Shared {
     pub(crate) fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
         let io = |what: &str| {
@@ -125,7 +122,7 @@ impl Shared {
 
     /// Changes the world: what is due ends first, then `change`, then the state is kept.
     pub(crate) fn act<T>(&self, change: impl FnOnce(&mut World, u64) -> T) -> T {
-        let mut world = lock(&self.world);
+        let mut world = self.world.lock();
         let now = self.clock.now_ms();
         world.settle(now, self.plane.as_ref());
         let result = change(&mut world, now);
@@ -142,7 +139,7 @@ impl Shared {
 
     /// Looks at the world as it is now.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
-        let mut world = lock(&self.world);
+        let mut world = self.world.lock();
         if world.settle(self.clock.now_ms(), self.plane.as_ref()) {
             self.keep(&world);
         }
@@ -182,13 +179,13 @@ impl Shared {
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
-        lock(&self.faults)
+        self.faults.lock()
     }
 
     /// Takes one request out of the account's rate; if there is none left, the seconds until there is.
     pub(crate) fn within_rate(&self) -> Result<(), f64> {
         let Some(rate) = self.config.rate else { return Ok(()) };
-        lock(&self.bucket).take(rate, self.clock.now_ms())
+        self.bucket.lock().take(rate, self.clock.now_ms())
     }
 
     /// The first configured key pair.
@@ -198,35 +195,35 @@ impl Shared {
     }
 
     pub(crate) fn log(&self) -> Vec<LogEntry> {
-        lock(&self.log).clone()
+        self.log.lock().clone()
     }
 
     pub(crate) fn log_from(&self, first: usize) -> Vec<LogEntry> {
-        lock(&self.log).iter().skip(first).cloned().collect()
+        self.log.lock().iter().skip(first).cloned().collect()
     }
 
     pub(crate) fn calls(&self) -> BTreeMap<Op, u64> {
-        lock(&self.log).iter().fold(BTreeMap::new(), |mut calls, entry| {
+        self.log.lock().iter().fold(BTreeMap::new(), |mut calls, entry| {
             *calls.entry(entry.op).or_default() += 1;
             calls
         })
     }
 
     pub(crate) fn log_request(&self, entry: LogEntry) -> usize {
-        let mut log = lock(&self.log);
+        let mut log = self.log.lock();
         log.push(entry);
         log.len() - 1
     }
 
     pub(crate) fn log_reply(&self, number: usize, http: u16, code: &str) {
-        if let Some(entry) = lock(&self.log).get_mut(number) {
+        if let Some(entry) = self.log.lock().get_mut(number) {
             entry.http = http;
             code.clone_into(&mut entry.code);
         }
     }
 
     pub(crate) fn first_use(&self, request_id: &str) -> bool {
-        lock(&self.used_ids).insert(request_id.to_owned())
+        self.used_ids.lock().insert(request_id.to_owned())
     }
 
     /// Writes the state beside the old one and renames, so that a kill leaves one of the two whole.

@@ -3,9 +3,9 @@
 //! A throttle reply halves the rate of everybody at once and holds everybody for Retry-After; each success gives a little
 //! back. The true limit of the cloud is not known, so it is found.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep_until};
 
 /// The rate never falls below this share of the configured one: otherwise recovery would take hours.
@@ -51,7 +51,7 @@ impl Budget {
         sleep_until(at).await;
         // A throttle reply may have come while we stood in line.
         loop {
-            let hold = self.lock().hold;
+            let hold = self.state.lock().hold;
             if hold <= Instant::now() {
                 return;
             }
@@ -74,7 +74,7 @@ impl Budget {
 
     /// The cloud took a request.
     pub fn succeeded(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.factor = (state.factor + RECOVERY).min(1.0);
     }
 
@@ -85,20 +85,16 @@ impl Budget {
 
     /// Share of the configured rate that is used now, 0 to 1; a metric.
     pub fn factor(&self) -> f64 {
-        self.lock().factor
+        self.state.lock().factor
     }
 
     fn refilled(&self) -> MutexGuard<'_, State> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let now = Instant::now();
         let gained = (now - state.at).as_secs_f64() * self.rate * state.factor;
         state.tokens = (state.tokens + gained).min(self.burst);
         state.at = now;
         state
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

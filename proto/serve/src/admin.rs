@@ -4,9 +4,10 @@
 //! connection. This keeps the node program small.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,7 @@ impl Ready {
 
     /// Sets the state; `Err` holds the reason that `/readyz` shows.
     pub fn set(&self, state: Result<(), String>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.0.write() = state;
     }
 
     /// Whether the program is ready.
@@ -41,7 +42,7 @@ impl Ready {
     }
 
     fn state(&self) -> Result<(), String> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().clone()
     }
 }
 

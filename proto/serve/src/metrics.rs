@@ -1,8 +1,9 @@
 //! The metrics every program has, and the registry where others put theirs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
@@ -60,13 +61,13 @@ impl Default for Metrics {
 impl Metrics {
     /// Lets a program register its own metrics.
     pub fn register(&self, with: impl FnOnce(&mut Registry)) {
-        with(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
+        with(&mut self.registry.lock());
     }
 
     /// All metrics in the OpenMetrics text format.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = self.registry.lock();
         prometheus_client::encoding::text::encode(&mut text, &registry)?;
         Ok(text)
     }
