@@ -76,8 +76,9 @@ pub fn map(field: &str, map: &HashMap<String, String>) -> Result<(), BadField> {
 /// The known word nearest to `word` by edit distance, if it is near enough to be meant.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let lower = word.to_lowercase();
-    let scored = known.iter().map(|k| (distance(&lower, &k.to_lowercase()), *k));
-    scored.min().filter(|(d, k)| *d <= (k.len().max(3)) / 2).map(|(_, k)| k)
+    let distances = known.iter().map(|known| (strsim::levenshtein(&lower, &known.to_lowercase()), *known));
+    let (distance, nearest) = distances.min()?;
+    (distance <= nearest.len().max(3) / 2).then_some(nearest)
 }
 
 /// The end of a refusal of `word`: which known word may have been meant; nothing if none is near enough.
@@ -89,22 +90,6 @@ pub fn hint(word: &str, known: &[&str]) -> String {
 pub fn unknown(field: &str, key: &str, value: &str, known: &[&str]) -> BadField {
     let allowed = format!("the parameters {}{}", known.join(", "), hint(key, known));
     BadField::new(format!("{field}.{key}"), value, allowed)
-}
-
-/// Levenshtein distance in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
