@@ -151,7 +151,7 @@ pub struct ListDisks {
 #[serde(default)]
 pub struct DiskList {
     /// The disks of this page.
-    #[serde(rename = "diskList", deserialize_with = "super::null_is_default")]
+    #[serde(rename = "diskList", deserialize_with = "super::envelope::null_is_default")]
     pub disk_list: Vec<Disk>,
     /// Disks in all.
     #[serde(rename = "totalCount")]
@@ -182,28 +182,28 @@ pub struct Disk {
     #[serde(rename = "diskID")]
     pub disk_id: String,
     /// Name; may repeat.
-    #[serde(default, rename = "diskName", deserialize_with = "super::null_is_default")]
+    #[serde(default, rename = "diskName", deserialize_with = "super::envelope::null_is_default")]
     pub disk_name: String,
     /// Size in GiB.
     #[serde(default, rename = "diskSize")]
     pub disk_size: u64,
     /// E.g. `SAS`.
-    #[serde(default, rename = "diskType", deserialize_with = "super::null_is_default")]
+    #[serde(default, rename = "diskType", deserialize_with = "super::envelope::null_is_default")]
     pub disk_type: String,
     /// State.
     #[serde(default = "DiskState::untold", rename = "diskStatus")]
     pub disk_status: DiskState,
     /// Region.
-    #[serde(default, rename = "regionID", deserialize_with = "super::null_is_default")]
+    #[serde(default, rename = "regionID", deserialize_with = "super::envelope::null_is_default")]
     pub region_id: String,
     /// True on the disk a machine boots from.
     #[serde(default, rename = "isSystemVolume", skip_serializing_if = "Option::is_none")]
     pub is_system_volume: Option<bool>,
     /// Labels.
-    #[serde(default, deserialize_with = "super::null_is_default")]
+    #[serde(default, deserialize_with = "super::envelope::null_is_default")]
     pub labels: Vec<Label>,
     /// Only while attached.
-    #[serde(default, deserialize_with = "super::null_is_default")]
+    #[serde(default, deserialize_with = "super::envelope::null_is_default")]
     pub attachments: Vec<Attachment>,
     /// The attachment's instance once more; some replies have only this.
     #[serde(default, rename = "instanceID", skip_serializing_if = "Option::is_none")]

@@ -50,7 +50,7 @@ pub struct Instance {
     #[serde(rename = "privateIP")]
     pub private_ip: Option<String>,
     /// Disk ids.
-    #[serde(rename = "attachedVolume", deserialize_with = "super::null_is_default")]
+    #[serde(rename = "attachedVolume", deserialize_with = "super::envelope::null_is_default")]
     pub attached_volume: Vec<String>,
 }
 

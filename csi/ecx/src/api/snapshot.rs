@@ -47,7 +47,7 @@ pub struct SnapshotReply {
     #[serde(rename = "masterOrderID")]
     pub master_order_id: Option<String>,
     /// On the order path.
-    pub resources: Option<Vec<super::Resource>>,
+    pub resources: Option<Vec<super::order::Resource>>,
     /// Ids that do not exist.
     #[serde(rename = "notFoundList")]
     pub not_found_list: Option<Vec<String>>,
@@ -84,7 +84,7 @@ pub struct ListSnapshots {
 #[serde(default)]
 pub struct SnapshotList {
     /// This page.
-    #[serde(rename = "snapshotList", deserialize_with = "super::null_is_default")]
+    #[serde(rename = "snapshotList", deserialize_with = "super::envelope::null_is_default")]
     pub snapshot_list: Vec<Snapshot>,
     /// In all.
     #[serde(rename = "snapshotTotal")]
