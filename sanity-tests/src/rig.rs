@@ -30,7 +30,7 @@ pub enum Error {
     Controller(#[from] StartError),
     /// The simulated cloud.
     #[error(transparent)]
-    Cloud(#[from] ecx_sim::server::StartError),
+    Cloud(#[from] ecx_sim::StartError),
     /// The simulated cloud's disks.
     #[error(transparent)]
     DataPlane(#[from] ecx_sim::plane::PlaneError),

@@ -7,7 +7,7 @@ use ecx::Credentials;
 use ecx::api::Op;
 
 use crate::fault::Fault;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::world::World;
 
 /// A cloud that runs.
@@ -53,6 +53,6 @@ impl Cloud {
 
     /// Requests so far, by operation.
     pub fn calls(&self) -> BTreeMap<Op, u64> {
-        self.shared.calls()
+        self.shared.log.counts()
     }
 }

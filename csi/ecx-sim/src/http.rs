@@ -4,21 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
-use ecx::api::{Envelope, Op};
+use ecx::api::Op;
 use ecx::codes;
 use serde_json::{Map, Value};
 
 use crate::fault::Effect;
-use crate::server::{LogEntry, Shared};
+use crate::request_log::LogEntry;
+use crate::shared::Shared;
 use crate::world::{Refusal, Twist};
 
 mod auth;
 mod control;
 mod ops;
+mod reply;
+
+use reply::{broken, plain, refused, reply};
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     control::routes().fallback(operation).with_state(shared)
@@ -66,7 +70,7 @@ pub(crate) async fn carry_out(shared: Arc<Shared>, received: Received) -> Respon
     let verdict = auth::check(&shared, &headers, query, &body);
     let entry =
         LogEntry { op, text: text.clone(), auth: verdict.clone().err(), http: 0, code: String::new() };
-    let number = shared.log_request(entry);
+    let number = shared.log.add(entry);
     if let Err(step) = verdict {
         let refusal = Refusal { http: 401, code: format!("{}refused", codes::AUTH), message: step };
         return logged(&shared, number, refused(&refusal), &refusal.code);
@@ -90,7 +94,7 @@ pub(crate) async fn carry_out(shared: Arc<Shared>, received: Received) -> Respon
             });
             let code = done.as_ref().err().map(|r| r.code.clone()).unwrap_or_default();
             if effect == Some(Effect::HoldAfter) {
-                shared.hold().await;
+                shared.held.wait().await;
             }
             logged(
                 &shared,
@@ -120,7 +124,7 @@ async fn before(shared: &Shared, effect: Option<&Effect>, text: &str) -> Option<
             None
         }
         Effect::HoldBefore => {
-            shared.hold().await;
+            shared.held.wait().await;
             None
         }
         Effect::Vanish => {
@@ -170,103 +174,7 @@ fn fields(op: Op, query: &str, body: &[u8], region_key: &str) -> Result<Value, R
     Ok(Value::Object(fields))
 }
 
-fn reply(done: Result<Value, Refusal>, effect: Option<&Effect>, alias: bool) -> Response {
-    let mut payload = match done {
-        Ok(payload) => payload,
-        // An order in progress is a refusal that carries a payload.
-        Err(r) if r.code == codes::ORDER_IN_PROGRESS => return in_progress(&r.message),
-        Err(refusal) => return refused(&refusal),
-    };
-    if alias {
-        rename_states(&mut payload);
-    }
-    let body = match effect {
-        Some(Effect::CoreOk) => serde_json::json!({"code": "core.ok", "reason": "", "data": payload}),
-        Some(Effect::StringCodes) => {
-            serde_json::json!({"statusCode": "800", "message": "SUCCESS", "returnObj": payload})
-        }
-        _ => {
-            serde_json::json!({"statusCode": 800, "message": "SUCCESS", "description": "成功", "returnObj": payload})
-        }
-    };
-    json(200, &body)
-}
-
-/// The other official names of the states.
-fn rename_states(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(rename_states),
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                let other = match value.as_str().filter(|_| key == "diskStatus") {
-                    Some("attaching") => "diskAttaching",
-                    Some("in-use") => "attached",
-                    Some("available") => "detached",
-                    Some("extending") => "resizing",
-                    _ => {
-                        rename_states(value);
-                        continue;
-                    }
-                };
-                *value = Value::from(other);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn in_progress(order: &str) -> Response {
-    let payload = serde_json::json!({"masterOrderID": order});
-    error(200, codes::ORDER_IN_PROGRESS, "order in progress", Some(payload))
-}
-
-fn refused(refusal: &Refusal) -> Response {
-    error(refusal.http, &refusal.code, &refusal.message, None)
-}
-
-fn error(http: u16, code: &str, message: &str, payload: Option<Value>) -> Response {
-    let upper = |word: &str| {
-        let mut letters = word.chars();
-        letters.next().map(|c| c.to_uppercase().chain(letters).collect::<String>()).unwrap_or_default()
-    };
-    let words: Vec<String> = code.split('.').map(upper).collect();
-    let envelope = Envelope {
-        status_code: 900,
-        error_code: Some(code.to_owned()),
-        error: Some(words.join(".")),
-        message: message.to_owned(),
-        description: message.to_owned(),
-        return_obj: payload,
-    };
-    json(http, &serde_json::to_value(envelope).unwrap_or_default())
-}
-
-fn json(http: u16, body: &Value) -> Response {
-    let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-    response
-}
-
-fn plain(http: u16, retry_after: Option<f64>) -> Response {
-    let code = if http == 429 { codes::FLOW } else { codes::SERVER };
-    let mut response = error(http, code, "fault", None);
-    if let Some(value) = retry_after.and_then(|s| header::HeaderValue::from_str(&s.to_string()).ok()) {
-        response.headers_mut().insert(header::RETRY_AFTER, value);
-    }
-    response
-}
-
-/// A response that breaks off: the client sees a lost connection.
-fn broken() -> Response {
-    let fail =
-        futures::stream::once(async { Err::<Bytes, _>(std::io::Error::other("fault: connection dropped")) });
-    let mut response = Response::new(Body::from_stream(fail));
-    response.headers_mut().insert(header::CONTENT_LENGTH, header::HeaderValue::from_static("1000"));
-    response
-}
-
 fn logged(shared: &Shared, number: usize, response: Response, code: &str) -> Response {
-    shared.log_reply(number, response.status().as_u16(), code);
+    shared.log.answered(number, response.status().as_u16(), code);
     response
 }

@@ -22,7 +22,8 @@ use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::config::Config;
 use crate::http::{self, Received};
-use crate::server::{LogEntry, Shared, StartError};
+use crate::request_log::LogEntry;
+use crate::shared::{Shared, StartError};
 
 /// Requests under way, in the order in which they were sent.
 type Flights = Mutex<BTreeMap<u64, Received>>;
@@ -71,7 +72,7 @@ impl Local {
 
     /// Every request from the `first` on.
     pub fn log_from(&self, first: usize) -> Vec<LogEntry> {
-        self.cloud.shared.log_from(first)
+        self.cloud.shared.log.entries_from(first)
     }
 }
 

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use ecx::Profile;
 use ecx::api::Op;
+use ecx_sim::LogEntry;
 use ecx_sim::config::{InstanceConfig, RegionConfig};
-use ecx_sim::server::LogEntry;
 use ecx_sim::{Config, Sim};
 use futures::future::{join, join_all, try_join_all};
 use sanity_tests::in_process::InProcess;

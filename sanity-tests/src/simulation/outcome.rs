@@ -73,7 +73,7 @@ impl fmt::Display for Counts {
 pub enum SetupError {
     /// The simulated cloud.
     #[error("cannot start the simulated cloud")]
-    Cloud(#[from] ecx_sim::server::StartError),
+    Cloud(#[from] ecx_sim::StartError),
     /// A region's code.
     #[error(transparent)]
     Region(#[from] eck_csi::field::BadField),

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use ecx_sim::server::LogEntry;
+use ecx_sim::LogEntry;
 
 /// The events of a schedule.
 #[derive(Default)]

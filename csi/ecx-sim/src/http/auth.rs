@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use ecx::sign::{self, Credentials, Signed};
 
-use crate::server::Shared;
+use crate::shared::Shared;
 
 /// A date is good for so long, each way (ecx/API.md §1.1, 2).
 const WINDOW_MS: u64 = 15 * 60 * 1000;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::fault::Fault;
-use crate::server::Shared;
+use crate::shared::Shared;
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
@@ -31,11 +31,11 @@ async fn state(State(shared): State<Arc<Shared>>) -> Json<Value> {
 }
 
 async fn log(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    Json(serde_json::to_value(shared.log()).unwrap_or_default())
+    Json(serde_json::to_value(shared.log.entries_from(0)).unwrap_or_default())
 }
 
 async fn calls(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    Json(serde_json::to_value(shared.calls()).unwrap_or_default())
+    Json(serde_json::to_value(shared.log.counts()).unwrap_or_default())
 }
 
 async fn faults(State(shared): State<Arc<Shared>>) -> Json<Vec<Fault>> {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::world::{Refusal, Twist, World};
 
 pub(super) fn act(

@@ -3,7 +3,7 @@
 use ecx::api::{AttachDisk, DiskState, Group, Job, JobReply};
 use ecx::codes;
 
-use super::{Handle, Kind, Pending, Refusal, Twist, World};
+use super::state::{Handle, Kind, Pending, Refusal, Twist, World};
 
 impl World {
     /// Op 7.

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::World;
+use super::state::World;
 
 /// base32hex, lower case: the alphabet of an xid.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";

@@ -3,7 +3,10 @@
 use ecx::api::*;
 use ecx::codes;
 
-use super::{DiskRecord, Handle, Kind, Pending, Refusal, TOKEN_LIFE_MS, Token, Twist, World};
+use super::state::{DiskRecord, Handle, Kind, Pending, Refusal, Token, Twist, World};
+
+/// How long a client token is remembered: 24 h, in milliseconds (ecx/API.md B.5).
+const TOKEN_LIFE_MS: u64 = 24 * 3600 * 1000;
 
 /// Largest disk, GiB; the group of types that ECX shows (ecx/API.md §3).
 const MAX_GIB: u64 = 32_768;

@@ -3,7 +3,7 @@
 use ecx::api::*;
 use ecx::codes;
 
-use super::{DiskRecord, Refusal, World};
+use super::state::{DiskRecord, Refusal, World};
 
 impl World {
     /// Op 4.

@@ -2,7 +2,7 @@
 
 use ecx::api::DiskState;
 
-use super::{Kind, Pending, World};
+use super::state::{Kind, Pending, World};
 use crate::plane::{Plane, PlaneError};
 
 impl World {

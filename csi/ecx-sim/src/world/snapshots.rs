@@ -6,11 +6,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use ecx::api::*;
 use ecx::codes;
 
-use super::{Handle, Kind, Refusal, SnapshotRecord, Token, World};
+use super::state::{AVAILABLE, Handle, Kind, Refusal, SnapshotRecord, Token, World};
 use crate::plane::Plane;
 
-/// The state of a snapshot that is whole.
-pub(super) const AVAILABLE: &str = "available";
 const DELETING: &str = "deleting";
 
 impl World {

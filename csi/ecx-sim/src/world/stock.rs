@@ -2,7 +2,7 @@
 
 use ecx::codes;
 
-use super::{Refusal, World};
+use super::state::{Refusal, World};
 
 impl World {
     /// Takes `gib` out of the stock: for a new disk, or for the growth of one.
