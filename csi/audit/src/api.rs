@@ -1,13 +1,11 @@
-//! The API server: a client, and lists in pages. Objects are read into types that keep what is needed, so that memory does
-//! not grow with what they carry.
+//! The API server: a client, and lists that are read page by page.
 
+use std::fmt::Debug;
 use std::path::Path;
 
-use kube::api::{ListParams, PostParams};
+use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::Request;
-use kube::{Client, Config};
-use serde::Deserialize;
+use kube::{Api, Client, Config};
 use serde::de::DeserializeOwned;
 
 /// Objects in one page of a list, as client-go's pager: bounds what is in memory at once.
@@ -27,19 +25,14 @@ pub enum ConfigError {
     Client(#[from] kube::Error),
 }
 
-/// Where the API server is.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Place<'a> {
-    /// A kubeconfig; without one `KUBECONFIG`, the home folder's, or the service account, in this order.
-    pub kubeconfig: Option<&'a Path>,
-    /// A context of it, instead of the current one.
-    pub context: Option<&'a str>,
-}
-
-/// A client, and the namespace that the context names.
-pub async fn connect(place: Place<'_>) -> Result<(Client, String), ConfigError> {
-    let options = KubeConfigOptions { context: place.context.map(str::to_owned), ..Default::default() };
-    let config = match (place.kubeconfig, place.context) {
+/// A client, and the namespace of its context. Without a kubeconfig: `KUBECONFIG`, the home folder's, or the service
+/// account, in this order. `context` replaces the kubeconfig's current one.
+pub async fn connect(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<(Client, String), ConfigError> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
+    let config = match (kubeconfig, context) {
         (Some(path), _) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,
         (None, Some(_)) => Config::from_kubeconfig(&options).await?,
         (None, None) => Config::infer().await?,
@@ -48,55 +41,23 @@ pub async fn connect(place: Place<'_>) -> Result<(Client, String), ConfigError> 
     Ok((Client::try_from(config)?, namespace))
 }
 
-#[derive(Deserialize)]
-struct Page<T> {
-    #[serde(default)]
-    metadata: PageMetadata,
-    // A list that is empty may be null.
-    items: Option<Vec<T>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PageMetadata {
-    r#continue: String,
-}
-
-/// Every object under `path` that the field selector names.
-pub async fn list<T: DeserializeOwned>(client: &Client, path: &str, selector: &str) -> kube::Result<Vec<T>> {
-    let (mut all, mut params) = (Vec::new(), ListParams::default().fields(selector).limit(PAGE));
+/// Every object that `select` names, as what `read` makes of it. A page is dropped before the next one is read, so that
+/// memory does not grow with what objects carry besides.
+pub async fn list<K, T>(
+    api: &Api<K>,
+    select: &ListParams,
+    read: impl Fn(K) -> Option<T>,
+) -> kube::Result<Vec<T>>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let (mut all, mut select) = (Vec::new(), select.clone().limit(PAGE));
     loop {
-        let request = Request::new(path).list(&params).map_err(kube::Error::BuildRequest)?;
-        let page: Page<T> = client.request(request).await?;
-        all.extend(page.items.into_iter().flatten());
-        if page.metadata.r#continue.is_empty() {
-            return Ok(all);
+        let page = api.list(&select).await?;
+        all.extend(page.items.into_iter().filter_map(&read));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => select = select.continue_token(&token),
+            None => return Ok(all),
         }
-        params = params.continue_token(&page.metadata.r#continue);
-    }
-}
-
-/// The object `name` under `path`, if it is there.
-pub async fn get<T: DeserializeOwned>(client: &Client, path: &str, name: &str) -> kube::Result<Option<T>> {
-    let request = Request::new(path).get(name, &Default::default()).map_err(kube::Error::BuildRequest)?;
-    match client.request(request).await {
-        Ok(object) => Ok(Some(object)),
-        Err(error) if code(&error) == Some(404) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Creates an object under `path`.
-pub async fn create(client: &Client, path: &str, object: &serde_json::Value) -> kube::Result<()> {
-    let body = object.to_string().into_bytes();
-    let request = Request::new(path).create(&PostParams::default(), body);
-    client.request_text(request.map_err(kube::Error::BuildRequest)?).await.map(drop)
-}
-
-/// The HTTP status of a refusal.
-pub fn code(error: &kube::Error) -> Option<u16> {
-    match error {
-        kube::Error::Api(status) => Some(status.code),
-        _ => None,
     }
 }

@@ -5,11 +5,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use eck_csi::driver::{DRIVER_NAME, TOPOLOGY_REGION};
 use eck_csi::volume::NodeId;
-use kube::Client;
+use k8s_openapi::api::core::v1::{Node as CoreNode, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::{CSINode, VolumeAttachment};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{ApiResource, ListParams, NotUsed, Object};
+use kube::{Api, Client, Resource};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::list;
+use crate::api;
 
 /// Milliseconds since 1970.
 pub type Millis = u64;
@@ -83,90 +88,73 @@ pub struct Cluster {
 
 /// Reads it all.
 pub async fn look(client: &Client) -> kube::Result<Cluster> {
-    let storage = "/apis/storage.k8s.io/v1";
     // The nodes last: what they use must not be older than the attachments.
-    let volumes: Vec<PersistentVolume> = list(client, "/api/v1/persistentvolumes", "").await?;
-    let claims: Vec<Claim> = list(client, "/api/v1/persistentvolumeclaims", "").await?;
-    let attachments: Vec<VolumeAttachment> =
-        list(client, &format!("{storage}/volumeattachments"), "").await?;
-    let csi_nodes: Vec<CsiNode> = list(client, &format!("{storage}/csinodes"), "").await?;
-    let nodes: Vec<KubeletNode> = list(client, "/api/v1/nodes", "").await?;
+    let volumes = list::<PersistentVolume, _, _, _>(client, volume).await?;
+    let claims = list::<PersistentVolumeClaim, _, _, _>(client, claim).await?;
+    let attachments = list::<VolumeAttachment, _, _, _>(client, attachment).await?;
     let ids: BTreeMap<String, NodeId> =
-        csi_nodes.into_iter().filter_map(|node| Some((node.metadata.name.clone(), node.id()?))).collect();
-    let node = |node: KubeletNode| {
-        let id = ids.get(&node.metadata.name).cloned();
-        (node.metadata.name.clone(), Node { id, in_use: node.in_use() })
+        list::<CSINode, _, _, _>(client, node_id).await?.into_iter().collect();
+    let nodes = list::<CoreNode, _, _, _>(client, in_use).await?;
+    let node = |(name, in_use): (String, BTreeSet<String>)| {
+        let id = ids.get(&name).cloned();
+        (name, Node { id, in_use })
     };
     Ok(Cluster {
-        volumes: volumes.into_iter().filter_map(PersistentVolume::domain).collect(),
-        claims: claims.into_iter().map(|claim| claim.metadata.uid).collect(),
-        attachments: attachments.into_iter().filter_map(VolumeAttachment::domain).collect(),
+        volumes,
+        claims: claims.into_iter().collect(),
+        attachments,
         nodes: nodes.into_iter().map(node).collect(),
     })
 }
 
-/// RFC 3339, as the API server writes it.
-fn millis(time: &str) -> Option<Millis> {
-    let time: k8s_openapi::jiff::Timestamp = time.parse().ok()?;
-    u64::try_from(time.as_millisecond()).ok()
+/// All objects of the kind `K`, of which only the fields of `P` and `U` are read.
+async fn list<K, P, U, T>(client: &Client, read: impl Fn(Object<P, U>) -> Option<T>) -> kube::Result<Vec<T>>
+where
+    K: Resource<DynamicType = ()>,
+    P: Clone + std::fmt::Debug + DeserializeOwned,
+    U: Clone + std::fmt::Debug + Default + DeserializeOwned,
+{
+    let objects: Api<Object<P, U>> = Api::all_with(client.clone(), &ApiResource::erase::<K>(&()));
+    api::list(&objects, &ListParams::default(), read).await
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    name: String,
-    uid: String,
-    creation_timestamp: String,
-    deletion_timestamp: Option<String>,
+fn millis(time: &Time) -> Millis {
+    Millis::try_from(time.0.as_millisecond()).unwrap_or(0)
 }
 
-#[derive(Deserialize)]
-struct Claim {
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-struct PersistentVolume {
-    metadata: Metadata,
-    #[serde(default)]
-    spec: VolumeSpec,
-    #[serde(default)]
-    status: VolumeStatus,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct VolumeSpec {
     csi: Option<CsiSource>,
+    #[serde(default)]
     persistent_volume_reclaim_policy: String,
+    #[serde(default)]
     node_affinity: Value,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CsiSource {
     driver: String,
     volume_handle: String,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct VolumeStatus {
     phase: String,
 }
 
-impl PersistentVolume {
-    fn domain(self) -> Option<Volume> {
-        let csi = self.spec.csi.filter(|csi| csi.driver == DRIVER_NAME)?;
-        Some(Volume {
-            name: self.metadata.name,
-            disk: csi.volume_handle,
-            region: region_of(&self.spec.node_affinity),
-            phase: self.status.phase,
-            reclaim: self.spec.persistent_volume_reclaim_policy,
-            deleting: self.metadata.deletion_timestamp.is_some(),
-        })
-    }
+fn volume(object: Object<VolumeSpec, VolumeStatus>) -> Option<Volume> {
+    let csi = object.spec.csi.filter(|csi| csi.driver == DRIVER_NAME)?;
+    Some(Volume {
+        name: object.metadata.name?,
+        disk: csi.volume_handle,
+        region: region_of(&object.spec.node_affinity),
+        phase: object.status.unwrap_or_default().phase,
+        reclaim: object.spec.persistent_volume_reclaim_policy,
+        deleting: object.metadata.deletion_timestamp.is_some(),
+    })
 }
 
 /// The region that a volume's node affinity names, if it is one.
@@ -180,15 +168,12 @@ pub fn region_of(affinity: &Value) -> Option<String> {
     }
 }
 
-#[derive(Deserialize)]
-struct VolumeAttachment {
-    metadata: Metadata,
-    spec: AttachmentSpec,
-    #[serde(default)]
-    status: AttachmentStatus,
+/// The UID of a claim.
+fn claim(object: Object<NotUsed, NotUsed>) -> Option<String> {
+    object.metadata.uid
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AttachmentSpec {
     attacher: String,
@@ -196,13 +181,13 @@ struct AttachmentSpec {
     source: AttachmentSource,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AttachmentSource {
     persistent_volume_name: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct AttachmentStatus {
     attached: bool,
@@ -210,72 +195,57 @@ struct AttachmentStatus {
     detach_error: Option<AttachmentError>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct AttachmentError {
     message: String,
 }
 
-impl VolumeAttachment {
-    fn domain(self) -> Option<Attachment> {
-        (self.spec.attacher == DRIVER_NAME).then_some(())?;
-        let error = self.status.detach_error.or(self.status.attach_error);
-        Some(Attachment {
-            name: self.metadata.name,
-            volume: self.spec.source.persistent_volume_name?,
-            node: self.spec.node_name,
-            attached: self.status.attached,
-            created: millis(&self.metadata.creation_timestamp).unwrap_or(0),
-            deleting: self.metadata.deletion_timestamp.map(|time| millis(&time).unwrap_or(0)),
-            error: error.map(|error| error.message).filter(|message| !message.is_empty()),
-        })
+fn attachment(object: Object<AttachmentSpec, AttachmentStatus>) -> Option<Attachment> {
+    if object.spec.attacher != DRIVER_NAME {
+        return None;
     }
+    let status = object.status.unwrap_or_default();
+    let error = status.detach_error.or(status.attach_error);
+    Some(Attachment {
+        name: object.metadata.name?,
+        volume: object.spec.source.persistent_volume_name?,
+        node: object.spec.node_name,
+        attached: status.attached,
+        created: object.metadata.creation_timestamp.as_ref().map_or(0, millis),
+        deleting: object.metadata.deletion_timestamp.as_ref().map(millis),
+        error: error.map(|error| error.message).filter(|message| !message.is_empty()),
+    })
 }
 
-#[derive(Deserialize)]
-struct CsiNode {
-    metadata: Metadata,
-    #[serde(default)]
-    spec: CsiNodeSpec,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Clone, Debug, Deserialize)]
 struct CsiNodeSpec {
     // Null where no driver runs.
     drivers: Option<Vec<CsiNodeDriver>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct CsiNodeDriver {
     name: String,
     #[serde(rename = "nodeID")]
     node_id: String,
 }
 
-impl CsiNode {
-    fn id(self) -> Option<NodeId> {
-        let driver = self.spec.drivers?.into_iter().find(|driver| driver.name == DRIVER_NAME)?;
-        NodeId::parse(driver.node_id).ok()
-    }
+/// A node's name in Kubernetes, and its id to the driver, if the driver runs there.
+fn node_id(object: Object<CsiNodeSpec, NotUsed>) -> Option<(String, NodeId)> {
+    let driver = object.spec.drivers?.into_iter().find(|driver| driver.name == DRIVER_NAME)?;
+    Some((object.metadata.name?, NodeId::parse(driver.node_id).ok()?))
 }
 
-#[derive(Deserialize)]
-struct KubeletNode {
-    metadata: Metadata,
-    #[serde(default)]
-    status: NodeStatus,
-}
-
-#[derive(Deserialize, Default)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct NodeStatus {
     volumes_in_use: Option<Vec<String>>,
 }
 
-impl KubeletNode {
-    fn in_use(&self) -> BTreeSet<String> {
-        let all = self.status.volumes_in_use.iter().flatten();
-        all.filter_map(|volume| volume.strip_prefix(IN_USE)).map(str::to_owned).collect()
-    }
+/// A node's name, and the driver's disks that its kubelet uses.
+fn in_use(object: Object<Option<NotUsed>, NodeStatus>) -> Option<(String, BTreeSet<String>)> {
+    let volumes = object.status.unwrap_or_default().volumes_in_use.unwrap_or_default();
+    let disks = volumes.iter().filter_map(|volume| volume.strip_prefix(IN_USE)).map(str::to_owned);
+    Some((object.metadata.name?, disks.collect()))
 }

@@ -1,9 +1,14 @@
 //! A finding as a Kubernetes event, where people look first (`kubectl describe pv`).
-
-use k8s_openapi::jiff::Timestamp;
-use serde_json::{Value, json};
+//!
+//! Not kube's `Recorder`: it names each event by the time, and knows for six minutes and in its own process only what it has
+//! written. Two replicas that look every ten minutes would write twelve events an hour for each finding, and not one.
 
 use eck_csi::driver::DRIVER_NAME;
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::{Api, Client};
 
 use crate::cluster::Millis;
 use crate::finding::Finding;
@@ -12,7 +17,7 @@ use crate::finding::Finding;
 const COMPONENT: &str = "eck-csi-audit";
 
 /// Events of objects that are in no namespace are kept in this one, as everywhere in Kubernetes.
-pub const PATH: &str = "/api/v1/namespaces/default/events";
+const NAMESPACE: &str = "default";
 
 /// Longest message of an event (apis/core/validation, NoteLengthLimit).
 const MESSAGE: usize = 1024;
@@ -23,9 +28,19 @@ fn fingerprint(text: &str) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
+/// Writes the event of a finding, unless the API server has it.
+pub async fn publish(client: &Client, finding: &Finding, now: Millis) -> kube::Result<()> {
+    let events: Api<Event> = Api::namespaced(client.clone(), NAMESPACE);
+    match events.create(&PostParams::default(), &event(finding, now)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// The event. Its name is made from what was found: while the API server keeps it, an hour by default, the same finding is
-/// told once, whichever replica found it.
-pub fn event(finding: &Finding, now: Millis) -> Value {
+/// written once, whichever replica found it.
+fn event(finding: &Finding, now: Millis) -> Event {
     let (api_version, kind, name) = match (&finding.attachment, &finding.volume) {
         (Some(attachment), _) => ("storage.k8s.io/v1", "VolumeAttachment", attachment.as_str()),
         (None, Some(volume)) => ("v1", "PersistentVolume", volume.as_str()),
@@ -33,26 +48,33 @@ pub fn event(finding: &Finding, now: Millis) -> Value {
         (None, None) => ("storage.k8s.io/v1", "CSIDriver", DRIVER_NAME),
     };
     let key = fingerprint(&format!("{:?}", finding.key()));
-    let time =
-        i64::try_from(now).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default();
-    // Seconds: Kubernetes' own type of these fields knows no parts of them.
-    let time = time.strftime("%FT%TZ").to_string();
+    // Whole seconds: Kubernetes' own type of these fields has no fractions.
+    let seconds = i64::try_from(now / 1000).unwrap_or_default();
+    let time = Timestamp::from_second(seconds).ok().map(Time);
     let text = format!("{}; {}", finding.message, finding.kind.advice());
     let message: String =
         text.char_indices().take_while(|(at, c)| at + c.len_utf8() <= MESSAGE).map(|(_, c)| c).collect();
-    json!({
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": { "name": format!("{COMPONENT}.{key:016x}"), "namespace": "default" },
-        "involvedObject": { "apiVersion": api_version, "kind": kind, "name": name },
-        "type": "Warning",
-        "reason": finding.kind.reason(),
-        "message": message,
-        "source": { "component": COMPONENT },
-        "firstTimestamp": time,
-        "lastTimestamp": time,
-        "count": 1,
-    })
+    Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{COMPONENT}.{key:016x}")),
+            namespace: Some(NAMESPACE.to_owned()),
+            ..ObjectMeta::default()
+        },
+        involved_object: ObjectReference {
+            api_version: Some(api_version.to_owned()),
+            kind: Some(kind.to_owned()),
+            name: Some(name.to_owned()),
+            ..ObjectReference::default()
+        },
+        type_: Some("Warning".to_owned()),
+        reason: Some(finding.kind.reason().to_owned()),
+        message: Some(message),
+        source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: None }),
+        first_timestamp: time.clone(),
+        last_timestamp: time,
+        count: Some(1),
+        ..Event::default()
+    }
 }
 
 #[cfg(test)]
@@ -65,14 +87,13 @@ mod tests {
         let leaked = Finding::new(Kind::LeakedDisk, "cd-1", "盘".repeat(1000));
         let first = event(&leaked, 1_700_000_000_123);
         let again = Finding { message: "in other words".to_owned(), ..leaked.clone() };
-        assert_eq!(first["metadata"]["name"], event(&again, 0)["metadata"]["name"]);
-        assert_eq!(first["involvedObject"]["name"], "eck.csi.k8s.io");
-        assert_eq!(first["lastTimestamp"], "2023-11-14T22:13:20Z");
-        assert!((1000..=MESSAGE).contains(&first["message"].as_str().unwrap().len()));
+        assert_eq!(first.metadata.name, event(&again, 0).metadata.name);
+        assert_eq!(first.involved_object.name.as_deref(), Some("eck.csi.k8s.io"));
+        assert_eq!(first.reason.as_deref(), Some("LeakedDisk"));
+        assert!((1000..=MESSAGE).contains(&first.message.as_ref().unwrap().len()));
         let volume = Finding { volume: Some("pv".to_owned()), ..leaked };
-        assert_eq!(event(&volume, 0)["involvedObject"]["kind"], "PersistentVolume");
-        assert_ne!(event(&volume, 0)["metadata"]["name"], first["metadata"]["name"]);
-        let read: k8s_openapi::api::core::v1::Event = serde_json::from_value(first).unwrap();
-        assert_eq!(read.reason.as_deref(), Some("LeakedDisk"));
+        assert_eq!(event(&volume, 0).involved_object.kind.as_deref(), Some("PersistentVolume"));
+        assert_ne!(event(&volume, 0).metadata.name, first.metadata.name);
+        assert_eq!(serde_json::to_value(&first).unwrap()["lastTimestamp"], "2023-11-14T22:13:20Z");
     }
 }

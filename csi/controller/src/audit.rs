@@ -62,21 +62,15 @@ impl Audit {
 
     /// Looks, and tells what it found.
     async fn round(&self) -> Result<Vec<Finding>, RoundError> {
-        let place = api::Place { kubeconfig: self.kubeconfig.as_deref(), context: None };
         // Anew each time: a service account's authority may have been replaced.
-        let (kube, _) = api::connect(place).await?;
+        let (kube, _) = api::connect(self.kubeconfig.as_deref(), None).await?;
         let regions = self.driver.places.all().to_vec();
         let scope = Scope { regions, cluster: self.driver.cluster.clone(), grace: self.grace };
         let findings = look(&kube, &self.driver.client, &scope, now).await?.findings;
         for finding in findings.iter().take(EVENTS) {
-            match api::create(&kube, event::PATH, &event::event(finding, now())).await {
-                Ok(()) => {}
-                // Told already, here or by the other replica, and still kept.
-                Err(error) if api::code(&error) == Some(409) => {}
-                Err(error) => {
-                    tracing::warn!(error = serve::chain::chain(&error), "An event cannot be written");
-                    break;
-                }
+            if let Err(error) = event::publish(&kube, finding, now()).await {
+                tracing::warn!(error = serve::chain::chain(&error), "An event cannot be written");
+                break;
             }
         }
         Ok(findings)

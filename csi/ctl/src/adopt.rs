@@ -2,13 +2,15 @@
 //!
 //! Twice is once: what an earlier run made is left as it is, what it did not come to is made.
 
-use eck_csi_audit::api;
 use ecx::api::GetDisk;
-use serde_json::Value;
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::api::PostParams;
 
 use crate::args::{AdoptArgs, Reclaim};
-use crate::run::{Console, Ended};
-use crate::settings::{Cloud, Kubernetes};
+use crate::cluster::{Kubernetes, list};
+use crate::console::{Console, Ended};
+use crate::settings::Cloud;
 
 mod decide;
 mod objects;
@@ -43,8 +45,6 @@ impl AdoptError {
     }
 }
 
-const VOLUMES: &str = "/api/v1/persistentvolumes";
-
 /// Adopts, or with `--dry-run` shows what it would make.
 pub async fn adopt(
     kubernetes: &Kubernetes,
@@ -76,14 +76,14 @@ pub async fn adopt(
         }
         return Ok(Ended::Well);
     }
-    let claims = format!("/api/v1/namespaces/{}/persistentvolumeclaims", wish.namespace);
     if let Some(volume) = &plan.volume {
-        let made = api::create(&kubernetes.client, VOLUMES, volume).await;
+        let made = kubernetes.all::<PersistentVolume>().create(&PostParams::default(), volume).await;
         made.map_err(|error| AdoptError::Kube("the volume is not made; nothing was changed", error))?;
         writeln!(console.out, "persistentvolume/{} created", wish.volume)?;
     }
     if let Some(claim) = &plan.claim {
-        let made = api::create(&kubernetes.client, &claims, claim).await;
+        let claims = kubernetes.within::<PersistentVolumeClaim>(&wish.namespace);
+        let made = claims.create(&PostParams::default(), claim).await;
         made.map_err(|error| AdoptError::Kube("the volume is there, the claim is not; run it again", error))?;
         writeln!(console.out, "persistentvolumeclaim/{} created in {}", wish.claim, wish.namespace)?;
     }
@@ -98,7 +98,6 @@ pub async fn adopt(
 }
 
 async fn look(kubernetes: &Kubernetes, cloud: &Cloud, wish: &Wish) -> Result<Facts, AdoptError> {
-    let client = &kubernetes.client;
     let mut disk = None;
     for region in &cloud.regions {
         let query = GetDisk { region_id: region.to_string(), disk_id: wish.disk.to_string() };
@@ -109,19 +108,16 @@ async fn look(kubernetes: &Kubernetes, cloud: &Cloud, wish: &Wish) -> Result<Fac
         }
     }
     let read = |error| AdoptError::Kube("the API server cannot be read", error);
-    let claims = format!("/api/v1/namespaces/{}/persistentvolumeclaims", wish.namespace);
-    let classes = "/apis/storage.k8s.io/v1/storageclasses";
+    let claims = kubernetes.within::<PersistentVolumeClaim>(&wish.namespace);
+    let namespace = kubernetes.all::<Namespace>().get_opt(&wish.namespace).await.map_err(read)?;
     Ok(Facts {
         disk,
         regions: cloud.regions.clone(),
         cluster: cloud.cluster.clone(),
-        volumes: api::list(client, VOLUMES, "").await.map_err(read)?,
-        claim: api::get(client, &claims, &wish.claim).await.map_err(read)?,
-        class: api::get(client, classes, &wish.class).await.map_err(read)?,
-        namespace: api::get::<Value>(client, "/api/v1/namespaces", &wish.namespace)
-            .await
-            .map_err(read)?
-            .is_some(),
-        nodes: api::list(client, "/api/v1/nodes", "").await.map_err(read)?,
+        volumes: list(&kubernetes.all::<PersistentVolume>()).await.map_err(read)?,
+        claim: claims.get_opt(&wish.claim).await.map_err(read)?,
+        class: kubernetes.all::<StorageClass>().get_opt(&wish.class).await.map_err(read)?,
+        namespace: namespace.is_some(),
+        nodes: list(&kubernetes.all::<Node>()).await.map_err(read)?,
     })
 }

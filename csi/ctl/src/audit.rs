@@ -7,8 +7,9 @@ use eck_csi_audit::{Finding, Look, LookError, look};
 use serde_json::json;
 
 use crate::args::{AuditArgs, Fixable, Format};
-use crate::run::{Console, Ended};
-use crate::settings::{Cloud, Kubernetes};
+use crate::cluster::Kubernetes;
+use crate::console::{Console, Ended};
+use crate::settings::Cloud;
 
 mod act;
 mod fix;

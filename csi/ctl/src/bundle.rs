@@ -11,12 +11,15 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::args::BundleArgs;
-use crate::run::{Console, Ended};
-use crate::settings::{Cloud, Kubernetes};
+use crate::cluster::Kubernetes;
+use crate::console::{Console, Ended};
+use crate::settings::Cloud;
 
 mod collect;
+mod content;
 pub mod scrub;
 
+use content::Content;
 use scrub::Scrub;
 
 /// What is younger is still under way: as `audit` has it.
@@ -31,28 +34,6 @@ pub enum BundleError {
     /// Output.
     #[error("the answer cannot be written")]
     Write(#[from] std::io::Error),
-}
-
-/// The files of a bundle by their path in it, and what could not be had.
-#[derive(Debug, Default)]
-pub struct Content {
-    files: Vec<(String, String)>,
-    missing: Vec<String>,
-}
-
-impl Content {
-    fn add(&mut self, path: impl Into<String>, text: String) {
-        self.files.push((path.into(), text));
-    }
-
-    fn add_json(&mut self, path: impl Into<String>, value: &Value) {
-        self.add(path, format!("{value:#}\n"));
-    }
-
-    /// What could not be had is part of the answer, not the end of it.
-    fn lacks(&mut self, what: &str, error: &dyn std::error::Error) {
-        self.missing.push(format!("{what}: {}", serve::chain::chain(error)));
-    }
 }
 
 /// Collects and writes.

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use crate::args::{ExplainArgs, Format};
-use crate::run::{Console, Ended};
-use crate::settings::{Cloud, Kubernetes};
+use crate::cluster::Kubernetes;
+use crate::console::{Console, Ended};
+use crate::settings::Cloud;
 
 mod decide;
 mod facts;

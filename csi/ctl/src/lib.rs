@@ -3,14 +3,18 @@
 //!
 //! ```text
 //! args ─▶ run ─▶ settings (where cloud and cluster are) ─▶ audit, adopt, explain, bundle   one command a file
+//!                                                            └─▶ cluster, console
 //! ```
 
 pub mod adopt;
 pub mod args;
 pub mod audit;
 pub mod bundle;
+pub mod cluster;
+pub mod console;
 pub mod explain;
 pub mod run;
 pub mod settings;
 
-pub use run::{Ended, run};
+pub use console::Ended;
+pub use run::run;

@@ -6,17 +6,9 @@ use std::process::ExitCode;
 use eck_csi_audit::cluster::now;
 
 use crate::args::{Args, Command};
+use crate::console::{self, Console, Ended};
 use crate::settings::{self, SettingsError};
 use crate::{adopt, audit, bundle, explain};
-
-/// How a command ended, beside what it printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// All is well, or done: 0.
-    Well,
-    /// Something was found, is stuck, or was not done: 1.
-    Found,
-}
 
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -57,16 +49,6 @@ impl CommandError {
     }
 }
 
-/// Where a command writes, and whom it asks.
-pub struct Console<'a> {
-    /// The answer.
-    pub out: &'a mut dyn std::io::Write,
-    /// Yes or no.
-    pub ask: &'a mut dyn FnMut(&str) -> bool,
-    /// The time of day, in milliseconds since 1970.
-    pub now: &'a dyn Fn() -> u64,
-}
-
 /// Runs the program.
 pub fn main(args: Args) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -74,7 +56,7 @@ pub fn main(args: Args) -> ExitCode {
         Err(error) => return failed(3, &error),
     };
     let mut out = std::io::stdout();
-    let mut console = Console { out: &mut out, ask: &mut ask, now: &now };
+    let mut console = Console { out: &mut out, ask: &mut console::ask, now: &now };
     match runtime.block_on(run(&args, &mut console)) {
         Ok(Ended::Well) => ExitCode::SUCCESS,
         Ok(Ended::Found) => ExitCode::from(1),
@@ -86,15 +68,6 @@ fn failed(code: u8, error: &dyn std::error::Error) -> ExitCode {
     // Where even stderr is gone, the exit code remains.
     let _ = writeln!(std::io::stderr(), "eckctl: {}", serve::chain::chain(error));
     ExitCode::from(code)
-}
-
-/// Only a plain yes is one: an end of the input is none.
-fn ask(question: &str) -> bool {
-    let asked = write!(std::io::stderr(), "{question} [y/N] ");
-    let mut answer = String::new();
-    asked.is_ok()
-        && std::io::stdin().read_line(&mut answer).is_ok()
-        && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
 /// Runs one command.

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 
 use eck_csi::field::BadField;
 use eck_csi::volume::Region;
-use eck_csi_audit::api::{self, ConfigError, Place};
+use eck_csi_audit::api::{self, ConfigError};
 use ecx::{Credentials, Profile};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Api;
 use serde_json::Value;
 
 use crate::args::{Args, CloudArgs};
+use crate::cluster::{Kubernetes, text};
 
 /// Name of the controller's Deployment and of its container, as the chart has them.
 const CONTROLLER: &str = "eck-csi-controller";
@@ -51,16 +54,6 @@ pub enum SettingsError {
     Client(#[from] ecx::client::BadClient),
 }
 
-/// The cluster.
-pub struct Kubernetes {
-    /// The API server.
-    pub client: kube::Client,
-    /// The context's namespace.
-    pub namespace: String,
-    /// Where the driver runs.
-    pub driver_namespace: String,
-}
-
 /// The cloud.
 pub struct Cloud {
     /// Its API.
@@ -75,8 +68,7 @@ pub struct Cloud {
 
 /// A client of the API server.
 pub async fn kubernetes(args: &Args) -> Result<Kubernetes, SettingsError> {
-    let place = Place { kubeconfig: args.kubeconfig.as_deref(), context: args.context.as_deref() };
-    let (client, namespace) = api::connect(place).await?;
+    let (client, namespace) = api::connect(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
     Ok(Kubernetes { client, namespace, driver_namespace: args.driver_namespace.clone() })
 }
 
@@ -129,11 +121,12 @@ struct Running {
 impl Running {
     /// As its Deployment says; `None` if there is none.
     async fn read(kubernetes: &Kubernetes) -> Result<Option<Self>, SettingsError> {
-        let path = format!("/apis/apps/v1/namespaces/{}/deployments", kubernetes.driver_namespace);
-        let found: Option<Value> = api::get(&kubernetes.client, &path, CONTROLLER)
+        let deployments = kubernetes.within::<Deployment>(&kubernetes.driver_namespace);
+        let found = deployments
+            .get_opt(CONTROLLER)
             .await
             .map_err(|error| SettingsError::Read(format!("the Deployment {CONTROLLER}"), Box::new(error)))?;
-        Ok(found.map(|deployment| Self::of(&deployment)))
+        Ok(found.map(|deployment| Self::of(&deployment.data)))
     }
 
     fn of(deployment: &Value) -> Self {
@@ -146,21 +139,19 @@ impl Running {
             Some((name.to_owned(), value.to_owned()))
         };
         let volume = |name: &str| each(&pod["volumes"]).into_iter().find(|one| one["name"] == name);
-        let text = |value: Option<Value>, at: &str| {
-            value.and_then(|value| value.pointer(at).and_then(Value::as_str).map(str::to_owned))
-        };
         Self {
             flags: args.iter().filter_map(flag).collect(),
-            secret: text(volume("credentials"), "/secret/secretName"),
-            profile: text(volume("profile"), "/configMap/name"),
+            secret: volume("credentials").and_then(|volume| text(&volume["secret"]["secretName"])),
+            profile: volume("profile").and_then(|volume| text(&volume["configMap"]["name"])),
         }
     }
 
     /// The ECX profile that it was given.
     async fn profile(&self, kubernetes: &Kubernetes) -> Result<Option<String>, SettingsError> {
         let Some(name) = &self.profile else { return Ok(None) };
-        let path = format!("/api/v1/namespaces/{}/configmaps", kubernetes.driver_namespace);
-        let map: Option<ConfigMap> = api::get(&kubernetes.client, &path, name)
+        let maps: Api<ConfigMap> = Api::namespaced(kubernetes.client.clone(), &kubernetes.driver_namespace);
+        let map = maps
+            .get_opt(name)
             .await
             .map_err(|error| SettingsError::Read(format!("the ConfigMap {name}"), Box::new(error)))?;
         Ok(map.and_then(|map| map.data).and_then(|mut data| data.remove("profile.toml")))
@@ -169,8 +160,9 @@ impl Running {
     /// The keys that it was given.
     async fn keys(&self, kubernetes: &Kubernetes) -> Result<(String, String), SettingsError> {
         let name = self.secret.as_deref().unwrap_or("eck-csi-credentials");
-        let path = format!("/api/v1/namespaces/{}/secrets", kubernetes.driver_namespace);
-        let secret: Option<Secret> = api::get(&kubernetes.client, &path, name)
+        let secrets: Api<Secret> = Api::namespaced(kubernetes.client.clone(), &kubernetes.driver_namespace);
+        let secret = secrets
+            .get_opt(name)
             .await
             .map_err(|error| SettingsError::Read(format!("the Secret {name}"), Box::new(error)))?;
         let mut data = secret.and_then(|secret| secret.data).unwrap_or_default();

@@ -3,7 +3,8 @@
 use base64::Engine as _;
 use clap::Parser as _;
 use eckctl::args::Args;
-use eckctl::run::{CommandError, Console};
+use eckctl::console::Console;
+use eckctl::run::CommandError;
 use eckctl::{Ended, run};
 use ecx::api::{Attachment, Disk, DiskState, Label, Op};
 use ecx_sim::world::DiskRecord;

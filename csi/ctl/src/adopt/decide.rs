@@ -4,9 +4,10 @@ use eck_csi::driver::DISK_LABEL;
 use eck_csi::driver::{DRIVER_NAME, MIN_DISK_GIB, TOPOLOGY_REGION};
 use eck_csi::volume::Region;
 use ecx::api::{Disk, Group};
-use serde_json::Value;
+use kube::api::DynamicObject;
 
 use super::objects::Wish;
+use crate::cluster::{name, text};
 
 /// What was seen.
 #[derive(Debug, Clone, Default)]
@@ -18,24 +19,24 @@ pub struct Facts {
     /// The cluster's name in the cloud.
     pub cluster: String,
     /// Every PersistentVolume, of any driver.
-    pub volumes: Vec<Value>,
+    pub volumes: Vec<DynamicObject>,
     /// The claim of the name, if there is one.
-    pub claim: Option<Value>,
+    pub claim: Option<DynamicObject>,
     /// The StorageClass of the name, if there is one.
-    pub class: Option<Value>,
+    pub class: Option<DynamicObject>,
     /// The namespace exists.
     pub namespace: bool,
     /// Every node.
-    pub nodes: Vec<Value>,
+    pub nodes: Vec<DynamicObject>,
 }
 
 /// What is made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The PersistentVolume, unless it is there.
-    pub volume: Option<Value>,
+    pub volume: Option<DynamicObject>,
     /// The claim, unless it is there.
-    pub claim: Option<Value>,
+    pub claim: Option<DynamicObject>,
     /// What a person should know.
     pub warnings: Vec<String>,
 }
@@ -135,14 +136,17 @@ pub fn decide(wish: &Wish, facts: &Facts) -> Result<Plan, Refusal> {
     let (region, disk) = fit_disk(wish, facts)?;
     let have_volume = check_volumes(wish, facts)?;
     let have_claim = check_claim(wish, facts)?;
-    let provisioner = facts.class.as_ref().map(|class| text(&class["provisioner"]));
+    let provisioner = facts.class.as_ref().map(|class| text(&class.data["provisioner"]).unwrap_or_default());
     if let Some(provisioner) = provisioner.filter(|provisioner| provisioner != DRIVER_NAME) {
         return Err(Refusal::Class { class: wish.class.clone(), provisioner });
     }
     if !facts.namespace {
         return Err(Refusal::Namespace(wish.namespace.clone()));
     }
-    let there = |node: &Value| node["metadata"]["labels"][TOPOLOGY_REGION] == region.as_str();
+    let there = |node: &DynamicObject| {
+        let labels = node.metadata.labels.as_ref();
+        labels.and_then(|labels| labels.get(TOPOLOGY_REGION)).is_some_and(|value| value == region.as_str())
+    };
     let mut warnings = Vec::new();
     if !facts.nodes.iter().any(there) {
         warnings.push(format!(
@@ -159,10 +163,6 @@ pub fn decide(wish: &Wish, facts: &Facts) -> Result<Plan, Refusal> {
     })
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
 fn fit_disk<'a>(wish: &Wish, facts: &'a Facts) -> Result<(&'a Region, &'a Disk), Refusal> {
     let id = wish.disk.to_string();
     let Some((region, disk)) = &facts.disk else {
@@ -176,7 +176,8 @@ fn fit_disk<'a>(wish: &Wish, facts: &'a Facts) -> Result<(&'a Region, &'a Disk),
         return Err(Refusal::Small { disk: id, gib: disk.disk_size });
     }
     // A run that was cut off between volume and claim goes on whatever a pod has done with the volume since.
-    let ours = facts.volumes.iter().any(|volume| volume["spec"]["csi"]["volumeHandle"] == wish.disk.as_str());
+    let ours =
+        facts.volumes.iter().any(|volume| volume.data["spec"]["csi"]["volumeHandle"] == wish.disk.as_str());
     let holders = disk.holders();
     if !ours && !holders.is_empty() {
         return Err(Refusal::Attached { disk: id, holders: holders.join(", ") });
@@ -194,36 +195,34 @@ fn fit_disk<'a>(wish: &Wish, facts: &'a Facts) -> Result<(&'a Region, &'a Disk),
 
 /// Whether the very volume is there.
 fn check_volumes(wish: &Wish, facts: &Facts) -> Result<bool, Refusal> {
-    let of_disk = |volume: &&Value| {
-        let csi = &volume["spec"]["csi"];
+    let of_disk = |volume: &&DynamicObject| {
+        let csi = &volume.data["spec"]["csi"];
         csi["driver"] == DRIVER_NAME && csi["volumeHandle"] == wish.disk.as_str()
     };
     let Some(volume) = facts.volumes.iter().find(of_disk) else {
-        let taken = facts.volumes.iter().any(|volume| volume["metadata"]["name"] == wish.volume.as_str());
+        let taken = facts.volumes.iter().any(|volume| name(volume) == wish.volume);
         return if taken { Err(Refusal::VolumeTaken(wish.volume.clone())) } else { Ok(false) };
     };
-    let reference = &volume["spec"]["claimRef"];
-    let ours = volume["metadata"]["name"] == wish.volume.as_str()
+    let reference = &volume.data["spec"]["claimRef"];
+    let ours = name(volume) == wish.volume
         && reference["name"] == wish.claim.as_str()
         && reference["namespace"] == wish.namespace.as_str()
-        && volume["status"]["phase"] != "Released";
+        && volume.data["status"]["phase"] != "Released";
     if ours {
         return Ok(true);
     }
-    let claim = match reference["name"].as_str() {
-        Some(name) => format!("{}/{name}", text(&reference["namespace"])),
+    let claim = match text(&reference["name"]) {
+        Some(claim) => format!("{}/{claim}", text(&reference["namespace"]).unwrap_or_default()),
         None => "none".to_owned(),
     };
-    Err(Refusal::IsVolume { disk: wish.disk.to_string(), volume: text(&volume["metadata"]["name"]), claim })
+    Err(Refusal::IsVolume { disk: wish.disk.to_string(), volume: name(volume).to_owned(), claim })
 }
 
 /// Whether the very claim is there.
 fn check_claim(wish: &Wish, facts: &Facts) -> Result<bool, Refusal> {
     let Some(claim) = &facts.claim else { return Ok(false) };
-    if claim["spec"]["volumeName"] == wish.volume.as_str() {
-        return Ok(true);
-    }
-    let takes = match claim["spec"]["volumeName"].as_str().filter(|name| !name.is_empty()) {
+    let takes = match text(&claim.data["spec"]["volumeName"]) {
+        Some(volume) if volume == wish.volume => return Ok(true),
         Some(volume) => format!("volume {volume}"),
         None => "no volume by name".to_owned(),
     };

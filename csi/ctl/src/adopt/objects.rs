@@ -2,7 +2,9 @@
 
 use eck_csi::driver::{DISK_TYPE_DEFAULT, DRIVER_NAME, TOPOLOGY_REGION};
 use eck_csi::volume::{DiskId, FsType, Region};
-use serde_json::{Value, json};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use kube::api::{ApiResource, DynamicObject};
+use serde_json::json;
 
 /// What is on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub struct Wish {
 
 impl Wish {
     /// The PersistentVolume for the disk of this size in this region.
-    pub fn persistent_volume(&self, region: &Region, gib: u64) -> Value {
+    pub fn persistent_volume(&self, region: &Region, gib: u64) -> DynamicObject {
         let mut csi = json!({
             "driver": DRIVER_NAME,
             "volumeAttributes": { "diskType": DISK_TYPE_DEFAULT },
@@ -56,10 +58,7 @@ impl Wish {
             csi["fsType"] = json!(fs.as_str());
         }
         let expression = json!({ "key": TOPOLOGY_REGION, "operator": "In", "values": [region.as_str()] });
-        json!({
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": { "name": self.volume },
+        let data = json!({
             "spec": {
                 "accessModes": ["ReadWriteOnce"],
                 "capacity": { "storage": format!("{gib}Gi") },
@@ -75,15 +74,13 @@ impl Wish {
                 "storageClassName": self.class,
                 "volumeMode": self.form.mode(),
             },
-        })
+        });
+        DynamicObject::new(&self.volume, &ApiResource::erase::<PersistentVolume>(&())).data(data)
     }
 
     /// The claim that takes exactly this volume.
-    pub fn persistent_volume_claim(&self, gib: u64) -> Value {
-        json!({
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": { "name": self.claim, "namespace": self.namespace },
+    pub fn persistent_volume_claim(&self, gib: u64) -> DynamicObject {
+        let data = json!({
             "spec": {
                 "accessModes": ["ReadWriteOnce"],
                 "resources": { "requests": { "storage": format!("{gib}Gi") } },
@@ -91,6 +88,8 @@ impl Wish {
                 "volumeMode": self.form.mode(),
                 "volumeName": self.volume,
             },
-        })
+        });
+        let object = DynamicObject::new(&self.claim, &ApiResource::erase::<PersistentVolumeClaim>(&()));
+        object.within(&self.namespace).data(data)
     }
 }

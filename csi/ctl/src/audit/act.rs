@@ -3,17 +3,15 @@
 use std::time::Duration;
 
 use ecx::api::{AttachDisk, DeleteDisk, Disk, GetDisk};
+use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::api::{Patch, PatchParams};
-use kube::core::Request;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use eck_csi::volume::Region;
-use eck_csi_audit::api;
 
 use super::fix::Fix;
-use crate::settings::{Cloud, Kubernetes};
-
-const ATTACHMENTS: &str = "/apis/storage.k8s.io/v1/volumeattachments";
+use crate::cluster::Kubernetes;
+use crate::settings::Cloud;
 
 /// The finalizer of csi-attacher: `external-attacher/` and the driver's name, dots as dashes (external-attacher, GetFinalizerName).
 const FINALIZER: &str = "external-attacher/eck-csi-k8s-io";
@@ -97,17 +95,16 @@ async fn until(
 
 /// Takes the attacher's finalizer, and no other, from the object as it was read: whoever changed it since wins.
 async fn release(kubernetes: &Kubernetes, name: &str) -> Result<(), ActError> {
-    let Some(attachment) = api::get::<Value>(&kubernetes.client, ATTACHMENTS, name).await? else {
-        return Ok(());
-    };
-    if attachment["metadata"]["deletionTimestamp"].is_null() {
+    let attachments = kubernetes.all::<VolumeAttachment>();
+    let Some(attachment) = attachments.get_opt(name).await? else { return Ok(()) };
+    let metadata = attachment.metadata;
+    if metadata.deletion_timestamp.is_none() {
         return Err(ActError::Another);
     }
-    let finalizers = attachment["metadata"]["finalizers"].as_array().into_iter().flatten();
-    let kept: Vec<&Value> = finalizers.filter(|one| *one != FINALIZER).collect();
-    let version = &attachment["metadata"]["resourceVersion"];
-    let patch = json!({ "metadata": { "finalizers": kept, "resourceVersion": version } });
-    let request = Request::new(ATTACHMENTS).patch(name, &PatchParams::default(), &Patch::Merge(&patch));
-    kubernetes.client.request_text(request.map_err(kube::Error::BuildRequest)?).await?;
+    let mut finalizers = metadata.finalizers.unwrap_or_default();
+    finalizers.retain(|finalizer| finalizer != FINALIZER);
+    let patch =
+        json!({ "metadata": { "finalizers": finalizers, "resourceVersion": metadata.resource_version } });
+    attachments.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
     Ok(())
 }

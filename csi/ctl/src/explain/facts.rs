@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use kube::api::DynamicObject;
 use serde_json::Value;
+
+use crate::cluster::{name, text};
 
 /// A claim and all that it hangs on.
 #[derive(Debug, Clone, Default)]
@@ -128,73 +131,72 @@ pub(super) fn newest<'a>(events: &'a [Event], reasons: &[&str]) -> Option<&'a Ev
     fits.max_by(|a, b| a.at.cmp(&b.at))
 }
 
-fn text(value: &Value) -> Option<String> {
-    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
 impl Claim {
-    pub(super) fn of(claim: &Value, events: Vec<Event>) -> Self {
-        let annotations = &claim["metadata"]["annotations"];
-        let old = "volume.beta.kubernetes.io/storage-class";
+    pub(super) fn of(claim: &DynamicObject, events: Vec<Event>) -> Self {
+        let annotation = |key: &str| {
+            let annotations = claim.metadata.annotations.as_ref();
+            annotations.and_then(|annotations| annotations.get(key)).filter(|text| !text.is_empty()).cloned()
+        };
+        let (spec, status) = (&claim.data["spec"], &claim.data["status"]);
         Self {
-            uid: text(&claim["metadata"]["uid"]).unwrap_or_default(),
-            phase: text(&claim["status"]["phase"]).unwrap_or_else(|| "Pending".to_owned()),
-            class: text(&annotations[old]).or_else(|| text(&claim["spec"]["storageClassName"])),
-            volume: text(&claim["spec"]["volumeName"]),
-            deleting: !claim["metadata"]["deletionTimestamp"].is_null(),
-            selected_node: text(&annotations["volume.kubernetes.io/selected-node"]),
-            wants: text(&claim["spec"]["resources"]["requests"]["storage"]).unwrap_or_default(),
-            has: text(&claim["status"]["capacity"]["storage"]),
+            uid: claim.metadata.uid.clone().unwrap_or_default(),
+            phase: text(&status["phase"]).unwrap_or_else(|| "Pending".to_owned()),
+            class: annotation("volume.beta.kubernetes.io/storage-class")
+                .or_else(|| text(&spec["storageClassName"])),
+            volume: text(&spec["volumeName"]),
+            deleting: claim.metadata.deletion_timestamp.is_some(),
+            selected_node: annotation("volume.kubernetes.io/selected-node"),
+            wants: text(&spec["resources"]["requests"]["storage"]).unwrap_or_default(),
+            has: text(&status["capacity"]["storage"]),
             events,
         }
     }
 }
 
 impl Class {
-    pub(super) fn of(class: &Value) -> Self {
-        let waits = class["volumeBindingMode"] == "WaitForFirstConsumer";
-        Self { provisioner: text(&class["provisioner"]).unwrap_or_default(), waits }
+    pub(super) fn of(class: &DynamicObject) -> Self {
+        let waits = class.data["volumeBindingMode"] == "WaitForFirstConsumer";
+        Self { provisioner: text(&class.data["provisioner"]).unwrap_or_default(), waits }
     }
 }
 
 impl Volume {
-    pub(super) fn of(volume: &Value) -> Self {
-        let spec = &volume["spec"];
+    pub(super) fn of(volume: &DynamicObject) -> Self {
+        let spec = &volume.data["spec"];
         let reference = &spec["claimRef"];
         Self {
-            name: text(&volume["metadata"]["name"]).unwrap_or_default(),
+            name: name(volume).to_owned(),
             driver: text(&spec["csi"]["driver"]).unwrap_or_default(),
             disk: text(&spec["csi"]["volumeHandle"]).unwrap_or_default(),
             region: eck_csi_audit::cluster::region_of(&spec["nodeAffinity"]),
             claim: text(&reference["namespace"]).zip(text(&reference["name"])),
-            phase: text(&volume["status"]["phase"]).unwrap_or_default(),
+            phase: text(&volume.data["status"]["phase"]).unwrap_or_default(),
             class: text(&spec["storageClassName"]).unwrap_or_default(),
         }
     }
 }
 
 impl Attachment {
-    pub(super) fn of(attachment: &Value) -> Self {
-        let status = &attachment["status"];
+    pub(super) fn of(attachment: &DynamicObject) -> Self {
+        let status = &attachment.data["status"];
         let error =
             text(&status["detachError"]["message"]).or_else(|| text(&status["attachError"]["message"]));
         Self {
-            node: text(&attachment["spec"]["nodeName"]).unwrap_or_default(),
+            node: text(&attachment.data["spec"]["nodeName"]).unwrap_or_default(),
             attached: status["attached"] == true,
-            deleting: !attachment["metadata"]["deletionTimestamp"].is_null(),
+            deleting: attachment.metadata.deletion_timestamp.is_some(),
             error,
         }
     }
 }
 
 impl Pod {
-    pub(super) fn of(pod: &Value, events: Vec<Event>) -> Self {
+    pub(super) fn of(pod: &DynamicObject, events: Vec<Event>) -> Self {
+        let status = &pod.data["status"];
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        let condition =
-            |kind: &str| list(&pod["status"]["conditions"]).into_iter().find(|one| one["type"] == kind);
+        let condition = |kind: &str| list(&status["conditions"]).into_iter().find(|one| one["type"] == kind);
         let unscheduled = condition("PodScheduled").filter(|one| one["status"] == "False");
-        let containers =
-            [list(&pod["status"]["initContainerStatuses"]), list(&pod["status"]["containerStatuses"])];
+        let containers = [list(&status["initContainerStatuses"]), list(&status["containerStatuses"])];
         let waiting = containers.concat().into_iter().find_map(|container| {
             let waiting = &container["state"]["waiting"];
             let reason = text(&waiting["reason"])?;
@@ -205,10 +207,10 @@ impl Pod {
             ))
         });
         Self {
-            name: text(&pod["metadata"]["name"]).unwrap_or_default(),
-            phase: text(&pod["status"]["phase"]).unwrap_or_default(),
-            node: text(&pod["spec"]["nodeName"]),
-            deleting: !pod["metadata"]["deletionTimestamp"].is_null(),
+            name: name(pod).to_owned(),
+            phase: text(&status["phase"]).unwrap_or_default(),
+            node: text(&pod.data["spec"]["nodeName"]),
+            deleting: pod.metadata.deletion_timestamp.is_some(),
             unscheduled: unscheduled.map(|one| text(&one["message"]).unwrap_or_default()),
             waiting,
             ready: condition("Ready").is_some_and(|one| one["status"] == "True"),
@@ -217,10 +219,9 @@ impl Pod {
     }
 
     /// Whether the pod uses the claim, by name or by a generic ephemeral volume.
-    pub(super) fn uses(pod: &Value, claim: &str) -> bool {
-        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        pod["spec"]["volumes"].as_array().into_iter().flatten().any(|volume| {
-            let ephemeral = || format!("{name}-{}", volume["name"].as_str().unwrap_or_default());
+    pub(super) fn uses(pod: &DynamicObject, claim: &str) -> bool {
+        pod.data["spec"]["volumes"].as_array().into_iter().flatten().any(|volume| {
+            let ephemeral = || format!("{}-{}", name(pod), volume["name"].as_str().unwrap_or_default());
             volume["persistentVolumeClaim"]["claimName"] == claim
                 || (!volume["ephemeral"].is_null() && ephemeral() == claim)
         })
@@ -228,15 +229,16 @@ impl Pod {
 }
 
 impl Event {
-    pub(super) fn of(event: &Value) -> Self {
+    pub(super) fn of(event: &DynamicObject) -> Self {
+        let data = &event.data;
         // Each API fills another field in.
-        let times = [&event["series"]["lastObservedTime"], &event["lastTimestamp"], &event["eventTime"]];
-        let at = times.into_iter().find_map(text).or_else(|| text(&event["metadata"]["creationTimestamp"]));
+        let times = [&data["series"]["lastObservedTime"], &data["lastTimestamp"], &data["eventTime"]];
+        let created = || event.metadata.creation_timestamp.as_ref().map(|time| time.0.to_string());
         Self {
-            warning: event["type"] == "Warning",
-            reason: text(&event["reason"]).unwrap_or_default(),
-            message: text(&event["message"]).unwrap_or_default(),
-            at: at.unwrap_or_default(),
+            warning: data["type"] == "Warning",
+            reason: text(&data["reason"]).unwrap_or_default(),
+            message: text(&data["message"]).unwrap_or_default(),
+            at: times.into_iter().find_map(text).or_else(created).unwrap_or_default(),
         }
     }
 }

@@ -3,11 +3,16 @@
 use eck_csi::driver::DRIVER_NAME;
 use eck_csi_audit::api;
 use ecx::api::{FindDiskByName, GetDisk, Group};
-use kube::Client;
-use serde_json::Value;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{
+    Event as CoreEvent, PersistentVolume, PersistentVolumeClaim, Pod as CorePod,
+};
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
+use kube::api::{DynamicObject, ListParams};
 
 use super::facts::{Attachment, Claim, Class, Disk, Event, Facts, Pod, Volume};
-use crate::settings::{Cloud, Kubernetes};
+use crate::cluster::{Kubernetes, list, name as name_of};
+use crate::settings::Cloud;
 
 /// `None`: there is no such claim.
 pub(super) async fn look(
@@ -16,35 +21,33 @@ pub(super) async fn look(
     namespace: &str,
     name: &str,
 ) -> kube::Result<Option<Facts>> {
-    let client = &kubernetes.client;
-    let claims = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");
-    let Some(claim) = api::get::<Value>(client, &claims, name).await? else { return Ok(None) };
-    let claim = Claim::of(&claim, events(client, namespace, name).await?);
-    let storage = "/apis/storage.k8s.io/v1";
+    let claims = kubernetes.within::<PersistentVolumeClaim>(namespace);
+    let Some(claim) = claims.get_opt(name).await? else { return Ok(None) };
+    let claim = Claim::of(&claim, events(kubernetes, namespace, name).await?);
     let class = match &claim.class {
-        Some(class) => api::get(client, &format!("{storage}/storageclasses"), class).await?,
+        Some(class) => kubernetes.all::<StorageClass>().get_opt(class).await?,
         None => None,
     };
     let volume = match &claim.volume {
-        Some(volume) => api::get(client, "/api/v1/persistentvolumes", volume).await?,
+        Some(volume) => kubernetes.all::<PersistentVolume>().get_opt(volume).await?,
         None => None,
     };
     let volume: Option<Volume> = volume.as_ref().map(Volume::of);
-    let attachments: Vec<Value> = api::list(client, &format!("{storage}/volumeattachments"), "").await?;
-    let of_volume = |one: &&Value| {
-        let source = &one["spec"]["source"]["persistentVolumeName"];
+    let attachments = list(&kubernetes.all::<VolumeAttachment>()).await?;
+    let of_volume = |one: &&DynamicObject| {
+        let source = &one.data["spec"]["source"]["persistentVolumeName"];
         volume.as_ref().is_some_and(|volume| *source == volume.name.as_str())
     };
-    let csi_nodes: Vec<Value> = api::list(client, &format!("{storage}/csinodes"), "").await?;
-    let has_driver = |node: &Value| {
-        let drivers = node["spec"]["drivers"].as_array().into_iter().flatten();
+    let csi_nodes = list(&kubernetes.all::<CSINode>()).await?;
+    let has_driver = |node: &DynamicObject| {
+        let drivers = node.data["spec"]["drivers"].as_array().into_iter().flatten();
         let ours = drivers.into_iter().any(|driver| driver["name"] == DRIVER_NAME);
-        ours.then(|| node["metadata"]["name"].as_str().unwrap_or_default().to_owned())
+        ours.then(|| name_of(node).to_owned())
     };
     Ok(Some(Facts {
         class: class.as_ref().map(Class::of),
         attachments: attachments.iter().filter(of_volume).map(Attachment::of).collect(),
-        pods: pods(client, namespace, name).await?,
+        pods: pods(kubernetes, namespace, name).await?,
         disk: disk(cloud, &claim, volume.as_ref()).await,
         driver_on: csi_nodes.iter().filter_map(has_driver).collect(),
         controller: controller(kubernetes).await?,
@@ -53,18 +56,17 @@ pub(super) async fn look(
     }))
 }
 
-async fn events(client: &Client, namespace: &str, name: &str) -> kube::Result<Vec<Event>> {
-    let path = format!("/api/v1/namespaces/{namespace}/events");
-    let events: Vec<Value> = api::list(client, &path, &format!("involvedObject.name={name}")).await?;
-    Ok(events.iter().map(Event::of).collect())
+async fn events(kubernetes: &Kubernetes, namespace: &str, name: &str) -> kube::Result<Vec<Event>> {
+    let about = ListParams::default().fields(&format!("involvedObject.name={name}"));
+    api::list(&kubernetes.within::<CoreEvent>(namespace), &about, |event| Some(Event::of(&event))).await
 }
 
-async fn pods(client: &Client, namespace: &str, claim: &str) -> kube::Result<Vec<Pod>> {
-    let all: Vec<Value> = api::list(client, &format!("/api/v1/namespaces/{namespace}/pods"), "").await?;
+async fn pods(kubernetes: &Kubernetes, namespace: &str, claim: &str) -> kube::Result<Vec<Pod>> {
+    let uses = |pod: DynamicObject| Pod::uses(&pod, claim).then_some(pod);
+    let users = api::list(&kubernetes.within::<CorePod>(namespace), &ListParams::default(), uses).await?;
     let mut pods = Vec::new();
-    for pod in all.iter().filter(|pod| Pod::uses(pod, claim)) {
-        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        pods.push(Pod::of(pod, events(client, namespace, name).await?));
+    for pod in &users {
+        pods.push(Pod::of(pod, events(kubernetes, namespace, name_of(pod)).await?));
     }
     // A pod that has ended needs nothing any more.
     pods.retain(|pod| !matches!(pod.phase.as_str(), "Succeeded" | "Failed"));
@@ -73,9 +75,9 @@ async fn pods(client: &Client, namespace: &str, claim: &str) -> kube::Result<Vec
 
 /// Whether one of its replicas is ready.
 async fn controller(kubernetes: &Kubernetes) -> kube::Result<bool> {
-    let path = format!("/apis/apps/v1/namespaces/{}/deployments", kubernetes.driver_namespace);
-    let found: Option<Value> = api::get(&kubernetes.client, &path, "eck-csi-controller").await?;
-    Ok(found.is_some_and(|found| found["status"]["readyReplicas"].as_u64().unwrap_or(0) > 0))
+    let deployments = kubernetes.within::<Deployment>(&kubernetes.driver_namespace);
+    let found = deployments.get_opt("eck-csi-controller").await?;
+    Ok(found.is_some_and(|found| found.data["status"]["readyReplicas"].as_u64().unwrap_or(0) > 0))
 }
 
 /// The volume's disk by its id; before there is a volume, the one that the provisioner has ordered for the claim.

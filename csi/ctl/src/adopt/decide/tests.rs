@@ -1,9 +1,13 @@
 use eck_csi::volume::{DiskId, FsType};
 use ecx::api::{Attachment, DiskState, Label};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::objects::Form;
 use super::*;
+
+fn object(json: Value) -> DynamicObject {
+    serde_json::from_value(json).unwrap()
+}
 
 fn wish() -> Wish {
     Wish {
@@ -26,7 +30,7 @@ fn facts() -> Facts {
         regions: vec![region],
         cluster: "c1".to_owned(),
         namespace: true,
-        nodes: vec![json!({ "metadata": { "labels": { TOPOLOGY_REGION: "fj-xiamen-4" } } })],
+        nodes: vec![object(json!({ "metadata": { "labels": { TOPOLOGY_REGION: "fj-xiamen-4" } } }))],
         ..Facts::default()
     }
 }
@@ -45,7 +49,7 @@ fn disk(facts: &mut Facts) -> &mut Disk {
 fn the_objects_are_those_of_the_guide() {
     let plan = decide(&wish(), &facts()).unwrap();
     assert!(plan.warnings.is_empty());
-    let (volume, claim) = (plan.volume.unwrap(), plan.claim.unwrap());
+    let (volume, claim) = (plan.volume.unwrap().data, plan.claim.unwrap().data);
     assert_eq!(volume["spec"]["csi"]["volumeHandle"], "cd-cl8fu00cho6gvo4defs0");
     assert_eq!(volume["spec"]["csi"]["volumeAttributes"], json!({ "diskType": "cloud" }));
     assert_eq!(volume["spec"]["persistentVolumeReclaimPolicy"], "Retain");
@@ -57,7 +61,7 @@ fn the_objects_are_those_of_the_guide() {
         assert_eq!(object["storage"], "20Gi");
     }
     let block = Wish { form: Form::Block, ..wish() };
-    let volume = decide(&block, &facts()).unwrap().volume.unwrap();
+    let volume = decide(&block, &facts()).unwrap().volume.unwrap().data;
     assert_eq!((volume["spec"]["csi"].get("fsType"), &volume["spec"]["volumeMode"]), (None, &json!("Block")));
 }
 
@@ -73,12 +77,21 @@ fn what_must_not_be_adopted_is_refused_with_the_reason() {
     );
     assert!(said(|f| disk(f).disk_status = DiskState::Expired).contains("state expired"));
     assert!(said(|f| f.namespace = false).contains("--namespace: default"));
-    assert!(said(|f| f.class = Some(json!({ "provisioner": "nfs" }))).contains("cloud-disk is of nfs"));
     assert!(
-        said(|f| f.claim = Some(json!({ "spec": { "volumeName": "other" } }))).contains("takes volume other")
+        said(|f| f.class = Some(object(json!({ "metadata": {}, "provisioner": "nfs" }))))
+            .contains("cloud-disk is of nfs")
     );
-    assert!(said(|f| f.claim = Some(json!({ "spec": {} }))).contains("no volume by name"));
-    assert!(said(|f| f.volumes = vec![json!({ "metadata": { "name": "test-disk" } })]).contains("--volume"));
+    assert!(
+        said(|f| f.claim = Some(object(json!({ "metadata": {}, "spec": { "volumeName": "other" } }))))
+            .contains("takes volume other")
+    );
+    assert!(
+        said(|f| f.claim = Some(object(json!({ "metadata": {}, "spec": {} })))).contains("no volume by name")
+    );
+    assert!(
+        said(|f| f.volumes = vec![object(json!({ "metadata": { "name": "test-disk" } }))])
+            .contains("--volume")
+    );
     let label = || vec![Label { key: "eck-csi".to_owned(), value: "c2".to_owned() }];
     assert!(with(|f| disk(f).labels = label()).unwrap_err().to_string().contains("--from-cluster c2"));
     let mut labelled = facts();
@@ -105,7 +118,7 @@ fn what_an_earlier_run_made_is_left_as_it_is() {
     // Its claim is gone, and the data waits for a person.
     let mut released = facts();
     released.volumes = vec![volume];
-    released.volumes[0]["status"] = json!({ "phase": "Released" });
+    released.volumes[0].data["status"] = json!({ "phase": "Released" });
     assert!(matches!(decide(&wish(), &released), Err(Refusal::IsVolume { .. })));
 }
 
