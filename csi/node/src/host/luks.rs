@@ -1,4 +1,5 @@
-//! LUKS2: the only user of cryptsetup and device mapper.
+//! LUKS2: the only user of cryptsetup and device mapper. The program and not libcryptsetup, whose bindings are unsafe code, and which
+//! has no say over the order in which a header reaches the disk.
 //!
 //! A volume's mapping is called `eck-` and the disk's id, so that it is found again by name whatever became of the disk or of
 //! this program. A key goes to cryptsetup by its standard input, or by a file that is in memory only.

@@ -1,4 +1,5 @@
-//! The mount table, from `/proc/self/mountinfo` (proc(5)).
+//! The mount table, from `/proc/self/mountinfo` (proc(5)). By hand, since the crate procfs does not undo the kernel's escapes of blanks
+//! in paths (eminence/procfs#262).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;

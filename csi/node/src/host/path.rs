@@ -1,7 +1,7 @@
 //! Paths that the kubelet names, walked without ever following a symlink.
 //!
 //! Each component is opened below the one before it; mounts are then made on `/proc/self/fd/N`, so that nobody can swap a
-//! folder for a link between the look and the mount.
+//! folder for a link between the look and the mount. By hand, since openat2(2) needs Linux 5.6.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
