@@ -23,6 +23,8 @@ mod mapping;
 mod process;
 mod state;
 mod sync;
+#[cfg(test)]
+mod testing;
 mod work;
 
 pub(crate) use card::holders;

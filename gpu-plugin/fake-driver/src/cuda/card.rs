@@ -270,3 +270,118 @@ fn own_identity() -> Option<(u64, u64)> {
     let start = text.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
     Some((u64::from(std::process::id()), start))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::abi::BLOCK;
+    use crate::cuda::testing::Machine;
+
+    #[test]
+    fn work_begins_when_the_card_has_done_what_it_was_given_before() {
+        let card = Machine::new().card(1);
+        assert_eq!(card.submit(100, 0, 50), 150);
+        assert_eq!(card.submit(120, 0, 10), 160);
+    }
+
+    #[test]
+    fn an_idle_card_begins_at_once() {
+        let card = Machine::new().card(1);
+        card.submit(100, 0, 50);
+        assert_eq!(card.submit(1_000, 0, 10), 1_010);
+    }
+
+    #[test]
+    fn work_does_not_begin_before_what_it_waits_for() {
+        let card = Machine::new().card(1);
+        assert_eq!(card.submit(100, 500, 10), 510);
+    }
+
+    #[test]
+    fn processes_share_the_time_of_a_card() {
+        let machine = Machine::new();
+        let (one, other) = (machine.card(1), machine.card(1));
+        one.submit(100, 0, 50);
+        assert_eq!(other.submit(100, 0, 50), 200);
+    }
+
+    #[test]
+    fn work_of_a_dead_process_ends_with_it() {
+        let machine = Machine::new();
+        let (one, other) = (machine.card(1), machine.card(1));
+        one.submit(100, 0, 1_000_000);
+        drop(one);
+        assert_eq!(other.submit(200, 0, 50), 250);
+    }
+
+    #[test]
+    fn work_of_the_living_is_waited_for_when_a_process_dies() {
+        let machine = Machine::new();
+        let [one, other, third] = [(); 3].map(|()| machine.card(1));
+        one.submit(100, 0, 1_000);
+        other.submit(100, 0, 50);
+        drop(other);
+        assert_eq!(third.submit(200, 0, 50), 1_150);
+    }
+
+    #[test]
+    fn device_time_is_counted_by_process() {
+        let machine = Machine::new();
+        let (one, other) = (machine.card(1), machine.card(1));
+        one.submit(0, 0, 50);
+        one.submit(0, 0, 7);
+        other.submit(0, 0, 1);
+        let busy = |card: &Card| card.field(card.record, BUSY).load(Ordering::SeqCst);
+        assert_eq!((busy(&one), busy(&other)), (57, 1));
+    }
+
+    #[test]
+    fn what_is_reserved_is_never_more_than_the_card_has() {
+        let card = Machine::new().card(2);
+        assert_eq!(card.reserve(3 * BLOCK), Err(CudaError::OUT_OF_MEMORY));
+        assert_eq!(card.used(), 0, "one that was refused took nothing");
+        card.reserve(2 * BLOCK).unwrap();
+        assert_eq!(card.reserve(1), Err(CudaError::OUT_OF_MEMORY));
+    }
+
+    #[test]
+    fn processes_share_the_memory_of_a_card() {
+        let machine = Machine::new();
+        let (one, other) = (machine.card(3), machine.card(3));
+        one.reserve(2 * BLOCK).unwrap();
+        assert_eq!(other.reserve(2 * BLOCK), Err(CudaError::OUT_OF_MEMORY));
+        one.release(BLOCK);
+        assert_eq!(other.reserve(2 * BLOCK), Ok(()));
+    }
+
+    #[test]
+    fn memory_of_a_dead_process_is_free() {
+        let machine = Machine::new();
+        let (one, other) = (machine.card(2), machine.card(2));
+        one.reserve(2 * BLOCK).unwrap();
+        drop(one);
+        assert_eq!(other.used(), 0);
+        assert_eq!(other.reserve(2 * BLOCK), Ok(()));
+    }
+
+    #[test]
+    fn the_most_that_was_ever_held_is_kept() {
+        let card = Machine::new().card(4);
+        card.reserve(3 * BLOCK).unwrap();
+        card.release(3 * BLOCK);
+        card.reserve(BLOCK).unwrap();
+        assert_eq!(card.number(MOST).load(Ordering::SeqCst), 3 * BLOCK);
+    }
+
+    #[test]
+    fn holders_are_the_living_with_memory() {
+        let machine = Machine::new();
+        let [one, other, third] = [(); 3].map(|()| machine.card(4));
+        one.reserve(BLOCK).unwrap();
+        other.reserve(2 * BLOCK).unwrap();
+        drop(other);
+        let pid = u64::from(std::process::id());
+        assert_eq!(holders(machine.state(), machine.uuid()), [(pid, BLOCK)]);
+        assert_eq!(third.used(), BLOCK, "one that holds nothing is none");
+    }
+}

@@ -144,3 +144,101 @@ impl Arena {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::testing::Machine;
+
+    const KIB: u64 = 1 << 10;
+
+    #[test]
+    fn a_large_allocation_takes_whole_blocks() {
+        let (card, mut arena) = (Machine::new().card(4), Arena::default());
+        let at = arena.allocate(&card, 1, BLOCK + 1).unwrap();
+        assert_eq!((at % BLOCK, card.used()), (0, 2 * BLOCK));
+        arena.free(&card, at).unwrap();
+        assert_eq!(card.used(), 0);
+    }
+
+    #[test]
+    fn small_allocations_share_a_block_until_the_last_is_freed() {
+        let (card, mut arena) = (Machine::new().card(4), Arena::default());
+        let [one, other] = [(); 2].map(|()| arena.allocate(&card, 1, KIB).unwrap());
+        assert_eq!((one / BLOCK, card.used()), (other / BLOCK, BLOCK));
+        arena.free(&card, one).unwrap();
+        assert_eq!(card.used(), BLOCK);
+        arena.free(&card, other).unwrap();
+        assert_eq!(card.used(), 0);
+    }
+
+    #[test]
+    fn small_allocations_do_not_overlap_and_are_aligned() {
+        let (card, mut arena) = (Machine::new().card(4), Arena::default());
+        let mut all: Vec<u64> = (0..100).map(|_| arena.allocate(&card, 1, 300).unwrap()).collect();
+        all.sort_unstable();
+        assert!(all.windows(2).all(|pair| pair[1] - pair[0] >= 300));
+        assert!(all.iter().all(|at| at.is_multiple_of(ALIGNED)));
+    }
+
+    #[test]
+    fn room_that_was_freed_in_a_block_is_used_again() {
+        let (card, mut arena) = (Machine::new().card(1), Arena::default());
+        let [one, _other] = [(); 2].map(|()| arena.allocate(&card, 1, BLOCK / 2).unwrap());
+        arena.free(&card, one).unwrap();
+        assert_eq!(arena.allocate(&card, 1, BLOCK / 2), Ok(one));
+    }
+
+    #[test]
+    fn a_full_card_refuses_device_memory() {
+        let (card, mut arena) = (Machine::new().card(1), Arena::default());
+        assert_eq!(arena.allocate(&card, 1, 2 * BLOCK), Err(CudaError::OUT_OF_MEMORY));
+        arena.allocate(&card, 1, BLOCK).unwrap();
+        assert_eq!(arena.allocate(&card, 1, 1), Err(CudaError::OUT_OF_MEMORY));
+    }
+
+    #[test]
+    fn managed_memory_lies_in_the_host_s_where_the_card_is_full() {
+        let (card, mut arena) = (Machine::new().card(2), Arena::default());
+        let [one, other] = [(); 2].map(|()| arena.allocate_managed(&card, 1, 2 * BLOCK).unwrap());
+        assert_eq!(card.used(), 2 * BLOCK, "the second is not of the card");
+        arena.free(&card, other).unwrap();
+        assert_eq!(card.used(), 2 * BLOCK);
+        arena.free(&card, one).unwrap();
+        assert_eq!(card.used(), 0);
+    }
+
+    #[test]
+    fn no_bytes_are_no_allocation() {
+        let (card, mut arena) = (Machine::new().card(1), Arena::default());
+        assert_eq!(arena.allocate(&card, 1, 0), Err(CudaError::INVALID_VALUE));
+        assert_eq!(arena.allocate_managed(&card, 1, 0), Err(CudaError::INVALID_VALUE));
+    }
+
+    #[test]
+    fn what_was_not_allocated_or_is_freed_already_cannot_be_freed() {
+        let (card, mut arena) = (Machine::new().card(1), Arena::default());
+        let at = arena.allocate(&card, 1, KIB).unwrap();
+        assert_eq!(arena.free(&card, at + 1), Err(CudaError::INVALID_VALUE));
+        arena.free(&card, at).unwrap();
+        assert_eq!(arena.free(&card, at), Err(CudaError::INVALID_VALUE));
+    }
+
+    #[test]
+    fn memory_of_one_context_is_freed_with_it() {
+        let (card, mut arena) = (Machine::new().card(8), Arena::default());
+        arena.allocate(&card, 1, KIB).unwrap();
+        arena.allocate_managed(&card, 1, BLOCK).unwrap();
+        arena.allocate(&card, 2, BLOCK).unwrap();
+        arena.free_context(&card, 1).unwrap();
+        assert_eq!(card.used(), BLOCK);
+    }
+
+    #[test]
+    fn the_range_of_an_address_is_its_allocation() {
+        let (card, mut arena) = (Machine::new().card(8), Arena::default());
+        let at = arena.allocate(&card, 1, 5000).unwrap();
+        assert_eq!(arena.range(at + 4999), Some((at, 5000)));
+        assert_eq!(arena.range(at + 5000), None);
+    }
+}

@@ -94,3 +94,78 @@ impl PhysicalMemory {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::testing::Machine;
+
+    const HANDLE: u64 = 9;
+    /// Nothing is ever touched there.
+    const ADDRESS: u64 = 100 * BLOCK;
+
+    /// A card, of which two blocks are made.
+    fn made() -> (&'static Card, PhysicalMemory) {
+        let card: &Card = Box::leak(Box::new(Machine::new().card(4)));
+        let mut memory = PhysicalMemory::default();
+        memory.create(HANDLE, Some(card), 2 * BLOCK).unwrap();
+        (card, memory)
+    }
+
+    #[test]
+    fn it_is_the_card_s_until_it_is_released() {
+        let (card, mut memory) = made();
+        assert_eq!(card.used(), 2 * BLOCK);
+        memory.release(HANDLE).unwrap();
+        assert_eq!(card.used(), 0);
+        assert_eq!(memory.release(HANDLE), Err(CudaError::INVALID_VALUE));
+    }
+
+    #[test]
+    fn what_is_mapped_stays_when_it_is_released() {
+        let (card, mut memory) = made();
+        memory.map(ADDRESS, 2 * BLOCK, 0, HANDLE).unwrap();
+        memory.release(HANDLE).unwrap();
+        assert_eq!(card.used(), 2 * BLOCK);
+        memory.unmap(ADDRESS, 2 * BLOCK).unwrap();
+        assert_eq!(card.used(), 0);
+    }
+
+    #[test]
+    fn one_range_of_addresses_unmaps_all_that_is_in_it() {
+        let (card, mut memory) = made();
+        memory.map(ADDRESS, BLOCK, 0, HANDLE).unwrap();
+        memory.map(ADDRESS + BLOCK, BLOCK, BLOCK, HANDLE).unwrap();
+        memory.release(HANDLE).unwrap();
+        memory.unmap(ADDRESS, 2 * BLOCK).unwrap();
+        assert_eq!(card.used(), 0);
+    }
+
+    #[test]
+    fn a_handle_that_was_retained_is_released_twice() {
+        let (card, mut memory) = made();
+        memory.map(ADDRESS, 2 * BLOCK, 0, HANDLE).unwrap();
+        assert_eq!(memory.retain(ADDRESS + BLOCK), Ok(HANDLE));
+        memory.unmap(ADDRESS, 2 * BLOCK).unwrap();
+        memory.release(HANDLE).unwrap();
+        assert_eq!(card.used(), 2 * BLOCK);
+        memory.release(HANDLE).unwrap();
+        assert_eq!(card.used(), 0);
+    }
+
+    #[test]
+    fn no_more_is_mapped_than_there_is() {
+        let (_, mut memory) = made();
+        assert_eq!(memory.map(ADDRESS, 2 * BLOCK, BLOCK, HANDLE), Err(CudaError::INVALID_VALUE));
+        assert_eq!(memory.retain(ADDRESS), Err(CudaError::INVALID_VALUE), "nothing lies there");
+    }
+
+    #[test]
+    fn it_is_made_in_whole_blocks_and_the_host_s_takes_none_of_the_card() {
+        let (card, mut memory) = made();
+        assert_eq!(memory.create(10, Some(card), BLOCK + 1), Err(CudaError::INVALID_VALUE));
+        assert_eq!(memory.create(10, Some(card), 3 * BLOCK), Err(CudaError::OUT_OF_MEMORY));
+        memory.create(10, None, 3 * BLOCK).unwrap();
+        assert_eq!(card.used(), 2 * BLOCK);
+    }
+}

@@ -118,3 +118,80 @@ impl Pools {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::testing::Machine;
+
+    const POOL: usize = 7;
+
+    fn pools() -> Pools {
+        let mut pools = Pools::default();
+        pools.add(POOL, 0, false);
+        pools
+    }
+
+    #[test]
+    fn what_is_freed_stays_with_the_pool_until_a_synchronisation() {
+        let (card, mut pools) = (Machine::new().card(4), pools());
+        let at = pools.get(POOL).unwrap().allocate(&card, BLOCK).unwrap();
+        assert_eq!(pools.free(at, |_| &card), Ok(true));
+        let pool = pools.get(POOL).unwrap();
+        assert_eq!((pool.reserved(), pool.used(), card.used()), (BLOCK, 0, BLOCK));
+        pools.synchronized(|_| &card);
+        assert_eq!(card.used(), 0);
+    }
+
+    #[test]
+    fn a_synchronisation_leaves_as_much_as_the_threshold_says() {
+        let (card, mut pools) = (Machine::new().card(4), pools());
+        let pool = pools.get(POOL).unwrap();
+        pool.threshold = BLOCK;
+        let all = [(); 3].map(|()| pool.allocate(&card, BLOCK).unwrap());
+        for at in all {
+            pools.free(at, |_| &card).unwrap();
+        }
+        pools.synchronized(|_| &card);
+        assert_eq!(card.used(), BLOCK);
+    }
+
+    #[test]
+    fn a_trim_leaves_what_is_in_use() {
+        let (card, mut pools) = (Machine::new().card(4), pools());
+        let pool = pools.get(POOL).unwrap();
+        let [freed, _kept] = [(); 2].map(|()| pool.allocate(&card, BLOCK).unwrap());
+        pools.free(freed, |_| &card).unwrap();
+        pools.get(POOL).unwrap().trim(&card, 0);
+        assert_eq!(card.used(), BLOCK);
+    }
+
+    #[test]
+    fn what_was_freed_is_given_out_again() {
+        let (card, mut pools) = (Machine::new().card(1), pools());
+        let at = pools.get(POOL).unwrap().allocate(&card, BLOCK).unwrap();
+        pools.free(at, |_| &card).unwrap();
+        assert_eq!(pools.get(POOL).unwrap().allocate(&card, 1), Ok(at));
+    }
+
+    #[test]
+    fn an_address_is_freed_once() {
+        let (card, mut pools) = (Machine::new().card(1), pools());
+        let at = pools.get(POOL).unwrap().allocate(&card, BLOCK).unwrap();
+        pools.free(at, |_| &card).unwrap();
+        assert_eq!(pools.free(at, |_| &card), Err(CudaError::INVALID_VALUE));
+        assert_eq!(pools.free(at + BLOCK, |_| &card), Ok(false), "another is no pool's");
+    }
+
+    #[test]
+    fn what_is_in_use_outlives_its_pool() {
+        let (card, mut pools) = (Machine::new().card(2), pools());
+        let pool = pools.get(POOL).unwrap();
+        let at = pool.allocate(&card, BLOCK).unwrap();
+        pool.destroy(&card);
+        assert_eq!(pools.get(POOL).err(), Some(CudaError::INVALID_HANDLE));
+        assert_eq!(card.used(), BLOCK);
+        pools.free(at, |_| &card).unwrap();
+        assert_eq!(card.used(), 0);
+    }
+}
