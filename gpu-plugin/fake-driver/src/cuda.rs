@@ -19,6 +19,7 @@ mod clock;
 mod contexts;
 mod current;
 mod device;
+mod exports;
 mod mapping;
 mod process;
 mod state;

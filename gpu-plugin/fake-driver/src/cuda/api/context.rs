@@ -2,9 +2,9 @@
 
 use std::ffi::{c_char, c_int, c_uint};
 
-use super::proc_address::VERSION;
 use crate::cuda::abi::{BLOCK, call, write_to};
 use crate::cuda::current::{current_handle, pop, push, set_current};
+use crate::cuda::exports::VERSION;
 use crate::cuda::process::{init, process};
 use crate::cuda::work::wait_all;
 
