@@ -61,3 +61,102 @@ impl Process {
         Ok(self.primary.get(&at).is_some_and(|primary| primary.retained > 0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::abi::BLOCK;
+    use crate::cuda::current::set_current;
+    use crate::cuda::testing::Machine;
+
+    /// A process on a card of ten blocks, of which a context takes two.
+    fn process() -> Process {
+        Machine::new().process(10, 2)
+    }
+
+    fn used(process: &Process) -> u64 {
+        process.devices[0].card.used()
+    }
+
+    #[test]
+    fn each_context_takes_memory_until_it_is_destroyed() {
+        let mut process = process();
+        let [one, other] = [(); 2].map(|()| process.create_context(0).unwrap());
+        assert_eq!(used(&process), 4 * BLOCK);
+        process.destroy_context(one).unwrap();
+        assert_eq!(used(&process), 2 * BLOCK);
+        process.destroy_context(other).unwrap();
+        assert_eq!(used(&process), 0);
+    }
+
+    #[test]
+    fn a_card_without_room_for_a_context_refuses_it() {
+        let mut process = process();
+        process.devices[0].card.reserve(9 * BLOCK).unwrap();
+        assert_eq!(process.create_context(0), Err(CudaError::OUT_OF_MEMORY));
+    }
+
+    #[test]
+    fn a_context_is_destroyed_once() {
+        let mut process = process();
+        let handle = process.create_context(0).unwrap();
+        process.destroy_context(handle).unwrap();
+        assert_eq!(process.destroy_context(handle), Err(CudaError::INVALID_CONTEXT));
+        assert_eq!(process.destroy_context(0), Err(CudaError::INVALID_CONTEXT));
+    }
+
+    #[test]
+    fn memory_dies_with_its_context() {
+        let mut process = process();
+        let handle = process.create_context(0).unwrap();
+        let device = &process.devices[0];
+        process.arena(0).allocate(&device.card, handle, 3 * BLOCK).unwrap();
+        process.destroy_context(handle).unwrap();
+        assert_eq!(used(&process), 0);
+    }
+
+    #[test]
+    fn the_primary_context_is_one_until_it_is_released_as_often_as_it_was_retained() {
+        let mut process = process();
+        let handles = [(); 2].map(|()| process.retain_primary(0).unwrap());
+        assert_eq!((handles[0], used(&process)), (handles[1], 2 * BLOCK));
+        process.release_primary(0).unwrap();
+        assert_eq!(process.has_primary(0), Ok(true));
+        process.release_primary(0).unwrap();
+        assert_eq!((process.has_primary(0), used(&process)), (Ok(false), 0));
+        assert_eq!(process.release_primary(0), Err(CudaError::INVALID_CONTEXT));
+    }
+
+    #[test]
+    fn a_reset_destroys_the_primary_context_however_often_it_is_retained() {
+        let mut process = process();
+        process.retain_primary(0).unwrap();
+        process.retain_primary(0).unwrap();
+        process.reset_primary(0).unwrap();
+        assert_eq!((process.has_primary(0), used(&process)), (Ok(false), 0));
+    }
+
+    #[test]
+    fn a_thread_without_a_context_that_lives_has_none() {
+        let mut process = process();
+        set_current(0);
+        assert_eq!(process.current().err(), Some(CudaError::INVALID_CONTEXT));
+        let handle = process.create_context(0).unwrap();
+        set_current(handle);
+        assert_eq!(process.current().map(|(device, _)| device), Ok(0));
+        process.destroy_context(handle).unwrap();
+        assert_eq!(process.current().err(), Some(CudaError::INVALID_CONTEXT));
+    }
+
+    #[test]
+    fn before_the_driver_is_initialised_there_is_no_device() {
+        let mut process = Process::default();
+        assert_eq!(process.create_context(0), Err(CudaError::NOT_INITIALIZED));
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_refused() {
+        let process = process();
+        assert_eq!([-1, 1].map(|number| process.device(number).err()), [Some(CudaError::INVALID_DEVICE); 2]);
+    }
+}

@@ -39,3 +39,61 @@ impl Process {
         self.pools.synchronized(|device| &devices[device].card);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::abi::BLOCK;
+    use crate::cuda::testing::Machine;
+
+    const STREAM: StreamKey = StreamKey::Created(10);
+    const OTHER: StreamKey = StreamKey::Created(20);
+    const EVENT: usize = 30;
+    const GRAPH: usize = 40;
+
+    #[test]
+    fn an_event_of_a_captured_stream_does_not_happen() {
+        let mut process = Process::default();
+        process.streams.create_event(EVENT);
+        process.captures.begin(STREAM, GRAPH).unwrap();
+        process.record_event(EVENT, STREAM, 0).unwrap();
+        assert_eq!(process.event_time(EVENT), Err(CudaError::CAPTURED_EVENT));
+    }
+
+    #[test]
+    fn an_event_that_is_recorded_again_outside_of_a_capture_happens() {
+        let mut process = Process::default();
+        process.streams.create_event(EVENT);
+        process.captures.begin(STREAM, GRAPH).unwrap();
+        process.record_event(EVENT, STREAM, 0).unwrap();
+        process.record_event(EVENT, OTHER, 50).unwrap();
+        assert_eq!(process.event_time(EVENT), Ok(50));
+    }
+
+    #[test]
+    fn waiting_for_an_event_of_a_capture_captures_the_stream() {
+        let mut process = Process::default();
+        process.streams.create_event(EVENT);
+        process.captures.begin(STREAM, GRAPH).unwrap();
+        process.record_event(EVENT, STREAM, 0).unwrap();
+        process.wait_event(OTHER, EVENT).unwrap();
+        assert_eq!(process.captures.graph_of(OTHER), Some(GRAPH));
+    }
+
+    #[test]
+    fn an_event_that_was_not_created_is_not_recorded() {
+        let mut process = Process::default();
+        assert_eq!(process.record_event(EVENT, STREAM, 0), Err(CudaError::INVALID_HANDLE));
+    }
+
+    #[test]
+    fn a_synchronisation_gives_back_what_pools_need_not_keep() {
+        let mut process = Machine::new().running(4);
+        let card = &process.devices[0].card;
+        process.pools.add(1, 0, false);
+        let at = process.pools.get(1).unwrap().allocate(card, BLOCK).unwrap();
+        process.free_of_pool(at).unwrap();
+        process.synchronized();
+        assert_eq!(card.used(), 0);
+    }
+}

@@ -123,3 +123,89 @@ fn fill(parameters: *const *const c_void) -> CudaResult {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::current::set_current;
+    use crate::cuda::testing::Machine;
+
+    const STREAM: StreamKey = StreamKey::Created(10);
+
+    /// Launches a kernel with parameters of 8 bytes each.
+    fn launch(process: &mut Process, name: &CStr, parameters: &[u64], now: u64) -> Result<u64, CudaError> {
+        let pointers: Vec<*const c_void> =
+            parameters.iter().map(|parameter| std::ptr::from_ref(parameter).cast()).collect();
+        process.launch(function_of(name)?, STREAM, pointers.as_ptr(), now)
+    }
+
+    #[test]
+    fn a_kernel_takes_as_long_as_it_is_told() {
+        let mut process = Machine::new().running(1);
+        launch(&mut process, c"spin", &[500], 1_000).unwrap();
+        assert_eq!(process.streams.after(STREAM), 1_500);
+    }
+
+    #[test]
+    fn kernels_run_one_after_the_other() {
+        let mut process = Machine::new().running(1);
+        launch(&mut process, c"spin", &[500], 1_000).unwrap();
+        launch(&mut process, c"spin", &[20], 1_001).unwrap();
+        assert_eq!(process.streams.after(STREAM), 1_520);
+    }
+
+    #[test]
+    fn a_kernel_writes_what_it_is_told_and_takes_its_time() {
+        let mut process = Machine::new().running(1);
+        let words = [0_u32; 3];
+        let at = words.as_ptr().expose_provenance() as u64;
+        launch(&mut process, c"fill", &[at, 2, 7, 40], 0).unwrap();
+        assert_eq!((std::hint::black_box(words), process.streams.after(STREAM)), ([7, 7, 0], 40));
+    }
+
+    #[test]
+    fn a_kernel_that_goes_wrong_is_launched_well_and_breaks_its_context() {
+        let mut process = Machine::new().running(1);
+        assert_eq!(launch(&mut process, c"fault", &[], 0), Ok(0));
+        assert_eq!(launch(&mut process, c"spin", &[1], 0), Err(CudaError::ILLEGAL_ADDRESS));
+        assert_eq!(process.current().err(), Some(CudaError::ILLEGAL_ADDRESS));
+    }
+
+    #[test]
+    fn a_broken_context_breaks_no_other() {
+        let mut process = Machine::new().running(1);
+        launch(&mut process, c"fault", &[], 0).unwrap();
+        set_current(process.create_context(0).unwrap());
+        assert_eq!(launch(&mut process, c"spin", &[1], 0), Ok(0));
+    }
+
+    #[test]
+    fn a_kernel_that_nobody_has_is_not_found_and_not_launched() {
+        let mut process = Machine::new().running(1);
+        assert_eq!(launch(&mut process, c"other", &[], 0), Err(CudaError::NOT_FOUND));
+        assert_eq!(process.launch(7, STREAM, std::ptr::null(), 0), Err(CudaError::INVALID_HANDLE));
+    }
+
+    #[test]
+    fn a_kernel_without_its_parameters_is_refused() {
+        let mut process = Machine::new().running(1);
+        let spin = function_of(c"spin").unwrap();
+        assert_eq!(process.launch(spin, STREAM, std::ptr::null(), 0), Err(CudaError::INVALID_VALUE));
+    }
+
+    #[test]
+    fn without_a_context_nothing_is_launched() {
+        let mut process = Machine::new().running(1);
+        set_current(0);
+        assert_eq!(launch(&mut process, c"spin", &[1], 0), Err(CudaError::INVALID_CONTEXT));
+    }
+
+    #[test]
+    fn what_is_captured_takes_the_time_of_its_graph_and_none_of_the_card() {
+        let mut process = Machine::new().running(1);
+        process.captures.begin(STREAM, 30).unwrap();
+        process.graphs.create(30);
+        launch(&mut process, c"spin", &[500], 0).unwrap();
+        assert_eq!((process.streams.after(STREAM), process.graphs.get(30).unwrap().time), (0, 500));
+    }
+}

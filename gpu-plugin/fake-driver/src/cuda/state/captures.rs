@@ -107,3 +107,68 @@ impl Captures {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAM: StreamKey = StreamKey::Created(10);
+    const OTHER: StreamKey = StreamKey::Created(20);
+    const GRAPH: usize = 30;
+    const EVENT: usize = 40;
+
+    fn captures() -> Captures {
+        let mut captures = Captures::default();
+        captures.begin(STREAM, GRAPH).unwrap();
+        captures
+    }
+
+    #[test]
+    fn a_capture_ends_with_its_graph() {
+        let mut captures = captures();
+        assert_eq!((captures.status(STREAM), captures.status(OTHER)), (Status::Active, Status::None));
+        assert_eq!(captures.end(STREAM), Ok(Some(GRAPH)));
+        assert_eq!(captures.status(STREAM), Status::None);
+    }
+
+    #[test]
+    fn a_stream_is_captured_once_at_a_time_and_the_legacy_stream_never() {
+        let mut captures = captures();
+        assert_eq!(captures.begin(STREAM, 31), Err(CudaError::CAPTURE_UNSUPPORTED));
+        assert_eq!(captures.begin(StreamKey::Legacy(1), 31), Err(CudaError::CAPTURE_UNSUPPORTED));
+    }
+
+    #[test]
+    fn a_call_that_waits_fails_and_spoils_the_capture() {
+        let mut captures = captures();
+        assert_eq!(captures.refuse_wait(), Err(CudaError::CAPTURE_UNSUPPORTED));
+        assert_eq!(captures.status(STREAM), Status::Invalidated);
+        assert_eq!(captures.end(STREAM), Ok(None));
+        assert_eq!(captures.refuse_wait(), Ok(()), "nothing is captured any more");
+    }
+
+    #[test]
+    fn a_stream_that_waits_for_an_event_of_a_capture_joins_it() {
+        let mut captures = captures();
+        captures.record(EVENT, GRAPH);
+        captures.join(OTHER, captures.graph_of_event(EVENT).unwrap()).unwrap();
+        assert_eq!(captures.graph_of(OTHER), Some(GRAPH));
+        captures.end(STREAM).unwrap();
+        assert_eq!((captures.graph_of(OTHER), captures.graph_of_event(EVENT)), (None, None));
+    }
+
+    #[test]
+    fn a_capture_ends_on_the_stream_that_it_began_on() {
+        let mut captures = captures();
+        captures.join(OTHER, GRAPH).unwrap();
+        assert_eq!(captures.end(OTHER), Err(CudaError::CAPTURE_UNMATCHED));
+        assert_eq!(captures.end(StreamKey::Created(50)), Err(CudaError::INVALID_VALUE));
+    }
+
+    #[test]
+    fn two_captures_do_not_merge() {
+        let mut captures = captures();
+        captures.begin(OTHER, 31).unwrap();
+        assert_eq!(captures.join(OTHER, GRAPH), Err(CudaError::CAPTURE_MERGE));
+    }
+}

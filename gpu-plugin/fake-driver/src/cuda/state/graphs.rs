@@ -56,3 +56,44 @@ impl Graphs {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::testing::Machine;
+
+    const GRAPH: usize = 1;
+    const EXECUTABLE: usize = 2;
+
+    #[test]
+    fn a_graph_takes_memory_from_its_instantiation_to_the_end_of_the_executable() {
+        let (card, mut graphs) = (Machine::new().card(4), Graphs::default());
+        graphs.create(GRAPH);
+        graphs.add_allocation(GRAPH, BLOCK + 1).unwrap();
+        assert_eq!(card.used(), 0);
+        graphs.instantiate(&card, GRAPH, EXECUTABLE).unwrap();
+        assert_eq!(card.used(), 2 * BLOCK);
+        graphs.destroy(GRAPH).unwrap();
+        assert_eq!(card.used(), 2 * BLOCK);
+        graphs.destroy_executable(&card, EXECUTABLE).unwrap();
+        assert_eq!(card.used(), 0);
+    }
+
+    #[test]
+    fn a_graph_that_the_card_has_no_room_for_is_not_instantiated() {
+        let (card, mut graphs) = (Machine::new().card(1), Graphs::default());
+        graphs.create(GRAPH);
+        graphs.add_allocation(GRAPH, 2 * BLOCK).unwrap();
+        assert_eq!(graphs.instantiate(&card, GRAPH, EXECUTABLE), Err(CudaError::OUT_OF_MEMORY));
+        assert_eq!(graphs.get(EXECUTABLE).err(), Some(CudaError::INVALID_HANDLE));
+    }
+
+    #[test]
+    fn a_graph_takes_the_time_of_its_kernels() {
+        let mut graphs = Graphs::default();
+        graphs.create(GRAPH);
+        graphs.add_kernel(GRAPH, 30).unwrap();
+        graphs.add_kernel(GRAPH, 12).unwrap();
+        assert_eq!(graphs.get(GRAPH).map(|graph| graph.time), Ok(42));
+    }
+}

@@ -116,3 +116,120 @@ impl Streams {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::current::set_current;
+
+    /// Streams that were created, by handle.
+    const BLOCKING: StreamKey = StreamKey::Created(10);
+    const NON_BLOCKING: StreamKey = StreamKey::Created(20);
+    const EVENT: usize = 30;
+
+    /// Two created streams and an event, in a context; and the context's legacy stream.
+    fn streams() -> (Streams, StreamKey) {
+        set_current(1);
+        let mut streams = Streams::default();
+        streams.create(10, true);
+        streams.create(20, false);
+        streams.create_event(EVENT);
+        (streams, StreamKey::legacy(0))
+    }
+
+    #[test]
+    fn work_of_one_stream_is_done_in_order() {
+        let (mut streams, _) = streams();
+        streams.ends_at(BLOCKING, 100);
+        assert_eq!(streams.after(BLOCKING), 100);
+    }
+
+    #[test]
+    fn streams_that_were_created_do_not_wait_for_each_other() {
+        let (mut streams, _) = streams();
+        streams.ends_at(BLOCKING, 100);
+        assert_eq!(streams.after(NON_BLOCKING), 0);
+    }
+
+    #[test]
+    fn the_legacy_stream_waits_for_all() {
+        let (mut streams, legacy) = streams();
+        streams.ends_at(BLOCKING, 100);
+        streams.ends_at(NON_BLOCKING, 200);
+        assert_eq!(streams.after(legacy), 200);
+    }
+
+    #[test]
+    fn all_but_non_blocking_streams_wait_for_the_legacy_stream() {
+        let (mut streams, legacy) = streams();
+        streams.ends_at(legacy, 100);
+        let per_thread = StreamKey::per_thread(0);
+        assert_eq!([BLOCKING, per_thread, NON_BLOCKING].map(|key| streams.after(key)), [100, 100, 0]);
+    }
+
+    #[test]
+    fn a_handle_means_a_default_stream_or_one_that_was_created() {
+        set_current(1);
+        let own = StreamKey::Thread(std::thread::current().id());
+        assert_eq!(
+            [0, 1, 2, 10].map(StreamKey::legacy),
+            [StreamKey::Legacy(1), StreamKey::Legacy(1), own, BLOCKING]
+        );
+        assert_eq!([0, 1, 2, 10].map(StreamKey::per_thread), [own, StreamKey::Legacy(1), own, BLOCKING]);
+    }
+
+    #[test]
+    fn the_stream_of_another_thread_is_another() {
+        let other = std::thread::spawn(|| StreamKey::per_thread(0)).join().unwrap();
+        assert_ne!(other, StreamKey::per_thread(0));
+    }
+
+    #[test]
+    fn a_stream_is_known_from_its_creation_to_its_destruction() {
+        let (mut streams, legacy) = streams();
+        assert_eq!((streams.check(BLOCKING), streams.check(legacy)), (Ok(()), Ok(())));
+        streams.destroy(10).unwrap();
+        assert_eq!(streams.check(BLOCKING), Err(CudaError::INVALID_HANDLE));
+        assert_eq!(streams.destroy(10), Err(CudaError::INVALID_HANDLE));
+    }
+
+    #[test]
+    fn an_event_happens_when_what_was_launched_before_it_is_done() {
+        let (mut streams, _) = streams();
+        streams.ends_at(BLOCKING, 100);
+        streams.record(EVENT, BLOCKING, 10);
+        streams.ends_at(BLOCKING, 500);
+        assert_eq!(streams.event(EVENT), Ok(100));
+    }
+
+    #[test]
+    fn an_event_of_an_idle_stream_happens_at_once() {
+        let (mut streams, _) = streams();
+        streams.ends_at(BLOCKING, 100);
+        streams.record(EVENT, BLOCKING, 300);
+        assert_eq!(streams.event(EVENT), Ok(300));
+    }
+
+    #[test]
+    fn a_stream_waits_for_an_event_of_another() {
+        let (mut streams, _) = streams();
+        streams.ends_at(BLOCKING, 100);
+        streams.record(EVENT, BLOCKING, 0);
+        streams.wait_event(NON_BLOCKING, EVENT).unwrap();
+        assert_eq!(streams.after(NON_BLOCKING), 100);
+    }
+
+    #[test]
+    fn an_event_that_was_destroyed_is_unknown() {
+        let (mut streams, _) = streams();
+        streams.destroy_event(EVENT).unwrap();
+        assert_eq!(streams.wait_event(BLOCKING, EVENT), Err(CudaError::INVALID_HANDLE));
+    }
+
+    #[test]
+    fn a_full_queue_makes_the_launch_wait_for_the_oldest() {
+        let (mut streams, _) = streams();
+        assert!((0..QUEUE as u64).all(|at| streams.enqueue(1_000 + at) == 0));
+        assert_eq!([9, 9].map(|end| streams.enqueue(end)), [1_000, 1_001]);
+    }
+}
