@@ -5,7 +5,8 @@ use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::abi::CudaError;
 
@@ -165,7 +166,7 @@ impl Card {
 
     /// Takes bytes for this process, if there are so many.
     pub(crate) fn reserve(&self, bytes: u64) -> Result<(), CudaError> {
-        let _among_threads = self.sums_thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let _among_threads = self.sums_thread.lock();
         let _among_processes = SumsLock::new(&self.sums_file);
         let sum = self.used().checked_add(bytes).filter(|sum| *sum <= self.capacity);
         let sum = sum.ok_or(CudaError::OUT_OF_MEMORY)?;

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{LazyLock, OnceLock};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::abi::{CudaError, CudaResult};
 use super::current::current_handle;
@@ -111,8 +113,8 @@ impl Process {
 
 /// The process, locked.
 pub(crate) fn process() -> MutexGuard<'static, Process> {
-    static PROCESS: OnceLock<Mutex<Process>> = OnceLock::new();
-    PROCESS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+    static PROCESS: LazyLock<Mutex<Process>> = LazyLock::new(Mutex::default);
+    PROCESS.lock()
 }
 
 /// Set in a child of `fork`: the driver works for no child of a process that has begun to use it.

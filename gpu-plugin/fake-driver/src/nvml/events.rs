@@ -67,7 +67,7 @@ extern "C" fn nvmlEventSetWait_v2(set: Handle, data: Out<EventData>, timeout_ms:
                 return Err(NvmlError::TIMEOUT);
             }
             let interval = state.poll_interval()?;
-            state = sleep_unlocked(state, interval.min(left));
+            sleep_unlocked(&mut state, interval.min(left));
         }
     })
 }

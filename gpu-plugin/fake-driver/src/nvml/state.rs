@@ -1,8 +1,10 @@
 //! What the library knows between two calls: `nvmlInit`'s count, handles and sets of events.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::config::{Card, Config, File, Process};
 use crate::cuda::holders;
@@ -42,16 +44,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The state, locked.
 pub(crate) fn lock_state() -> MutexGuard<'static, NvmlState> {
-    // Poison means a panic that `call` has already answered for.
-    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+    STATE.lock()
 }
 
 /// Sleeps with the state unlocked, so that other threads can work.
-pub(crate) fn sleep_unlocked(
-    state: MutexGuard<'static, NvmlState>,
-    time: Duration,
-) -> MutexGuard<'static, NvmlState> {
-    SLEEP.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+pub(crate) fn sleep_unlocked(state: &mut MutexGuard<'static, NvmlState>, time: Duration) {
+    SLEEP.wait_for(state, time);
 }
 
 impl NvmlState {
@@ -195,7 +193,7 @@ pub(crate) fn with_card(
         let mut state = lock_state();
         let (card, at) = loop {
             match state.card(device)? {
-                (card, _) if card.hang => state = sleep_unlocked(state, POLL_INTERVAL),
+                (card, _) if card.hang => sleep_unlocked(&mut state, POLL_INTERVAL),
                 answers => break answers,
             }
         };
