@@ -17,6 +17,10 @@ mod damage;
 mod file;
 mod fork_local;
 mod futex_lock;
+#[cfg(not(loom))]
+mod mapping;
+#[cfg(loom)]
+#[path = "accounting/mapping_model.rs"]
 mod mapping;
 mod ofd_lock;
 mod own_entry;

@@ -19,3 +19,4 @@ mod limits;
 mod log;
 mod memory;
 mod symbols;
+mod sync;

@@ -1,6 +1,6 @@
 //! The accounting file of this container, as this process has it open.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use ideal_gpu::accounting::layout::{
     CARD_BUSY, CARD_BYTES, CARD_REFUSED, CARD_TAT, CARD_THROTTLED, CARDS_AT, DAMAGED, FILE_BYTES, MAGIC,
@@ -14,6 +14,7 @@ use super::futex_lock::FutexLock;
 use super::mapping::Mapping;
 use super::ofd_lock::OfdLocks;
 use super::process_entry::ProcessEntry;
+use crate::sync::AtomicU64;
 
 /// The open file.
 pub(crate) struct Accounting {

@@ -3,7 +3,7 @@
 //! An entry is free while its process id is 0. A process that takes one writes the id last, and whoever clears one writes it first: so
 //! an entry that is not free is whole, at every instruction at which a process may be killed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use ideal_gpu::accounting::layout::{
     CARDS, PROCESS_CHECK, PROCESS_NAMESPACE, PROCESS_SPILLED, PROCESS_STACK, PROCESS_START, PROCESS_USED,
@@ -14,6 +14,13 @@ use ideal_gpu::accounting::seal::{mix, seal, unseal};
 use super::damage::Damage;
 use super::mapping::Mapping;
 use super::process_identity::ProcessIdentity;
+use crate::sync::AtomicU64;
+
+#[cfg(all(test, loom))]
+mod loom_tests;
+
+/// Cards of an entry. A model has one: the others are like it, and make it slow.
+const ENTRY_CARDS: usize = if cfg!(loom) { 1 } else { CARDS };
 
 /// What is said of an entry whose bytes are not sealed.
 const NOT_CHARGED: &str = "bytes that nobody was charged with";
@@ -139,7 +146,7 @@ impl<'a> ProcessEntry<'a> {
     }
 
     fn clear_numbers(&self) {
-        for card in 0..CARDS {
+        for card in 0..ENTRY_CARDS {
             let used = self.used_at(card);
             self.mapping.number(used).store(seal(0, used), Ordering::SeqCst);
             self.spilled(card).store(0, Ordering::SeqCst);

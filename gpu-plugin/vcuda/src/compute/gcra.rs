@@ -4,9 +4,10 @@
 //! The number is the theoretical arrival time: when the next work may start. Work of `d` at `p` percent moves it by `d·100/p`. It is
 //! changed by one atomic step, so it is valid wherever a process is killed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::timeslice::TIMESLICE;
+use crate::sync::AtomicU64;
 
 /// The rate at which one container may use one card.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,12 @@
 //! Launches in flight on one card, in one atomic number: how many there were so far, how many calls of the driver are being made
 //! right now, and whether the card works for this process.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+
+use crate::sync::AtomicU64;
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 /// Bits of the count of launches: at one launch each µs they last for 35 years.
 const COUNT_BITS: u32 = 50;
