@@ -2,12 +2,14 @@
 //! wait.
 
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex};
-use std::thread::{Thread, park};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::inflight::{Inflight, Snapshot};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Condvar, Mutex, Thread, current, park};
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 /// How long a launch sleeps at most before it looks again by itself.
 const MAX_SLEEP: Duration = Duration::from_millis(100);
@@ -108,14 +110,18 @@ impl LaunchGate {
         self.admitted.store(admitted, Ordering::SeqCst);
     }
 
-    /// The thread that will admit launches.
-    pub(super) fn set_timeslice_thread(&self, thread: Thread) {
-        *self.timeslice_thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+    /// This thread will admit launches. Before it looks for the first one: a launch that waits without knowing the thread cannot wake
+    /// it.
+    pub(super) fn register_timeslice_thread(&self) {
+        *self.timeslice_thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(current());
     }
 
     /// There will be no thread that admits launches: all of them fail.
     pub(super) fn abandon(&self) {
+        // Inside the lock, as `admitted` is changed.
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.abandoned.store(true, Ordering::SeqCst);
+        drop(lock);
         self.changed.notify_all();
     }
 }

@@ -93,13 +93,10 @@ fn start_thread(scheduler: &'static CardScheduler) {
     let started = std::thread::Builder::new().name("vcuda".into()).stack_size(256 << 10).spawn(run);
     // SAFETY: as above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
-    match started {
-        Ok(thread) => scheduler.gate.set_timeslice_thread(thread.thread().clone()),
-        Err(error) => {
-            let uuid = &scheduler.card.uuid;
-            log::error(&format!("no thread can be started: {error}. Work is refused on card {uuid}"));
-            scheduler.gate.abandon();
-        }
+    if let Err(error) = started {
+        let uuid = &scheduler.card.uuid;
+        log::error(&format!("no thread can be started: {error}. Work is refused on card {uuid}"));
+        scheduler.gate.abandon();
     }
 }
 

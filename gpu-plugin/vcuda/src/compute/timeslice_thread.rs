@@ -62,6 +62,7 @@ enum Grant {
 pub(super) fn run(scheduler: &'static CardScheduler, has_other_work: fn(&CardScheduler) -> bool) {
     // SAFETY: two numbers. Timers are then exact to 1 µs, where the default would make each look half as late again.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000) };
+    scheduler.gate.register_timeslice_thread();
     let mut thread = TimesliceThread {
         scheduler,
         gcra: Gcra::new(scheduler.card.counters.tat, scheduler.card.core_percent),
