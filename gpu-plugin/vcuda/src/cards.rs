@@ -69,7 +69,7 @@ pub(crate) fn for_device(device: CUdevice) -> Result<&'static Card, CUresult> {
     accounting()?;
     let uuid = uuid(device)?;
     let Some(card) = with_uuid(&uuid) else {
-        log::error(&format!("card {uuid} is not one of this container's. CUDA is refused on it"));
+        log::error(&format!("card {uuid} does not belong to this container. CUDA is refused on it"));
         return Err(CUDA_ERROR_NOT_PERMITTED);
     };
     if let Some(known) = known {

@@ -25,7 +25,7 @@ impl Damage {
         static SAID: Once = Once::new();
         SAID.call_once(|| {
             log::error(&format!(
-                "{ACCOUNTING}: damaged: {what}. CUDA's memory is refused until the container starts again"
+                "{ACCOUNTING} is damaged: {what}. CUDA memory is refused until the container restarts"
             ));
         });
         Self
@@ -36,6 +36,6 @@ impl Damage {
 pub(super) fn check_magic(mapping: &Mapping) -> Result<(), Damage> {
     match mapping.number(0).load(Ordering::SeqCst) {
         MAGIC => Ok(()),
-        _ => Err(Damage::mark(mapping, "its first number is wrong")),
+        _ => Err(Damage::mark(mapping, "it does not begin as an accounting file does")),
     }
 }

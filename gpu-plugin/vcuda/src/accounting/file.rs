@@ -32,7 +32,7 @@ impl Accounting {
             .map_err(|error| error.to_string())?;
         let length = file.metadata().map_err(|error| error.to_string())?.len();
         if length != FILE_BYTES as u64 {
-            return Err(format!("{length} bytes, not {FILE_BYTES}: it is not the accounting of a container"));
+            return Err(format!("it has {length} bytes, and an accounting file has {FILE_BYTES}"));
         }
         let mapping = Mapping::new(&file).map_err(|error| error.to_string())?;
         let ofd_locks = OfdLocks::new(file).map_err(|error| error.to_string())?;
@@ -50,9 +50,9 @@ impl Accounting {
         }
         match first.compare_exchange(0, MAGIC, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) | Err(MAGIC) => Ok(()),
-            Err(DAMAGED) => Err("was found damaged".to_owned()),
+            Err(DAMAGED) => Err("it is marked as damaged".to_owned()),
             Err(other) => Err(format!(
-                "begins with {other:#018x}, not {MAGIC:#018x}: it is damaged or of another version"
+                "it begins with {other:#018x}, not {MAGIC:#018x}: it is damaged or of another version"
             )),
         }
     }
@@ -60,7 +60,7 @@ impl Accounting {
     /// Before anything else in it is looked at: behind the end of a file that was made shorter there is nothing to look at.
     pub(super) fn check_file(&self) -> Result<(), Damage> {
         match self.ofd_locks.size() {
-            Some(size) if size != FILE_BYTES as u64 => Err(Damage::report("it has another size")),
+            Some(size) if size != FILE_BYTES as u64 => Err(Damage::report("its size was changed")),
             _ => check_magic(&self.mapping),
         }
     }

@@ -31,7 +31,7 @@ impl Accounting {
         let Some((number, check)) = fork_local().entry() else { return self.take_entry() };
         let entry = self.entry(number);
         if !entry.is_ours(check) {
-            return Err(Damage::mark(self.mapping(), "the entry of this process is another's").into());
+            return Err(Damage::mark(self.mapping(), "the entry of this process was overwritten").into());
         }
         Ok(entry)
     }
@@ -60,7 +60,7 @@ impl Accounting {
             }
         }
         log::error(&format!(
-            "{PROCESSES} processes of this container use CUDA already. It is refused in this program"
+            "{PROCESSES} processes of this container use CUDA, and there may be no more. CUDA is refused in this program"
         ));
         Err(EntryError::Refused)
     }

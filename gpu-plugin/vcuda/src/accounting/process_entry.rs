@@ -23,7 +23,7 @@ mod loom_tests;
 const ENTRY_CARDS: usize = if cfg!(loom) { 1 } else { CARDS };
 
 /// What is said of an entry whose bytes are not sealed.
-const NOT_CHARGED: &str = "bytes that nobody was charged with";
+const NOT_CHARGED: &str = "it states memory that no process was charged with";
 
 /// The entry of one process.
 #[derive(Clone, Copy)]
@@ -84,7 +84,7 @@ impl<'a> ProcessEntry<'a> {
         match self.pid().load(Ordering::SeqCst) {
             pid if pid != process.pid || pid == 0 => Ok(false),
             _ if check != self.check_of(process) => {
-                Err(Damage::mark(self.mapping, "an entry is no process's"))
+                Err(Damage::mark(self.mapping, "an entry does not match its process"))
             }
             _ => Ok(true),
         }

@@ -43,7 +43,7 @@ impl Accounting {
         let Some(held) = self.ofd_locks().first_held(&(from..end)) else { return Ok(()) };
         let free = || self.entry(held).is_free() && self.ofd_locks().is_held(held);
         if free() && free() && self.entry(held).is_free() {
-            return Err(Damage::mark(self.mapping(), "a process that lives has no entry"));
+            return Err(Damage::mark(self.mapping(), "a running process has lost its entry"));
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ fn create(
     scheduler: &'static AtomicPtr<CardScheduler>,
 ) -> Result<&'static CardScheduler, CUresult> {
     let timeslice = TimesliceLock::open(&card.uuid).map_err(|error| {
-        log::error(&format!("{TIMESLICE_LOCKS}/{}: {error}. Work is refused on this card", card.uuid));
+        log::error(&format!("{TIMESLICE_LOCKS}/{}: {error}. Launches on this card are refused", card.uuid));
         CUDA_ERROR_NOT_PERMITTED
     })?;
     let made = Box::into_raw(Box::new(CardScheduler::new(card, timeslice)));
@@ -95,7 +95,9 @@ fn start_thread(scheduler: &'static CardScheduler) {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
     if let Err(error) = started {
         let uuid = &scheduler.card.uuid;
-        log::error(&format!("no thread can be started: {error}. Work is refused on card {uuid}"));
+        log::error(&format!(
+            "cannot start a thread for time slices: {error}. Launches on card {uuid} are refused"
+        ));
         scheduler.gate.abandon();
     }
 }

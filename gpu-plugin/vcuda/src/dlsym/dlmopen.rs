@@ -30,7 +30,9 @@ pub(super) unsafe extern "C" fn resolve_dlmopen(
     if handle.is_null() || !unsafe { has_driver(dlmopen, handle) } {
         return Dispatch::answer(handle);
     }
-    log::error("a namespace of the linker's own may not have the driver: dlmopen is refused");
+    log::error(
+        "dlmopen would load the driver into a new namespace, where no limit can be enforced. It is refused",
+    );
     // SAFETY: resolve_dlmopen above, and nobody else has it. The second leaves a message for dlerror: there is no such library.
     unsafe {
         libc::dlclose(handle);

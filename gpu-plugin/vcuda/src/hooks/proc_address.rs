@@ -68,7 +68,9 @@ unsafe fn replace(symbol: *const c_char, address: *mut *mut c_void, version: c_i
         Choice::Theirs => return true,
         Choice::Ours(hook) => hook.address.cast_mut(),
         Choice::Unknown => {
-            log::error(&format!("{name} of CUDA version {version} is not known. It is refused"));
+            log::error(&format!(
+                "{name} of CUDA version {version} is not known to this library. The program does not get it"
+            ));
             std::ptr::null_mut()
         }
     };
