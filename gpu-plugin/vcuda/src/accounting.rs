@@ -3,9 +3,9 @@
 //! Exact under SIGKILL at any instruction: what a process uses stands in its own entry and nowhere else, each number is written
 //! whole, and an entry whose process is dead counts until somebody clears it, never the other way round.
 //!
-//! The programs of the container may write into the file. What none of these functions has written is found (`damage`), and then
-//! nobody may use CUDA until the container starts again. Who forges numbers that are right is not found: such a program could as
-//! well change this library in its own memory.
+//! The programs of the container may write into the file. A number that none of these functions has written is found (`damage`), and
+//! then CUDA is refused until the container restarts. A program that forges valid numbers is not found: it could as well change this
+//! library in its own memory.
 
 use std::sync::OnceLock;
 
@@ -33,7 +33,7 @@ pub(crate) use file::{Accounting, CardCounters};
 pub(crate) use fork_local::process_id;
 pub(crate) use process_entry::ProcessEntry;
 
-/// The accounting, or `None` where nothing may be done: then it was said on standard error why.
+/// The accounting. `None` where there is none that can be used: then CUDA is refused, and the reason was logged.
 pub(crate) fn get() -> Option<&'static Accounting> {
     static OPENED: OnceLock<Option<Accounting>> = OnceLock::new();
     let open = || match Accounting::open() {

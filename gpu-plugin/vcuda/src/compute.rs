@@ -36,7 +36,7 @@ pub(crate) fn launch(stream: Stream, real: impl FnOnce() -> CUresult) -> CUresul
         Err(error) => return error,
     };
     // The whole card: nobody to share it with.
-    if card.core_percent >= 100 || capture::any() && stream.is_captured() {
+    if card.core_percent >= 100 || capture::is_any_active() && stream.is_captured() {
         return real();
     }
     match schedulers::of(card) {

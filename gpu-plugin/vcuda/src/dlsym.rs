@@ -1,7 +1,7 @@
-//! The ways by which programs look functions up themselves: `dlsym`, `dlvsym`, `dlopen` and `dlmopen` stand before glibc's.
+//! The ways in which programs look functions up themselves: `dlsym`, `dlvsym`, `dlopen` and `dlmopen` are intercepted.
 //!
-//! glibc asks who calls: `RTLD_NEXT` and `$ORIGIN` depend on it. So each of these looks at its arguments and then jumps to
-//! glibc's, with the caller's own return address on the stack; only what concerns a card is answered here.
+//! glibc's functions depend on their caller's address, for `RTLD_NEXT` and `$ORIGIN`. So each of these inspects its arguments and then
+//! jumps to glibc's, with the caller's own return address on the stack; only what concerns a card is answered here.
 
 use std::ffi::{CStr, c_char, c_void};
 
@@ -17,7 +17,7 @@ use dispatch::Dispatch;
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 compile_error!("the jumps to glibc's functions are written for x86-64 Linux only");
 
-/// Stands before glibc's `dlsym`.
+/// Intercepts glibc's `dlsym`.
 ///
 /// # Safety
 ///
@@ -37,7 +37,7 @@ pub(crate) unsafe extern "C" fn dlsym(handle: *mut c_void, name: *const c_char) 
     )
 }
 
-/// Stands before glibc's `dlvsym`. In a library that has no versions at all it finds functions under any.
+/// Intercepts glibc's `dlvsym`. In a library that has no versions at all it finds functions under any.
 ///
 /// # Safety
 ///
@@ -61,7 +61,7 @@ pub(crate) unsafe extern "C" fn dlvsym(
     )
 }
 
-/// Stands before glibc's `dlopen`. Without `RTLD_DEEPBIND` (8): a library resolve_dlmopen with it would find the driver's functions, and
+/// Intercepts glibc's `dlopen`. Without `RTLD_DEEPBIND` (8): a library resolve_dlmopen with it would find the driver's functions, and
 /// glibc's `dlsym`, before ours.
 ///
 /// # Safety
@@ -83,7 +83,7 @@ pub(crate) unsafe extern "C" fn dlopen(file: *const c_char, flags: i32) -> *mut 
     )
 }
 
-/// Stands before glibc's `dlmopen`.
+/// Intercepts glibc's `dlmopen`.
 ///
 /// # Safety
 ///

@@ -1,7 +1,6 @@
-//! The functions of the driver that ours stand before.
+//! The driver's own functions, behind those that this library intercepts.
 //!
-//! They are asked of the library by name, with the dynamic linker's own `dlsym`: through the one that this library exports the
-//! answer would be itself.
+//! They are looked up by name with glibc's `dlsym`: the one that this library exports would answer with the intercepting function.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
@@ -66,7 +65,7 @@ pub(crate) fn symbol(library: Library, name: &CStr) -> *mut c_void {
     }
 }
 
-/// A function of the driver, looked for at its first call. `F` is its signature.
+/// A function of the driver, looked up at its first call. `F` is its signature.
 pub(crate) struct DriverFunction<F> {
     library: Library,
     name: &'static CStr,

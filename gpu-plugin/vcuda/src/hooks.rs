@@ -1,4 +1,4 @@
-//! The functions that this library stands before, by what they are about.
+//! The functions that this library intercepts, by what they are about.
 
 mod arrays;
 mod capture;

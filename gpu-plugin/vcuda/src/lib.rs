@@ -1,10 +1,11 @@
 //! `libvcuda.so`: holds the programs of a container to their slice of a card.
 //!
-//! It is loaded into every program of the container through `/etc/ld.so.preload` and stands before those functions of the CUDA
-//! driver and of NVML that allocate, launch or tell sizes. It does nothing until one of them is called: no constructor, no
+//! It is loaded into every program of the container through `/etc/ld.so.preload` and intercepts those functions of the CUDA driver and
+//! of NVML that allocate, launch or report sizes. It does nothing until one of them is called: no constructor, no
 //! thread, no file is opened in a program that never uses CUDA.
 //!
-//! Imports point one way: `abi`, `glibc`, `symbols` ← `driver` ← `hook`, `log` ← (`limits`, `accounting`) ← `cards` ← `memory` ← `hooks` ← `dlsym`.
+//! Imports point one way: `abi`, `glibc`, `log`, `symbols`, `sync` ← `driver` ← `hook` ← (`limits`, `accounting`) ← `cards` ←
+//! (`compute`, `memory`) ← `hooks` ← `dlsym`.
 
 mod abi;
 mod accounting;

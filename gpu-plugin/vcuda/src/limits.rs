@@ -9,7 +9,7 @@ use ideal_gpu::limits::{Limits, MAX_BYTES};
 
 use crate::log;
 
-/// The limits, or `None` where nothing may be done: then it was said on standard error why.
+/// The limits. `None` where there are none that can be used: then CUDA is refused, and the reason was logged.
 pub(crate) fn get() -> Option<&'static Limits> {
     static LIMITS: OnceLock<Option<Limits>> = OnceLock::new();
     let read = || match read() {
@@ -23,12 +23,12 @@ pub(crate) fn get() -> Option<&'static Limits> {
 }
 
 fn read() -> Result<Limits, String> {
-    // Without waiting: what lies there may be a pipe into which nobody writes.
+    // Non-blocking: the path may be a pipe that nobody writes to.
     let file =
         std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(container_paths::LIMITS);
     let file = file.map_err(|error| error.to_string())?;
     let mut text = Vec::new();
-    // One byte more than is allowed tells a file that is too long.
+    // One byte more than is allowed, so that a file that is too long is noticed.
     file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(|error| error.to_string())?;
     Limits::parse(&text).map_err(|error| error.to_string())
 }

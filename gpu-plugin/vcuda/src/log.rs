@@ -1,4 +1,4 @@
-//! What the library says to the people who run a program: lines on its standard error.
+//! Messages to the people who run a program: lines on its standard error.
 
 use std::io::Write as _;
 

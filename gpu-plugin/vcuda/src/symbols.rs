@@ -25,7 +25,7 @@ pub(crate) fn all() -> impl Iterator<Item = Symbol> {
     })
 }
 
-/// The name without what tells the forms of a function apart.
+/// The name without what distinguishes the forms of a function.
 pub(crate) fn family(name: &str) -> &str {
     let name = name.strip_suffix("_ptds").or_else(|| name.strip_suffix("_ptsz")).unwrap_or(name);
     match name.rsplit_once("_v") {

@@ -9,18 +9,18 @@ use ideal_gpu::container_paths::ACCOUNTING;
 use super::mapping::Mapping;
 use crate::log;
 
-/// The file is damaged. It was said on standard error.
+/// The file is damaged. It was logged.
 #[derive(Debug)]
 pub(crate) struct Damage;
 
 impl Damage {
-    /// Marks the file: nobody may use CUDA from now on, as what is used of the cards is not known any more.
+    /// Marks the file: CUDA is refused from now on, as what is used of the cards is not known any more.
     pub(super) fn mark(mapping: &Mapping, what: &str) -> Self {
         mapping.number(0).store(DAMAGED, Ordering::SeqCst);
         Self::report(what)
     }
 
-    /// Says it, once.
+    /// Logs it, once.
     pub(super) fn report(what: &str) -> Self {
         static SAID: Once = Once::new();
         SAID.call_once(|| {

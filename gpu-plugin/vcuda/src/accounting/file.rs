@@ -57,7 +57,7 @@ impl Accounting {
         }
     }
 
-    /// Before anything else in it is looked at: behind the end of a file that was made shorter there is nothing to look at.
+    /// To be called before any other access: reading beyond the end of a file that was truncated ends the process.
     pub(super) fn check_file(&self) -> Result<(), Damage> {
         match self.ofd_locks.size() {
             Some(size) if size != FILE_BYTES as u64 => Err(Damage::report("its size was changed")),

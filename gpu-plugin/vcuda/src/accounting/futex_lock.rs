@@ -1,14 +1,14 @@
-//! One at a time over the sums of a container. It only keeps two allocations from refusing each other: each charges itself
-//! before it looks at the sum, so without the lock too the limit is never passed. So nobody waits for it for long.
+//! A lock of the container's processes around charging. It only keeps two allocations from refusing each other: each charges itself
+//! before it reads the sum, so the limit holds without the lock too. So nobody waits for it for long.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// How often it is looked whether the holder lives: it runs a few thousand instructions, so by then it was killed or stopped.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// How often a waiter checks whether the holder is alive: it runs a few thousand instructions, so by then it was killed or stopped.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// After so many looks the lock is taken from a holder that lives too, or of which it cannot be told.
-const LOOKS: u32 = 20;
+/// After so many checks the lock is taken from any holder.
+const MAX_CHECKS: u32 = 20;
 
 /// In the lock's word beside the holder's process id, which has at most 22 bits: somebody sleeps until it changes.
 const WAITED_FOR: u32 = 1 << 31;
@@ -21,15 +21,16 @@ pub(crate) struct FutexLock<'a> {
 }
 
 impl<'a> FutexLock<'a> {
-    /// Waits for the lock, and takes it from one that does not give it back. `me` is this process's id.
+    /// Waits for the lock, and takes it from a holder that does not release it. `me` is this process's id.
     pub(super) fn new(word: &'a AtomicU32, me: u32) -> Self {
         let mut holder = match word.compare_exchange(0, me, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => return Self { word, me },
             Err(holder) => holder,
         };
-        for look in 1.. {
+        for checks in 1.. {
             let timed_out = wait(word, holder);
-            let from = if timed_out && (look >= LOOKS || is_gone(holder)) { holder | WAITED_FOR } else { 0 };
+            let from =
+                if timed_out && (checks >= MAX_CHECKS || is_gone(holder)) { holder | WAITED_FOR } else { 0 };
             // Whoever waited does not know whether others do.
             match word.compare_exchange(from, me | WAITED_FOR, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => break,
@@ -62,7 +63,7 @@ fn wait(word: &AtomicU32, holder: u32) -> bool {
     if holder == 0 || word.compare_exchange(holder, asleep, Ordering::SeqCst, Ordering::SeqCst).is_err() {
         return false;
     }
-    let time = libc::timespec { tv_sec: 0, tv_nsec: i64::from(PATIENCE.subsec_nanos()) };
+    let time = libc::timespec { tv_sec: 0, tv_nsec: i64::from(CHECK_INTERVAL.subsec_nanos()) };
     // SAFETY: the word is inside a mapping that lives as long as the process, and the time is on this stack.
     let waited =
         unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, asleep, &raw const time) };

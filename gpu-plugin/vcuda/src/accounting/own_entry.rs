@@ -9,7 +9,7 @@ use super::process_entry::ProcessEntry;
 use super::process_identity::ProcessIdentity;
 use crate::log;
 
-/// Why a process has no entry. It was said on standard error.
+/// Why a process has no entry. It was logged.
 #[derive(Debug)]
 pub(crate) enum EntryError {
     /// It cannot get one.
@@ -49,7 +49,7 @@ impl Accounting {
         };
         for number in 0..PROCESSES {
             let entry = self.entry(number);
-            // Still held by a process that is just about to be dead: not this one.
+            // A dying process may still hold the lock of an entry that was cleared: not this one.
             if !entry.is_free() || self.ofd_locks().is_held(number) {
                 continue;
             }

@@ -22,7 +22,7 @@ mod loom_tests;
 /// Cards of an entry. A model has one: the others are like it, and make it slow.
 const ENTRY_CARDS: usize = if cfg!(loom) { 1 } else { CARDS };
 
-/// What is said of an entry whose bytes are not sealed.
+/// The damage of an entry whose bytes are not sealed.
 const NOT_CHARGED: &str = "it states memory that no process was charged with";
 
 /// The entry of one process.
@@ -40,7 +40,7 @@ impl<'a> ProcessEntry<'a> {
 
     /// Takes a free entry for a process: its check, or `None` if another process was faster.
     pub(super) fn publish(&self, process: &ProcessIdentity) -> Option<u64> {
-        // The id last: until then nobody looks at the rest, and if this process is killed before, the entry is free.
+        // The id last: until then nobody reads the rest, and if this process is killed before, the entry is free.
         self.clear_numbers();
         self.start().store(process.start, Ordering::SeqCst);
         self.namespace().store(process.namespace, Ordering::SeqCst);
@@ -119,9 +119,9 @@ impl<'a> ProcessEntry<'a> {
         }
     }
 
-    /// Charges bytes unless more than the limit would be used then; whether it did. `sum` tells what all processes use.
+    /// Charges bytes unless more than the limit would be used then; whether it did. `sum` computes what all processes use.
     ///
-    /// It charges first and looks then: of two that do so at one time at least one sees both.
+    /// It charges first and reads the sum then: of two processes that do so at one time at least one sees both charges.
     pub(super) fn try_charge(
         &self,
         card: usize,

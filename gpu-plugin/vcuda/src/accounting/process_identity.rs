@@ -1,4 +1,4 @@
-//! Who a process is, so that an entry can be told from that of one that had the same id before.
+//! What identifies a process, so that a later process with the same id is not taken for it.
 
 use std::os::unix::fs::MetadataExt as _;
 
@@ -45,7 +45,7 @@ fn namespace() -> Option<u64> {
     Some(std::fs::metadata("/proc/self/ns/pid").ok()?.ino())
 }
 
-/// What the kernel tells of a process: fields 3, 20, 22 and 28 of proc_pid_stat(5).
+/// From the kernel: fields 3, 20, 22 and 28 of proc_pid_stat(5).
 struct Stat {
     state: u8,
     threads: u64,

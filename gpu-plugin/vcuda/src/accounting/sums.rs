@@ -19,7 +19,7 @@ impl Accounting {
         entry.try_charge(card, bytes, limit, || self.used(card))
     }
 
-    /// Bytes of a card that all processes have been charged with. That the file has its size was looked at just before.
+    /// Bytes of a card that all processes have been charged with. The caller has checked the file's size just before.
     pub(crate) fn used(&self, card: usize) -> Result<u64, Damage> {
         check_magic(self.mapping())?;
         let (mut sum, mut free_from) = (0_u64, 0);
@@ -59,8 +59,8 @@ impl Accounting {
                 continue;
             }
             let process = entry.identity();
-            // A process that holds its entry's lock has its memory still, whatever can be seen of it. That is asked first: who reads
-            // of a process in /proc keeps its mappings.
+            // A process that holds its entry's lock still has its memory, whatever /proc says of it. The lock is checked first: whoever
+            // reads of a process in /proc keeps its mappings.
             if entry.is_still(&process)?
                 && !self.ofd_locks().is_held(number)
                 && process.is_gone()

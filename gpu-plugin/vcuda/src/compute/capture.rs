@@ -1,4 +1,4 @@
-//! Which streams are being captured: what is launched on them is not done now, and asking about them would spoil the capture.
+//! Which streams are being captured: what is launched on them goes into a graph and not to the card.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -20,14 +20,15 @@ fn change(change: impl FnOnce(&mut Vec<usize>)) {
 
 /// Whether anything is being captured.
 #[inline]
-pub(super) fn any() -> bool {
+pub(super) fn is_any_active() -> bool {
     COUNT.load(Ordering::SeqCst) != 0
 }
 
-/// Runs `ask` unless something is being captured, and keeps captures from beginning meanwhile.
-pub(super) fn unless_any<T>(ask: impl FnOnce() -> T) -> Option<T> {
+/// Runs `ask` unless something is being captured, and keeps captures from beginning meanwhile: asking about a stream that is captured
+/// would spoil the capture.
+pub(super) fn without_captures<T>(ask: impl FnOnce() -> T) -> Option<T> {
     let _asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
-    (!any()).then(ask)
+    (!is_any_active()).then(ask)
 }
 
 /// Begins a capture.
@@ -43,7 +44,7 @@ pub(crate) fn begin(stream: Stream, real: impl FnOnce() -> u32) -> u32 {
     result
 }
 
-/// Ends a capture; whatever the driver says, what counts is whether the stream is still being captured.
+/// Ends a capture, if the stream is not captured any more afterwards, whatever the driver answers.
 pub(crate) fn end(stream: Stream, real: impl FnOnce() -> u32) -> u32 {
     let result = real();
     if !stream.is_captured() {

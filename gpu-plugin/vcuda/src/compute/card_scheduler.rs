@@ -40,7 +40,7 @@ struct Work {
     pacing: Pacing,
 }
 
-/// What polling the card says.
+/// The state of the card when it was polled.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CardStatus {
     pub(super) now: u64,
@@ -101,7 +101,7 @@ impl CardScheduler {
     }
 
     fn hint(&self, completion: Completion) -> &AtomicUsize {
-        // Handles are addresses of aligned things: their lowest bits say nothing.
+        // Handles are addresses of aligned things: their lowest bits are the same.
         &self.hints[(completion.key >> 4 ^ completion.key >> 9) % HINTS]
     }
 
@@ -125,7 +125,7 @@ impl CardScheduler {
         let mut work = self.work();
         let mut unknown = false;
         if seen.is_busy() && !seen.is_launching() {
-            let done = capture::unless_any(|| {
+            let done = capture::without_captures(|| {
                 work.completions
                     .iter()
                     .all(|(completion, context)| completion.is_done_in(*context as CUcontext))
@@ -153,7 +153,7 @@ impl CardScheduler {
         }
     }
 
-    /// The card was done, at a moment, with everything that `seen` tells of.
+    /// The card was done, at a moment, with everything that was launched until `seen`.
     fn end_busy(&self, work: &mut Work, seen: Snapshot, at: u64) {
         if !self.gate.inflight().set_idle_since(seen) {
             return;
@@ -166,7 +166,7 @@ impl CardScheduler {
         self.forget_hints();
     }
 
-    /// Work that was launched until `seen` is done: `covers` says which.
+    /// The program has waited for work that was launched until `seen`: `covers` is whether what a completion stands for is part of it.
     #[inline]
     pub(super) fn observed_done(&self, seen: Snapshot, covers: impl Fn(Completion, CUcontext) -> bool) {
         let now_seen = self.gate.inflight().snapshot();
@@ -190,7 +190,7 @@ impl CardScheduler {
         let [(completion, context)] = work.completions[..] else { return };
         // The program's own thread: its context stays as it is.
         let done = || completion::current_context() == Some(context as CUcontext) && completion.is_done();
-        if capture::unless_any(done) == Some(true) {
+        if capture::without_captures(done) == Some(true) {
             self.end_busy(&mut work, seen, clock::now());
         }
     }

@@ -16,7 +16,8 @@ const NOT_READY: CUresult = 600;
 /// `CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED` to `CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD`: asked while a graph is captured.
 const CAPTURE_ERRORS: std::ops::RangeInclusive<CUresult> = 900..=908;
 
-/// What tells when the card has done what was launched on one stream: the stream itself, or an event behind the work.
+/// Something that can be asked whether the card has done what was launched on one stream: the stream itself, or an event behind the
+/// work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Completion {
     /// Different for each stream: the stream, the context with its lowest bit set, or the event.

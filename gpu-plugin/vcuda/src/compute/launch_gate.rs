@@ -11,7 +11,7 @@ use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Condvar, Mutex, Thread, curr
 #[cfg(all(test, loom))]
 mod loom_tests;
 
-/// How long a launch sleeps at most before it looks again by itself.
+/// How long a launch sleeps at most before it checks again by itself.
 const MAX_SLEEP: Duration = Duration::from_millis(100);
 
 /// There is no thread that admits launches, and there will be none.
@@ -110,8 +110,8 @@ impl LaunchGate {
         self.admitted.store(admitted, Ordering::SeqCst);
     }
 
-    /// This thread will admit launches. Before it looks for the first one: a launch that waits without knowing the thread cannot wake
-    /// it.
+    /// This thread will admit launches. To be called before the first `sleep_until_one_waits`: a launch that waits without knowing the
+    /// thread cannot wake it.
     pub(super) fn register_timeslice_thread(&self) {
         *self.timeslice_thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(current());
     }

@@ -45,7 +45,7 @@ impl Stream {
     }
 
     /// Whether launches on it go into a graph. Asking does no harm to a capture, `cuStreamIsCapturing` in the driver's
-    /// documentation; an error means that the legacy stream may not be used now, which the launch will say itself.
+    /// documentation; an error means that the legacy stream may not be used now, as the launch will answer itself.
     pub(super) fn is_captured(self) -> bool {
         static CAPTURING: DriverFunction<unsafe extern "C" fn(CUstream, *mut Unsigned) -> CUresult> =
             DriverFunction::new(Library::Cuda, c"cuStreamIsCapturing");

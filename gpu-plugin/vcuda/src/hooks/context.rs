@@ -107,8 +107,8 @@ fn primary(device: CUdevice) -> Option<CUcontext> {
     let (mut flags, mut active, mut context) = (0, 0, std::ptr::null_mut());
     // SAFETY: the signatures are cuda.h's, and what they write to is on this stack. What is retained is released at once.
     unsafe {
-        let told = STATE.get()?(device, &raw mut flags, &raw mut active);
-        if told != CUDA_SUCCESS || active == 0 || RETAIN.get()?(&raw mut context, device) != CUDA_SUCCESS {
+        let result = STATE.get()?(device, &raw mut flags, &raw mut active);
+        if result != CUDA_SUCCESS || active == 0 || RETAIN.get()?(&raw mut context, device) != CUDA_SUCCESS {
             return None;
         }
         RELEASE.get()?(device);

@@ -147,7 +147,7 @@ fn instantiate(made: *mut u64, graph: Graph, real: impl FnOnce() -> CUresult) ->
     Ok(())
 }
 
-/// The driver keeps graphs' memory for the next one until it is told not to.
+/// Makes the driver give back the memory that it keeps for the next graph.
 fn trim() {
     static TRIM: DriverFunction<unsafe extern "C" fn(CUdevice) -> CUresult> =
         DriverFunction::new(Library::Cuda, c"cuDeviceGraphMemTrim");
@@ -180,9 +180,9 @@ pub(super) fn captured(stream: usize, per_thread: bool, bytes: u64) -> bool {
     // SAFETY: the signature is cuda.h's.
     let Some(info) = (unsafe { which.get() }) else { return false };
     // SAFETY: the stream is the caller's own, and what it writes to is on this stack.
-    let told =
+    let result =
         unsafe { info(stream, &raw mut status, &raw mut id, &raw mut graph, &raw mut after, &raw mut count) };
-    let active = told == CUDA_SUCCESS && status == ACTIVE;
+    let active = result == CUDA_SUCCESS && status == ACTIVE;
     if active {
         graphs::add(graph, whole_blocks(bytes).unwrap_or(u64::MAX));
     }

@@ -1,4 +1,4 @@
-//! NVML: the sizes that it tells are the slice's, and a card that others share is not changed.
+//! NVML: memory sizes are reported as those of the slice, and calls that change a shared card are refused.
 
 use std::ffi::{CStr, c_char, c_uint, c_void};
 
@@ -42,7 +42,7 @@ hooks! { Nvml, FUNCTION_NOT_FOUND;
             return result;
         }
         // SAFETY: NVML has written the whole of it.
-        told(device, unsafe { &mut *memory }, |memory, total, used| {
+        report_slice(device, unsafe { &mut *memory }, |memory, total, used| {
             (memory.total, memory.used, memory.free) = (total, used, total - used);
         })
     }
@@ -53,14 +53,14 @@ hooks! { Nvml, FUNCTION_NOT_FOUND;
             return result;
         }
         // SAFETY: NVML has written the whole of it.
-        told(device, unsafe { &mut *memory }, |memory, total, used| {
+        report_slice(device, unsafe { &mut *memory }, |memory, total, used| {
             (memory.total, memory.used, memory.free, memory.reserved) = (total, used, total - used, 0);
         })
     }
 }
 
-/// Writes the size of the slice and what is used of it over the card's. Where they are not known, the card's are not told either.
-fn told<M>(device: Device, memory: &mut M, write: impl Fn(&mut M, u64, u64)) -> Return {
+/// Replaces the card's memory sizes by those of the slice. Where these are not known, the caller gets zeros and an error.
+fn report_slice<M>(device: Device, memory: &mut M, write: impl Fn(&mut M, u64, u64)) -> Return {
     let card = uuid(device).and_then(|uuid| cards::with_uuid(&uuid));
     match card.and_then(|card| charge::limit_and_used(card).ok()) {
         Some((total, used)) => {
@@ -80,7 +80,7 @@ fn uuid(device: Device) -> Option<String> {
     let mut text: [c_char; UUID_BYTES] = [0; UUID_BYTES];
     // SAFETY: the signature is nvml.h's.
     let get = unsafe { UUID.get() }?;
-    // SAFETY: a device that NVML has just known, and a buffer of the size that is told.
+    // SAFETY: a device that NVML has just known, and a buffer of the size that is given.
     if unsafe { get(device, text.as_mut_ptr(), UUID_BYTES as c_uint) } != SUCCESS {
         return None;
     }

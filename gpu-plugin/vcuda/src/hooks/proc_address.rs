@@ -1,7 +1,7 @@
-//! The driver's own way to look its functions up, which CUDA's runtime takes for every one of them.
+//! `cuGetProcAddress`, by which CUDA's runtime looks up every function of the driver.
 //!
-//! What the driver answers is replaced by ours if it is a function that we stand before. Where that cannot be told, the caller
-//! gets nothing: never the driver's own.
+//! A function that this library intercepts is replaced in the driver's answer. Where it is unclear whether it is one, the caller gets
+//! an error and never the driver's function.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
@@ -97,7 +97,7 @@ fn choose(name: &str, found: *mut c_void, version: i64, per_thread: bool) -> Cho
     if let Some(hook) = hooks().find(is) {
         return Choice::Ours(hook);
     }
-    // A driver need not answer with what it exports under the name: then the rule by which it chose tells which it is.
+    // A driver need not answer with what it exports under the name: then the function is found by the rule by which drivers choose.
     match symbols::chosen(name, version, per_thread, exports) {
         None => Choice::Unknown,
         Some(Symbol { name, .. }) => {

@@ -1,5 +1,5 @@
 //! Functions of CUDA that take memory or compute for which there is no honest account. Refused whatever they are asked for, so
-//! their arguments are not even looked at.
+//! their arguments are not read.
 
 use crate::abi::{CUDA_ERROR_NOT_SUPPORTED, CUresult};
 use crate::hook::refusals;

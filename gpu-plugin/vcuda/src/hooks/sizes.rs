@@ -1,4 +1,4 @@
-//! Calls that tell how large a card is: the slice.
+//! Calls that report memory sizes: those of the slice.
 
 use crate::abi::{CUDA_ERROR_NOT_FOUND, CUdevice, CUresult};
 use crate::cards;

@@ -1,5 +1,4 @@
-//! The functions that this library stands before, but for those of `proc_address`: it looks functions up in this table, and so
-//! stands above it.
+//! The functions that this library intercepts, but for those of `proc_address`: they search this table, and so are above it.
 
 use super::{
     arrays, capture, context, graphs, heap, launch, memory, memset, nvml, pools, refused, sizes, sync, vmm,

@@ -39,7 +39,7 @@ hooks! { Cuda, CUDA_ERROR_NOT_FOUND;
             // Not a card's memory.
             // SAFETY: the caller's own arguments.
             location if ON_HOST.contains(&location) => return check(unsafe { real(handle, bytes, properties, flags) }),
-            // A part of a card that only newer drivers know: whose slice it is cannot be told.
+            // A kind of location that only newer drivers know: it cannot be attributed to a card's slice.
             _ => return Err(CUDA_ERROR_NOT_SUPPORTED),
         };
         let charge = Charge::new(card, whole_blocks(bytes as u64).ok_or(CUDA_ERROR_OUT_OF_MEMORY)?)?;

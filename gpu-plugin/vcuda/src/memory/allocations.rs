@@ -25,7 +25,7 @@ struct Allocation {
 enum ChargeKind {
     /// By the blocks that it lies in.
     Blocks,
-    /// By a fixed number of bytes: its address says nothing.
+    /// By a fixed number of bytes: its blocks are not known from its address.
     Fixed(u64),
     /// By a fixed number of bytes, in host memory as the card had no room.
     Spilled(u64),
@@ -91,7 +91,7 @@ pub(crate) struct AllocationCharge {
 pub(crate) enum Placement {
     /// On the card: the blocks that its addresses lie in.
     Blocks,
-    /// On the card, where its address does not tell: all that was charged.
+    /// On the card, where its blocks are not known from its address: all that was charged.
     Whole,
     /// In host memory as the card had no room: all that was charged.
     Spilled,

@@ -34,16 +34,16 @@ impl Blocks {
 
     /// Takes an allocation away; the bytes of blocks that nothing lies in any more.
     pub(crate) fn remove(&mut self, pointer: u64, bytes: u64) -> u64 {
-        let mut gone = 0;
+        let mut freed = 0;
         for block in Self::of(pointer, bytes) {
             let Some(count) = self.0.get_mut(&block) else { continue };
             *count -= 1;
             if *count == 0 {
                 self.0.remove(&block);
-                gone += BLOCK;
+                freed += BLOCK;
             }
         }
-        gone
+        freed
     }
 }
 

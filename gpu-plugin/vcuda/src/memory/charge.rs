@@ -19,13 +19,13 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
-    /// Charges this process for bytes of a card, or tells that the slice has no room for them.
+    /// Charges this process for bytes of a card. Fails if the slice has no room for them.
     pub(crate) fn new(card: &'static Card, bytes: u64) -> Result<Self, CUresult> {
         let accounting = cards::accounting()?;
         let entry = own_entry()?;
         let _lock = accounting.lock();
         let try_charge = || accounting.try_charge(entry, card.index, bytes, card.limit_bytes);
-        // What dead processes had is looked for only where there is no room.
+        // Entries of dead processes are searched for only where there is no room.
         let charged =
             try_charge().and_then(|charged| Ok(charged || accounting.clear_dead()? && try_charge()?));
         match charged {
@@ -76,12 +76,12 @@ pub(super) fn adjust_spilled(card: &Card, more: u64, less: u64) {
 }
 
 fn change(entry: ProcessEntry<'_>, card: &Card, more: u64, less: u64) {
-    // Damage was said, and is found again by whoever allocates next.
-    let _said = entry.charge(card.index, more, less);
+    // Damage was logged, and is found again by the next allocation.
+    let _logged = entry.charge(card.index, more, less);
 }
 
 fn own_entry() -> Result<ProcessEntry<'static>, CUresult> {
-    cards::accounting()?.own_entry().map_err(|_said| CUDA_ERROR_NOT_PERMITTED)
+    cards::accounting()?.own_entry().map_err(|_logged| CUDA_ERROR_NOT_PERMITTED)
 }
 
 /// The limit of a card and what the container uses of it, in bytes.

@@ -1,4 +1,4 @@
-//! What each pool of this process has reserved of its card, as the driver tells it.
+//! What each pool of this process has reserved of its card, as the driver reports it.
 
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -44,7 +44,7 @@ impl Pools {
                 let before = std::mem::replace(charged, now);
                 charge.settle_replacing(now, before);
             }
-            // A driver that does not tell: everything counts for ever, rather than nothing.
+            // A driver that does not report it: everything counts for ever, rather than nothing.
             None => {
                 let bytes = charge.bytes();
                 *charged += bytes;
