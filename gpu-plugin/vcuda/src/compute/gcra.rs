@@ -26,10 +26,10 @@ impl Gcra {
         self.tat.load(Ordering::Acquire).saturating_sub(now)
     }
 
-    /// Charges work that was wanted since `wanted`. Time in which the container wanted and was kept waiting by its neighbours is
-    /// still its own; time in which it wanted nothing is kept for one time slice only.
-    pub(super) fn charge(&self, wanted: u64, busy: u64) {
-        let floor = wanted.saturating_sub(TIMESLICE);
+    /// Charges work that took `busy` ns and was wanted since `wanted_since`. Time in which the container wanted the card and was kept
+    /// waiting by its neighbours is still its own; time in which it wanted nothing is kept for one time slice only.
+    pub(super) fn charge(&self, wanted_since: u64, busy: u64) {
+        let floor = wanted_since.saturating_sub(TIMESLICE);
         let cost = busy.saturating_mul(100) / self.percent;
         let next = |tat: u64| Some(tat.max(floor).saturating_add(cost));
         let _always = self.tat.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);

@@ -72,18 +72,18 @@ pub(super) fn run(scheduler: &'static CardScheduler, has_other_work: fn(&CardSch
         back_to_back: false,
     };
     let mut last_end = 0;
-    let mut wanted = 0;
+    let mut wanted_since = 0;
     loop {
         scheduler.gate.sleep_until_one_waits();
         let now = clock::now();
         // A program that comes back at once has wanted the card all the time.
         thread.back_to_back = now.saturating_sub(last_end) <= MAX_IDLE;
         if !thread.back_to_back {
-            wanted = now;
+            wanted_since = now;
         }
         let grant = thread.acquire();
         scheduler.card.counters.throttled_ns.fetch_add(clock::now().saturating_sub(now), Ordering::Relaxed);
-        thread.run_timeslice(grant, wanted);
+        thread.run_timeslice(grant, wanted_since);
         if grant != Grant::TimedOut {
             scheduler.timeslice.release();
         }
@@ -165,13 +165,13 @@ impl TimesliceThread {
     }
 
     /// One time slice.
-    fn run_timeslice(&mut self, grant: Grant, wanted: u64) {
+    fn run_timeslice(&mut self, grant: Grant, wanted_since: u64) {
         let length = if grant == Grant::Borrowed { BORROWED_TIMESLICE } else { TIMESLICE };
         let opened = clock::now();
         loop {
             let elapsed = clock::now().saturating_sub(opened);
             let remaining = length.saturating_sub(elapsed);
-            let status = self.poll(remaining, grant, wanted);
+            let status = self.poll(remaining, grant, wanted_since);
             let idle = !status.busy && status.now.saturating_sub(status.idle_since.max(opened)) > MAX_IDLE;
             if remaining == 0 || idle {
                 break;
@@ -180,16 +180,16 @@ impl TimesliceThread {
             park_timeout(POLL_INTERVAL);
         }
         self.scheduler.gate.shut();
-        self.drain(grant, wanted);
+        self.drain(grant, wanted_since);
     }
 
     /// Waits until the card has done what was let in.
-    fn drain(&mut self, grant: Grant, wanted: u64) {
+    fn drain(&mut self, grant: Grant, wanted_since: u64) {
         let shut = clock::now();
         let mut since = shut;
         let mut stuck = 1;
         loop {
-            let status = self.poll(0, grant, wanted);
+            let status = self.poll(0, grant, wanted_since);
             if !status.busy || status.unknown && status.now.saturating_sub(shut) > MAX_UNKNOWN {
                 self.scheduler.gate.shut();
                 return;
@@ -207,7 +207,7 @@ impl TimesliceThread {
     }
 
     /// Polls the card and charges what it has done since the last time: a process that is killed has paid by then.
-    fn poll(&mut self, remaining: u64, grant: Grant, wanted: u64) -> CardStatus {
+    fn poll(&mut self, remaining: u64, grant: Grant, wanted_since: u64) -> CardStatus {
         let status = self.scheduler.poll(remaining);
         let busy = status.busy_time.saturating_sub(self.charged);
         self.charged = self.charged.max(status.busy_time);
@@ -215,7 +215,7 @@ impl TimesliceThread {
             self.scheduler.card.counters.busy_ns.fetch_add(busy, Ordering::Relaxed);
             // What nobody else wanted is not owed.
             if grant != Grant::Borrowed {
-                self.gcra.charge(wanted, busy);
+                self.gcra.charge(wanted_since, busy);
             }
         }
         status
