@@ -95,7 +95,7 @@ impl Outside for Internet {
         // The URL holds no secret, but the chain is what tells the cause.
         let lost = |e: reqwest::Error| Lost {
             code: if e.is_timeout() { "timeout" } else { "connection" },
-            message: causes(&e),
+            message: error_report::chain(&e),
         };
         Box::pin(async move { self.send(request).await.map_err(lost) })
     }
@@ -107,14 +107,4 @@ impl Outside for Internet {
     fn random(&self) -> u128 {
         rand::random()
     }
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

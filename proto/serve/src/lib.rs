@@ -3,7 +3,6 @@
 
 pub mod admin;
 pub mod authority;
-pub mod chain;
 pub mod code;
 pub mod grpc;
 pub mod layer;
@@ -11,3 +10,5 @@ pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;
 pub mod uds;
+
+pub use error_report as chain;
