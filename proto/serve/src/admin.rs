@@ -1,25 +1,32 @@
-//! The admin port: `/livez`, `/readyz` and `/metrics` over HTTP/1.0-style one-shot connections.
-//!
-//! Three fixed paths need no HTTP stack: the request line is read within a bound and a deadline, the reply closes the
-//! connection. This keeps the node program small.
+//! The admin port: `/livez`, `/readyz` and `/metrics`, one request a connection.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use parking_lot::RwLock;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::metrics::Metrics;
 
-/// Longest request head that is read, in bytes; probes and scrapes send a few hundred.
+/// Longest request head that is read, in bytes, and hyper's least; probes and scrapes send a few hundred.
 const MAX_HEAD: usize = 8192;
 
-/// How long a client may take for its request.
+/// How long a client may take for its request and for the reply.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
+const OPENMETRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// Whether a program is ready, and if not, why. Clones share one state.
 #[derive(Clone)]
@@ -65,7 +72,7 @@ pub async fn serve(
             let Ok((stream, _)) = stream else { continue };
             let (metrics, ready) = (metrics.clone(), ready.clone());
             tokio::spawn(async move {
-                let answered = tokio::time::timeout(PATIENCE, answer(stream, &metrics, &ready)).await;
+                let answered = tokio::time::timeout(PATIENCE, connection(stream, &metrics, &ready)).await;
                 debug!(?answered, "Admin request");
             });
         }
@@ -73,41 +80,43 @@ pub async fn serve(
     Ok(bound)
 }
 
-async fn answer(mut stream: TcpStream, metrics: &Metrics, ready: &Ready) -> std::io::Result<()> {
-    let mut head = Vec::with_capacity(512);
-    while !head.windows(4).any(|w| w == b"\r\n\r\n") && head.len() < MAX_HEAD {
-        if stream.read_buf(&mut head).await? == 0 {
-            break;
-        }
-    }
-    let text = String::from_utf8_lossy(&head);
-    let mut words = text.split_whitespace();
-    let (status, kind, body) = match (words.next(), words.next().map(|p| p.split('?').next().unwrap_or(p))) {
-        (Some("GET"), Some("/livez" | "/healthz")) => ("200 OK", "text/plain", "ok\n".to_owned()),
-        (Some("GET"), Some("/readyz")) => match ready.state() {
-            Ok(()) => ("200 OK", "text/plain", "ok\n".to_owned()),
-            Err(reason) => ("503 Service Unavailable", "text/plain", format!("not ready: {reason}\n")),
+async fn connection(stream: TcpStream, metrics: &Metrics, ready: &Ready) -> hyper::Result<()> {
+    let service = service_fn(async |request: Request<Incoming>| {
+        Ok::<_, Infallible>(respond(request.method(), request.uri().path(), metrics, ready))
+    });
+    http1::Builder::new()
+        .keep_alive(false)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+}
+
+fn respond(method: &Method, path: &str, metrics: &Metrics, ready: &Ready) -> Response<String> {
+    let (status, kind, body) = match (method, path) {
+        (&Method::GET, "/livez" | "/healthz") => (StatusCode::OK, TEXT, "ok\n".to_owned()),
+        (&Method::GET, "/readyz") => match ready.state() {
+            Ok(()) => (StatusCode::OK, TEXT, "ok\n".to_owned()),
+            Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("not ready: {reason}\n")),
         },
-        (Some("GET"), Some("/metrics")) => match metrics.encode() {
-            Ok(text) => ("200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8", text),
-            Err(e) => ("500 Internal Server Error", "text/plain", format!("{e}\n")),
+        (&Method::GET, "/metrics") => match metrics.encode() {
+            Ok(text) => (StatusCode::OK, OPENMETRICS, text),
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
         },
-        (Some("GET"), _) => {
-            ("404 Not Found", "text/plain", "there are /livez, /readyz and /metrics\n".to_owned())
+        (&Method::GET, _) => {
+            (StatusCode::NOT_FOUND, TEXT, "there are /livez, /readyz and /metrics\n".to_owned())
         }
-        _ => ("405 Method Not Allowed", "text/plain", "only GET\n".to_owned()),
+        _ => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".to_owned()),
     };
-    let length = body.len();
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
-    stream.shutdown().await
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     async fn get(address: SocketAddr, request: &str) -> String {
@@ -127,9 +136,19 @@ mod tests {
         assert!(reply.starts_with("HTTP/1.1 503") && reply.contains("the cloud has not answered"), "{reply}");
         ready.set(Ok(()));
         assert!(get(bound, "GET /readyz HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 200"));
-        assert!(get(bound, "GET /livez HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+        // A client of HTTP/1.0 is answered in its version.
+        assert!(get(bound, "GET /livez HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 200"));
         assert!(get(bound, "GET /metrics HTTP/1.1\r\n\r\n").await.contains("# EOF"));
         assert!(get(bound, "GET /x HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 404"));
         assert!(get(bound, "POST /livez HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 405"));
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_long_is_refused() {
+        let token = CancellationToken::new();
+        let ready = Ready::not_yet("");
+        let bound = serve("127.0.0.1:0".parse().unwrap(), Metrics::default(), ready, token).await.unwrap();
+        let reply = get(bound, &format!("GET /livez HTTP/1.1\r\nx: {}\r\n", "x".repeat(MAX_HEAD))).await;
+        assert!(reply.starts_with("HTTP/1.1 431"), "{reply}");
     }
 }
