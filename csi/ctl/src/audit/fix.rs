@@ -150,6 +150,30 @@ mod tests {
         Finding { machine, attachment, ..Finding::new(kind, "cd-1", String::new()) }
     }
 
+    fn scene_of(id: &str) -> Look {
+        let mut look = scene(DiskState::Available, None, false);
+        look.cloud.disks[0].disk.disk_name = format!("pvc-of-{id}");
+        look.cloud.disks[0].disk.disk_size = 20;
+        look
+    }
+
+    #[test]
+    fn a_fix_says_what_it_does() {
+        let said = |finding: &Finding, look: &Look| fix(finding, look).unwrap().to_string();
+        assert_eq!(
+            said(&of(Kind::LeakedDisk, None), &scene_of("cd-1")),
+            "delete disk cd-1 (pvc-of-cd-1, 20 GiB) in fj-xiamen-4 with all its data"
+        );
+        assert_eq!(
+            said(&of(Kind::UnwantedAttach, Some("evm-1")), &scene(DiskState::InUse, Some("evm-1"), false)),
+            "detach disk cd-1 from machine evm-1 in fj-xiamen-4"
+        );
+        assert_eq!(
+            said(&of(Kind::StuckDetach, Some("evm-1")), &Look::default()),
+            "take the attacher's finalizer from VolumeAttachment csi-1"
+        );
+    }
+
     #[test]
     fn a_leaked_disk_is_deleted_only_where_nothing_holds_it() {
         let leaked = of(Kind::LeakedDisk, None);
@@ -157,10 +181,13 @@ mod tests {
             fix(&leaked, &scene(DiskState::Available, None, false)),
             Ok(Fix::DeleteDisk { .. })
         ));
-        assert!(fix(&leaked, &scene(DiskState::InUse, Some("evm-1"), false)).unwrap_err().contains("evm-1"));
+        assert_eq!(
+            fix(&leaked, &scene(DiskState::InUse, Some("evm-1"), false)).unwrap_err(),
+            "it is attached to evm-1; --fix unwanted-attach first"
+        );
         for state in [DiskState::Expired, DiskState::Backup, DiskState::Unknown("odd".to_owned())] {
-            let word = state.as_str().to_owned();
-            assert!(fix(&leaked, &scene(state, None, false)).unwrap_err().contains(&word));
+            let reason = format!("its state is {}", state.as_str());
+            assert_eq!(fix(&leaked, &scene(state, None, false)).unwrap_err(), reason);
         }
     }
 
@@ -169,9 +196,15 @@ mod tests {
         let unwanted = of(Kind::UnwantedAttach, Some("evm-1"));
         let held = |in_use| scene(DiskState::InUse, Some("evm-1"), in_use);
         assert!(matches!(fix(&unwanted, &held(false)), Ok(Fix::Detach { .. })));
-        assert!(fix(&unwanted, &held(true)).unwrap_err().contains("in use there"));
+        assert_eq!(
+            fix(&unwanted, &held(true)).unwrap_err(),
+            "the kubelet of node n says that the disk is in use there"
+        );
         let elsewhere = of(Kind::UnwantedAttach, Some("evm-9"));
-        assert!(fix(&elsewhere, &held(false)).unwrap_err().contains("no node of this cluster"));
+        assert_eq!(
+            fix(&elsewhere, &held(false)).unwrap_err(),
+            "machine evm-9 is no node of this cluster: whoever attached it there may use it"
+        );
     }
 
     #[test]
@@ -181,9 +214,18 @@ mod tests {
         assert_eq!(fix(&stuck, &scene(DiskState::Available, None, false)), released);
         assert_eq!(fix(&stuck, &scene(DiskState::InUse, Some("evm-2"), false)), released);
         assert_eq!(fix(&stuck, &Look::default()), released);
-        assert!(fix(&stuck, &scene(DiskState::InUse, Some("evm-1"), false)).is_err());
-        assert!(fix(&stuck, &scene(DiskState::Detaching, None, false)).is_err());
+        assert_eq!(
+            fix(&stuck, &scene(DiskState::InUse, Some("evm-1"), false)).unwrap_err(),
+            "the cloud still has the disk on evm-1"
+        );
+        assert_eq!(
+            fix(&stuck, &scene(DiskState::Detaching, None, false)).unwrap_err(),
+            "the disk's state is detaching"
+        );
         // Which machine the node is nobody knows.
-        assert!(fix(&of(Kind::StuckDetach, None), &scene(DiskState::InUse, Some("evm-2"), false)).is_err());
+        assert_eq!(
+            fix(&of(Kind::StuckDetach, None), &scene(DiskState::InUse, Some("evm-2"), false)).unwrap_err(),
+            "the cloud still has the disk on evm-2"
+        );
     }
 }

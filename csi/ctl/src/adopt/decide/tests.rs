@@ -65,37 +65,65 @@ fn the_objects_are_those_of_the_guide() {
     assert_eq!((volume["spec"]["csi"].get("fsType"), &volume["spec"]["volumeMode"]), (None, &json!("Block")));
 }
 
+/// The refusal after `change`.
+fn refused(change: impl FnOnce(&mut Facts)) -> String {
+    with(change).unwrap_err().to_string()
+}
+
 #[test]
-fn what_must_not_be_adopted_is_refused_with_the_reason() {
-    let said = |change: fn(&mut Facts)| with(change).unwrap_err().to_string();
-    assert!(said(|f| f.disk = None).contains("in none of the cluster's regions: fj-xiamen-4"));
-    assert!(said(|f| disk(f).is_system_volume = Some(true)).contains("system disk"));
-    assert!(said(|f| disk(f).disk_size = 10).contains("10 GiB; allowed: 20 at least"));
+fn a_disk_that_must_not_be_adopted_is_refused_with_the_reason() {
+    let id = "cd-cl8fu00cho6gvo4defs0";
+    assert_eq!(
+        refused(|f| f.disk = None),
+        format!("disk {id} is in none of the cluster's regions: fj-xiamen-4")
+    );
+    assert_eq!(
+        refused(|f| disk(f).is_system_volume = Some(true)),
+        format!("disk {id} is a system disk: a machine boots from it")
+    );
+    assert_eq!(refused(|f| disk(f).disk_size = 10), format!("disk {id} has 10 GiB; allowed: 20 at least"));
     let held = Attachment { instance_id: "evm-1".to_owned(), ..Attachment::default() };
-    assert!(
-        with(|f| disk(f).attachments = vec![held]).unwrap_err().to_string().contains("attached to evm-1")
+    assert_eq!(
+        refused(|f| disk(f).attachments = vec![held]),
+        format!(
+            "disk {id} is attached to evm-1: detach it there first, after its file systems are unmounted"
+        )
     );
-    assert!(said(|f| disk(f).disk_status = DiskState::Expired).contains("state expired"));
-    assert!(said(|f| f.namespace = false).contains("--namespace: default"));
-    assert!(
-        said(|f| f.class = Some(object(json!({ "metadata": {}, "provisioner": "nfs" }))))
-            .contains("cloud-disk is of nfs")
+    assert_eq!(
+        refused(|f| disk(f).disk_status = DiskState::Expired),
+        format!("disk {id} is in the cloud's state expired; allowed: available or detached")
     );
-    assert!(
-        said(|f| f.claim = Some(object(json!({ "metadata": {}, "spec": { "volumeName": "other" } }))))
-            .contains("takes volume other")
+}
+
+#[test]
+fn a_claim_that_cannot_be_made_is_refused_with_the_reason() {
+    assert_eq!(refused(|f| f.namespace = false), "--namespace: default does not exist");
+    assert_eq!(
+        refused(|f| f.class = Some(object(json!({ "metadata": {}, "provisioner": "nfs" })))),
+        "--storage-class: cloud-disk is of nfs; allowed: a class of eck.csi.k8s.io, or a name that no StorageClass has"
     );
-    assert!(
-        said(|f| f.claim = Some(object(json!({ "metadata": {}, "spec": {} })))).contains("no volume by name")
+    assert_eq!(
+        refused(|f| f.claim = Some(object(json!({ "metadata": {}, "spec": { "volumeName": "other" } })))),
+        "--claim: a claim test-disk exists in default, and takes volume other"
     );
-    assert!(
-        said(|f| f.volumes = vec![object(json!({ "metadata": { "name": "test-disk" } }))])
-            .contains("--volume")
+    assert_eq!(
+        refused(|f| f.claim = Some(object(json!({ "metadata": {}, "spec": {} })))),
+        "--claim: a claim test-disk exists in default, and takes no volume by name"
     );
-    let label = || vec![Label { key: "eck-csi".to_owned(), value: "c2".to_owned() }];
-    assert!(with(|f| disk(f).labels = label()).unwrap_err().to_string().contains("--from-cluster c2"));
+    assert_eq!(
+        refused(|f| f.volumes = vec![object(json!({ "metadata": { "name": "test-disk" } }))]),
+        "--volume: a PersistentVolume test-disk exists, of another disk"
+    );
+}
+
+#[test]
+fn a_disk_of_another_cluster_is_adopted_only_when_that_is_said() {
     let mut labelled = facts();
-    disk(&mut labelled).labels = label();
+    disk(&mut labelled).labels = vec![Label { key: "eck-csi".to_owned(), value: "c2".to_owned() }];
+    assert_eq!(
+        decide(&wish(), &labelled).unwrap_err().to_string(),
+        "disk cd-cl8fu00cho6gvo4defs0 carries the label of cluster c2; if that cluster uses it no more, say --from-cluster c2"
+    );
     assert!(decide(&Wish { from_cluster: Some("c2".to_owned()), ..wish() }, &labelled).is_ok());
 }
 
@@ -113,8 +141,10 @@ fn what_an_earlier_run_made_is_left_as_it_is() {
     assert_eq!((rest.volume, rest.claim), (None, None));
     // The same disk for another claim.
     let other = Wish { claim: "other".to_owned(), ..wish() };
-    let said = decide(&other, &cut_off).unwrap_err().to_string();
-    assert!(said.contains("is volume test-disk already, for claim default/test-disk"), "{said}");
+    assert_eq!(
+        decide(&other, &cut_off).unwrap_err().to_string(),
+        "disk cd-cl8fu00cho6gvo4defs0 is volume test-disk already, for claim default/test-disk; `kubectl patch` a Released one (deploy/examples/released-pv.yaml)"
+    );
     // Its claim is gone, and the data waits for a person.
     let mut released = facts();
     released.volumes = vec![volume];
@@ -125,7 +155,9 @@ fn what_an_earlier_run_made_is_left_as_it_is() {
 #[test]
 fn what_a_person_should_know_is_said() {
     let plan = with(|f| f.nodes.clear()).unwrap();
-    assert!(plan.warnings[0].contains("no node of the cluster is in fj-xiamen-4"));
+    let nowhere = "no node of the cluster is in fj-xiamen-4: a pod that uses the claim will wait for one";
+    assert_eq!(plan.warnings, [nowhere]);
     let plan = decide(&Wish { reclaim: "Delete", ..wish() }, &facts()).unwrap();
-    assert!(plan.warnings[0].contains("will be deleted, with its data"));
+    let deleted = "disk cd-cl8fu00cho6gvo4defs0 will be deleted, with its data, when the claim is";
+    assert_eq!(plan.warnings, [deleted]);
 }
