@@ -71,9 +71,11 @@ impl Workspace {
         for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
             let entry = entry.map_err(Error::io(folder))?;
             let path = entry.path();
-            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            // Also what was built with another target directory than today's.
+            let name = entry.file_name();
+            let left_out = name.to_string_lossy().starts_with('.') || name == "target";
             let kind = entry.file_type().map_err(Error::io(&path))?;
-            if kind.is_dir() && !hidden && path != self.target_directory {
+            if kind.is_dir() && !left_out && path != self.target_directory {
                 self.collect(&path, found)?;
             } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "rs") {
                 found.push(path);

@@ -9,7 +9,6 @@ use proto::csi::v1 as pb;
 
 use crate::create::{CreatedVolume, Source};
 use crate::health::look;
-use crate::snapshot::group::GroupSnapshot;
 use crate::snapshot::{self, SnapshotId};
 use crate::topology::topology;
 
@@ -72,17 +71,6 @@ pub(crate) fn snapshot(region: &Region, snapshot: &Snapshot) -> pb::Snapshot {
         ready_to_use: snapshot::usable(snapshot),
         group_snapshot_id: snapshot::group::of(&snapshot.snapshot_name).unwrap_or_default(),
         accessible_topology: vec![topology(region)],
-    }
-}
-
-/// A group snapshot as CSI tells it: taken when its last member was.
-pub(crate) fn group(taken: &GroupSnapshot) -> pb::VolumeGroupSnapshot {
-    let snapshots: Vec<_> = taken.members.iter().map(|(region, s)| snapshot(region, s)).collect();
-    pb::VolumeGroupSnapshot {
-        group_snapshot_id: taken.id.clone(),
-        creation_time: snapshots.iter().filter_map(|s| s.creation_time).max_by_key(|t| t.seconds),
-        ready_to_use: snapshots.iter().all(|s| s.ready_to_use),
-        snapshots,
     }
 }
 

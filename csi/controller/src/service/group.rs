@@ -4,7 +4,6 @@ use proto::csi::v1 as pb;
 use tonic::{Request, Response, Status};
 
 use super::Controller;
-use crate::response;
 use crate::snapshot::group::{self, DeleteGroupRequest, GroupRequest};
 
 #[tonic::async_trait]
@@ -25,7 +24,7 @@ impl pb::group_controller_server::GroupController for Controller {
         request: Request<pb::CreateVolumeGroupSnapshotRequest>,
     ) -> Result<Response<pb::CreateVolumeGroupSnapshotResponse>, Status> {
         let taken = self.operations.run(GroupRequest::try_from(request.into_inner())?).await?;
-        let group_snapshot = Some(response::group(&taken));
+        let group_snapshot = Some(taken.into());
         Ok(Response::new(pb::CreateVolumeGroupSnapshotResponse { group_snapshot }))
     }
 

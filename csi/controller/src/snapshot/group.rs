@@ -123,6 +123,20 @@ pub(crate) struct GroupSnapshot {
     pub(crate) members: Vec<(Region, Snapshot)>,
 }
 
+/// As CSI tells it: taken when its last member was.
+impl From<GroupSnapshot> for pb::VolumeGroupSnapshot {
+    fn from(taken: GroupSnapshot) -> Self {
+        let snapshots: Vec<_> =
+            taken.members.iter().map(|(region, s)| response::snapshot(region, s)).collect();
+        Self {
+            group_snapshot_id: taken.id,
+            creation_time: snapshots.iter().filter_map(|s| s.creation_time).max_by_key(|t| t.seconds),
+            ready_to_use: snapshots.iter().all(|s| s.ready_to_use),
+            snapshots,
+        }
+    }
+}
+
 /// What to do about the members that are there.
 #[derive(Debug, PartialEq, Eq)]
 enum Plan {
@@ -224,7 +238,7 @@ pub(crate) async fn get(
         return Err(GroupError::NoGroup(id));
     }
     only(&found, &request.snapshot_ids)?;
-    let group_snapshot = Some(response::group(&GroupSnapshot { id, members: found }));
+    let group_snapshot = Some(GroupSnapshot { id, members: found }.into());
     Ok(pb::GetVolumeGroupSnapshotResponse { group_snapshot })
 }
 
