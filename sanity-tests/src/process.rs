@@ -45,6 +45,9 @@ pub enum ProcessError {
     /// Cargo cannot build it; what it said.
     #[error("cannot build {0}:\n{1}")]
     Build(String, String),
+    /// It is not in the folder that was handed over.
+    #[error("{0} is not there: hack/build makes what ECK_PROGRAMS names")]
+    NotBuilt(PathBuf),
     /// A file, the start, a signal.
     #[error("{0}")]
     Io(String, #[source] std::io::Error),
@@ -77,39 +80,69 @@ fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> ProcessError {
     move |source| ProcessError::Io(what, source)
 }
 
-/// The programs that this process has built, by package and name.
+/// What this process has built, by package and file.
 static BUILT: Mutex<BTreeMap<(String, String), PathBuf>> = Mutex::new(BTreeMap::new());
 
-/// The path of the program `bin` of our package `package`, in the caller's own profile. The first call in a process builds it
-/// unless it is up to date.
+/// The folder of programs and libraries that were built already, as `hack/build` does: the scripts hand it over, so that nothing is
+/// built a second time with other features.
+pub const PROGRAMS: &str = "ECK_PROGRAMS";
+
+/// The path of the program `bin` of our package `package`: in the folder that [`PROGRAMS`] names, else built by the first call in a
+/// process, in the caller's own profile, unless it is up to date.
 pub fn shipped(package: &str, bin: &str) -> Result<PathBuf, ProcessError> {
+    built(package, bin, &["--bin", bin], |message| {
+        message["executable"].as_str().filter(|_| message["target"]["name"] == bin).map(PathBuf::from)
+    })
+}
+
+/// The path of the C library of our package `package`, as [`shipped`] finds a program.
+pub fn library(package: &str) -> Result<PathBuf, ProcessError> {
+    let name = package.replace('-', "_");
+    built(package, &format!("lib{name}.so"), &[], |message| {
+        let files = message["filenames"].as_array().filter(|_| message["target"]["name"] == *name)?;
+        files.iter().filter_map(|file| file.as_str()).find(|file| file.ends_with(".so")).map(PathBuf::from)
+    })
+}
+
+/// The file `file` of the package: handed over, or built once in this process.
+fn built(
+    package: &str,
+    file: &str,
+    options: &[&str],
+    found: impl Fn(&serde_json::Value) -> Option<PathBuf>,
+) -> Result<PathBuf, ProcessError> {
+    if let Some(folder) = std::env::var_os(PROGRAMS) {
+        let path = Path::new(&folder).join(file);
+        return if path.is_file() { Ok(path) } else { Err(ProcessError::NotBuilt(path)) };
+    }
     // Held while cargo runs: a second cargo would wait for the first one.
     let mut built = BUILT.lock();
-    let key = (package.to_owned(), bin.to_owned());
+    let key = (package.to_owned(), file.to_owned());
     if let Some(path) = built.get(&key) {
         return Ok(path.clone());
     }
-    let path = build(package, bin)?;
+    let path = build(package, options, found)?;
     built.insert(key, path.clone());
     Ok(path)
 }
 
-fn build(package: &str, bin: &str) -> Result<PathBuf, ProcessError> {
+fn build(
+    package: &str,
+    options: &[&str],
+    found: impl Fn(&serde_json::Value) -> Option<PathBuf>,
+) -> Result<PathBuf, ProcessError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--locked", "--message-format=json", "-p", package, "--bin", bin]);
+    command.args(["build", "--quiet", "--locked", "--message-format=json", "-p", package]).args(options);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
     let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().map_err(io("cargo"))?;
-    // One line of JSON for each crate; that of the program itself names the file.
-    let path = |line: &str| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        (message["target"]["name"] == bin).then(|| message["executable"].as_str().map(PathBuf::from))?
-    };
-    let found = String::from_utf8_lossy(&output.stdout).lines().find_map(path);
-    let failed = || ProcessError::Build(bin.to_owned(), String::from_utf8_lossy(&output.stderr).into_owned());
-    found.filter(|_| output.status.success()).ok_or_else(failed)
+    // One line of JSON for each crate; that of the package itself names the file.
+    let path = |line: &str| found(&serde_json::from_str(line).ok()?);
+    let path = String::from_utf8_lossy(&output.stdout).lines().find_map(path);
+    let said = || String::from_utf8_lossy(&output.stderr).into_owned();
+    path.filter(|_| output.status.success()).ok_or_else(|| ProcessError::Build(package.to_owned(), said()))
 }
 
 /// A running program; killed when dropped.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use sanity_tests::fake_kubelet::programs;
-use sanity_tests::process::shipped;
+use sanity_tests::process::{library, shipped};
 use serde_json::Value;
 
 /// A machine with two cards, its driver's files below `root`.
@@ -112,7 +112,7 @@ fn a_slice_is_held_with_what_its_contexts_take() {
     let temp = tempfile::tempdir().unwrap();
     machine(temp.path());
     let program = computes(temp.path());
-    let library = format!("--libvcuda={}", programs::library("vcuda").unwrap().display());
+    let library = format!("--libvcuda={}", library("vcuda").unwrap().display());
     let program = format!("--slice-program={}", program.display());
     let (output, result) = accept(temp.path(), &[&library, &program]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

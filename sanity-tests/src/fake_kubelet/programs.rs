@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::apiserver::ApiServer;
-use crate::process::{Process, ProcessError, shipped};
+use crate::process::{Process, ProcessError, library, shipped};
 
 /// How long a program may take to start.
 const START: Duration = Duration::from_secs(20);
@@ -18,26 +18,6 @@ fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> ProcessError {
 /// The simulated driver, as `libnvidia-ml.so.1` and as `libcuda.so.1`; built now unless it is up to date.
 pub fn fake_library() -> Result<PathBuf, ProcessError> {
     library("fake-driver")
-}
-
-/// A library of ours, built now unless it is up to date.
-pub fn library(package: &str) -> Result<PathBuf, ProcessError> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--locked", "--message-format=json", "-p", package]);
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().map_err(io("cargo"))?;
-    let name = package.replace('-', "_");
-    let path = |line: &str| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        let files = message["filenames"].as_array().filter(|_| message["target"]["name"] == *name)?;
-        files.iter().filter_map(|file| file.as_str()).find(|file| file.ends_with(".so")).map(PathBuf::from)
-    };
-    let found = String::from_utf8_lossy(&output.stdout).lines().find_map(path);
-    let said = || String::from_utf8_lossy(&output.stderr).into_owned();
-    found.filter(|_| output.status.success()).ok_or_else(|| ProcessError::Build(package.to_owned(), said()))
 }
 
 /// The fake library's file for a machine of cards of one model; their UUIDs begin with `GPU-<name>`.
