@@ -18,11 +18,11 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::case::{Disk, publish};
+use super::content::Truth;
+use super::disk::{Disk, publish};
 use super::fault::{Fault, Outcome};
 use super::faulty::{Faults, Faulty, Hook};
 use super::lab::{Loop, Tree, blank, copy, difference, path, run, zero};
-use super::real::Truth;
 
 const MIB: u64 = 1 << 20;
 /// What somebody writes to the disk between probe and format, and where.

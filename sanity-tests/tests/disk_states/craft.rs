@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::real::{Content, Truth};
+use super::content::{Content, Truth};
 
 /// Bytes at a place; a negative place counts from the end of the device.
 pub(crate) type Patch = (i64, &'static [u8]);

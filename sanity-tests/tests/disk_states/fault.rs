@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::real::Truth;
+use super::content::Truth;
 
 /// One thing that goes wrong, or one way to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 //! real loop devices with the real mkfs and real mounts; after each refusal every byte of the disk is what it was.
 //!
 //! ```text
-//! real, craft   what a disk may hold             fault    what may go wrong, and what must come of it
+//! content       a row: what a disk may hold      disk     the content of one row, written once
+//! real, craft   the rows                         fault    what may go wrong, and what must come of it
 //! lab           images, loop devices, serials    faulty   the machine with one thing wrong at one moment
 //! table         outcomes, and what is wrong      bench    the disk and the service of one case
 //! parts         several processes at once        case     one content meets one fault
@@ -14,7 +15,9 @@ use eck_csi_node::fsid;
 
 mod bench;
 mod case;
+mod content;
 mod craft;
+mod disk;
 mod fault;
 mod faulty;
 mod lab;
@@ -22,8 +25,9 @@ mod parts;
 mod real;
 mod table;
 
-use case::{VOLUME, volume};
-use real::{Content, Ids};
+use content::Content;
+use disk::{VOLUME, volume};
+use real::Ids;
 
 /// The real programs' contents and the crafted ones.
 fn contents() -> Vec<Content> {

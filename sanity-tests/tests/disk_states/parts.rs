@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use super::real::Content;
+use super::content::Content;
 use super::table::Line;
 
 /// Processes: more than processors, since most of a case is waiting for the disk.

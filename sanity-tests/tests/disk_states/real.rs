@@ -4,35 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::lab::{Loop, have, path, run, zero};
-
-/// What an image holds, as far as the driver's promise depends on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Truth {
-    /// Every byte is zero: the only thing that is ever formatted.
-    Blank,
-    /// A file system of the type that is asked for: mounted with its data, never made anew.
-    Ours,
-    /// Data of anybody: left alone.
-    Data,
-    /// One datum at a place that only a reading of the whole disk finds: a disk that this driver itself ordered empty is
-    /// sampled (no signature and no backup superblock can lie there), an adopted one is read whole and refused.
-    Hidden,
-}
-
-/// One row of the table.
-pub(crate) struct Content {
-    /// What it is.
-    pub(crate) name: String,
-    /// Size of the image.
-    pub(crate) mib: u64,
-    /// The `fsType` that NodeStage is asked for.
-    pub(crate) ask: &'static str,
-    /// What is on it.
-    pub(crate) truth: Truth,
-    /// Writes it into a blank image.
-    pub(crate) make: Box<dyn Fn(&Path) + Send + Sync>,
-}
+use super::content::{Content, Truth};
+use super::craft;
+use super::lab::{self, Loop, have, path, run, zero};
 
 /// UUIDs with which the contents are made.
 pub(crate) struct Ids {
@@ -189,21 +163,21 @@ fn dirty(image: &Path, ids: &Ids) {
     run("mount", &["-t", "ext4", &device.dev(), path(mount.path())]);
     fs::write(mount.path().join("precious"), "data").unwrap();
     run("sync", &["-f", path(mount.path())]);
-    super::lab::copy(&live, image);
+    lab::copy(&live, image);
     run("umount", &[path(mount.path())]);
     fs::remove_file(live).unwrap();
     assert!(run("dumpe2fs", &["-h", path(image)]).contains("needs_recovery"));
 }
 
 /// A whole file system that somebody owns: it is a part of his data, or a leftover.
-fn owned(image: &Path, sign: &[super::craft::Patch]) {
+fn owned(image: &Path, sign: &[craft::Patch]) {
     run("mke2fs", &["-q", "-F", "-t", "ext4", path(image), "60M"]);
-    super::craft::write(image, sign);
+    craft::write(image, sign);
 }
 
 /// At a place that is in no table and falls between the samples.
 fn hidden(image: &Path) {
-    super::craft::write(image, &[((41 << 20) + 123_456, b"customer data")]);
+    craft::write(image, &[((41 << 20) + 123_456, b"customer data")]);
 }
 
 /// As after `dd if=/dev/zero bs=64k count=1` by mistake: the copies in the other groups are whole.
@@ -220,7 +194,7 @@ fn only_copies(image: &Path) {
     let mut copy = vec![0; 1024];
     fs::File::open(image).unwrap().read_exact_at(&mut copy, copy_at).unwrap();
     assert_eq!(copy[56..58], [0x53, 0xef], "mke2fs keeps a copy in group 1");
-    super::lab::blank(image, 192);
+    lab::blank(image, 192);
     fs::OpenOptions::new().write(true).open(image).unwrap().write_all_at(&copy, copy_at).unwrap();
 }
 

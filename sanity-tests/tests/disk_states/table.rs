@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::case::{self, Disk, Seen};
+use super::case::{self, Seen};
+use super::content::Content;
+use super::disk::Disk;
 use super::fault::{ALL, Fault, Outcome};
-use super::real::Content;
 
 /// One content: the outcome of each fault, what is wrong with it if anything, and why it was refused if it was.
 #[derive(Serialize, Deserialize)]

@@ -1,3 +1,5 @@
+//! `eckctl adopt`: a disk that the cluster does not know becomes the volume of a claim.
+
 use std::sync::Arc;
 
 use sanity_tests::apiserver::{Fault, Key};

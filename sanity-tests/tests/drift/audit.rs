@@ -1,3 +1,5 @@
+//! `eckctl audit`: drift is reported, and repaired where that is safe.
+
 use std::time::Duration;
 
 use sanity_tests::apiserver::{Fault, Key};

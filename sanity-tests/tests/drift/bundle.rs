@@ -1,3 +1,5 @@
+//! `eckctl bundle`: what is sent to support is complete and holds no secret.
+
 use std::path::PathBuf;
 use std::process::Command;
 

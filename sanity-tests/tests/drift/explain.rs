@@ -1,3 +1,5 @@
+//! `eckctl explain`: why a claim or a pod waits.
+
 use sanity_tests::apiserver::Key;
 use serde_json::{Value, json};
 

@@ -215,8 +215,3 @@ pub(crate) fn nothing_is_left(world: &World, compared: &mut Compared) {
         compared.empty += 1;
     }
 }
-
-/// Whether the container asks for cards at all.
-pub(crate) fn asks(container: &Container) -> bool {
-    [GPU, WHOLE].iter().any(|resource| container.limits.get(*resource).is_some_and(|count| *count > 0))
-}

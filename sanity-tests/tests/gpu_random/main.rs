@@ -14,6 +14,7 @@ mod draw;
 mod living;
 mod replica;
 mod scene;
+mod schedule;
 mod scheduling;
 mod site;
 mod sockets;
