@@ -17,4 +17,15 @@ impl Error {
         let path = path.to_owned();
         move |source| Self::Io(path, source)
     }
+
+    /// The error with its causes.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text += &format!(": {cause}");
+            source = cause.source();
+        }
+        text
+    }
 }
