@@ -15,15 +15,20 @@ pub(crate) fn run(bytes: &[u8]) {
     }
     let wire = serde_json::from_value::<Wire>(value.clone());
     if let Ok(wire) = &wire {
-        assert_eq!(wire.ask(), wire.ask(), "twice is once");
+        assert_eq!(wire.request(), wire.request(), "twice is once");
     }
     let Ok(pod) = serde_json::from_value::<Pod>(value) else { return };
-    let Ok(request) = Request::of(&pod) else { return };
-    let asked = request.map(|request| request.ask().clone()).unwrap_or_default();
-    match wire {
-        Ok(wire) => assert_eq!(wire.ask(), Ok(asked), "the scheduler and the node read the same"),
+    let wire = match wire {
+        Ok(wire) => wire,
+        Err(_) if Request::of(&pod).is_err() => return,
         Err(error) => panic!("the scheduler reads a pod that the node cannot read: {error}"),
-    }
+    };
+    let scheduler = Request::of(&pod).map(|request| request.map(|request| request.ask().clone()));
+    let node = wire.request().and_then(|request| match request {
+        Some(request) => request.policies.map(|_| Some(request.ask)),
+        None => Ok(None),
+    });
+    assert_eq!(node, scheduler, "the scheduler and the node read the same, and refuse the same");
 }
 
 fn without_nulls(value: &mut Value) {

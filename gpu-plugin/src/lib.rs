@@ -2,7 +2,7 @@
 //! too. Plain data and pure functions: no Kubernetes client, no NVML, no clock.
 //!
 //! Imports point one way: `quantity` and `container_paths` import nothing; `names` ← (`card`, `slot`, `ask`, `accounting`) ← `plan` ←
-//! `ledger` ← `place`, `decision`; `limits` needs `card` and `names` only.
+//! `ledger` ← `place`, `decision`; `pod` needs `ask`, `place` and `quantity`; `limits` needs `card` and `names` only.
 
 pub mod accounting;
 pub mod ask;
@@ -14,5 +14,6 @@ pub mod limits;
 pub mod names;
 pub mod place;
 pub mod plan;
+pub mod pod;
 pub mod quantity;
 pub mod slot;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ideal_gpu::card::{CardId, Inventory};
 use ideal_gpu::decision::Decision;
 use ideal_gpu::ledger::Node;
+use ideal_gpu::pod::Policies;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -57,7 +58,7 @@ impl Entry {
             created: record.created.clone(),
             ask: record.ask.clone(),
             decision: None,
-            card_policy: None,
+            policies: Ok(Policies::default()),
             finished: false,
             init_done: BTreeSet::new(),
         };

@@ -3,6 +3,7 @@
 
 use ideal_gpu::card::CardId;
 use ideal_gpu::decision::NotGranted;
+use ideal_gpu::pod::PodSpecError;
 use tonic::{Code, Status};
 
 use crate::file::WriteError;
@@ -49,6 +50,8 @@ pub(crate) enum PreferError {
     Taken { uid: String, container: String, card: CardId },
     #[error("pod {uid}: the node has no room for it: {why}")]
     NoRoom { uid: String, why: String },
+    #[error("pod {uid}: no cards are chosen for it: {error}")]
+    Spec { uid: String, error: PodSpecError },
 }
 
 impl Coded for PreferError {
@@ -58,6 +61,8 @@ impl Coded for PreferError {
             // The API server or the kubelet may be back for the pod's successor.
             Self::List(_) | Self::Nobody { .. } => Code::Unavailable,
             Self::Taken { .. } | Self::NoRoom { .. } => Code::ResourceExhausted,
+            // Stays until the pod is another one.
+            Self::Spec { .. } => Code::FailedPrecondition,
         }
     }
 }

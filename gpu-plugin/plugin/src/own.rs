@@ -8,15 +8,28 @@ use ideal_gpu::decision::Decision;
 use ideal_gpu::ledger::Node;
 use ideal_gpu::place::{Policy, Why, place};
 use ideal_gpu::plan::Plan;
+use ideal_gpu::pod::PodSpecError;
 
 use crate::book::Entry;
 use crate::lister::Listed;
 use crate::resource::Resource;
 
-/// Cards for a pod that has no devices yet.
-pub(crate) fn decide(node: &Node, entry: &Entry, policy: Policy) -> Result<Decision, Why> {
+/// Why the node decides nothing about a pod.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DecideError {
+    /// The scheduler would have refused the pod.
+    #[error(transparent)]
+    Spec(#[from] PodSpecError),
+    /// The cards that are free are not enough.
+    #[error("{0}")]
+    NoRoom(Why),
+}
+
+/// Cards for a pod that has no devices yet; by `policy` if it names none.
+pub(crate) fn decide(node: &Node, entry: &Entry, policy: Policy) -> Result<Decision, DecideError> {
+    let policies = entry.pod.policies.clone()?;
     let plan = Plan::of(&entry.pod.ask);
-    let cards = place(node, &plan, entry.pod.card_policy.unwrap_or(policy))?;
+    let cards = place(node, &plan, policies.card.unwrap_or(policy)).map_err(DecideError::NoRoom)?;
     Ok(Decision::new(&entry.pod.uid, &entry.pod.ask, &plan, &cards))
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ideal_gpu::ask::{Amounts, BadAsk, ContainerAsk, Phase, PodAsk};
-use ideal_gpu::names::{CORE, GPU, MEMORY, WHOLE};
-use ideal_gpu::place::Policy;
-use ideal_gpu::quantity;
+use ideal_gpu::ask::{Phase, PodAsk};
+use ideal_gpu::names::DECISION;
+use ideal_gpu::pod::{ContainerSpec, PodRequest, PodSpecError, Policies, Quantities};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::Deserialize;
 
 /// A pod as the API server sends it.
@@ -26,17 +26,7 @@ pub(crate) struct Metadata {
     pub(crate) uid: String,
     pub(crate) resource_version: String,
     creation_timestamp: String,
-    annotations: Option<Annotations>,
-}
-
-/// The names are those of `ideal_gpu::names`; a test compares them.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Annotations {
-    #[serde(rename = "ideal.com/decision")]
-    decision: Option<String>,
-    #[serde(rename = "ideal.com/card-policy")]
-    card_policy: Option<String>,
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -57,7 +47,8 @@ struct Container {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 struct Resources {
-    limits: Option<BTreeMap<String, serde_json::Value>>,
+    limits: Option<BTreeMap<String, Quantity>>,
+    requests: Option<BTreeMap<String, Quantity>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -97,7 +88,8 @@ pub(crate) struct Pod {
     pub(crate) ask: PodAsk,
     /// The annotation, true or forged.
     pub(crate) decision: Option<String>,
-    pub(crate) card_policy: Option<Policy>,
+    /// Where the node should put it if nobody else has decided; an error where the scheduler would have refused the pod.
+    pub(crate) policies: Result<Policies, PodSpecError>,
     /// Its containers have ended for good.
     pub(crate) finished: bool,
     /// Init containers that have ended well.
@@ -105,18 +97,14 @@ pub(crate) struct Pod {
 }
 
 impl Wire {
-    /// What the pod asks for.
-    pub fn ask(&self) -> Result<PodAsk, BadAsk> {
-        self.spec.ask()
+    /// What the pod asks for; `Ok(None)` if that is no card.
+    pub fn request(&self) -> Result<Option<PodRequest>, PodSpecError> {
+        PodRequest::parse(self.spec.containers(), self.metadata.annotations.as_ref())
     }
 
     /// The pod, if it asks for cards.
-    pub(crate) fn read(self) -> Result<Option<Pod>, BadAsk> {
-        let ask = self.ask()?;
-        if ask.containers.is_empty() {
-            return Ok(None);
-        }
-        let annotations = self.metadata.annotations.unwrap_or_default();
+    pub(crate) fn read(self) -> Result<Option<Pod>, PodSpecError> {
+        let Some(PodRequest { ask, policies }) = self.request()? else { return Ok(None) };
         let done =
             |status: &ContainerStatus| status.state.terminated.as_ref().is_some_and(|t| t.exit_code == 0);
         let init_done =
@@ -127,8 +115,8 @@ impl Wire {
             name: self.metadata.name,
             created: self.metadata.creation_timestamp,
             ask,
-            decision: annotations.decision,
-            card_policy: annotations.card_policy.as_deref().and_then(Policy::parse),
+            decision: self.metadata.annotations.and_then(|mut annotations| annotations.remove(DECISION)),
+            policies,
             finished: matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed")),
             init_done: init_done.collect(),
         }))
@@ -136,34 +124,33 @@ impl Wire {
 }
 
 impl Spec {
-    fn ask(&self) -> Result<PodAsk, BadAsk> {
+    /// Every container, in the kubelet's order.
+    fn containers(&self) -> impl Iterator<Item = ContainerSpec<'_>> {
         let phase = |container: &Container| Phase::of_init(container.restart_policy.as_deref());
-        let init = self.init_containers.iter().map(|container| (container, phase(container)));
+        let init = self.init_containers.iter().map(move |container| (container, phase(container)));
         let all = init.chain(self.containers.iter().map(|container| (container, Phase::App)));
-        let mut containers = Vec::new();
-        for (container, phase) in all {
-            containers.extend(ContainerAsk::parse(&container.name, phase, container.amounts())?);
-        }
-        Ok(PodAsk { containers })
+        all.map(|(container, phase)| {
+            ContainerSpec::new(&container.name, phase, |resource| container.quantities(resource))
+        })
     }
 }
 
 impl Container {
-    /// The API server takes extended resources only with a limit, and as whole numbers.
-    fn amounts(&self) -> Amounts {
-        let amount = |name: &str| match self.resources.limits.as_ref()?.get(name)? {
-            serde_json::Value::String(text) => quantity::whole(text),
-            other => other.as_u64(),
-        };
-        Amounts { gpu: amount(GPU), core: amount(CORE), memory: amount(MEMORY), whole: amount(WHOLE) }
+    fn quantities<'a>(&'a self, resource: &str) -> Quantities<'a> {
+        let get = |map: Option<&'a BTreeMap<String, Quantity>>| Some(map?.get(resource)?.0.as_str());
+        Quantities {
+            limit: get(self.resources.limits.as_ref()),
+            request: get(self.resources.requests.as_ref()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use ideal_gpu::ask::Share;
-    use ideal_gpu::names::{CARD_POLICY, DECISION};
-    use serde_json::json;
+    use ideal_gpu::names::{CARD_POLICY, CORE, GPU, MEMORY, WHOLE};
+    use ideal_gpu::place::Policy;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -190,10 +177,38 @@ mod tests {
             ("w", Phase::App, Share::Whole),
         ];
         assert_eq!(asks, wanted);
-        assert_eq!((read.decision.as_deref(), read.card_policy), (Some("d"), Some(Policy::Spread)));
+        assert_eq!(read.decision.as_deref(), Some("d"));
+        assert_eq!(read.policies, Ok(Policies { node: None, card: Some(Policy::Spread) }));
         assert!(!read.finished);
         assert_eq!(read.init_done, ["i".to_owned()].into());
         let other = json!({"metadata": {"name": "q", "uid": "u2"}, "spec": {"containers": [{"name": "c"}]}});
         assert_eq!(serde_json::from_value::<Wire>(other).unwrap().read().unwrap(), None);
+    }
+    fn read(annotations: Value, resources: Value) -> Result<Option<Pod>, PodSpecError> {
+        let pod = json!({
+            "metadata": {"name": "p", "uid": "u1", "annotations": annotations},
+            "spec": {"containers": [{"name": "c", "resources": resources}]}});
+        serde_json::from_value::<Wire>(pod).unwrap().read()
+    }
+
+    #[test]
+    fn a_pod_that_the_scheduler_would_refuse_asks_for_nothing_here_and_says_why() {
+        let limits = json!({GPU: "1", CORE: "10", MEMORY: "5"});
+        let unreadable = read(json!({}), json!({"limits": {GPU: "one", CORE: "10", MEMORY: "5"}}));
+        let quantity = PodSpecError::Quantity { container: "c".into(), resource: GPU, value: "one".into() };
+        assert_eq!(unreadable, Err(quantity));
+        let differs = read(json!({}), json!({"limits": limits, "requests": {GPU: "2"}}));
+        assert!(matches!(differs, Err(PodSpecError::Differ { resource: GPU, .. })), "{differs:?}");
+        let numbers = read(json!({}), json!({"limits": {GPU: 1, CORE: 10, MEMORY: 5}, "requests": limits}));
+        assert_eq!(numbers.unwrap().unwrap().ask.containers.len(), 1);
+    }
+
+    #[test]
+    fn a_pod_whose_policy_cannot_be_read_is_a_pod_with_cards_all_the_same() {
+        let limits = json!({"limits": {GPU: "1", CORE: "10", MEMORY: "5"}});
+        let pod = read(json!({CARD_POLICY: "random"}), limits).unwrap().unwrap();
+        assert_eq!(pod.ask.containers.len(), 1);
+        let wanted = PodSpecError::Policy { annotation: CARD_POLICY, value: "random".into() };
+        assert_eq!(pod.policies, Err(wanted));
     }
 }

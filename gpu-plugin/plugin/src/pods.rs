@@ -67,7 +67,8 @@ fn is(book: &Book, wire: Wire) {
         Ok(Some(pod)) => book.apply(pod),
         Ok(None) => book.other(uid, namespace, name),
         Err(reason) => {
-            warn!(uid, %reason, "The pod asks for what no node gives");
+            // It may run all the same: only what names cards can be refused, and only by the scheduler's webhook.
+            warn!(uid, namespace, name, %reason, "The pod's request cannot be read, or is what no node gives: no card is given to it");
             book.other(uid, namespace, name);
         }
     }

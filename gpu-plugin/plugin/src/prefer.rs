@@ -12,7 +12,7 @@ use crate::error::{BadIds, PreferError};
 use crate::identity::{self, Container};
 use crate::lister::Listed;
 use crate::metrics::Source;
-use crate::own;
+use crate::own::{self, DecideError};
 use crate::resource::Resource;
 use crate::service::Desk;
 
@@ -97,7 +97,10 @@ fn decide(desk: &Desk, uid: &str, listed: &[Listed]) -> Result<(), PreferError> 
             desk.book.decide(uid, decision);
             Ok(())
         }
-        Some(Err(why)) => Err(PreferError::NoRoom { uid: uid.to_owned(), why: why.to_string() }),
+        Some(Err(DecideError::NoRoom(why))) => {
+            Err(PreferError::NoRoom { uid: uid.to_owned(), why: why.to_string() })
+        }
+        Some(Err(DecideError::Spec(error))) => Err(PreferError::Spec { uid: uid.to_owned(), error }),
         None => Ok(()),
     }
 }

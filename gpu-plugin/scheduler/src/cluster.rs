@@ -152,13 +152,8 @@ impl Cluster {
 
     fn hear(&self, pod: &v1::Pod, looked: Option<u64>) {
         let Some(uid) = pod.metadata.uid.as_deref() else { return };
-        let request = match pod::ask(pod) {
-            Ok(ask) if ask.containers.is_empty() => None,
-            Ok(ask) => {
-                let policies = pod::policies(pod).unwrap_or_default();
-                let plan = ideal_gpu::plan::Plan::of(&ask);
-                Some(Some(Arc::new(Request { ask, plan, policies })))
-            }
+        let request = match Request::of_known(pod) {
+            Ok(request) => request.map(|request| Some(Arc::new(request))),
             Err(_) if pod::names_ours(pod) => Some(None),
             Err(_) => None,
         };

@@ -1,9 +1,10 @@
 //! Filter: every node that has room, and for every other one the numbers that say why not.
 
 use ideal_gpu::place::{Policy, Why, fits};
+use ideal_gpu::pod::PodSpecError;
 
 use crate::cluster::{Cluster, Place};
-use crate::pod::{BadPod, Request};
+use crate::pod::Request;
 
 /// What a node is for a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub(crate) fn kind(why: &Why) -> &'static str {
 pub fn filter<'n>(
     cluster: &Cluster,
     uid: &str,
-    request: Result<Option<&Request>, &BadPod>,
+    request: Result<Option<&Request>, &PodSpecError>,
     policy: Policy,
     names: impl Iterator<Item = &'n str>,
 ) -> Vec<(&'n str, Verdict)> {

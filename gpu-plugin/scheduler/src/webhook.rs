@@ -7,10 +7,11 @@ use ideal_gpu::card::{Card, CardId, Inventory};
 use ideal_gpu::ledger::Node;
 use ideal_gpu::names::{CORE, CORE_PER_CARD, DECISION, GPU, MAX_CARDS_PER_NODE, SLOTS_PER_CARD};
 use ideal_gpu::place::{Policy, Why, fits};
+use ideal_gpu::pod::{PodSpecError, Quantities};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use serde_json::{Value, json};
 
-use crate::pod::{self, BadPod, Request};
+use crate::pod::{self, Request};
 use crate::review::{AdmissionRequest, Answer};
 
 /// Compute of a container that names cards and memory only: an equal part for each slot of the card.
@@ -33,7 +34,7 @@ pub struct Rules {
 pub(crate) enum Refusal {
     /// Its request.
     #[error(transparent)]
-    Bad(#[from] BadPod),
+    Bad(#[from] PodSpecError),
     /// The whole of it is too much for the largest machine.
     #[error(
         "the pod as a whole is not allowed: {0}; allowed: what fits on {MAX_CARDS_PER_NODE} cards, {CORE_PER_CARD} percent and {SLOTS_PER_CARD} slots each"
@@ -58,9 +59,9 @@ impl Refusal {
     /// For counting.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Bad(BadPod::Ask(_)) => "request",
-            Self::Bad(BadPod::Quantity { .. } | BadPod::Differ { .. }) => "quantity",
-            Self::Bad(BadPod::Policy { .. }) => "policy",
+            Self::Bad(PodSpecError::Ask(_)) => "request",
+            Self::Bad(PodSpecError::Quantity { .. } | PodSpecError::Differ { .. }) => "quantity",
+            Self::Bad(PodSpecError::Policy { .. }) => "policy",
             Self::TooMuch(_) => "too much",
             Self::Decision(_) => "forged decision",
             Self::Form(_) => "form",
@@ -152,16 +153,16 @@ fn updated(old: &Pod, new: &Pod) -> Result<(), Refusal> {
 /// Compute for a container that names cards without it, and limits as requests where only limits are named. Memory has no
 /// default: what a program needs of it nobody can guess, and `validate` says so.
 fn defaults(resources: &str, container: &Container, steps: &mut Vec<Value>) {
-    let zero = |quantity: &k8s_openapi::apimachinery::pkg::api::resource::Quantity| quantity.0 == "0";
-    let (gpu, gpu_requested) = pod::named(container, GPU);
-    if gpu.is_none_or(zero) || pod::named(container, CORE) != (None, None) {
+    let gpu = pod::quantities(container, GPU);
+    let names_cards = gpu.limit.is_some_and(|limit| limit != "0");
+    if !names_cards || pod::quantities(container, CORE) != Quantities::default() {
         return;
     }
     let core = CORE.replace('~', "~0").replace('/', "~1");
     let value = json!(DEFAULT_CORE.to_string());
     steps.push(json!({"op": "add", "path": format!("{resources}/limits/{core}"), "value": value}));
     // The API server has filled in requests from limits before it asks us, so ours must be filled in too.
-    if gpu_requested.is_some() {
+    if gpu.request.is_some() {
         steps.push(json!({"op": "add", "path": format!("{resources}/requests/{core}"), "value": value}));
     }
 }

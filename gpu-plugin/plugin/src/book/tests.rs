@@ -1,5 +1,6 @@
 use ideal_gpu::ask::{ContainerAsk, Phase, PodAsk, Share};
 use ideal_gpu::plan::Plan;
+use ideal_gpu::pod::Policies;
 
 use super::*;
 
@@ -19,7 +20,7 @@ fn pod(uid: &str, on: Option<&str>) -> Pod {
         created: uid.to_owned(),
         ask,
         decision,
-        card_policy: None,
+        policies: Ok(Policies::default()),
         finished: false,
         init_done: BTreeSet::new(),
     }

@@ -1,5 +1,6 @@
 use ideal_gpu::ask::{PodAsk, Share};
 use ideal_gpu::decision::Decision;
+use ideal_gpu::pod::Policies;
 
 use super::*;
 use crate::pod::Pod;
@@ -29,7 +30,7 @@ fn pod(uid: &str, created: &str, containers: &[(&str, Phase, u32, u32)], cards: 
         created: created.to_owned(),
         ask: ask.clone(),
         decision: None,
-        card_policy: None,
+        policies: Ok(Policies::default()),
         finished: false,
         init_done: BTreeSet::new(),
     };

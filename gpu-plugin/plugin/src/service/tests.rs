@@ -6,7 +6,9 @@ use std::sync::Mutex;
 use ideal_gpu::ask::{ContainerAsk, Phase, PodAsk, Share};
 use ideal_gpu::card::Card;
 use ideal_gpu::decision::Decision;
+use ideal_gpu::names::CARD_POLICY;
 use ideal_gpu::plan::Plan;
+use ideal_gpu::pod::{PodSpecError, Policies};
 use proto::podresources::v1 as pr;
 use proto::podresources::v1::pod_resources_lister_server::{PodResourcesLister, PodResourcesListerServer};
 use tempfile::TempDir;
@@ -132,7 +134,7 @@ impl Rig {
             created: name.to_owned(),
             ask,
             decision,
-            card_policy: None,
+            policies: Ok(Policies::default()),
             finished: false,
             init_done: Default::default(),
         }
@@ -241,6 +243,25 @@ async fn without_a_scheduler_the_node_decides_beside_what_is_there_and_says_when
     rig.desk.book.apply(rig.pod("p3", 1, &[]));
     let refused = rig.preferred(1).await.unwrap_err();
     assert!(refused.message().contains("card 0: 40 percent, 800 MiB, 4 slots free"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_node_decides_nothing_about_a_pod_that_the_scheduler_would_have_refused_and_says_why() {
+    let rig = rig().await;
+    let mut pod = rig.pod("p1", 1, &[]);
+    let error = PodSpecError::Policy { annotation: CARD_POLICY, value: "random".to_owned() };
+    pod.policies = Err(error.clone());
+    rig.desk.book.apply(pod);
+    let refused = rig.preferred(1).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+    assert!(refused.message().contains(&error.to_string()), "{refused}");
+    // What was decided before stands.
+    let mut decided = rig.pod("p2", 1, &[1]);
+    decided.policies = Err(error);
+    rig.recorded.lock().unwrap().remove(&("p1".to_owned(), "c".to_owned()));
+    rig.desk.book.delete("p1");
+    rig.desk.book.apply(decided);
+    assert_eq!(rig.preferred(1).await.unwrap(), ["0-GPU-1"]);
 }
 
 #[tokio::test]

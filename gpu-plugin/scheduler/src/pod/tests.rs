@@ -1,4 +1,6 @@
 use ideal_gpu::ask::Share;
+use ideal_gpu::names::{CARD_POLICY, CORE, GPU, MEMORY, WHOLE};
+use ideal_gpu::place::Policy;
 use serde_json::{Value, json};
 
 use super::*;
