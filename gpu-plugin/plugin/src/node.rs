@@ -8,6 +8,7 @@ use ideal_gpu::names::{
     CARDS, CORE, CORE_PER_CARD, LABEL_ENABLE, LABEL_MODEL, LABEL_NODE_TYPE, MEMORY, NODE_TYPE_GPU,
 };
 use ideal_gpu::quantity;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ use crate::driver::{Eyes, Picture};
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// What of the node object matters.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 struct Node {
     metadata: Metadata,
@@ -32,43 +33,15 @@ struct Node {
 #[serde(rename_all = "camelCase", default)]
 struct Metadata {
     resource_version: String,
-    labels: Labels,
-    annotations: Annotations,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
 }
 
-/// The names are those of `ideal_gpu::names`; a test compares them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-struct Labels {
-    #[serde(rename = "gpu-model")]
-    model: Option<String>,
-    #[serde(rename = "node-type")]
-    node_type: Option<String>,
-    #[serde(rename = "nvidia-device-enable")]
-    enable: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-struct Annotations {
-    #[serde(rename = "ideal.com/cards")]
-    cards: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 struct Status {
-    capacity: Amounts,
-    allocatable: Amounts,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-struct Amounts {
-    #[serde(rename = "ideal.com/vcuda-core")]
-    core: Option<String>,
-    #[serde(rename = "ideal.com/vcuda-memory")]
-    memory: Option<String>,
+    capacity: BTreeMap<String, Quantity>,
+    allocatable: BTreeMap<String, Quantity>,
 }
 
 /// What the node should say.
@@ -98,22 +71,23 @@ impl Wanted {
 
     /// The patch of labels and annotation, if one is needed.
     fn metadata(&self, node: &Node) -> Option<Value> {
-        let (there, labels) = (&node.metadata, &node.metadata.labels);
+        let wanted = [
+            (LABEL_MODEL, self.model.as_deref()),
+            (LABEL_NODE_TYPE, self.model.is_some().then_some(NODE_TYPE_GPU)),
+            (LABEL_ENABLE, Some(self.enable)),
+        ];
         let mut set = BTreeMap::new();
-        if let Some(model) = self.model.as_ref().filter(|model| labels.model.as_ref() != Some(model)) {
-            set.insert(LABEL_MODEL, model.as_str());
-        }
-        if self.model.is_some() && labels.node_type.as_deref() != Some(NODE_TYPE_GPU) {
-            set.insert(LABEL_NODE_TYPE, NODE_TYPE_GPU);
-        }
-        if labels.enable.as_deref() != Some(self.enable) {
-            set.insert(LABEL_ENABLE, self.enable);
+        for (label, value) in wanted {
+            let Some(value) = value else { continue };
+            if node.metadata.labels.get(label).map(String::as_str) != Some(value) {
+                set.insert(label, value);
+            }
         }
         let mut metadata = json!({});
         if !set.is_empty() {
             metadata["labels"] = json!(set);
         }
-        if there.annotations.cards.as_ref() != Some(&self.cards) {
+        if node.metadata.annotations.get(CARDS) != Some(&self.cards) {
             metadata["annotations"] = json!({ CARDS: self.cards });
         }
         metadata.as_object().is_some_and(|fields| !fields.is_empty()).then(|| json!({ "metadata": metadata }))
@@ -122,10 +96,9 @@ impl Wanted {
     /// The patch of the status, if one is needed. The kubelet copies capacity to allocatable, some time later; the
     /// scheduler counts by allocatable.
     fn status(&self, node: &Node) -> Option<Value> {
-        let same = |amounts: &Amounts| {
-            let is =
-                |text: &Option<String>, amount| text.as_deref().and_then(quantity::whole) == Some(amount);
-            is(&amounts.core, self.core) && is(&amounts.memory, self.memory)
+        let same = |amounts: &BTreeMap<String, Quantity>| {
+            let amount = |resource| amounts.get(resource).and_then(|amount| quantity::whole(&amount.0));
+            amount(CORE) == Some(self.core) && amount(MEMORY) == Some(self.memory)
         };
         if same(&node.status.capacity) && same(&node.status.allocatable) {
             return None;
