@@ -255,13 +255,6 @@ async fn the_node_decides_nothing_about_a_pod_that_the_scheduler_would_have_refu
     let refused = rig.preferred(1).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
     assert!(refused.message().contains(&error.to_string()), "{refused}");
-    // What was decided before stands.
-    let mut decided = rig.pod("p2", 1, &[1]);
-    decided.policies = Err(error);
-    rig.recorded.lock().unwrap().remove(&("p1".to_owned(), "c".to_owned()));
-    rig.desk.book.delete("p1");
-    rig.desk.book.apply(decided);
-    assert_eq!(rig.preferred(1).await.unwrap(), ["0-GPU-1"]);
 }
 
 #[tokio::test]
