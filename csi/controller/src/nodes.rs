@@ -1,10 +1,10 @@
 //! Which machine a node id means.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use eck_csi::volume::{NodeId, Region};
 use ecx::{Client, Error};
+use parking_lot::Mutex;
 
 mod addresses;
 
@@ -41,7 +41,7 @@ impl Nodes {
                 Machine { region: region.clone(), instance }
             }
         };
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.lock();
         names.insert(machine.instance.clone(), node.clone());
         Ok(Some(machine))
     }
@@ -49,13 +49,13 @@ impl Nodes {
     /// Forgets a machine that the cloud does not know (any more).
     pub(crate) fn forget(&self, instance: &str) {
         self.by_address.forget(instance);
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(instance);
+        self.names.lock().remove(instance);
     }
 
     /// The node id under which a machine's node published volumes; before it did so since our start, the id that a node
     /// with a known instance uses.
     pub(crate) fn name(&self, region: &Region, instance: &str) -> NodeId {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names.lock();
         let unseen = || NodeId::Instance { region: region.clone(), instance: instance.to_owned() };
         names.get(instance).cloned().unwrap_or_else(unseen)
     }

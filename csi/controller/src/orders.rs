@@ -3,7 +3,8 @@
 //! number of its own.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// How many orders failed, by what they were to do. A new controller begins at none and is told of the failures again,
 /// a few with each call.
@@ -27,7 +28,7 @@ impl Orders {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,12 +1,12 @@
 //! Where disks are: the volume handle is the disk id alone (fixed by the guide), but every cloud call wants the region.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use eck_csi::volume::{DiskId, Region};
 use ecx::Error;
 use ecx::api::Disk;
 use futures::future::join_all;
+use parking_lot::Mutex;
 
 use crate::reads::{Query, Reader};
 
@@ -28,18 +28,18 @@ impl Places {
 
     /// Remembers where a disk is.
     pub(crate) fn learn(&self, disk: &str, region: &Region) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         known.insert(disk.to_owned(), region.clone());
     }
 
     /// Where a disk is, if that was learnt already.
     pub(crate) fn known(&self, disk: &DiskId) -> Option<Region> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(disk.as_str()).cloned()
+        self.known.lock().get(disk.as_str()).cloned()
     }
 
     /// Forgets a disk that is gone.
     pub(crate) fn forget(&self, disk: &str) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(disk);
+        self.known.lock().remove(disk);
     }
 
     /// The disk as it is now, and its region. A known disk costs one read; an unknown one a read in every region. "Not

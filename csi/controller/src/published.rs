@@ -2,9 +2,9 @@
 //! takes the first answer for each; a CO does not ask for both (Kubernetes keeps it in the VolumeAttachment's volume).
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use eck_csi::volume::DiskId;
+use parking_lot::Mutex;
 
 /// By disk: the machine, and whether for reading only.
 #[derive(Default)]
@@ -13,7 +13,7 @@ pub(crate) struct Published(Mutex<HashMap<String, (String, bool)>>);
 impl Published {
     /// The disk is on the machine; gives how it is published there, which is `readonly` unless it is already otherwise.
     pub(crate) fn publish(&self, disk: &DiskId, instance: &str, readonly: bool) -> bool {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         let entry = known.entry(disk.to_string()).or_insert_with(|| (instance.to_owned(), readonly));
         if entry.0 != instance {
             *entry = (instance.to_owned(), readonly);
@@ -23,7 +23,7 @@ impl Published {
 
     /// The disk is on no machine.
     pub(crate) fn unpublish(&self, disk: &DiskId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(disk.as_str());
+        self.0.lock().remove(disk.as_str());
     }
 }
 

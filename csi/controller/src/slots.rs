@@ -2,8 +2,9 @@
 //! attach may need.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 /// What somebody wants to do.
@@ -51,7 +52,7 @@ impl Slots {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Line>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -87,7 +88,7 @@ mod tests {
             let (slots, order) = (slots.clone(), Arc::clone(&order));
             tokio::spawn(async move {
                 let _turn = slots.turn("evm-1", change).await;
-                order.lock().unwrap().push(name);
+                order.lock().push(name);
             })
         };
         let a = wait("attach", Change::Attach);
@@ -102,7 +103,7 @@ mod tests {
         drop(first);
         d.await.unwrap();
         a.await.unwrap();
-        assert_eq!(*order.lock().unwrap(), ["detach", "attach"]);
+        assert_eq!(*order.lock(), ["detach", "attach"]);
         assert!(slots.lock().is_empty());
     }
 }

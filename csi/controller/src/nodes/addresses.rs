@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use eck_csi::volume::Region;
 use ecx::api::ListInstances;
 use ecx::{Client, Error};
+use parking_lot::{Mutex, MutexGuard};
 
 /// Instances of one page (ECX-API B.8: 50 is safe in every pool).
 const PAGE: u32 = 50;
@@ -78,7 +79,7 @@ impl Addresses {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Region, Arc<Line>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -94,7 +95,7 @@ impl Line {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 }
 
