@@ -9,10 +9,12 @@ use crate::volume::FsType;
 
 mod encryption;
 mod mkfs;
+mod words;
 
 use encryption::ENCRYPTION;
 pub use encryption::Encryption;
 pub use mkfs::{MkfsOption, MkfsOptions};
+use words::{name, word};
 
 const FSCK: &str = "fsckPolicy";
 const DISCARD: &str = "discard";
@@ -93,25 +95,6 @@ impl Care {
             add(MKFS, self.mkfs.to_string());
         }
     }
-}
-
-/// The value that a word stands for; the default where the key is missing.
-fn word<T: Copy + Default>(
-    field: &str,
-    key: &str,
-    values: &HashMap<String, String>,
-    words: &[(&str, T)],
-) -> Result<T, BadField> {
-    let Some(text) = values.get(key) else { return Ok(T::default()) };
-    let known = words.iter().find(|(word, _)| word == text);
-    known.map(|(_, value)| *value).ok_or_else(|| {
-        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        BadField::new(format!("{field}.{key}"), text, words.join(", "))
-    })
-}
-
-fn name<T: PartialEq>(words: &[(&str, T)], value: T) -> String {
-    words.iter().find(|(_, v)| *v == value).map_or_else(String::new, |(word, _)| (*word).to_owned())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::words::{name, word};
 use crate::field::BadField;
 
 pub(super) const ENCRYPTION: &str = "encryption";
@@ -20,13 +21,13 @@ const KINDS: [(&str, Encryption); 2] = [("none", Encryption::None), ("luks2", En
 
 /// Reads its key of the map `field`.
 pub(super) fn parse(field: &str, values: &HashMap<String, String>) -> Result<Encryption, BadField> {
-    super::word(field, ENCRYPTION, values, &KINDS)
+    word(field, ENCRYPTION, values, &KINDS)
 }
 
 /// Adds its key to a map; the default needs none.
 pub(super) fn add_to(encryption: Encryption, values: &mut HashMap<String, String>) {
     if encryption != Encryption::default() {
-        values.insert(ENCRYPTION.to_owned(), super::name(&KINDS, encryption));
+        values.insert(ENCRYPTION.to_owned(), name(&KINDS, encryption));
     }
 }
 
