@@ -6,18 +6,23 @@
 //! ticks of one poller.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use eck_csi::volume::Region;
 use ecx::api::{Disk, FindDiskByName, GetDisk, Group, ListDisks};
 use ecx::{Client, Error};
 use futures::future::join_all;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 mod poller;
+mod question;
+
+pub(crate) use question::Query;
+use question::{Answer, HANGS, Question, ask};
 
 /// Questions that arrive within this time share a batch. Far below any cloud call, long enough for fifty callers.
 const GATHER: Duration = Duration::from_millis(3);
@@ -30,31 +35,8 @@ const GATHER_IN_LINE: Duration = Duration::from_secs(3);
 /// How soon it is seen that the line is gone.
 const LOOK_AT_LINE: Duration = Duration::from_millis(100);
 
-/// A read that takes longer is not waited for by the next batch. Far above an ordinary reply, even when the request stands
-/// in line behind a burst of writes (20 at 10 a second), and far below the HTTP timeout of 10 s.
-const HANGS: Duration = Duration::from_secs(3);
-
 /// Disks of one page (ECX-API B.8: at most 1000).
 const PAGE: u32 = 1000;
-
-/// What is asked.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Query {
-    /// The disk with this id: none or one.
-    Id(String),
-    /// The disks with this name: any number.
-    Name(String),
-    /// All disks of the region.
-    All,
-}
-
-/// The answer: the disks that fit the query.
-pub(crate) type Answer = Result<Vec<Disk>, Error>;
-
-struct Question {
-    query: Query,
-    reply: oneshot::Sender<Answer>,
-}
 
 /// Why a wait ended without a verdict.
 #[derive(Debug, thiserror::Error)]
@@ -149,7 +131,7 @@ impl Reader {
     }
 
     fn region(&self, region: &Region) -> RegionReader {
-        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut regions = self.regions.lock();
         let entry = regions.entry(region.clone());
         entry.or_insert_with(|| RegionReader::start(Arc::clone(&self.client), region.as_str())).clone()
     }
@@ -164,16 +146,6 @@ impl RegionReader {
         tokio::spawn(poller::run(poll, questions.clone(), waiting));
         Self { questions, waiters }
     }
-}
-
-async fn ask(questions: &mpsc::UnboundedSender<Question>, query: Query) -> Answer {
-    let lost = || {
-        let message = "the reader ended".to_owned();
-        Error::NoReply(ecx::error::Said { message, ..Default::default() })
-    };
-    let (reply, answer) = oneshot::channel();
-    questions.send(Question { query, reply }).map_err(|_| lost())?;
-    answer.await.map_err(|_| lost())?
 }
 
 /// The region's task: gathers a batch, reads, answers, and again. The next batch waits for this one, so that it takes along

@@ -4,7 +4,7 @@ use eck_csi::field::BadField;
 use serve::code::GrpcCode;
 use tonic::Code;
 
-use super::{cloud_code, wait_code};
+use super::cloud::{cloud_code, wait_code};
 use crate::reads::WaitError;
 
 /// CreateSnapshot and DeleteSnapshot.

@@ -10,7 +10,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Answer, HANGS, Query, Question, ask};
+use super::question::{Answer, HANGS, Query, Question, ask};
 
 /// Somebody who waits: what for, and where the looks go. Gone when the receiver is dropped.
 pub(super) struct Waiter {
