@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use crate::care::Care;
 use crate::driver::{DISK_TYPE_DEFAULT, MAX_FIELD_BYTES};
 use crate::field::{BadField, map, text};
 use crate::volume::{DiskId, FsType};
+use crate::volume_options::VolumeOptions;
 
 const DISK_TYPE: &str = "diskType";
 const FS_TYPE: &str = "fsType";
@@ -33,7 +33,7 @@ pub struct VolumeContext {
     /// never formatted.
     pub source: Option<String>,
     /// How the class wants its file system made and kept.
-    pub care: Care,
+    pub options: VolumeOptions,
 }
 
 impl VolumeContext {
@@ -48,7 +48,7 @@ impl VolumeContext {
             fs,
             provisioned: values.get(ORIGIN).is_some_and(|o| o == PROVISIONED),
             source: source.transpose()?,
-            care: Care::parse("volume_context", values)?,
+            options: VolumeOptions::parse("volume_context", values)?,
         })
     }
 
@@ -64,7 +64,7 @@ impl VolumeContext {
         if let Some(source) = &self.source {
             values.insert(CONTENT_SOURCE.to_owned(), source.clone());
         }
-        self.care.add_to(&mut values);
+        self.options.add_to(&mut values);
         values
     }
 }
@@ -143,7 +143,7 @@ impl PublishContext {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::care::Fsck;
+    use crate::volume_options::Fsck;
 
     #[test]
     fn both_contexts_survive_the_wire() {
@@ -157,7 +157,7 @@ mod tests {
             fs: Some(FsType::Xfs),
             provisioned: true,
             source: Some("snap-1".into()),
-            care: Care { fsck: Fsck::Check, ..Care::default() },
+            options: VolumeOptions { fsck: Fsck::Check, ..VolumeOptions::default() },
         };
         assert_eq!(VolumeContext::parse(&volume.to_map()), Ok(volume));
     }
@@ -172,7 +172,7 @@ mod tests {
                 fs: None,
                 provisioned: false,
                 source: None,
-                care: Care::default(),
+                options: VolumeOptions::default(),
             }
         );
         let empty = HashMap::from([(CONTENT_SOURCE.to_owned(), String::new())]);

@@ -1,16 +1,17 @@
 //! What the two halves of `eck-csi` share: the words of the domain, parsed once, and the table of running operations.
 //!
-//! Imports point one way: `driver` ← `field` ← `volume` ← (`capability`, `care` ← `context`) ← `identity`; `operations` stands alone.
-//! Neither the cloud client nor the block layer may appear here: this crate is linked into both programs.
+//! Imports point one way: `driver` ← `field` ← `volume` ← (`capability`, `volume_options` ← `context`) ← `identity`;
+//! `operations` stands alone. Neither the cloud client nor the block layer may appear here: this crate is linked into both
+//! programs.
 
 // A new error or state does not compile until every match has decided what it means.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 pub mod capability;
-pub mod care;
 pub mod context;
 pub mod driver;
 pub mod field;
 pub mod identity;
 pub mod operations;
 pub mod volume;
+pub mod volume_options;

@@ -67,7 +67,7 @@ impl Operation<Driver> for CreateRequest {
             fs: self.fs,
             provisioned: true,
             source: self.source.as_ref().map(Source::to_string),
-            care: self.parameters.care.clone(),
+            options: self.parameters.options.clone(),
         };
         Ok(CreatedVolume { region, disk, context, source: self.source.clone() })
     }

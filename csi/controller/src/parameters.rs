@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use eck_csi::care::Care;
 use eck_csi::driver::DISK_TYPE_DEFAULT;
 use eck_csi::field::{BadField, map, unknown};
 use eck_csi::volume::{FsType, Region};
+use eck_csi::volume_options::VolumeOptions;
 
-/// Keys a StorageClass may use, beside those of [`Care`].
+/// Keys a StorageClass may use, beside those of [`VolumeOptions`].
 const KNOWN: [&str; 3] = ["diskType", "fsType", "region"];
 
 /// Begins the keys that provisioner and snapshotter add by themselves (`--extra-create-metadata`, `csi.storage.k8s.io/fstype`).
@@ -23,14 +23,14 @@ pub struct Parameters {
     /// Regions the class allows; empty for any.
     pub regions: Vec<Region>,
     /// How file systems are made and kept.
-    pub(crate) care: Care,
+    pub(crate) options: VolumeOptions,
 }
 
 impl Parameters {
     /// Takes the field `parameters`. An unknown key is refused by name, with the nearest known one.
     pub fn parse(values: &HashMap<String, String>) -> Result<Self, BadField> {
         map("parameters", values)?;
-        let mut parsed = Self { care: Care::parse("parameters", values)?, ..Self::default() };
+        let mut parsed = Self { options: VolumeOptions::parse("parameters", values)?, ..Self::default() };
         let mut sorted: Vec<_> = values.iter().collect();
         sorted.sort();
         for (key, value) in sorted {
@@ -38,9 +38,9 @@ impl Parameters {
                 "diskType" => parsed.disk_type = disk_type("parameters.diskType", value)?,
                 "fsType" => parsed.fs = Some(FsType::parse("parameters.fsType", value)?),
                 "region" => parsed.regions = regions(value)?,
-                other if Care::KEYS.contains(&other) || other.starts_with(SIDECARS) => {}
+                other if VolumeOptions::KEYS.contains(&other) || other.starts_with(SIDECARS) => {}
                 other => {
-                    let known = [&KNOWN[..], &Care::KEYS].concat();
+                    let known = [&KNOWN[..], &VolumeOptions::KEYS].concat();
                     return Err(unknown("parameters", other, value, &known));
                 }
             }

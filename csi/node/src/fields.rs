@@ -80,7 +80,7 @@ pub(crate) fn access(
             let read_only = read_only || options::read_only(&options);
             // The provisioner writes its own default into the PV; what the class says is more than a default.
             let fs = context.fs.or(fs);
-            context.care.fits("volume_context", fs.unwrap_or_default())?;
+            context.options.fits("volume_context", fs.unwrap_or_default())?;
             Ok((AccessType::Mount { fs, options }, read_only))
         }
     }

@@ -12,7 +12,7 @@
 //! behind meanwhile may be formatted, since nobody had the volume. Once the volume is marked as used, the header is copied into
 //! the disk's own metadata.
 
-use eck_csi::care::Discard;
+use eck_csi::volume_options::Discard;
 
 use crate::error::StageError;
 use crate::fields::AccessType;
@@ -67,7 +67,7 @@ impl<'a, H: Host> OpenVolume<'a, H> {
             Some(mapping) if request.read_only => mapping.device,
             Some(mapping) => host.resize(&mapping)?,
             None => {
-                let discards = request.care.discard != Discard::None;
+                let discards = request.options.discard != Discard::None;
                 let options = MappingOptions { read_only: request.read_only, discards };
                 host.open(&volume.disk, &request.publish.disk, key, options)?
             }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use eck_csi::capability::{Capability, Mode};
-use eck_csi::care::Encryption;
 use eck_csi::context::{PublishContext, VolumeContext};
 use eck_csi::operations::{OnConflict, Operation, blocking};
 use eck_csi::volume::VolumeId;
+use eck_csi::volume_options::Encryption;
 use proto::csi::v1 as pb;
 
 use crate::driver::Driver;
@@ -52,7 +52,7 @@ impl TryFrom<pb::NodePublishVolumeRequest> for PublishRequest {
         let staging = path("staging_target_path", request.staging_target_path)?;
         let publish = publish_context(&volume, &request.publish_context)?;
         let read_only = read_only || request.readonly || publish.readonly;
-        let encrypted = context.care.encryption != Encryption::None;
+        let encrypted = context.options.encryption != Encryption::None;
         Ok(Self { volume, publish, staging, target, access, read_only, alone, encrypted })
     }
 }

@@ -17,9 +17,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use eck_csi::care::{Discard, Fsck};
 use eck_csi::operations::{OnConflict, Operation, blocking};
 use eck_csi::volume::FsType;
+use eck_csi::volume_options::{Discard, Fsck};
 
 use crate::driver::Driver;
 use crate::error::StageError;
@@ -97,7 +97,7 @@ fn outcome(request: &StageRequest, failure: Option<&StageError>) -> StageOutcome
 fn schedule_trims<H>(driver: &Driver<H>, request: &StageRequest) -> io::Result<()> {
     let Some(disk) = request.volume.disk() else { return Ok(()) };
     let mounted = matches!(request.access, AccessType::Mount { .. });
-    if mounted && request.care.discard == Discard::Periodic {
+    if mounted && request.options.discard == Discard::Periodic {
         driver.trims.add(&disk)
     } else {
         driver.trims.remove(&disk)
@@ -185,7 +185,7 @@ fn fill_and_mount<H: Host>(
 
 fn format(request: &StageRequest, fs: FsType, depth: Depth) -> Format {
     let (uuid, fat) = (fsid::filesystem_uuid(&request.volume), fsid::fat_serial(&request.volume));
-    Format { fs, uuid, fat, options: request.care.mkfs.clone(), depth }
+    Format { fs, uuid, fat, options: request.options.mkfs.clone(), depth }
 }
 
 /// Gives a copy the volume's own UUID: its source may be mounted on this very machine, and a mix-up is seen at the next
@@ -302,7 +302,7 @@ fn decide(
     let grow = found.fs != FsType::Vfat && found.size_bytes + SLACK < device.size_bytes;
     // A copy of what was mounted may have a journal to replay, whatever its flags say.
     let due = (!found.clean || new_uuid) && !request.read_only;
-    let check = match request.care.fsck {
+    let check = match request.options.fsck {
         Fsck::Repair => Some(Check::Repair),
         Fsck::Check => Some(Check::ReadOnly),
         Fsck::None => None,

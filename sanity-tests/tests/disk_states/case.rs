@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use eck_csi::care::Care;
 use eck_csi::context::VolumeContext;
+use eck_csi::volume_options::VolumeOptions;
 use eck_csi_node::fsid;
 use eck_csi_node::host::content::{Content as Found, Depth, FsId};
 use eck_csi_node::host::{Linux, Mounts as _};
@@ -165,7 +165,7 @@ impl Case<'_> {
             fs: None,
             provisioned,
             source: None,
-            care: Care::default(),
+            options: VolumeOptions::default(),
         };
         let request = pb::NodeStageVolumeRequest {
             volume_id: VOLUME.to_owned(),

@@ -58,7 +58,7 @@ impl TryFrom<pb::CreateVolumeRequest> for CreateRequest {
         let block_only = capabilities.iter().all(|c| c.access == Access::Block);
         let fs = asked.or(parameters.fs).filter(|_| !block_only);
         if !block_only {
-            parameters.care.fits("parameters", fs.unwrap_or_default())?;
+            parameters.options.fits("parameters", fs.unwrap_or_default())?;
         }
         Ok(Self { name, size, parameters, fs, requisite, preferred, source, mutable })
     }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use eck_csi::care::{MkfsOption, MkfsOptions};
 use eck_csi::volume::FsType;
+use eck_csi::volume_options::{MkfsOption, MkfsOptions};
 use uuid::Uuid;
 
 use super::command::{self, ToolExit};

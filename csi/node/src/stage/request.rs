@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use eck_csi::capability::Capability;
-use eck_csi::care::{Care, Discard};
 use eck_csi::context::{PublishContext, VolumeContext};
 use eck_csi::volume::VolumeId;
+use eck_csi::volume_options::{Discard, VolumeOptions};
 use proto::csi::v1 as pb;
 
 use crate::fields::{AccessType, RequestError, access, path, publish_context};
@@ -33,7 +33,7 @@ pub struct StageRequest {
     /// What the disk's content was made from.
     pub source: Option<String>,
     /// How the file system is made and kept.
-    pub care: Care,
+    pub options: VolumeOptions,
     /// What opens the disk; `None` if it is not encrypted.
     pub keys: Option<Keys>,
 }
@@ -55,15 +55,15 @@ impl TryFrom<pb::NodeStageVolumeRequest> for StageRequest {
         let context = VolumeContext::parse(&request.volume_context)?;
         let (mut access, read_only) = access(capability, &context)?;
         if let AccessType::Mount { options, .. } = &mut access
-            && context.care.discard == Discard::Mount
+            && context.options.discard == Discard::Mount
             && !options.iter().any(|option| option == "discard" || option == "nodiscard")
         {
             options.push("discard".to_owned());
         }
         let publish = publish_context(&volume, &request.publish_context)?;
         let read_only = read_only || publish.readonly;
-        let VolumeContext { provisioned, source, care, .. } = context;
-        let keys = keys::parse(care.encryption, &request.secrets)?;
-        Ok(Self { volume, publish, staging, access, read_only, provisioned, source, care, keys })
+        let VolumeContext { provisioned, source, options, .. } = context;
+        let keys = keys::parse(options.encryption, &request.secrets)?;
+        Ok(Self { volume, publish, staging, access, read_only, provisioned, source, options, keys })
     }
 }

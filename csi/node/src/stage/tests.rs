@@ -1,7 +1,7 @@
 use super::*;
-use eck_csi::care::Care;
 use eck_csi::context::PublishContext;
 use eck_csi::volume::{DiskId, VolumeId};
+use eck_csi::volume_options::VolumeOptions;
 use uuid::Uuid;
 
 use crate::host::device::tests::device;
@@ -22,7 +22,7 @@ pub(crate) fn ask() -> StageRequest {
         read_only: false,
         provisioned: true,
         source: None,
-        care: Care::default(),
+        options: VolumeOptions::default(),
         keys: None,
     }
 }
@@ -76,7 +76,7 @@ fn a_file_system_that_asks_for_a_check_gets_what_the_class_says() {
     for (fsck, check) in
         [(Fsck::Repair, Some(Check::Repair)), (Fsck::Check, Some(Check::ReadOnly)), (Fsck::None, None)]
     {
-        let request = StageRequest { care: Care { fsck, ..Care::default() }, ..ask() };
+        let request = StageRequest { options: VolumeOptions { fsck, ..VolumeOptions::default() }, ..ask() };
         let checks = |clean, request: &StageRequest| {
             decide(&Content::Formatted(Formatted { clean, ..unclean }), &device(), request, None)
                 .unwrap()

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use eck_csi::care::Encryption;
 use eck_csi::field::BadField;
+use eck_csi::volume_options::Encryption;
 
 use crate::key::Key;
 

@@ -44,9 +44,9 @@ pub enum Discard {
     Periodic,
 }
 
-/// See the module's text.
+/// What a StorageClass asks for its volumes; see the module's text for who reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Care {
+pub struct VolumeOptions {
     /// How a blank disk's file system is made.
     pub mkfs: MkfsOptions,
     /// How it is checked.
@@ -61,7 +61,7 @@ const FSCKS: [(&str, Fsck); 3] = [("repair", Fsck::Repair), ("check", Fsck::Chec
 const DISCARDS: [(&str, Discard); 3] =
     [("none", Discard::None), ("mount", Discard::Mount), ("periodic", Discard::Periodic)];
 
-impl Care {
+impl VolumeOptions {
     /// The keys that are read here.
     pub const KEYS: [&str; 4] = [FSCK, DISCARD, MKFS, ENCRYPTION];
 
@@ -113,20 +113,21 @@ mod tests {
             ("mkfsOptions", "blockSize=4096,inodeSize=512"),
             ("diskType", "SSD"),
         ]);
-        let care = Care::parse("parameters", &class).unwrap();
-        assert_eq!((care.fsck, care.discard), (Fsck::Check, Discard::Periodic));
+        let options = VolumeOptions::parse("parameters", &class).unwrap();
+        assert_eq!((options.fsck, options.discard), (Fsck::Check, Discard::Periodic));
         let mut context = HashMap::new();
-        care.add_to(&mut context);
-        assert_eq!(Care::parse("volume_context", &context), Ok(care));
+        options.add_to(&mut context);
+        assert_eq!(VolumeOptions::parse("volume_context", &context), Ok(options));
         let mut nothing = HashMap::new();
-        Care::default().add_to(&mut nothing);
+        VolumeOptions::default().add_to(&mut nothing);
         assert!(nothing.is_empty(), "a PV of a class without wishes stays as it was");
-        assert_eq!(Care::parse("volume_context", &nothing), Ok(Care::default()));
+        assert_eq!(VolumeOptions::parse("volume_context", &nothing), Ok(VolumeOptions::default()));
     }
 
     #[test]
     fn a_refusal_names_field_value_and_what_is_allowed() {
-        let text = |pairs: &[(&str, &str)]| Care::parse("parameters", &map(pairs)).unwrap_err().to_string();
+        let text =
+            |pairs: &[(&str, &str)]| VolumeOptions::parse("parameters", &map(pairs)).unwrap_err().to_string();
         let said = text(&[("fsckPolicy", "always")]);
         assert_eq!(said, "parameters.fsckPolicy: \"always\" is not allowed; allowed: repair, check, none");
         assert!(text(&[("discard", "")]).ends_with("allowed: none, mount, periodic"));
