@@ -79,7 +79,7 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
     let no_volume = || AttachError::NoVolume(volume.to_string());
     let id = volume.disk().ok_or_else(no_volume)?;
     let cloud = |source| AttachError::Cloud { disk: id.to_string(), source };
-    let found = driver.places.locate(&driver.reader, &id).await.map_err(cloud)?;
+    let found = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?;
     let (region, mut disk) = found.ok_or_else(no_volume)?;
     let machine = driver.nodes.resolve(&driver.client, node).await.map_err(cloud)?;
     let machine = machine.ok_or_else(|| AttachError::NoNode(node.to_string()))?;

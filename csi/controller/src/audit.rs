@@ -64,7 +64,7 @@ impl Audit {
     async fn round(&self) -> Result<Vec<Finding>, RoundError> {
         // Anew each time: a service account's authority may have been replaced.
         let (kube, _) = api::connect(self.kubeconfig.as_deref(), None).await?;
-        let regions = self.driver.places.all().to_vec();
+        let regions = self.driver.disk_locator.all().to_vec();
         let scope = Scope { regions, cluster: self.driver.cluster.clone(), grace: self.grace };
         let findings = look(&kube, &self.driver.client, &scope, now).await?.findings;
         for finding in findings.iter().take(EVENTS) {

@@ -18,7 +18,7 @@ pub(crate) async fn capacity(
     request: pb::GetCapacityRequest,
 ) -> Result<pb::GetCapacityResponse, ReadError> {
     let parameters = Parameters::parse(&request.parameters)?;
-    let mut regions = driver.places.all().to_vec();
+    let mut regions = driver.disk_locator.all().to_vec();
     if let Some(value) = request.accessible_topology.as_ref().and_then(|t| t.segments.get(TOPOLOGY_REGION)) {
         let wanted = Region::parse(&format!("accessible_topology.{TOPOLOGY_REGION}"), value)?;
         // A region that is not the cluster's has nothing for it: an answer, not an error.

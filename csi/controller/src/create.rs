@@ -75,10 +75,10 @@ impl Operation<Driver> for CreateRequest {
 
 /// The disk of the volume, and its region.
 async fn create(driver: &Driver, request: &CreateRequest) -> Result<(Region, Disk), CreateError> {
-    let allowed = allowed(request, driver.places.all())?;
+    let allowed = allowed(request, driver.disk_locator.all())?;
     let name = disk_name(&request.name);
     let class = &request.parameters.regions;
-    let scope = if class.is_empty() || request.source.is_some() { driver.places.all() } else { class };
+    let scope = if class.is_empty() || request.source.is_some() { driver.disk_locator.all() } else { class };
     let found = look(driver, request, scope, &name).await?;
     let content = content::look(driver, request, &found).await?;
     modify::possible(driver, &later(request))?;
@@ -92,7 +92,7 @@ async fn create(driver: &Driver, request: &CreateRequest) -> Result<(Region, Dis
         }
     }
     let (region, disk) = made?;
-    driver.places.learn(&disk.disk_id, &region);
+    driver.disk_locator.learn(&disk.disk_id, &region);
     let changed = modify::apply(driver, &region, disk, &request.mutable).await;
     let disk = changed
         .map_err(|source| CreateError::Modify { name: request.name.clone(), source: Box::new(source) })?;
@@ -157,7 +157,7 @@ async fn make(
             }
             // The name was ordered with other arguments: the disk is somewhere, and it decides.
             Err(error @ CreateError::Cloud { source: ecx::Error::TokenConflict(_), .. }) => {
-                let found = look(driver, request, driver.places.all(), name).await?;
+                let found = look(driver, request, driver.disk_locator.all(), name).await?;
                 match decide(request, wanted, &driver.cluster, &found)? {
                     Plan::Use(region, id) => (region, Query::Id(id), found),
                     Plan::Order(_) => return Err(error),
@@ -176,7 +176,7 @@ async fn look(
     regions: &[Region],
     name: &str,
 ) -> Result<Vec<(Region, Disk)>, CreateError> {
-    let found = driver.places.among(regions, &driver.reader, &Query::Name(name.to_owned())).await;
+    let found = driver.disk_locator.among(regions, &driver.reader, &Query::Name(name.to_owned())).await;
     found.map_err(|source| CreateError::Cloud { name: request.name.clone(), source })
 }
 

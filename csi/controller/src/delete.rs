@@ -63,8 +63,9 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
     // An id of another form never was a disk here.
     let Some(id) = volume.disk() else { return Ok(()) };
     let cloud = |source| DeleteError::Cloud { disk: id.to_string(), source };
-    let Some((region, mut disk)) = driver.places.locate(&driver.reader, &id).await.map_err(cloud)? else {
-        driver.places.forget(id.as_str());
+    let Some((region, mut disk)) = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?
+    else {
+        driver.disk_locator.forget(id.as_str());
         return Ok(());
     };
     let what = format!("delete {id}");
@@ -87,7 +88,7 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
         let failed = order.is_some();
         let Some(left) = gone(driver, &region, id.as_str(), order).await? else {
             driver.orders.done(&what);
-            driver.places.forget(id.as_str());
+            driver.disk_locator.forget(id.as_str());
             return Ok(());
         };
         if failed {

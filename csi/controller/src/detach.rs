@@ -82,11 +82,11 @@ async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>) -> Result
             None => return Ok(()),
         },
     };
-    let (region, mut plan) = match (driver.places.known(id), &instance) {
+    let (region, mut plan) = match (driver.disk_locator.known(id), &instance) {
         // A detach names the machine, so it cannot take the disk from another one: it needs no look before, the cloud's
         // refusal is one.
         (Some(region), Some(instance)) => (region, Plan::Detach(instance.clone())),
-        _ => match driver.places.locate(&driver.reader, id).await.map_err(cloud)? {
+        _ => match driver.disk_locator.locate(&driver.reader, id).await.map_err(cloud)? {
             Some((region, disk)) => (region, decide(&disk, instance.as_deref())),
             None => return Ok(()),
         },

@@ -6,10 +6,10 @@ use eck_csi::volume::{Region, VolumeId};
 use ecx::Client;
 use ecx::api::{Disk, GetJob};
 
+use crate::disk_locator::DiskLocator;
 use crate::error::ReadError;
 use crate::nodes::Nodes;
 use crate::orders::Orders;
-use crate::places::Places;
 use crate::published::Published;
 use crate::reads::Reader;
 use crate::slots::Slots;
@@ -18,7 +18,7 @@ use crate::slots::Slots;
 pub struct Driver {
     pub(crate) client: Arc<Client>,
     pub(crate) reader: Reader,
-    pub(crate) places: Places,
+    pub(crate) disk_locator: DiskLocator,
     pub(crate) nodes: Nodes,
     pub(crate) slots: Slots,
     pub(crate) orders: Orders,
@@ -30,17 +30,17 @@ impl Driver {
     /// A driver for the cluster `cluster` (part of client tokens and disk labels) in `regions`.
     pub fn new(client: Arc<Client>, cluster: String, regions: Vec<Region>) -> Self {
         let reader = Reader::new(Arc::clone(&client));
-        let places = Places::new(regions);
+        let disk_locator = DiskLocator::new(regions);
         let (nodes, slots) = (Nodes::default(), Slots::default());
         let (orders, published) = (Orders::default(), Published::default());
-        Self { client, reader, places, nodes, slots, orders, published, cluster }
+        Self { client, reader, disk_locator, nodes, slots, orders, published, cluster }
     }
 
     /// The disk of a volume that must exist, and its region.
     pub(crate) async fn existing(&self, volume: &VolumeId) -> Result<(Region, Disk), ReadError> {
         let none = || ReadError::NoVolume(volume.to_string());
         let disk = volume.disk().ok_or_else(none)?;
-        self.places.locate(&self.reader, &disk).await?.ok_or_else(none)
+        self.disk_locator.locate(&self.reader, &disk).await?.ok_or_else(none)
     }
 
     /// Whether the cloud says that an attach's or detach's job failed; a job nobody knows did not.

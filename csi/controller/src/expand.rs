@@ -72,7 +72,7 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
     let no_volume = || ExpandError::NoVolume(volume.to_string());
     let id = volume.disk().ok_or_else(no_volume)?;
     let cloud = |source| ExpandError::Cloud { disk: id.to_string(), source };
-    let found = driver.places.locate(&driver.reader, &id).await.map_err(cloud)?;
+    let found = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?;
     let (region, mut disk) = found.ok_or_else(no_volume)?;
     let what = format!("grow {id} to {}", size.min_gib);
     let (mut attempt, mut sent) = (0, None);

@@ -3,7 +3,7 @@
 //! ```text
 //! service ─▶ create, delete, attach, detach, expand, modify, snapshot    operations: parse, read state, decide, act, prove
 //!            list, validate, capacity, health                            reads
-//!               └─▶ driver: reads (shared), places (disk → region), nodes (node → instance), slots ─▶ ecx
+//!               └─▶ driver: reads (shared), disk_locator (disk → region), nodes (node → instance), slots ─▶ ecx
 //! ```
 
 // A new error or state does not compile until every match has decided what it means.
@@ -16,6 +16,7 @@ mod capacity;
 mod create;
 mod delete;
 mod detach;
+mod disk_locator;
 pub mod driver;
 mod error;
 mod expand;
@@ -28,7 +29,6 @@ mod nodes;
 mod orders;
 mod paging;
 pub mod parameters;
-mod places;
 mod published;
 mod reads;
 pub mod request;

@@ -16,7 +16,7 @@ use crate::{paging, response};
 async fn page(driver: &Driver, max: i32, token: &str) -> Result<(Vec<(Region, Disk)>, String), ReadError> {
     let max = paging::max(max)?;
     let after = parse_token(token)?;
-    let mut found = driver.places.everywhere(&driver.reader, &Query::All).await?;
+    let mut found = driver.disk_locator.everywhere(&driver.reader, &Query::All).await?;
     found.retain(|(_, disk)| disk.is_system_volume != Some(true) && DiskId::parse(&disk.disk_id).is_some());
     let after = after.as_ref().map(|(region, id)| (region, id.as_str()));
     Ok(paging::cut(found, |disk| &disk.disk_id, max, after))

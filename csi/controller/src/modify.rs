@@ -114,7 +114,7 @@ impl Operation<Driver> for ModifyRequest {
 async fn modify(driver: &Driver, volume: &VolumeId, mutable: &Mutable) -> Result<(), ModifyError> {
     let no_volume = || ModifyError::NoVolume(volume.to_string());
     let id = volume.disk().ok_or_else(no_volume)?;
-    let found = driver.places.locate(&driver.reader, &id).await;
+    let found = driver.disk_locator.locate(&driver.reader, &id).await;
     let found = found.map_err(|source| ModifyError::Cloud { disk: id.to_string(), source })?;
     let (region, disk) = found.ok_or_else(no_volume)?;
     possible(driver, mutable)?;

@@ -116,7 +116,7 @@ fn profile(args: &Args) -> Result<Profile, RunError> {
 async fn watch_cloud(driver: Arc<Driver>, ready: Ready) {
     let probe = Query::Name("eck-csi-readiness".to_owned());
     loop {
-        match driver.places.everywhere(&driver.reader, &probe).await {
+        match driver.disk_locator.everywhere(&driver.reader, &probe).await {
             Ok(_) => return ready.set(Ok(())),
             Err(error) => {
                 tracing::warn!(%error, "The cloud does not answer yet");

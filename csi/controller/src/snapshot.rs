@@ -107,7 +107,8 @@ pub(crate) async fn named(
 
 /// The snapshot with this handle.
 pub(crate) async fn one(driver: &Driver, id: &SnapshotId) -> Result<Option<(Region, Snapshot)>, ecx::Error> {
-    let Some((region, cloud_id)) = id.known().filter(|(region, _)| driver.places.all().contains(region))
+    let Some((region, cloud_id)) =
+        id.known().filter(|(region, _)| driver.disk_locator.all().contains(region))
     else {
         return Ok(None);
     };

@@ -47,7 +47,7 @@ pub(super) async fn look(
         Source::Volume(volume) => match volume.disk() {
             None => None,
             Some(disk) => {
-                let found = driver.places.locate(&driver.reader, &disk).await.map_err(cloud)?;
+                let found = driver.disk_locator.locate(&driver.reader, &disk).await.map_err(cloud)?;
                 found.map(|(region, found)| of_volume(region, &found, disk))
             }
         },

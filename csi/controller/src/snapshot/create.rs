@@ -78,11 +78,11 @@ pub(crate) async fn create(
     let no_volume = || SnapshotError::NoVolume(request.volume.to_string());
     let disk = request.volume.disk().ok_or_else(no_volume)?;
     let cloud = |source| SnapshotError::Cloud { name: request.name.clone(), source };
-    let found = named(driver, driver.places.all(), &request.name).await.map_err(cloud)?;
+    let found = named(driver, driver.disk_locator.all(), &request.name).await.map_err(cloud)?;
     if let Some(one) = decide(request, &disk, found)? {
         return Ok(one);
     }
-    let located = driver.places.locate(&driver.reader, &disk).await.map_err(cloud)?;
+    let located = driver.disk_locator.locate(&driver.reader, &disk).await.map_err(cloud)?;
     let (region, _) = located.ok_or_else(no_volume)?;
     if !request.requisite.is_empty() && !request.requisite.contains(&region) {
         return Err(SnapshotError::OtherRegion { disk: disk.to_string(), region: region.to_string() });

@@ -200,7 +200,7 @@ fn decide(request: &GroupRequest, found: &[(Region, Snapshot)]) -> Result<Plan, 
 /// Whether every disk is there and on no machine.
 async fn unattached(driver: &Driver, request: &GroupRequest) -> Result<(), GroupError> {
     for id in &request.disks {
-        let located = driver.places.locate(&driver.reader, id).await?;
+        let located = driver.disk_locator.locate(&driver.reader, id).await?;
         let (_, disk) = located.ok_or_else(|| GroupError::NoVolume(id.to_string()))?;
         let free = disk.disk_status.group() == Group::Settled && disk.holders().is_empty();
         if !free {
@@ -221,7 +221,7 @@ async fn drop_all(driver: &Driver, members: &[(Region, Snapshot)]) -> Result<(),
 /// The snapshots of the group, in the order of their handles.
 async fn members(driver: &Driver, id: &str) -> Result<Vec<(Region, Snapshot)>, ecx::Error> {
     let query = ListSnapshots { snapshot_name: Some(format!("g-{id}-")), ..ListSnapshots::default() };
-    let mut found = among(driver, driver.places.all(), &query).await?;
+    let mut found = among(driver, driver.disk_locator.all(), &query).await?;
     found.retain(|(_, snapshot)| of(&snapshot.snapshot_name).as_deref() == Some(id));
     found.sort_by(|(ra, a), (rb, b)| (ra, &a.snapshot_id).cmp(&(rb, &b.snapshot_id)));
     Ok(found)

@@ -11,12 +11,12 @@ use parking_lot::Mutex;
 use crate::reads::{Query, Reader};
 
 /// Regions of disks, learnt as we go. A disk never changes its region, so what was learnt stays true.
-pub(crate) struct Places {
+pub(crate) struct DiskLocator {
     all: Vec<Region>,
     known: Mutex<HashMap<String, Region>>,
 }
 
-impl Places {
+impl DiskLocator {
     pub(crate) fn new(all: Vec<Region>) -> Self {
         Self { all, known: Mutex::default() }
     }
