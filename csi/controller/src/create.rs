@@ -265,7 +265,7 @@ struct Ordered {
     done: bool,
 }
 
-/// Orders the disk in the first region that has one.
+/// OrderAttempts the disk in the first region that has one.
 async fn order(
     driver: &Driver,
     request: &CreateRequest,

@@ -70,7 +70,7 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
     };
     let what = format!("delete {id}");
     for _ in 1..=ATTEMPTS {
-        let (mut order, number) = (None, driver.orders.next(&what));
+        let (mut order, number) = (None, driver.order_attempts.next(&what));
         if decide(&disk)? == Plan::Refund {
             let subject = order_subject(&id, number);
             let client_token = token::delete(&driver.cluster, &subject);
@@ -87,12 +87,12 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
         }
         let failed = order.is_some();
         let Some(left) = gone(driver, &region, id.as_str(), order).await? else {
-            driver.orders.done(&what);
+            driver.order_attempts.done(&what);
             driver.disk_locator.forget(id.as_str());
             return Ok(());
         };
         if failed {
-            driver.orders.failed(&what, number);
+            driver.order_attempts.failed(&what, number);
         }
         disk = left;
     }

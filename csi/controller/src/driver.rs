@@ -9,7 +9,7 @@ use ecx::api::{Disk, GetJob};
 use crate::disk_locator::DiskLocator;
 use crate::error::ReadError;
 use crate::nodes::Nodes;
-use crate::orders::Orders;
+use crate::order_attempts::OrderAttempts;
 use crate::published::Published;
 use crate::reads::Reader;
 use crate::slots::Slots;
@@ -21,7 +21,7 @@ pub struct Driver {
     pub(crate) disk_locator: DiskLocator,
     pub(crate) nodes: Nodes,
     pub(crate) slots: Slots,
-    pub(crate) orders: Orders,
+    pub(crate) order_attempts: OrderAttempts,
     pub(crate) published: Published,
     pub(crate) cluster: String,
 }
@@ -32,8 +32,8 @@ impl Driver {
         let reader = Reader::new(Arc::clone(&client));
         let disk_locator = DiskLocator::new(regions);
         let (nodes, slots) = (Nodes::default(), Slots::default());
-        let (orders, published) = (Orders::default(), Published::default());
-        Self { client, reader, disk_locator, nodes, slots, orders, published, cluster }
+        let (order_attempts, published) = (OrderAttempts::default(), Published::default());
+        Self { client, reader, disk_locator, nodes, slots, order_attempts, published, cluster }
     }
 
     /// The disk of a volume that must exist, and its region.

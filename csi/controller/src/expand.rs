@@ -80,11 +80,11 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
         let plan = decide(&disk, size)?;
         if let (Plan::Grow, Some(number)) = (&plan, sent.take()) {
             // Nothing goes on with the disk and it has not grown.
-            driver.orders.failed(&what, number);
+            driver.order_attempts.failed(&what, number);
         }
         match plan {
             Plan::Done => {
-                driver.orders.done(&what);
+                driver.order_attempts.done(&what);
                 return Ok(disk.size_bytes());
             }
             Plan::Wait => {}
@@ -93,7 +93,7 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
             }
             Plan::Grow => {
                 attempt += 1;
-                let number = driver.orders.next(&what);
+                let number = driver.order_attempts.next(&what);
                 let subject = order_subject(&id, number);
                 let body = ResizeDisk {
                     client_token: token::resize(&driver.cluster, &subject, size.min_gib),

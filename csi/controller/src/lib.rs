@@ -26,7 +26,7 @@ mod metrics;
 mod modify;
 mod name;
 mod nodes;
-mod orders;
+mod order_attempts;
 mod paging;
 pub mod parameters;
 mod published;

@@ -178,7 +178,7 @@ impl Content {
             snapshot::delete::remove(driver, region, left).await.map_err(|error| cloning(request, error))?;
             // Another one of this name is another order.
             let what = snapshot::create::what(&name);
-            driver.orders.failed(&what, driver.orders.next(&what));
+            driver.order_attempts.failed(&what, driver.order_attempts.next(&what));
         }
         Ok(())
     }

@@ -131,7 +131,7 @@ async fn take(
     region: &Region,
 ) -> Result<Snapshot, SnapshotError> {
     let what = what(&request.name);
-    let number = driver.orders.next(&what);
+    let number = driver.order_attempts.next(&what);
     for attempt in 1..=ATTEMPTS {
         at_rest(driver, request, disk, region).await?;
         let body = CreateSnapshot {
@@ -166,7 +166,7 @@ async fn take(
     let waited = wait(driver, region, &query, judge).await;
     waited.map_err(|source| {
         // An order of an earlier life, whose snapshot is gone: the next attempt needs a token of its own.
-        driver.orders.failed(&what, number);
+        driver.order_attempts.failed(&what, number);
         SnapshotError::Wait { name: request.name.clone(), source }
     })
 }

@@ -1,4 +1,4 @@
-//! Orders that failed in the cloud. A client token means one order, whatever becomes of it: after a failure the same
+//! OrderAttempts that failed in the cloud. A client token means one order, whatever becomes of it: after a failure the same
 //! token only tells of the same failure, for as long as the cloud remembers it. So each new order about a disk has a
 //! number of its own.
 
@@ -9,9 +9,9 @@ use parking_lot::{Mutex, MutexGuard};
 /// How many orders failed, by what they were to do. A new controller begins at none and is told of the failures again,
 /// a few with each call.
 #[derive(Default)]
-pub(crate) struct Orders(Mutex<HashMap<String, u32>>);
+pub(crate) struct OrderAttempts(Mutex<HashMap<String, u32>>);
 
-impl Orders {
+impl OrderAttempts {
     /// The number of the next order to do `what`, from 1 on.
     pub(crate) fn next(&self, what: &str) -> u32 {
         self.lock().get(what).copied().unwrap_or(0) + 1
