@@ -12,10 +12,10 @@ use eck_csi::volume::{NodeId, VolumeId};
 use ecx::api::{AttachDisk, Disk, Group};
 use proto::csi::v1 as pb;
 
+use crate::attach_queue::Change;
 use crate::driver::Driver;
 use crate::error::AttachError;
 use crate::nodes::Machine;
-use crate::slots::Change;
 
 /// What to do about a disk that is to be on `instance`.
 #[derive(Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
                 return Err(AttachError::Elsewhere { disk: id.to_string(), holders });
             }
             Plan::Attach => {
-                let _turn = driver.slots.turn(&machine.instance, Change::Attach).await;
+                let _turn = driver.attach_queue.turn(&machine.instance, Change::Attach).await;
                 attempts += 1;
                 disk = act(driver, &machine, node, disk, attempts < ATTEMPTS).await?;
             }

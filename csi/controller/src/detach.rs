@@ -8,9 +8,9 @@ use eck_csi::volume::{DiskId, NodeId, Region, VolumeId};
 use ecx::api::{AttachDisk, Disk, Group};
 use proto::csi::v1 as pb;
 
+use crate::attach_queue::Change;
 use crate::driver::Driver;
 use crate::error::DetachError;
-use crate::slots::Change;
 
 /// What to do about a disk that is to leave a machine.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>) -> Result
             Plan::Done => return Ok(()),
             Plan::Wait => driver.reader.settled(&region, id.as_str()).await.map_err(wait)?,
             Plan::Detach(instance) => {
-                let _turn = driver.slots.turn(&instance, Change::Detach).await;
+                let _turn = driver.attach_queue.turn(&instance, Change::Detach).await;
                 attempts += 1;
                 act(driver, &region, &instance, id, attempts < ATTEMPTS).await?
             }

@@ -6,13 +6,13 @@ use eck_csi::volume::{Region, VolumeId};
 use ecx::Client;
 use ecx::api::{Disk, GetJob};
 
+use crate::attach_queue::AttachQueue;
 use crate::disk_locator::DiskLocator;
 use crate::error::ReadError;
 use crate::nodes::Nodes;
 use crate::order_attempts::OrderAttempts;
 use crate::published::Published;
 use crate::reads::Reader;
-use crate::slots::Slots;
 
 /// The cloud account, the cluster's regions, and what was learnt of both.
 pub struct Driver {
@@ -20,7 +20,7 @@ pub struct Driver {
     pub(crate) reader: Reader,
     pub(crate) disk_locator: DiskLocator,
     pub(crate) nodes: Nodes,
-    pub(crate) slots: Slots,
+    pub(crate) attach_queue: AttachQueue,
     pub(crate) order_attempts: OrderAttempts,
     pub(crate) published: Published,
     pub(crate) cluster: String,
@@ -31,9 +31,9 @@ impl Driver {
     pub fn new(client: Arc<Client>, cluster: String, regions: Vec<Region>) -> Self {
         let reader = Reader::new(Arc::clone(&client));
         let disk_locator = DiskLocator::new(regions);
-        let (nodes, slots) = (Nodes::default(), Slots::default());
+        let (nodes, attach_queue) = (Nodes::default(), AttachQueue::default());
         let (order_attempts, published) = (OrderAttempts::default(), Published::default());
-        Self { client, reader, disk_locator, nodes, slots, order_attempts, published, cluster }
+        Self { client, reader, disk_locator, nodes, attach_queue, order_attempts, published, cluster }
     }
 
     /// The disk of a volume that must exist, and its region.

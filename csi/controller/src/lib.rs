@@ -3,7 +3,7 @@
 //! ```text
 //! service ─▶ create, delete, attach, detach, expand, modify, snapshot    operations: parse, read state, decide, act, prove
 //!            list, validate, capacity, health                            reads
-//!               └─▶ driver: reads (shared), disk_locator (disk → region), nodes (node → instance), slots ─▶ ecx
+//!               └─▶ driver: reads (shared), disk_locator (disk → region), nodes (node → instance), attach_queue ─▶ ecx
 //! ```
 
 // A new error or state does not compile until every match has decided what it means.
@@ -11,6 +11,7 @@
 
 pub mod args;
 mod attach;
+mod attach_queue;
 mod audit;
 mod capacity;
 mod create;
@@ -35,7 +36,6 @@ pub mod request;
 mod response;
 pub mod run;
 pub mod service;
-mod slots;
 mod snapshot;
 mod topology;
 mod validate;

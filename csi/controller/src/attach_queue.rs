@@ -22,18 +22,18 @@ struct Line {
 
 /// The lines before the machines. A machine without a line is free.
 #[derive(Clone, Default)]
-pub(crate) struct Slots(Arc<Mutex<HashMap<String, Line>>>);
+pub(crate) struct AttachQueue(Arc<Mutex<HashMap<String, Line>>>);
 
 /// The right to change a machine's disks; the next in line gets it when this is dropped.
 pub(crate) struct Turn {
-    slots: Slots,
+    queue: AttachQueue,
     instance: String,
 }
 
-impl Slots {
+impl AttachQueue {
     /// Waits for the turn.
     pub(crate) async fn turn(&self, instance: &str, change: Change) -> Turn {
-        let mine = || Turn { slots: self.clone(), instance: instance.to_owned() };
+        let mine = || Turn { queue: self.clone(), instance: instance.to_owned() };
         let called = {
             let mut lines = self.lock();
             let Some(line) = lines.get_mut(instance) else {
@@ -59,7 +59,7 @@ impl Slots {
 impl Drop for Turn {
     fn drop(&mut self) {
         let next = {
-            let mut lines = self.slots.lock();
+            let mut lines = self.queue.lock();
             let Some(line) = lines.get_mut(&self.instance) else { return };
             let next = line.detaches.pop_front().or_else(|| line.attaches.pop_front());
             if next.is_none() {
@@ -69,7 +69,7 @@ impl Drop for Turn {
         };
         if let Some(call) = next {
             // If the caller is gone, the turn comes back unsent and its own drop calls the next.
-            let turn = Turn { slots: self.slots.clone(), instance: self.instance.clone() };
+            let turn = Turn { queue: self.queue.clone(), instance: self.instance.clone() };
             drop(call.send(turn));
         }
     }
@@ -81,13 +81,13 @@ mod tests {
 
     #[tokio::test]
     async fn detaches_go_first_and_a_gone_caller_blocks_nobody() {
-        let slots = Slots::default();
+        let queue = AttachQueue::default();
         let order = Arc::new(Mutex::new(Vec::new()));
-        let first = slots.turn("evm-1", Change::Attach).await;
+        let first = queue.turn("evm-1", Change::Attach).await;
         let wait = |name: &'static str, change| {
-            let (slots, order) = (slots.clone(), Arc::clone(&order));
+            let (queue, order) = (queue.clone(), Arc::clone(&order));
             tokio::spawn(async move {
-                let _turn = slots.turn("evm-1", change).await;
+                let _turn = queue.turn("evm-1", change).await;
                 order.lock().push(name);
             })
         };
@@ -99,11 +99,11 @@ mod tests {
         tokio::task::yield_now().await;
         gone.abort();
         let _ = gone.await;
-        drop(slots.turn("evm-2", Change::Attach).await);
+        drop(queue.turn("evm-2", Change::Attach).await);
         drop(first);
         d.await.unwrap();
         a.await.unwrap();
         assert_eq!(*order.lock(), ["detach", "attach"]);
-        assert!(slots.lock().is_empty());
+        assert!(queue.lock().is_empty());
     }
 }
