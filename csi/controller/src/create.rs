@@ -14,11 +14,11 @@ use eck_csi::volume::{Region, SizeRange};
 use ecx::api::{CreateDisk, Disk, DiskState, Group, Label};
 use ecx::token;
 
+use crate::disk_reader::{Query, Verdict};
 use crate::driver::Driver;
 use crate::error::CreateError;
 use crate::modify::{self, Mutable};
 use crate::name::disk_name;
-use crate::reads::{Query, Verdict};
 mod content;
 mod request;
 

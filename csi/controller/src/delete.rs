@@ -9,10 +9,10 @@ use ecx::api::{DeleteDisk, Disk, DiskState, GetOrder, Group, ListSnapshots};
 use ecx::token;
 use proto::csi::v1 as pb;
 
+use crate::disk_reader::{Query, Verdict};
 use crate::driver::Driver;
 use crate::error::DeleteError;
 use crate::name::order_subject;
-use crate::reads::{Query, Verdict};
 use crate::snapshot;
 
 /// A refund whose order fails is ordered anew, each time with a token of its own, so often in one call.

@@ -8,7 +8,7 @@ use ecx::api::Disk;
 use futures::future::join_all;
 use parking_lot::Mutex;
 
-use crate::reads::{Query, Reader};
+use crate::disk_reader::{DiskReader, Query};
 
 /// Regions of disks, learnt as we go. A disk never changes its region, so what was learnt stays true.
 pub(crate) struct DiskLocator {
@@ -46,7 +46,7 @@ impl DiskLocator {
     /// found" is only said when every region has said so.
     pub(crate) async fn locate(
         &self,
-        reader: &Reader,
+        reader: &DiskReader,
         disk: &DiskId,
     ) -> Result<Option<(Region, Disk)>, Error> {
         if let Some(region) = self.known(disk) {
@@ -64,7 +64,7 @@ impl DiskLocator {
     /// The disks that fit `query` in all regions of the cluster; see [`Self::among`].
     pub(crate) async fn everywhere(
         &self,
-        reader: &Reader,
+        reader: &DiskReader,
         query: &Query,
     ) -> Result<Vec<(Region, Disk)>, Error> {
         self.among(&self.all, reader, query).await
@@ -75,7 +75,7 @@ impl DiskLocator {
     pub(crate) async fn among(
         &self,
         regions: &[Region],
-        reader: &Reader,
+        reader: &DiskReader,
         query: &Query,
     ) -> Result<Vec<(Region, Disk)>, Error> {
         let looks = regions.iter().map(|region| async move {

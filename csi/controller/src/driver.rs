@@ -8,16 +8,16 @@ use ecx::api::{Disk, GetJob};
 
 use crate::attach_queue::AttachQueue;
 use crate::disk_locator::DiskLocator;
+use crate::disk_reader::DiskReader;
 use crate::error::ReadError;
 use crate::nodes::Nodes;
 use crate::order_attempts::OrderAttempts;
 use crate::published::Published;
-use crate::reads::Reader;
 
 /// The cloud account, the cluster's regions, and what was learnt of both.
 pub struct Driver {
     pub(crate) client: Arc<Client>,
-    pub(crate) reader: Reader,
+    pub(crate) reader: DiskReader,
     pub(crate) disk_locator: DiskLocator,
     pub(crate) nodes: Nodes,
     pub(crate) attach_queue: AttachQueue,
@@ -29,7 +29,7 @@ pub struct Driver {
 impl Driver {
     /// A driver for the cluster `cluster` (part of client tokens and disk labels) in `regions`.
     pub fn new(client: Arc<Client>, cluster: String, regions: Vec<Region>) -> Self {
-        let reader = Reader::new(Arc::clone(&client));
+        let reader = DiskReader::new(Arc::clone(&client));
         let disk_locator = DiskLocator::new(regions);
         let (nodes, attach_queue) = (Nodes::default(), AttachQueue::default());
         let (order_attempts, published) = (OrderAttempts::default(), Published::default());

@@ -7,7 +7,7 @@ use eck_csi::field::BadField;
 use serve::code::GrpcCode;
 use tonic::Code;
 
-use crate::reads::WaitError;
+use crate::disk_reader::WaitError;
 
 mod cloud;
 mod snapshot;

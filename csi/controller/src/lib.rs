@@ -3,7 +3,7 @@
 //! ```text
 //! service ─▶ create, delete, attach, detach, expand, modify, snapshot    operations: parse, read state, decide, act, prove
 //!            list, validate, capacity, health                            reads
-//!               └─▶ driver: reads (shared), disk_locator (disk → region), nodes (node → instance), attach_queue ─▶ ecx
+//!               └─▶ driver: disk_reader (shared), disk_locator (disk → region), nodes (node → instance), attach_queue ─▶ ecx
 //! ```
 
 // A new error or state does not compile until every match has decided what it means.
@@ -18,6 +18,7 @@ mod create;
 mod delete;
 mod detach;
 mod disk_locator;
+mod disk_reader;
 pub mod driver;
 mod error;
 mod expand;
@@ -31,7 +32,6 @@ mod order_attempts;
 mod paging;
 pub mod parameters;
 mod published;
-mod reads;
 pub mod request;
 mod response;
 pub mod run;

@@ -6,9 +6,9 @@ use eck_csi::volume::{DiskId, Region, VolumeId};
 use ecx::api::{Disk, Group};
 use proto::csi::v1 as pb;
 
+use crate::disk_reader::Query;
 use crate::driver::Driver;
 use crate::error::ReadError;
-use crate::reads::Query;
 use crate::{paging, response};
 
 /// A page of volumes, and the token of the next one. Every data disk of the cluster's regions is listed, not only those that

@@ -16,9 +16,9 @@ use tonic::service::Routes;
 
 use crate::args::{Args, BadCredentials};
 use crate::audit::Audit;
+use crate::disk_reader::Query;
 use crate::driver::Driver;
 use crate::metrics::Audits;
-use crate::reads::Query;
 use crate::service::Controller;
 
 /// How often a cloud that does not answer is asked again at start.

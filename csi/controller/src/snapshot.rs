@@ -11,8 +11,8 @@ use eck_csi::volume::Region;
 use ecx::api::{ListSnapshots, Snapshot};
 use tokio::time::Instant;
 
+use crate::disk_reader::{Verdict, WaitError};
 use crate::driver::Driver;
-use crate::reads::{Verdict, WaitError};
 
 pub(crate) mod create;
 pub(crate) mod delete;

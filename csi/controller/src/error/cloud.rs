@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use crate::reads::WaitError;
+use crate::disk_reader::WaitError;
 
 /// The code of a cloud error that no rule of the operation has caught.
 pub(super) fn cloud_code(error: &ecx::Error) -> Code {

@@ -5,7 +5,7 @@ use serve::code::GrpcCode;
 use tonic::Code;
 
 use super::cloud::{cloud_code, wait_code};
-use crate::reads::WaitError;
+use crate::disk_reader::WaitError;
 
 /// CreateSnapshot and DeleteSnapshot.
 #[derive(Debug, thiserror::Error)]

@@ -15,11 +15,11 @@ use ecx::token;
 use proto::csi::v1 as pb;
 
 use super::{dead, named, wait};
+use crate::disk_reader::Verdict;
 use crate::driver::Driver;
 use crate::error::SnapshotError;
 use crate::name::{disk_name, numbered};
 use crate::parameters;
-use crate::reads::Verdict;
 use crate::topology::regions;
 
 /// CreateSnapshot.

@@ -9,9 +9,9 @@ use ecx::api::{DeleteSnapshot, ListSnapshots, Snapshot};
 use proto::csi::v1 as pb;
 
 use super::{DELETING, SnapshotId, one, ready, wait};
+use crate::disk_reader::Verdict;
 use crate::driver::Driver;
 use crate::error::SnapshotError;
-use crate::reads::Verdict;
 
 /// DeleteSnapshot.
 #[derive(Debug, PartialEq, Eq)]

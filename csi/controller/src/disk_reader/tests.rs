@@ -6,7 +6,7 @@ use ecx_sim::{Config, Sim};
 const REGION: &str = "zj-shaoxing-2";
 
 /// A region with so many disks, `cd-0` and on.
-fn cloud(disks: usize) -> (Sim, Reader, Region) {
+fn cloud(disks: usize) -> (Sim, DiskReader, Region) {
     let sim = Sim::start(Config::default()).unwrap();
     sim.change(|world| {
         for n in 0..disks {
@@ -22,11 +22,11 @@ fn cloud(disks: usize) -> (Sim, Reader, Region) {
         }
     });
     let client = Client::new(sim.profile(), sim.credentials()).unwrap();
-    (sim, Reader::new(Arc::new(client)), Region::parse("region", REGION).unwrap())
+    (sim, DiskReader::new(Arc::new(client)), Region::parse("region", REGION).unwrap())
 }
 
 /// Asks for `cd-0`, … at once; gives the calls that it took.
-async fn ask_for(sim: &Sim, reader: &Reader, region: &Region, disks: usize) -> Vec<Op> {
+async fn ask_for(sim: &Sim, reader: &DiskReader, region: &Region, disks: usize) -> Vec<Op> {
     let before = sim.log().len();
     let ids: Vec<String> = (0..disks).map(|n| format!("cd-{n}")).collect();
     let found = join_all(ids.iter().map(|id| reader.disk(region, id))).await;
@@ -62,7 +62,7 @@ async fn while_others_stand_in_line_a_read_takes_along_what_is_asked_later() {
     let profile = ecx::Profile { base_url: "http://ecx-sim".into(), burst: 1.0, ..ecx::Profile::default() };
     let outside = cloud.outside(1, Duration::from_secs(10));
     let client = Arc::new(Client::over(outside, profile, cloud.credentials()));
-    let (reader, region) = (Reader::new(Arc::clone(&client)), Region::parse("region", REGION).unwrap());
+    let (reader, region) = (DiskReader::new(Arc::clone(&client)), Region::parse("region", REGION).unwrap());
     let ask = async |after: u64| {
         tokio::time::sleep(Duration::from_millis(after)).await;
         assert_eq!(reader.disk(&region, &format!("cd-{after}")).await.unwrap(), None);

@@ -64,7 +64,7 @@ pub(crate) enum Verdict<T> {
 
 /// Reads for all regions. Clones share everything.
 #[derive(Clone)]
-pub(crate) struct Reader {
+pub(crate) struct DiskReader {
     client: Arc<Client>,
     regions: Arc<Mutex<HashMap<Region, RegionReader>>>,
 }
@@ -75,7 +75,7 @@ struct RegionReader {
     waiters: mpsc::UnboundedSender<poller::Waiter>,
 }
 
-impl Reader {
+impl DiskReader {
     pub(crate) fn new(client: Arc<Client>) -> Self {
         Self { client, regions: Arc::default() }
     }
