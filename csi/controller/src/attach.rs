@@ -97,7 +97,7 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
         match decide(&disk, &machine.instance)? {
             Plan::Done => {
                 // The cloud attaches no disk read-only: the node mounts it so, and this alone remembers it.
-                let published = driver.published.publish(&id, &machine.instance, readonly);
+                let published = driver.publish_modes.publish(&id, &machine.instance, readonly);
                 if published != readonly {
                     return Err(AttachError::OtherReadonly { disk: id.to_string(), published });
                 }

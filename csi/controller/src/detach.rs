@@ -67,7 +67,7 @@ async fn detach(driver: &Driver, volume: &VolumeId, node: Option<&NodeId>) -> Re
     // No disk, or none of ours: it is on no machine.
     let Some(id) = volume.disk() else { return Ok(()) };
     take_off(driver, &id, node).await?;
-    driver.published.unpublish(&id);
+    driver.publish_modes.unpublish(&id);
     Ok(())
 }
 

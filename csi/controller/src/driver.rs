@@ -12,7 +12,7 @@ use crate::disk_reader::DiskReader;
 use crate::error::ReadError;
 use crate::nodes::Nodes;
 use crate::order_attempts::OrderAttempts;
-use crate::published::Published;
+use crate::publish_modes::PublishModes;
 
 /// The cloud account, the cluster's regions, and what was learnt of both.
 pub struct Driver {
@@ -22,7 +22,7 @@ pub struct Driver {
     pub(crate) nodes: Nodes,
     pub(crate) attach_queue: AttachQueue,
     pub(crate) order_attempts: OrderAttempts,
-    pub(crate) published: Published,
+    pub(crate) publish_modes: PublishModes,
     pub(crate) cluster: String,
 }
 
@@ -32,8 +32,8 @@ impl Driver {
         let reader = DiskReader::new(Arc::clone(&client));
         let disk_locator = DiskLocator::new(regions);
         let (nodes, attach_queue) = (Nodes::default(), AttachQueue::default());
-        let (order_attempts, published) = (OrderAttempts::default(), Published::default());
-        Self { client, reader, disk_locator, nodes, attach_queue, order_attempts, published, cluster }
+        let (order_attempts, publish_modes) = (OrderAttempts::default(), PublishModes::default());
+        Self { client, reader, disk_locator, nodes, attach_queue, order_attempts, publish_modes, cluster }
     }
 
     /// The disk of a volume that must exist, and its region.

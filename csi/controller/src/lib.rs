@@ -31,7 +31,7 @@ mod nodes;
 mod order_attempts;
 mod paging;
 pub mod parameters;
-mod published;
+mod publish_modes;
 pub mod request;
 mod response;
 pub mod run;

@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 
 /// By disk: the machine, and whether for reading only.
 #[derive(Default)]
-pub(crate) struct Published(Mutex<HashMap<String, (String, bool)>>);
+pub(crate) struct PublishModes(Mutex<HashMap<String, (String, bool)>>);
 
-impl Published {
+impl PublishModes {
     /// The disk is on the machine; gives how it is published there, which is `readonly` unless it is already otherwise.
     pub(crate) fn publish(&self, disk: &DiskId, instance: &str, readonly: bool) -> bool {
         let mut known = self.0.lock();
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn what_is_published_stays_so_until_it_is_taken_away() {
-        let (published, disk) = (Published::default(), DiskId::parse("cd-1").unwrap());
+        let (published, disk) = (PublishModes::default(), DiskId::parse("cd-1").unwrap());
         assert!(!published.publish(&disk, "evm-1", false));
         assert!(!published.publish(&disk, "evm-1", true));
         assert!(published.publish(&disk, "evm-2", true));
