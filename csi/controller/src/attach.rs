@@ -19,7 +19,7 @@ use crate::nodes::Machine;
 
 /// What to do about a disk that is to be on `instance`.
 #[derive(Debug, PartialEq, Eq)]
-enum Plan {
+enum AttachStep {
     /// It is there.
     Done,
     /// Something goes on: look again when it has ended.
@@ -95,7 +95,7 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
     let mut attempts = 0;
     loop {
         match decide(&disk, &machine.instance)? {
-            Plan::Done => {
+            AttachStep::Done => {
                 // The cloud attaches no disk read-only: the node mounts it so, and this alone remembers it.
                 let published = driver.publish_modes.publish(&id, &machine.instance, readonly);
                 if published != readonly {
@@ -103,14 +103,14 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
                 }
                 return Ok(PublishContext { readonly, ..PublishContext::new(id, disk.size_bytes()) });
             }
-            Plan::Wait => disk = settled(driver, &machine, &disk).await?,
-            Plan::Refuse => {
+            AttachStep::Wait => disk = settled(driver, &machine, &disk).await?,
+            AttachStep::Refuse => {
                 // The spec: the message names the node by its node id.
                 let name = |instance: &&str| driver.nodes.name(&region, instance).to_string();
                 let holders = disk.holders().iter().map(name).collect::<Vec<_>>().join(", ");
                 return Err(AttachError::Elsewhere { disk: id.to_string(), holders });
             }
-            Plan::Attach => {
+            AttachStep::Attach => {
                 let _turn = driver.attach_queue.turn(&machine.instance, Change::Attach).await;
                 attempts += 1;
                 disk = act(driver, &machine, node, disk, attempts < ATTEMPTS).await?;
@@ -119,12 +119,12 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
     }
 }
 
-fn decide(disk: &Disk, instance: &str) -> Result<Plan, AttachError> {
+fn decide(disk: &Disk, instance: &str) -> Result<AttachStep, AttachError> {
     match disk.disk_status.group() {
-        Group::Settled => Ok(Plan::Attach),
-        Group::Busy => Ok(Plan::Wait),
-        Group::Attached if disk.holders() == [instance] => Ok(Plan::Done),
-        Group::Attached => Ok(Plan::Refuse),
+        Group::Settled => Ok(AttachStep::Attach),
+        Group::Busy => Ok(AttachStep::Wait),
+        Group::Attached if disk.holders() == [instance] => Ok(AttachStep::Done),
+        Group::Attached => Ok(AttachStep::Refuse),
         Group::Dead => {
             let (disk, state) = (disk.disk_id.clone(), disk.disk_status.as_str().to_owned());
             Err(AttachError::Dead { disk, state })
@@ -203,15 +203,15 @@ mod tests {
     #[test]
     fn an_attach_is_sent_only_for_a_free_disk() {
         for state in ["available", "detached"] {
-            assert_eq!(decide(&disk(state, None), "evm-1").unwrap(), Plan::Attach);
+            assert_eq!(decide(&disk(state, None), "evm-1").unwrap(), AttachStep::Attach);
         }
         for state in ["attaching", "diskAttaching", "detaching", "creating", "resizing", "some new state"] {
-            assert_eq!(decide(&disk(state, Some("evm-1")), "evm-1").unwrap(), Plan::Wait, "{state}");
+            assert_eq!(decide(&disk(state, Some("evm-1")), "evm-1").unwrap(), AttachStep::Wait, "{state}");
         }
-        assert_eq!(decide(&disk("in-use", Some("evm-1")), "evm-1").unwrap(), Plan::Done);
-        assert_eq!(decide(&disk("attached", Some("evm-2")), "evm-1").unwrap(), Plan::Refuse);
+        assert_eq!(decide(&disk("in-use", Some("evm-1")), "evm-1").unwrap(), AttachStep::Done);
+        assert_eq!(decide(&disk("attached", Some("evm-2")), "evm-1").unwrap(), AttachStep::Refuse);
         // Attached, but the cloud does not say to whom: not ours to claim.
-        assert_eq!(decide(&disk("in-use", None), "evm-1").unwrap(), Plan::Refuse);
+        assert_eq!(decide(&disk("in-use", None), "evm-1").unwrap(), AttachStep::Refuse);
         assert!(matches!(decide(&disk("expired", None), "evm-1"), Err(AttachError::Dead { .. })));
     }
 }

@@ -28,7 +28,7 @@ pub(crate) use request::Source;
 
 /// What to do about the disks that were found.
 #[derive(Debug, PartialEq, Eq)]
-enum Plan {
+enum CreateStep {
     /// This one is the volume.
     Use(Region, String),
     /// Order one, in the first of these regions that has stock.
@@ -144,8 +144,8 @@ async fn make(
 ) -> Result<(Region, Disk), CreateError> {
     let name = &wanted.name;
     let (region, query, seen) = match decide(request, wanted, &driver.cluster, &found)? {
-        Plan::Use(region, id) => (region, Query::Id(id), found),
-        Plan::Order(regions) => match order(driver, request, wanted, &regions).await {
+        CreateStep::Use(region, id) => (region, Query::Id(id), found),
+        CreateStep::Order(regions) => match order(driver, request, wanted, &regions).await {
             Ok(Ordered { region, done }) => {
                 // An order that is done at once shows its disk at once: no tick needs to be waited for.
                 let seen = if done {
@@ -159,8 +159,8 @@ async fn make(
             Err(error @ CreateError::Cloud { source: ecx::Error::TokenConflict(_), .. }) => {
                 let found = look(driver, request, driver.disk_locator.all(), name).await?;
                 match decide(request, wanted, &driver.cluster, &found)? {
-                    Plan::Use(region, id) => (region, Query::Id(id), found),
-                    Plan::Order(_) => return Err(error),
+                    CreateStep::Use(region, id) => (region, Query::Id(id), found),
+                    CreateStep::Order(_) => return Err(error),
                 }
             }
             Err(error) => return Err(error),
@@ -211,10 +211,10 @@ fn decide(
     wanted: &Wanted<'_>,
     cluster: &str,
     found: &[(Region, Disk)],
-) -> Result<Plan, CreateError> {
+) -> Result<CreateStep, CreateError> {
     let ours = |disk: &Disk| disk.labels.iter().any(|l| l.key == DISK_LABEL && l.value == cluster);
     let (region, disk) = match found {
-        [] => return Ok(Plan::Order(wanted.allowed.clone())),
+        [] => return Ok(CreateStep::Order(wanted.allowed.clone())),
         [one] => one,
         many => {
             let mut labelled = many.iter().filter(|(_, disk)| ours(disk));
@@ -248,7 +248,7 @@ fn decide(
         let regions: Vec<&str> = wanted.allowed.iter().map(Region::as_str).collect();
         format!("it is in {region} and only {} will do", regions.join(", "))
     } else {
-        return Ok(Plan::Use(region.clone(), id));
+        return Ok(CreateStep::Use(region.clone(), id));
     };
     Err(CreateError::Incompatible { name, disk: id, what })
 }

@@ -20,7 +20,7 @@ const ATTEMPTS: u32 = 3;
 
 /// What to do about the disk that was found.
 #[derive(Debug, PartialEq, Eq)]
-enum Plan {
+enum DeleteStep {
     Refund,
     /// It is being deleted already.
     Wait,
@@ -71,7 +71,7 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
     let what = format!("delete {id}");
     for _ in 1..=ATTEMPTS {
         let (mut order, number) = (None, driver.order_attempts.next(&what));
-        if decide(&disk)? == Plan::Refund {
+        if decide(&disk)? == DeleteStep::Refund {
             let subject = order_subject(&id, number);
             let client_token = token::delete(&driver.cluster, &subject);
             let body = DeleteDisk { client_token, region_id: region.to_string(), disk_id: id.to_string() };
@@ -113,11 +113,11 @@ async fn with_snapshots(
     Ok(Some(error).filter(|_| !ids.is_empty()))
 }
 
-fn decide(disk: &Disk) -> Result<Plan, DeleteError> {
+fn decide(disk: &Disk) -> Result<DeleteStep, DeleteError> {
     let state = disk.disk_status.as_str().to_owned();
     match (disk.disk_status.group(), &disk.disk_status) {
-        (_, DiskState::Deleting) => Ok(Plan::Wait),
-        (Group::Settled, _) | (Group::Dead, DiskState::Error) => Ok(Plan::Refund),
+        (_, DiskState::Deleting) => Ok(DeleteStep::Wait),
+        (Group::Settled, _) | (Group::Dead, DiskState::Error) => Ok(DeleteStep::Refund),
         (Group::Attached, _) => {
             Err(DeleteError::Attached { disk: disk.disk_id.clone(), holders: disk.holders().join(", ") })
         }

@@ -14,7 +14,7 @@ use crate::error::DetachError;
 
 /// What to do about a disk that is to leave a machine.
 #[derive(Debug, PartialEq, Eq)]
-enum Plan {
+enum DetachStep {
     Done,
     Wait,
     /// From this machine.
@@ -82,10 +82,10 @@ async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>) -> Result
             None => return Ok(()),
         },
     };
-    let (region, mut plan) = match (driver.disk_locator.known(id), &instance) {
+    let (region, mut step) = match (driver.disk_locator.known(id), &instance) {
         // A detach names the machine, so it cannot take the disk from another one: it needs no look before, the cloud's
         // refusal is one.
-        (Some(region), Some(instance)) => (region, Plan::Detach(instance.clone())),
+        (Some(region), Some(instance)) => (region, DetachStep::Detach(instance.clone())),
         _ => match driver.disk_locator.locate(&driver.reader, id).await.map_err(cloud)? {
             Some((region, disk)) => (region, decide(&disk, instance.as_deref())),
             None => return Ok(()),
@@ -93,29 +93,29 @@ async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>) -> Result
     };
     let mut attempts = 0;
     loop {
-        let now = match plan {
-            Plan::Done => return Ok(()),
-            Plan::Wait => driver.reader.settled(&region, id.as_str()).await.map_err(wait)?,
-            Plan::Detach(instance) => {
+        let now = match step {
+            DetachStep::Done => return Ok(()),
+            DetachStep::Wait => driver.reader.settled(&region, id.as_str()).await.map_err(wait)?,
+            DetachStep::Detach(instance) => {
                 let _turn = driver.attach_queue.turn(&instance, Change::Detach).await;
                 attempts += 1;
                 act(driver, &region, &instance, id, attempts < ATTEMPTS).await?
             }
         };
         let Some(disk) = now else { return Ok(()) };
-        plan = decide(&disk, instance.as_deref());
+        step = decide(&disk, instance.as_deref());
     }
 }
 
 /// `instance`: from which machine; `None`: from any.
-fn decide(disk: &Disk, instance: Option<&str>) -> Plan {
+fn decide(disk: &Disk, instance: Option<&str>) -> DetachStep {
     match disk.disk_status.group() {
-        Group::Settled => Plan::Done,
-        Group::Busy => Plan::Wait,
+        Group::Settled => DetachStep::Done,
+        Group::Busy => DetachStep::Wait,
         Group::Attached | Group::Dead => {
             let holders = disk.holders();
             let mut wanted = holders.iter().filter(|holder| instance.is_none_or(|i| i == **holder));
-            wanted.next().map_or(Plan::Done, |holder| Plan::Detach((*holder).to_owned()))
+            wanted.next().map_or(DetachStep::Done, |holder| DetachStep::Detach((*holder).to_owned()))
         }
     }
 }
@@ -169,11 +169,11 @@ mod tests {
     fn only_the_named_machine_loses_the_disk() {
         let attachment = Attachment { instance_id: "evm-1".into(), ..Attachment::default() };
         let held = Disk { disk_status: DiskState::InUse, attachments: vec![attachment], ..Disk::default() };
-        assert_eq!(decide(&held, Some("evm-1")), Plan::Detach("evm-1".into()));
-        assert_eq!(decide(&held, Some("evm-2")), Plan::Done);
-        assert_eq!(decide(&held, None), Plan::Detach("evm-1".into()));
+        assert_eq!(decide(&held, Some("evm-1")), DetachStep::Detach("evm-1".into()));
+        assert_eq!(decide(&held, Some("evm-2")), DetachStep::Done);
+        assert_eq!(decide(&held, None), DetachStep::Detach("evm-1".into()));
         let busy = Disk { disk_status: DiskState::Detaching, ..held.clone() };
-        assert_eq!(decide(&busy, Some("evm-1")), Plan::Wait);
-        assert_eq!(decide(&Disk::default(), Some("evm-1")), Plan::Done);
+        assert_eq!(decide(&busy, Some("evm-1")), DetachStep::Wait);
+        assert_eq!(decide(&Disk::default(), Some("evm-1")), DetachStep::Done);
     }
 }

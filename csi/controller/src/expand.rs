@@ -20,7 +20,7 @@ const ATTEMPTS: u32 = 3;
 
 /// What to do about a disk that is to grow.
 #[derive(Debug, PartialEq, Eq)]
-enum Plan {
+enum ExpandStep {
     Done,
     Wait,
     Grow,
@@ -77,21 +77,21 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
     let what = format!("grow {id} to {}", size.min_gib);
     let (mut attempt, mut sent) = (0, None);
     loop {
-        let plan = decide(&disk, size)?;
-        if let (Plan::Grow, Some(number)) = (&plan, sent.take()) {
+        let step = decide(&disk, size)?;
+        if let (ExpandStep::Grow, Some(number)) = (&step, sent.take()) {
             // Nothing goes on with the disk and it has not grown.
             driver.order_attempts.failed(&what, number);
         }
-        match plan {
-            Plan::Done => {
+        match step {
+            ExpandStep::Done => {
                 driver.order_attempts.done(&what);
                 return Ok(disk.size_bytes());
             }
-            Plan::Wait => {}
-            Plan::Grow if attempt == ATTEMPTS => {
+            ExpandStep::Wait => {}
+            ExpandStep::Grow if attempt == ATTEMPTS => {
                 return Err(ExpandError::OrderFailed { disk: id.to_string(), attempts: ATTEMPTS });
             }
-            Plan::Grow => {
+            ExpandStep::Grow => {
                 attempt += 1;
                 let number = driver.order_attempts.next(&what);
                 let subject = order_subject(&id, number);
@@ -115,9 +115,9 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
     }
 }
 
-fn decide(disk: &Disk, size: &SizeRange) -> Result<Plan, ExpandError> {
+fn decide(disk: &Disk, size: &SizeRange) -> Result<ExpandStep, ExpandError> {
     if disk.disk_status.group() == Group::Busy {
-        return Ok(Plan::Wait);
+        return Ok(ExpandStep::Wait);
     }
     if disk.disk_size > size.max_gib {
         let allowed = format!("at least the disk's size, {} bytes: disks never shrink", disk.size_bytes());
@@ -128,7 +128,7 @@ fn decide(disk: &Disk, size: &SizeRange) -> Result<Plan, ExpandError> {
         let (disk, state) = (disk.disk_id.clone(), disk.disk_status.as_str().to_owned());
         return Err(ExpandError::Dead { disk, state });
     }
-    Ok(if disk.disk_size >= size.min_gib { Plan::Done } else { Plan::Grow })
+    Ok(if disk.disk_size >= size.min_gib { ExpandStep::Done } else { ExpandStep::Grow })
 }
 
 #[cfg(test)]
@@ -144,10 +144,10 @@ mod tests {
             ..Disk::default()
         };
         let size = SizeRange { min_gib: 30, max_gib: 40 };
-        assert_eq!(decide(&disk(20, "in-use"), &size).unwrap(), Plan::Grow);
-        assert_eq!(decide(&disk(30, "available"), &size).unwrap(), Plan::Done);
-        assert_eq!(decide(&disk(35, "in-use"), &size).unwrap(), Plan::Done);
-        assert_eq!(decide(&disk(20, "resizing"), &size).unwrap(), Plan::Wait);
+        assert_eq!(decide(&disk(20, "in-use"), &size).unwrap(), ExpandStep::Grow);
+        assert_eq!(decide(&disk(30, "available"), &size).unwrap(), ExpandStep::Done);
+        assert_eq!(decide(&disk(35, "in-use"), &size).unwrap(), ExpandStep::Done);
+        assert_eq!(decide(&disk(20, "resizing"), &size).unwrap(), ExpandStep::Wait);
         assert!(matches!(decide(&disk(50, "in-use"), &size), Err(ExpandError::OutOfRange(_))));
     }
 }

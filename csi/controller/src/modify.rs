@@ -33,7 +33,7 @@ pub(crate) struct Mutable {
 
 /// What to do about a disk.
 #[derive(Debug, PartialEq, Eq)]
-enum Plan {
+enum ModifyStep {
     Done,
     Wait,
     Describe,
@@ -147,19 +147,19 @@ pub(crate) async fn apply(
     let (mut described, mut changed) = (false, false);
     loop {
         match decide(&disk, mutable)? {
-            Plan::Done => return Ok(disk),
+            ModifyStep::Done => return Ok(disk),
             // A cloud that shows no descriptions is not asked twice.
-            Plan::Describe if described => return Ok(disk),
-            Plan::Change if changed => {
+            ModifyStep::Describe if described => return Ok(disk),
+            ModifyStep::Change if changed => {
                 let shown = format!("type {}, iops {:?}", disk.disk_type, disk.provisioned_iops);
                 return Err(ModifyError::NotChanged { disk: id, shown });
             }
-            Plan::Wait => {}
-            Plan::Describe => {
+            ModifyStep::Wait => {}
+            ModifyStep::Describe => {
                 driver.client.update_disk(&describe(region, &disk, mutable)).await.map_err(cloud)?;
                 described = true;
             }
-            Plan::Change => {
+            ModifyStep::Change => {
                 let body = change(driver, region, &disk, mutable);
                 match driver.client.modify_disk(&body).await {
                     Ok(_) | Err(ecx::Error::InProgress(_)) => changed = true,
@@ -196,20 +196,20 @@ fn change(driver: &Driver, region: &Region, disk: &Disk, mutable: &Mutable) -> M
     }
 }
 
-fn decide(disk: &Disk, mutable: &Mutable) -> Result<Plan, ModifyError> {
+fn decide(disk: &Disk, mutable: &Mutable) -> Result<ModifyStep, ModifyError> {
     let other_type = mutable.disk_type.as_ref().is_some_and(|wanted| *wanted != disk.disk_type);
     let other_iops = mutable.iops.is_some() && mutable.iops != disk.provisioned_iops;
     let described = disk.volume_description.as_deref().unwrap_or_default();
     let other_text = mutable.description.as_deref().is_some_and(|wanted| wanted != described);
     match disk.disk_status.group() {
-        _ if !(other_type || other_iops || other_text) => Ok(Plan::Done),
-        Group::Busy => Ok(Plan::Wait),
+        _ if !(other_type || other_iops || other_text) => Ok(ModifyStep::Done),
+        Group::Busy => Ok(ModifyStep::Wait),
         Group::Dead => {
             let (disk, state) = (disk.disk_id.clone(), disk.disk_status.as_str().to_owned());
             Err(ModifyError::Dead { disk, state })
         }
-        Group::Settled | Group::Attached if other_type || other_iops => Ok(Plan::Change),
-        Group::Settled | Group::Attached => Ok(Plan::Describe),
+        Group::Settled | Group::Attached if other_type || other_iops => Ok(ModifyStep::Change),
+        Group::Settled | Group::Attached => Ok(ModifyStep::Describe),
     }
 }
 
@@ -244,10 +244,10 @@ mod tests {
         };
         let want = |pairs: &[(&str, &str)]| parse(pairs).unwrap();
         let same = want(&[("description", "a"), ("diskType", "SAS")]);
-        assert_eq!(decide(&disk("expired"), &same).unwrap(), Plan::Done);
-        assert_eq!(decide(&disk("in-use"), &want(&[("description", "b")])).unwrap(), Plan::Describe);
-        assert_eq!(decide(&disk("available"), &want(&[("iops", "9")])).unwrap(), Plan::Change);
-        assert_eq!(decide(&disk("resizing"), &want(&[("diskType", "SSD")])).unwrap(), Plan::Wait);
+        assert_eq!(decide(&disk("expired"), &same).unwrap(), ModifyStep::Done);
+        assert_eq!(decide(&disk("in-use"), &want(&[("description", "b")])).unwrap(), ModifyStep::Describe);
+        assert_eq!(decide(&disk("available"), &want(&[("iops", "9")])).unwrap(), ModifyStep::Change);
+        assert_eq!(decide(&disk("resizing"), &want(&[("diskType", "SSD")])).unwrap(), ModifyStep::Wait);
         let dead = decide(&disk("expired"), &want(&[("diskType", "SSD")]));
         assert!(matches!(dead, Err(ModifyError::Dead { .. })));
     }

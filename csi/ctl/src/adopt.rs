@@ -15,7 +15,7 @@ use crate::settings::Cloud;
 mod decide;
 mod objects;
 
-pub use decide::{Facts, Plan, Refusal, decide};
+pub use decide::{AdoptPlan, Facts, Refusal, decide};
 pub use objects::{Form, Wish};
 
 /// Why a disk is not adopted.

@@ -33,7 +33,11 @@ fn disk(id: &str, gib: u64, labelled: bool) -> Disk {
     }
 }
 
-fn plan(request: &CreateRequest, allowed: &[&str], found: &[(&str, Disk)]) -> Result<Plan, CreateError> {
+fn step(
+    request: &CreateRequest,
+    allowed: &[&str],
+    found: &[(&str, Disk)],
+) -> Result<CreateStep, CreateError> {
     let found: Vec<_> = found.iter().map(|(r, d)| (region(r), d.clone())).collect();
     let allowed = allowed.iter().map(|r| region(r)).collect();
     let wanted = Wanted {
@@ -50,11 +54,11 @@ fn plan(request: &CreateRequest, allowed: &[&str], found: &[(&str, Disk)]) -> Re
 fn one_fitting_disk_is_the_volume_whatever_region_was_tried_first() {
     let request = ask(&[], &[], &[]);
     assert_eq!(
-        plan(&request, &["a-1", "b-1"], &[]).unwrap(),
-        Plan::Order(vec![region("a-1"), region("b-1")])
+        step(&request, &["a-1", "b-1"], &[]).unwrap(),
+        CreateStep::Order(vec![region("a-1"), region("b-1")])
     );
-    let there = plan(&request, &["a-1", "b-1"], &[("b-1", disk("cd-1", 20, true))]).unwrap();
-    assert_eq!(there, Plan::Use(region("b-1"), "cd-1".into()));
+    let there = step(&request, &["a-1", "b-1"], &[("b-1", disk("cd-1", 20, true))]).unwrap();
+    assert_eq!(there, CreateStep::Use(region("b-1"), "cd-1".into()));
 }
 
 #[test]
@@ -66,20 +70,20 @@ fn a_disk_that_does_not_fit_is_never_replaced_by_a_second_one() {
         (["a-1"], Disk { volume_source_id: Some("cs-1".into()), ..disk("cd-1", 20, true) }, "made from"),
         (["b-1"], disk("cd-1", 20, true), "will do"),
     ] {
-        let error = plan(&request, &allowed, &[("a-1", found)]).unwrap_err();
+        let error = step(&request, &allowed, &[("a-1", found)]).unwrap_err();
         assert!(matches!(&error, CreateError::Incompatible { what, .. } if what.contains(word)), "{error}");
     }
     let deleting = Disk { disk_status: DiskState::Deleting, ..disk("cd-1", 20, true) };
-    assert!(matches!(plan(&request, &["a-1"], &[("a-1", deleting)]), Err(CreateError::Deleting { .. })));
+    assert!(matches!(step(&request, &["a-1"], &[("a-1", deleting)]), Err(CreateError::Deleting { .. })));
 }
 
 #[test]
 fn of_two_disks_of_one_name_only_our_labelled_one_counts() {
     let request = ask(&[], &[], &[]);
     let two = [("a-1", disk("cd-1", 20, false)), ("a-1", disk("cd-2", 20, true))];
-    assert_eq!(plan(&request, &["a-1"], &two).unwrap(), Plan::Use(region("a-1"), "cd-2".into()));
+    assert_eq!(step(&request, &["a-1"], &two).unwrap(), CreateStep::Use(region("a-1"), "cd-2".into()));
     let both = [("a-1", disk("cd-1", 20, true)), ("a-1", disk("cd-2", 20, true))];
-    assert!(matches!(plan(&request, &["a-1"], &both), Err(CreateError::Ambiguous { count: 2, .. })));
+    assert!(matches!(step(&request, &["a-1"], &both), Err(CreateError::Ambiguous { count: 2, .. })));
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl From<GroupSnapshot> for pb::VolumeGroupSnapshot {
 
 /// What to do about the members that are there.
 #[derive(Debug, PartialEq, Eq)]
-enum Plan {
+enum GroupStep {
     /// They are the group.
     Use,
     /// They are what an earlier attempt left, none or some: nobody knows what was written since.
@@ -156,7 +156,7 @@ pub(crate) fn of(name: &str) -> Option<String> {
 /// Takes the group's snapshots; the keys of its volumes are held.
 async fn take(driver: &Driver, request: &GroupRequest) -> Result<GroupSnapshot, GroupError> {
     let found = members(driver, &request.id).await?;
-    if decide(request, &found)? == Plan::Use {
+    if decide(request, &found)? == GroupStep::Use {
         return Ok(GroupSnapshot { id: request.id.clone(), members: found });
     }
     unattached(driver, request).await?;
@@ -187,14 +187,14 @@ async fn take_each(
     unattached(driver, request).await
 }
 
-fn decide(request: &GroupRequest, found: &[(Region, Snapshot)]) -> Result<Plan, GroupError> {
+fn decide(request: &GroupRequest, found: &[(Region, Snapshot)]) -> Result<GroupStep, GroupError> {
     let wanted: BTreeSet<&str> = request.disks.iter().map(DiskId::as_str).collect();
     let there: BTreeSet<&str> = found.iter().map(|(_, s)| s.disk_id.as_str()).collect();
     if let Some(other) = there.difference(&wanted).next() {
         return Err(GroupError::OtherVolumes { group: request.id.clone(), volume: (*other).to_owned() });
     }
     let whole = there == wanted && found.len() == wanted.len() && !found.iter().any(|(_, s)| super::dead(s));
-    Ok(if whole { Plan::Use } else { Plan::TakeAll })
+    Ok(if whole { GroupStep::Use } else { GroupStep::TakeAll })
 }
 
 /// Whether every disk is there and on no machine.
@@ -290,12 +290,12 @@ mod tests {
     #[test]
     fn only_a_whole_group_is_taken_as_it_is() {
         let request = GroupRequest { id: "1".into(), disks: disks(&["cd-1", "cd-2"]) };
-        assert_eq!(decide(&request, &[]).unwrap(), Plan::TakeAll);
-        assert_eq!(decide(&request, &[member("cd-1")]).unwrap(), Plan::TakeAll);
-        assert_eq!(decide(&request, &[member("cd-1"), member("cd-2")]).unwrap(), Plan::Use);
+        assert_eq!(decide(&request, &[]).unwrap(), GroupStep::TakeAll);
+        assert_eq!(decide(&request, &[member("cd-1")]).unwrap(), GroupStep::TakeAll);
+        assert_eq!(decide(&request, &[member("cd-1"), member("cd-2")]).unwrap(), GroupStep::Use);
         assert_eq!(
             decide(&request, &[member("cd-1"), member("cd-2"), member("cd-2")]).unwrap(),
-            Plan::TakeAll
+            GroupStep::TakeAll
         );
         let other = decide(&request, &[member("cd-1"), member("cd-3")]);
         assert!(matches!(other, Err(GroupError::OtherVolumes { volume, .. }) if volume == "cd-3"));

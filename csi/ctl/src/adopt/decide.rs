@@ -32,7 +32,7 @@ pub struct Facts {
 
 /// What is made.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub struct AdoptPlan {
     /// The PersistentVolume, unless it is there.
     pub volume: Option<DynamicObject>,
     /// The claim, unless it is there.
@@ -132,7 +132,7 @@ pub enum Refusal {
 }
 
 /// All checks, and what is made.
-pub fn decide(wish: &Wish, facts: &Facts) -> Result<Plan, Refusal> {
+pub fn decide(wish: &Wish, facts: &Facts) -> Result<AdoptPlan, Refusal> {
     let (region, disk) = fit_disk(wish, facts)?;
     let have_volume = check_volumes(wish, facts)?;
     let have_claim = check_claim(wish, facts)?;
@@ -156,7 +156,7 @@ pub fn decide(wish: &Wish, facts: &Facts) -> Result<Plan, Refusal> {
     if wish.reclaim == "Delete" {
         warnings.push(format!("disk {} will be deleted, with its data, when the claim is", wish.disk));
     }
-    Ok(Plan {
+    Ok(AdoptPlan {
         volume: (!have_volume).then(|| wish.persistent_volume(region, disk.disk_size)),
         claim: (!have_claim).then(|| wish.persistent_volume_claim(disk.disk_size)),
         warnings,

@@ -35,7 +35,7 @@ fn facts() -> Facts {
     }
 }
 
-fn with(change: impl FnOnce(&mut Facts)) -> Result<Plan, Refusal> {
+fn with(change: impl FnOnce(&mut Facts)) -> Result<AdoptPlan, Refusal> {
     let mut facts = facts();
     change(&mut facts);
     decide(&wish(), &facts)
