@@ -36,8 +36,8 @@ pub struct Created {
 impl Direct {
     /// A new controller without any state; `seed` is that of its jitter.
     pub fn new(cloud: &Local, profile: Profile, seed: u64, regions: Vec<Region>) -> Self {
-        let outside = cloud.outside(seed, Duration::from_millis(profile.http_timeout_ms));
-        let client = Arc::new(Client::over(outside, profile, cloud.credentials()));
+        let transport = cloud.transport(seed, Duration::from_millis(profile.http_timeout_ms));
+        let client = Arc::new(Client::over(transport, profile, cloud.credentials()));
         let driver = Driver::new(Arc::clone(&client), CLUSTER.to_owned(), regions);
         Self { controller: Controller::new(Arc::new(driver)), client }
     }

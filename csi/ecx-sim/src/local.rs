@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::{Bytes, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
-use ecx::outside::{Exchange, Incoming, Lost, Outgoing, Outside};
+use ecx::transport::{Exchange, Incoming, Lost, Outgoing, Transport};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -60,7 +60,7 @@ impl Local {
     }
 
     /// A way here for a client that waits so long for a reply; its chance comes from `seed`.
-    pub fn outside(&self, seed: u64, timeout: Duration) -> Arc<dyn Outside> {
+    pub fn transport(&self, seed: u64, timeout: Duration) -> Arc<dyn Transport> {
         let (shared, flights) = (Arc::clone(&self.cloud.shared), Arc::clone(&self.flights));
         Arc::new(Way { shared, flights, timeout, chance: Mutex::new(StdRng::seed_from_u64(seed)) })
     }
@@ -136,7 +136,7 @@ impl Way {
     }
 }
 
-impl Outside for Way {
+impl Transport for Way {
     fn exchange(&self, request: Outgoing) -> Exchange<'_> {
         Box::pin(async move {
             let ended = tokio::time::timeout(self.timeout, self.receive(request)).await;

@@ -14,12 +14,12 @@ use uuid::Builder;
 use crate::api::*;
 use crate::decode::{Reply, decode};
 use crate::error::{Error, Said};
-use crate::outside::{Internet, Outgoing, Outside};
 use crate::profile::Profile;
 use crate::sign::{self, Credentials, Signed};
 use crate::throttle::Budget;
+use crate::transport::{HttpTransport, Outgoing, Transport};
 
-pub use crate::outside::BadClient;
+pub use crate::transport::BadClient;
 
 /// First pause between two attempts; doubled each time, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -28,7 +28,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 pub struct Client {
     profile: Profile,
     credentials: Credentials,
-    outside: Arc<dyn Outside>,
+    transport: Arc<dyn Transport>,
     budget: Budget,
     calls: [AtomicU64; Op::ALL.len()],
     throttled: AtomicU64,
@@ -37,15 +37,15 @@ pub struct Client {
 impl Client {
     /// A client of the cloud that `profile` describes.
     pub fn new(profile: Profile, credentials: Credentials) -> Result<Self, BadClient> {
-        let outside = Internet::new(&profile)?;
-        Ok(Self::over(Arc::new(outside), profile, credentials))
+        let transport = HttpTransport::new(&profile)?;
+        Ok(Self::over(Arc::new(transport), profile, credentials))
     }
 
-    /// The same client over an outside of the caller's.
-    pub fn over(outside: Arc<dyn Outside>, profile: Profile, credentials: Credentials) -> Self {
+    /// The same client over a transport of the caller's.
+    pub fn over(transport: Arc<dyn Transport>, profile: Profile, credentials: Credentials) -> Self {
         let budget = Budget::new(profile.rate_per_second, profile.burst);
         let calls = std::array::from_fn(|_| AtomicU64::new(0));
-        Self { profile, credentials, outside, budget, calls, throttled: AtomicU64::new(0) }
+        Self { profile, credentials, transport, budget, calls, throttled: AtomicU64::new(0) }
     }
 
     /// The profile the client was made with.
@@ -186,7 +186,7 @@ impl Client {
                 open = Some(error);
             }
             // 0.5 to 1.
-            let share = (self.outside.random() >> 64) as f64 / u64::MAX as f64;
+            let share = (self.transport.random() >> 64) as f64 / u64::MAX as f64;
             let jittered = pause.mul_f64(0.5 + share / 2.0);
             tokio::time::sleep(jittered).await;
             pause *= 2;
@@ -197,7 +197,7 @@ impl Client {
     async fn attempt<Q: Serialize, T: DeserializeOwned>(&self, op: Op, request: &Q) -> Result<T, Error> {
         let (request, request_id) = self.prepare(op, request)?;
         self.calls[op as usize].fetch_add(1, Ordering::Relaxed);
-        let reply = self.outside.exchange(request).await.map_err(|lost| {
+        let reply = self.transport.exchange(request).await.map_err(|lost| {
             let (code, message) = (lost.code.to_owned(), lost.message);
             Error::NoReply(Said { code, message, request_id: request_id.clone() })
         })?;
@@ -209,7 +209,7 @@ impl Client {
 
     /// Builds and signs one attempt: a fresh request id, which is given too, and date each time.
     fn prepare<Q: Serialize>(&self, op: Op, request: &Q) -> Result<(Outgoing, String), Error> {
-        let random = self.outside.random().to_be_bytes();
+        let random = self.transport.random().to_be_bytes();
         let request_id = Builder::from_random_bytes(random).into_uuid().to_string();
         let bad = |message: String| {
             let code = "client.request".to_owned();
@@ -229,7 +229,7 @@ impl Client {
             let pairs: Vec<_> = fields.into_iter().map(|(key, value)| (key, text(value))).collect();
             (sign::query(&pairs), None)
         };
-        let date = sign::eop_date(self.outside.now());
+        let date = sign::eop_date(self.transport.now());
         let headers = vec![(sign::REQUEST_ID, request_id.as_str()), (sign::DATE, date.as_str())];
         let signed = Signed { headers, query: &query, body: body.as_deref().unwrap_or_default() };
         let authorization = signed.authorization(&self.credentials, &date);
@@ -244,7 +244,7 @@ impl Client {
             (sign::AUTHORIZATION, authorization),
         ];
         if self.profile.send_external_id {
-            let digits = format!("{:010}", self.outside.random() % 10_000_000_000);
+            let digits = format!("{:010}", self.transport.random() % 10_000_000_000);
             headers.push(("x-alogic-externalId", digits));
         }
         Ok((Outgoing { url, body, headers }, request_id))

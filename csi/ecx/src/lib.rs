@@ -6,11 +6,11 @@ pub mod client;
 pub mod codes;
 pub mod decode;
 pub mod error;
-pub mod outside;
 pub mod profile;
 pub mod sign;
 pub mod throttle;
 pub mod token;
+pub mod transport;
 
 pub use client::Client;
 pub use error::Error;

@@ -60,8 +60,8 @@ async fn while_others_stand_in_line_a_read_takes_along_what_is_asked_later() {
     let cloud = ecx_sim::Local::new(Config::default()).unwrap();
     cloud.begin();
     let profile = ecx::Profile { base_url: "http://ecx-sim".into(), burst: 1.0, ..ecx::Profile::default() };
-    let outside = cloud.outside(1, Duration::from_secs(10));
-    let client = Arc::new(Client::over(outside, profile, cloud.credentials()));
+    let transport = cloud.transport(1, Duration::from_secs(10));
+    let client = Arc::new(Client::over(transport, profile, cloud.credentials()));
     let (reader, region) = (DiskReader::new(Arc::clone(&client)), Region::parse("region", REGION).unwrap());
     let ask = async |after: u64| {
         tokio::time::sleep(Duration::from_millis(after)).await;

@@ -36,9 +36,9 @@ fn cloud(op: Op, count: u32) -> Local {
 }
 
 fn driver(cloud: &Local) -> Driver {
-    let outside = cloud.outside(1, Duration::from_secs(10));
+    let transport = cloud.transport(1, Duration::from_secs(10));
     let profile = Profile { base_url: "http://ecx-sim".into(), ..Profile::default() };
-    let client = Client::over(outside, profile, cloud.credentials());
+    let client = Client::over(transport, profile, cloud.credentials());
     Driver::new(Arc::new(client), "test".into(), vec![Region::parse("region", REGION).unwrap()])
 }
 

@@ -1,4 +1,4 @@
-//! What a client needs of the outside: a way to the cloud, the time of day, and chance. Programs have [`Internet`]; a
+//! What a client needs of the world around it: a way to the cloud, the time of day, and chance. Programs have [`HttpTransport`]; a
 //! simulation brings its own, so that a seed gives the same run again. Everything else of the client is the same code.
 
 use std::future::Future;
@@ -40,8 +40,8 @@ pub struct Lost {
 /// An exchange under way.
 pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Incoming, Lost>> + Send + 'a>>;
 
-/// The outside.
-pub trait Outside: Send + Sync {
+/// A way to the cloud, a clock and a source of chance.
+pub trait Transport: Send + Sync {
     /// Sends a request and waits for the whole reply, at most the profile's `http_timeout_ms`.
     fn exchange(&self, request: Outgoing) -> Exchange<'_>;
 
@@ -57,10 +57,10 @@ pub trait Outside: Send + Sync {
 #[error("the HTTP client cannot be made")]
 pub struct BadClient(#[from] reqwest::Error);
 
-/// The real outside: HTTP, this machine's clock, and its randomness.
-pub(crate) struct Internet(reqwest::Client);
+/// The real one: HTTP, this machine's clock, and its randomness.
+pub(crate) struct HttpTransport(reqwest::Client);
 
-impl Internet {
+impl HttpTransport {
     /// For the cloud of `profile`.
     pub(crate) fn new(profile: &Profile) -> Result<Self, BadClient> {
         let mut http = reqwest::Client::builder()
@@ -90,7 +90,7 @@ impl Internet {
     }
 }
 
-impl Outside for Internet {
+impl Transport for HttpTransport {
     fn exchange(&self, request: Outgoing) -> Exchange<'_> {
         // The URL holds no secret, but the chain is what tells the cause.
         let lost = |e: reqwest::Error| Lost {
