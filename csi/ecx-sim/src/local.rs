@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::{Bytes, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
-use ecx::transport::{Exchange, Incoming, Lost, Outgoing, Transport};
+use ecx::transport::{Exchange, Incoming, NoReply, Outgoing, Transport};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -125,8 +125,8 @@ impl Way {
         Ok(tokio::spawn(carried(shared, flights, number, received)))
     }
 
-    async fn receive(&self, request: Outgoing) -> Result<Incoming, Lost> {
-        let connection = |message: String| Lost { code: "connection", message };
+    async fn receive(&self, request: Outgoing) -> Result<Incoming, NoReply> {
+        let connection = |message: String| NoReply { code: "connection", message };
         let under_way = self.send(request).map_err(connection)?;
         let response = under_way.await.map_err(|e| connection(e.to_string()))?;
         let (http, retry_after) = (response.status().as_u16(), response.headers().get(header::RETRY_AFTER));
@@ -140,7 +140,7 @@ impl Transport for Way {
     fn exchange(&self, request: Outgoing) -> Exchange<'_> {
         Box::pin(async move {
             let ended = tokio::time::timeout(self.timeout, self.receive(request)).await;
-            ended.unwrap_or_else(|late| Err(Lost { code: "timeout", message: late.to_string() }))
+            ended.unwrap_or_else(|late| Err(NoReply { code: "timeout", message: late.to_string() }))
         })
     }
 

@@ -30,7 +30,7 @@ pub struct Incoming {
 }
 
 /// There is no whole reply; whether the request was carried out is not known.
-pub struct Lost {
+pub struct NoReply {
     /// `timeout` or `connection`.
     pub code: &'static str,
     /// Words.
@@ -38,7 +38,7 @@ pub struct Lost {
 }
 
 /// An exchange under way.
-pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Incoming, Lost>> + Send + 'a>>;
+pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Incoming, NoReply>> + Send + 'a>>;
 
 /// A way to the cloud, a clock and a source of chance.
 pub trait Transport: Send + Sync {
@@ -93,7 +93,7 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     fn exchange(&self, request: Outgoing) -> Exchange<'_> {
         // The URL holds no secret, but the chain is what tells the cause.
-        let lost = |e: reqwest::Error| Lost {
+        let lost = |e: reqwest::Error| NoReply {
             code: if e.is_timeout() { "timeout" } else { "connection" },
             message: error_report::chain(&e),
         };
