@@ -13,7 +13,7 @@ use uuid::Builder;
 
 use crate::api::*;
 use crate::decode::{Reply, decode};
-use crate::error::{Error, Said};
+use crate::error::{ApiMessage, Error};
 use crate::profile::Profile;
 use crate::sign::{self, Credentials, Signed};
 use crate::throttle::Budget;
@@ -199,7 +199,7 @@ impl Client {
         self.calls[op as usize].fetch_add(1, Ordering::Relaxed);
         let reply = self.transport.exchange(request).await.map_err(|lost| {
             let (code, message) = (lost.code.to_owned(), lost.message);
-            Error::NoReply(Said { code, message, request_id: request_id.clone() })
+            Error::NoReply(ApiMessage { code, message, request_id: request_id.clone() })
         })?;
         let seconds = reply.retry_after.and_then(|v| v.parse::<f64>().ok());
         let retry_after = seconds.filter(|s| (0.0..3600.0).contains(s)).map(Duration::from_secs_f64);
@@ -213,7 +213,7 @@ impl Client {
         let request_id = Builder::from_random_bytes(random).into_uuid().to_string();
         let bad = |message: String| {
             let code = "client.request".to_owned();
-            Error::Parameter(Said { code, message, request_id: request_id.clone() })
+            Error::Parameter(ApiMessage { code, message, request_id: request_id.clone() })
         };
         let fields = serde_json::to_value(request).map_err(|e| bad(e.to_string()))?;
         let Value::Object(mut fields) = fields else { return Err(bad("a request is an object".to_owned())) };

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::Op;
-use crate::error::{Error, Said};
+use crate::error::{ApiMessage, Error};
 
 /// What is known of a reply besides its body.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub struct Reply<'a> {
 /// The payload of a success of `op`, or the error that the reply means. An order in progress is [`Error::InProgress`].
 pub fn decode<T: DeserializeOwned>(op: Op, reply: &Reply<'_>, ok_codes: &[String]) -> Result<T, Error> {
     let said =
-        |code: String, message: String| Said { code, message, request_id: reply.request_id.to_owned() };
+        |code: String, message: String| ApiMessage { code, message, request_id: reply.request_id.to_owned() };
     let Ok(Value::Object(envelope)) = serde_json::from_slice::<Value>(reply.body) else {
         let text: String = String::from_utf8_lossy(reply.body).chars().take(200).collect();
         let said = said(format!("http {}", reply.http), text);

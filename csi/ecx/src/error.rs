@@ -7,7 +7,7 @@ use crate::codes;
 
 /// What the cloud said: kept with every error, so that an event can show the cloud's own words.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Said {
+pub struct ApiMessage {
     /// `errorCode`, or what stood in its place.
     pub code: String,
     /// Message for people.
@@ -16,7 +16,7 @@ pub struct Said {
     pub request_id: String,
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for ApiMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}, request {})", self.message, self.code, self.request_id)
     }
@@ -27,76 +27,76 @@ impl fmt::Display for Said {
 pub enum Error {
     /// The disk does not exist.
     #[error("no such disk: {0}")]
-    DiskNotFound(Said),
+    DiskNotFound(ApiMessage),
     /// The machine does not exist.
     #[error("no such instance: {0}")]
-    InstanceNotFound(Said),
+    InstanceNotFound(ApiMessage),
     /// The machine's state allows nothing now.
     #[error("the instance is not ready: {0}")]
-    InstanceState(Said),
+    InstanceState(ApiMessage),
     /// The disk's state allows nothing now.
     #[error("the disk's state does not allow this: {0}")]
-    DiskState(Said),
+    DiskState(ApiMessage),
     /// Held by another machine.
     #[error("the disk is attached elsewhere: {0}")]
-    AttachedElsewhere(Said),
+    AttachedElsewhere(ApiMessage),
     /// No slot left.
     #[error("the instance holds as many disks as it can: {0}")]
-    NoSlot(Said),
+    NoSlot(ApiMessage),
     /// Disk and machine are in different regions.
     #[error("disk and instance are in different regions: {0}")]
-    RegionMismatch(Said),
+    RegionMismatch(ApiMessage),
     /// Disks never shrink.
     #[error("a disk cannot shrink: {0}")]
-    Shrink(Said),
+    Shrink(ApiMessage),
     /// Quota.
     #[error("quota exceeded: {0}")]
-    Quota(Said),
+    Quota(ApiMessage),
     /// Sold out.
     #[error("sold out: {0}")]
-    SoldOut(Said),
+    SoldOut(ApiMessage),
     /// Billing refused.
     #[error("billing refused the order: {0}")]
-    Billing(Said),
+    Billing(ApiMessage),
     /// The client token was used for another request.
     #[error("the client token belongs to another request: {0}")]
-    TokenConflict(Said),
+    TokenConflict(ApiMessage),
     /// An order with this token is still processed.
     #[error("the order is in progress: {0}")]
-    InProgress(Said),
+    InProgress(ApiMessage),
     /// A parameter is wrong.
     #[error("bad parameter: {0}")]
-    Parameter(Said),
+    Parameter(ApiMessage),
     /// Signature, date or key refused.
     #[error("authentication refused: {0}")]
-    Auth(Said),
+    Auth(ApiMessage),
     /// No right.
     #[error("permission denied: {0}")]
-    Denied(Said),
+    Denied(ApiMessage),
     /// Throttled.
-    #[error("throttled: {said}")]
+    #[error("throttled: {message}")]
     Throttled {
         /// What was said.
-        said: Said,
+        message: ApiMessage,
         /// The pause the cloud asks for.
         retry_after: Option<Duration>,
     },
     /// The server's own fault.
     #[error("the cloud failed: {0}")]
-    Server(Said),
+    Server(ApiMessage),
     /// No reply: the request may or may not have been carried out.
     #[error("no reply from the cloud: {0}")]
-    NoReply(Said),
+    NoReply(ApiMessage),
     /// A reply that cannot be read: the request may or may not have been carried out.
     #[error("unreadable reply: {0}")]
-    Unreadable(Said),
+    Unreadable(ApiMessage),
     /// A code nobody knows.
     #[error("unknown error: {0}")]
-    Unknown(Said),
+    Unknown(ApiMessage),
 }
 
 /// Makes an error of what was said.
-type Make = fn(Said) -> Error;
+type Make = fn(ApiMessage) -> Error;
 
 /// Codes, lower case, and what they mean (ecx/API.md B.6). A code that ends in `.` or `_` stands for all that begin with it.
 const TABLE: [(&str, Make); 33] = [
@@ -136,31 +136,31 @@ const TABLE: [(&str, Make); 33] = [
     ("PermissionDenied", Error::Denied),
 ];
 
-fn throttled(said: Said) -> Error {
-    Error::Throttled { said, retry_after: None }
+fn throttled(message: ApiMessage) -> Error {
+    Error::Throttled { message, retry_after: None }
 }
 
 impl Error {
     /// From a refusal: the HTTP status, and what was said.
-    pub fn from_reply(http: u16, said: Said, retry_after: Option<Duration>) -> Self {
+    pub fn from_reply(http: u16, message: ApiMessage, retry_after: Option<Duration>) -> Self {
         let matches = |code: &str| {
             let code = code.to_ascii_lowercase();
-            let whole = said.code.to_ascii_lowercase();
+            let whole = message.code.to_ascii_lowercase();
             if code.ends_with('.') { whole.starts_with(&code) } else { whole == code }
         };
         if http == 429 {
-            return Self::Throttled { said, retry_after };
+            return Self::Throttled { message, retry_after };
         }
         match TABLE.iter().find(|(code, _)| matches(code)) {
-            Some((_, make)) => match make(said) {
-                Self::Throttled { said, .. } => Self::Throttled { said, retry_after },
+            Some((_, make)) => match make(message) {
+                Self::Throttled { message, .. } => Self::Throttled { message, retry_after },
                 other => other,
             },
-            None if http == 401 => Self::Auth(said),
-            None if http == 403 => Self::Denied(said),
-            None if http == 400 => Self::Parameter(said),
-            None if http >= 500 => Self::Server(said),
-            None => Self::Unknown(said),
+            None if http == 401 => Self::Auth(message),
+            None if http == 403 => Self::Denied(message),
+            None if http == 400 => Self::Parameter(message),
+            None if http >= 500 => Self::Server(message),
+            None => Self::Unknown(message),
         }
     }
 
@@ -205,7 +205,11 @@ mod tests {
     use super::*;
 
     fn reply(http: u16, code: &str) -> Error {
-        Error::from_reply(http, Said { code: code.into(), ..Said::default() }, Some(Duration::from_secs(2)))
+        Error::from_reply(
+            http,
+            ApiMessage { code: code.into(), ..ApiMessage::default() },
+            Some(Duration::from_secs(2)),
+        )
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(super) struct Question {
 pub(super) async fn ask(questions: &mpsc::UnboundedSender<Question>, query: Query) -> Answer {
     let lost = || {
         let message = "the reader ended".to_owned();
-        Error::NoReply(ecx::error::Said { message, ..Default::default() })
+        Error::NoReply(ecx::error::ApiMessage { message, ..Default::default() })
     };
     let (reply, answer) = oneshot::channel();
     questions.send(Question { query, reply }).map_err(|_| lost())?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::{Error, Said};
+use crate::error::{ApiMessage, Error};
 
 /// Body of CreateDisk, and (with a snapshot, without type and labels) of CreateDiskFromSnapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,7 +229,11 @@ impl Disk {
             return Ok(self);
         }
         let message = format!("{id} was asked for and {:?} answered", self.disk_id);
-        Err(Error::Unreadable(Said { code: "another disk".to_owned(), message, request_id: String::new() }))
+        Err(Error::Unreadable(ApiMessage {
+            code: "another disk".to_owned(),
+            message,
+            request_id: String::new(),
+        }))
     }
 
     /// Size in bytes; the largest number for one that no number can tell.
