@@ -43,7 +43,7 @@ pub(crate) fn run(bytes: &[u8]) {
         Op::ListSnapshots => drop(check::<SnapshotList>(op, http, body)),
         Op::ListDiskTypes => drop(check::<DiskTypes>(op, http, body)),
         Op::CheckStock => drop(check::<Stock>(op, http, body)),
-        Op::UpdateDisk => drop(check::<Nothing>(op, http, body)),
+        Op::UpdateDisk => drop(check::<Empty>(op, http, body)),
         Op::ListInstances => drop(check::<InstanceList>(op, http, body)),
     }
 }

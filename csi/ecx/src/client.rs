@@ -154,7 +154,7 @@ impl Client {
     }
 
     /// Sets a disk's description.
-    pub async fn update_disk(&self, body: &UpdateDisk) -> Result<Nothing, Error> {
+    pub async fn update_disk(&self, body: &UpdateDisk) -> Result<Empty, Error> {
         self.call(Op::UpdateDisk, body).await
     }
 

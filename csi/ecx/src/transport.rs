@@ -1,5 +1,6 @@
-//! What a client needs of the world around it: a way to the cloud, the time of day, and chance. Programs have [`HttpTransport`]; a
-//! simulation brings its own, so that a seed gives the same run again. Everything else of the client is the same code.
+//! What a client needs of the world around it: a way to the cloud, the time of day, and chance. Programs have
+//! [`HttpTransport`]; a simulation brings its own, so that a seed gives the same run again. Everything else of the client is
+//! the same code.
 
 use std::future::Future;
 use std::pin::Pin;

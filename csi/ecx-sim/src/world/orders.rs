@@ -123,10 +123,10 @@ impl World {
     }
 
     /// A disk's description (ecx/API.md §3, update-attr-ebs).
-    pub fn update(&mut self, q: &UpdateDisk) -> Result<Nothing, Refusal> {
+    pub fn update(&mut self, q: &UpdateDisk) -> Result<Empty, Refusal> {
         let record = self.disk(&q.region_id, &q.disk_id)?;
         record.disk.volume_description = Some(q.volume_description.clone());
-        Ok(Nothing {})
+        Ok(Empty {})
     }
 
     /// Another type or speed, at once. Only the type's stock is asked.

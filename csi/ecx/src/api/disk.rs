@@ -108,7 +108,7 @@ pub struct ModifyDisk {
 
 /// A reply that says nothing but that it was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Nothing {}
+pub struct Empty {}
 
 /// Query of GetDisk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
