@@ -49,28 +49,28 @@ impl AdoptError {
 pub async fn adopt(
     kubernetes: &Kubernetes,
     cloud: &Cloud,
-    q: &AdoptArgs,
+    args: &AdoptArgs,
     console: &mut Console<'_>,
 ) -> Result<Ended, AdoptError> {
     let wish = Wish {
-        disk: q.disk.clone(),
-        namespace: q.namespace.clone().unwrap_or_else(|| kubernetes.namespace.clone()),
-        claim: q.claim.clone(),
-        volume: q.volume.clone().unwrap_or_else(|| q.disk.to_string()),
-        class: q.storage_class.clone(),
-        form: if q.block { Form::Block } else { Form::Mount(q.fs_type) },
-        reclaim: match q.reclaim_policy {
+        disk: args.disk.clone(),
+        namespace: args.namespace.clone().unwrap_or_else(|| kubernetes.namespace.clone()),
+        claim: args.claim.clone(),
+        volume: args.volume.clone().unwrap_or_else(|| args.disk.to_string()),
+        class: args.storage_class.clone(),
+        form: if args.block { Form::Block } else { Form::Mount(args.fs_type) },
+        reclaim: match args.reclaim_policy {
             Reclaim::Retain => "Retain",
             Reclaim::Delete => "Delete",
         },
-        from_cluster: q.from_cluster.clone(),
+        from_cluster: args.from_cluster.clone(),
     };
     let facts = look(kubernetes, cloud, &wish).await?;
     let plan = decide(&wish, &facts)?;
     for warning in &plan.warnings {
         writeln!(console.out, "# {warning}")?;
     }
-    if q.dry_run {
+    if args.dry_run {
         for object in [&plan.volume, &plan.claim].into_iter().flatten() {
             writeln!(console.out, "---\n{}", serde_saphyr::to_string(object)?.trim_end())?;
         }

@@ -32,27 +32,27 @@ pub enum AuditError {
 pub async fn audit(
     kubernetes: &Kubernetes,
     cloud: &Cloud,
-    q: &AuditArgs,
+    args: &AuditArgs,
     console: &mut Console<'_>,
 ) -> Result<Ended, AuditError> {
     let scope = Scope {
         regions: cloud.regions.clone(),
         cluster: cloud.cluster.clone(),
-        grace: Duration::from_secs(q.grace_seconds),
+        grace: Duration::from_secs(args.grace_seconds),
     };
     let found = look(&kubernetes.client, &cloud.client, &scope, console.now).await?;
-    if q.output == Format::Text {
+    if args.output == Format::Text {
         tell(&found, console)?;
     }
     let mut outcomes = Vec::new();
-    for finding in found.findings.iter().filter(|finding| wanted(q, finding)) {
-        let outcome = mend(kubernetes, cloud, &scope, finding, q, console).await?;
-        if q.output == Format::Text {
+    for finding in found.findings.iter().filter(|finding| wanted(args, finding)) {
+        let outcome = mend(kubernetes, cloud, &scope, finding, args, console).await?;
+        if args.output == Format::Text {
             writeln!(console.out, "{} {}: {}", finding.kind, finding.disk, outcome.words)?;
         }
         outcomes.push(outcome);
     }
-    if q.output == Format::Json {
+    if args.output == Format::Json {
         let looked = json!({ "volumes": found.cluster.volumes.len(), "attachments": found.cluster.attachments.len(),
             "disks": found.cloud.disks.len(), "regions": cloud.regions.iter().map(|r| r.as_str()).collect::<Vec<_>>() });
         let fix = |one: &Outcome| json!({ "disk": one.disk, "done": one.done, "message": one.words });
@@ -83,9 +83,9 @@ fn tell(found: &Look, console: &mut Console<'_>) -> std::io::Result<()> {
     )
 }
 
-fn wanted(q: &AuditArgs, finding: &Finding) -> bool {
+fn wanted(args: &AuditArgs, finding: &Finding) -> bool {
     use eck_csi_audit::Kind;
-    q.fix.iter().any(|kind| match kind {
+    args.fix.iter().any(|kind| match kind {
         Fixable::LeakedDisk => finding.kind == Kind::LeakedDisk,
         Fixable::StuckDetach => finding.kind == Kind::StuckDetach,
         Fixable::UnwantedAttach => finding.kind == Kind::UnwantedAttach,
@@ -105,7 +105,7 @@ async fn mend(
     cloud: &Cloud,
     scope: &Scope,
     finding: &Finding,
-    q: &AuditArgs,
+    args: &AuditArgs,
     console: &mut Console<'_>,
 ) -> Result<Outcome, AuditError> {
     let outcome = |done, words| Outcome { disk: finding.disk.clone(), done, words };
@@ -114,7 +114,7 @@ async fn mend(
         Ok(planned) => planned,
         Err(reason) => return Ok(outcome(false, format!("not done: {reason}"))),
     };
-    if !q.yes {
+    if !args.yes {
         if !(console.ask)(&format!("{planned}?")) {
             return Ok(outcome(false, "not done: not confirmed".to_owned()));
         }

@@ -40,16 +40,16 @@ pub enum BundleError {
 pub async fn bundle(
     kubernetes: &Kubernetes,
     cloud: Result<&Cloud, String>,
-    q: &BundleArgs,
+    args: &BundleArgs,
     console: &mut Console<'_>,
 ) -> Result<Ended, BundleError> {
     // Before minutes are spent on what cannot be written. It shows how the cluster is built: not for everybody.
-    let file = File::options().write(true).create_new(true).open(&q.file);
-    let file = file.map_err(|error| BundleError::File(q.file.clone(), error))?;
+    let file = File::options().write(true).create_new(true).open(&args.file);
+    let file = file.map_err(|error| BundleError::File(args.file.clone(), error))?;
     let scrub = Scrub::new(cloud.as_ref().map(|cloud| cloud.keys.as_slice()).unwrap_or_default());
     let mut content = Content::default();
     collect::objects(kubernetes, &scrub, &mut content).await;
-    collect::programs(kubernetes, q.log_lines, &mut content).await;
+    collect::programs(kubernetes, args.log_lines, &mut content).await;
     match &cloud {
         Ok(cloud) => audit(kubernetes, cloud, &mut content, console.now).await,
         Err(reason) => content.missing.push(format!("audit: {reason}")),
@@ -59,12 +59,12 @@ pub async fn bundle(
     content
         .add("missing.txt", if missing.is_empty() { "nothing\n".to_owned() } else { format!("{missing}\n") });
     write(file, &content, &scrub, (console.now)() / 1000)
-        .map_err(|error| BundleError::File(q.file.clone(), error))?;
+        .map_err(|error| BundleError::File(args.file.clone(), error))?;
     let (count, missing) = (content.files.len(), content.missing.len());
     writeln!(
         console.out,
         "{}: {count} files; {missing} things could not be had (missing.txt)",
-        q.file.display()
+        args.file.display()
     )?;
     Ok(if missing == 0 { Ended::Well } else { Ended::Found })
 }

@@ -37,19 +37,21 @@ pub enum ExplainError {
 pub async fn explain(
     kubernetes: &Kubernetes,
     cloud: Result<&Cloud, String>,
-    q: &ExplainArgs,
+    args: &ExplainArgs,
     console: &mut Console<'_>,
 ) -> Result<Ended, ExplainError> {
-    let namespace = q.namespace.clone().unwrap_or_else(|| kubernetes.namespace.clone());
-    let facts = look::look(kubernetes, cloud, &namespace, &q.claim).await?;
-    let Some(facts) = facts else { return Err(ExplainError::NoClaim { claim: q.claim.clone(), namespace }) };
+    let namespace = args.namespace.clone().unwrap_or_else(|| kubernetes.namespace.clone());
+    let facts = look::look(kubernetes, cloud, &namespace, &args.claim).await?;
+    let Some(facts) = facts else {
+        return Err(ExplainError::NoClaim { claim: args.claim.clone(), namespace });
+    };
     let verdict = decide(&facts);
-    match q.output {
-        Format::Text => writeln!(console.out, "{}/{}: {}", namespace, q.claim, verdict.sentence)?,
+    match args.output {
+        Format::Text => writeln!(console.out, "{}/{}: {}", namespace, args.claim, verdict.sentence)?,
         Format::Json => {
             let volume = facts.volume.as_ref().map(|volume| &volume.name);
             let disk = facts.volume.as_ref().map(|volume| &volume.disk);
-            let answer = json!({ "claim": q.claim, "namespace": namespace, "well": verdict.well,
+            let answer = json!({ "claim": args.claim, "namespace": namespace, "well": verdict.well,
                 "sentence": verdict.sentence, "volume": volume, "disk": disk });
             writeln!(console.out, "{answer:#}")?;
         }

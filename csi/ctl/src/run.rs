@@ -74,24 +74,34 @@ fn failed(code: u8, error: &dyn std::error::Error) -> ExitCode {
 pub async fn run(args: &Args, console: &mut Console<'_>) -> Result<Ended, CommandError> {
     let kubernetes = settings::kubernetes(args).await?;
     match &args.command {
-        Command::Audit(q) => {
+        Command::Audit(command) => {
             let cloud = settings::cloud(&args.cloud, &kubernetes).await?;
-            Ok(audit::audit(&kubernetes, &cloud, q, console).await?)
+            Ok(audit::audit(&kubernetes, &cloud, command, console).await?)
         }
-        Command::Adopt(q) => {
+        Command::Adopt(command) => {
             let cloud = settings::cloud(&args.cloud, &kubernetes).await?;
-            Ok(adopt::adopt(&kubernetes, &cloud, q, console).await?)
+            Ok(adopt::adopt(&kubernetes, &cloud, command, console).await?)
         }
-        Command::Explain(q) => {
+        Command::Explain(command) => {
             // Without the cloud the cluster alone still explains most.
             let cloud = settings::cloud(&args.cloud, &kubernetes).await;
-            Ok(explain::explain(&kubernetes, cloud.as_ref().map_err(|e| serve::chain::chain(e)), q, console)
-                .await?)
+            Ok(explain::explain(
+                &kubernetes,
+                cloud.as_ref().map_err(|e| serve::chain::chain(e)),
+                command,
+                console,
+            )
+            .await?)
         }
-        Command::SupportBundle(q) => {
+        Command::SupportBundle(command) => {
             let cloud = settings::cloud(&args.cloud, &kubernetes).await;
-            Ok(bundle::bundle(&kubernetes, cloud.as_ref().map_err(|e| serve::chain::chain(e)), q, console)
-                .await?)
+            Ok(bundle::bundle(
+                &kubernetes,
+                cloud.as_ref().map_err(|e| serve::chain::chain(e)),
+                command,
+                console,
+            )
+            .await?)
         }
     }
 }

@@ -74,8 +74,8 @@ struct Instance {
     status: String,
 }
 
-async fn instance(State(shared): State<Arc<Shared>>, Json(q): Json<Instance>) -> StatusCode {
-    match shared.act(|world, _| world.set_instance_status(&q.id, &q.status)) {
+async fn instance(State(shared): State<Arc<Shared>>, Json(request): Json<Instance>) -> StatusCode {
+    match shared.act(|world, _| world.set_instance_status(&request.id, &request.status)) {
         Ok(()) => StatusCode::NO_CONTENT,
         Err(_) => StatusCode::NOT_FOUND,
     }
@@ -87,8 +87,8 @@ struct Stock {
     gib: u64,
 }
 
-async fn stock(State(shared): State<Arc<Shared>>, Json(q): Json<Stock>) -> StatusCode {
-    match shared.act(|world, _| world.set_stock(&q.region, q.gib)) {
+async fn stock(State(shared): State<Arc<Shared>>, Json(request): Json<Stock>) -> StatusCode {
+    match shared.act(|world, _| world.set_stock(&request.region, request.gib)) {
         Ok(()) => StatusCode::NO_CONTENT,
         Err(_) => StatusCode::NOT_FOUND,
     }

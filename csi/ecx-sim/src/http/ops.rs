@@ -29,8 +29,8 @@ pub(super) fn act(
         Op::DetachDisk => world.detach(&typed(fields)?, now, ms.detach, twist).and_then(value),
         Op::ResizeDisk => world.resize(&typed(fields)?, now, ms.resize, twist).and_then(value),
         Op::GetJob => {
-            let q: ecx::api::GetJob = typed(fields)?;
-            world.job(&q.job_id).and_then(value)
+            let request: ecx::api::GetJob = typed(fields)?;
+            world.job(&request.job_id).and_then(value)
         }
         Op::GetOrder => world.order(&typed(fields)?).and_then(value),
         Op::CreateSnapshot => {

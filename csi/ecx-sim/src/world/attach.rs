@@ -9,15 +9,16 @@ impl World {
     /// Op 7.
     pub fn attach(
         &mut self,
-        q: &AttachDisk,
+        request: &AttachDisk,
         now: u64,
         latency: u64,
         twist: &Twist,
     ) -> Result<JobReply, Refusal> {
-        let instance = q.instance_id.clone().ok_or_else(|| Refusal::parameter("instanceID", "required"))?;
-        self.disk(&q.region_id, &q.disk_id)?;
+        let instance =
+            request.instance_id.clone().ok_or_else(|| Refusal::parameter("instanceID", "required"))?;
+        self.disk(&request.region_id, &request.disk_id)?;
         let machine = self.machine(&instance)?.clone();
-        if machine.region != q.region_id {
+        if machine.region != request.region_id {
             return Err(Refusal::new(codes::REGION_MISMATCH, format!("{instance} is in {}", machine.region)));
         }
         if !matches!(machine.status.as_str(), "running" | "stopped") {
@@ -28,7 +29,7 @@ impl World {
         }
         let due = self.slot(&instance, now, latency);
         let job = self.job_id();
-        let record = self.disk(&q.region_id, &q.disk_id)?;
+        let record = self.disk(&request.region_id, &request.disk_id)?;
         if record.holder.is_some() {
             let holder = record.holder.clone().unwrap_or_default();
             return Err(Refusal::new(codes::ATTACHED, format!("the disk is attached to {holder}")));
@@ -36,7 +37,7 @@ impl World {
         if record.state().group() != Group::Settled {
             return Err(record.refuse("be attached"));
         }
-        let xid = q.disk_id.trim_start_matches("cd-").to_owned();
+        let xid = request.disk_id.trim_start_matches("cd-").to_owned();
         let serial = twist.serial.clone().unwrap_or(xid);
         record.disk.disk_status = DiskState::Attaching;
         record.holder = Some(instance.clone());
@@ -44,32 +45,32 @@ impl World {
         let due = if twist.stuck { u64::MAX } else { due };
         let kind = Kind::Attach { instance, serial };
         record.pending = Some(Pending { kind, due, handle: job.clone(), fails: twist.fails });
-        Ok(self.started(job, &q.disk_id))
+        Ok(self.started(job, &request.disk_id))
     }
 
     /// Op 8.
     pub fn detach(
         &mut self,
-        q: &AttachDisk,
+        request: &AttachDisk,
         now: u64,
         latency: u64,
         twist: &Twist,
     ) -> Result<JobReply, Refusal> {
         let job = self.job_id();
-        let record = self.disk(&q.region_id, &q.disk_id)?;
+        let record = self.disk(&request.region_id, &request.disk_id)?;
         let holder = record.holder.clone();
-        let other = q.instance_id.is_some() && q.instance_id != holder;
+        let other = request.instance_id.is_some() && request.instance_id != holder;
         let (Some(holder), false) = (holder, other) else { return Err(record.refuse("be detached")) };
         if record.state().group() != Group::Attached {
             return Err(record.refuse("be detached"));
         }
         let due = self.slot(&holder, now, latency);
-        let record = self.disk(&q.region_id, &q.disk_id)?;
+        let record = self.disk(&request.region_id, &request.disk_id)?;
         record.disk.disk_status = DiskState::Detaching;
         let due = if twist.stuck { u64::MAX } else { due };
         let kind = Kind::Detach { instance: holder };
         record.pending = Some(Pending { kind, due, handle: job.clone(), fails: twist.fails });
-        Ok(self.started(job, &q.disk_id))
+        Ok(self.started(job, &request.disk_id))
     }
 
     /// Op 10.

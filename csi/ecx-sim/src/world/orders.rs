@@ -17,39 +17,40 @@ impl World {
     /// Op 1 and 2. The disk exists at once, in state `creating`; the order is done when it is `available`.
     pub fn create(
         &mut self,
-        q: &CreateDisk,
+        request: &CreateDisk,
         now: u64,
         latency: u64,
         twist: &Twist,
     ) -> Result<OrderReply, Refusal> {
-        let request = serde_json::to_string(q).unwrap_or_default();
-        if let Some(order) = self.token(&q.client_token, &request, now)? {
+        let body = serde_json::to_string(request).unwrap_or_default();
+        if let Some(order) = self.token(&request.client_token, &body, now)? {
             return self.created(&order);
         }
-        let disk_type = self.checked(q)?;
-        self.take(&q.region_id, &disk_type, q.disk_size)?;
+        let disk_type = self.checked(request)?;
+        self.take(&request.region_id, &disk_type, request.disk_size)?;
         let id = format!("cd-{}", self.xid());
         let order = self.order_id();
         let due = if twist.stuck { u64::MAX } else { now + latency };
         let disk = Disk {
             disk_id: id.clone(),
-            disk_name: q.disk_name.clone(),
-            disk_size: q.disk_size,
+            disk_name: request.disk_name.clone(),
+            disk_size: request.disk_size,
             disk_type,
             disk_status: DiskState::Creating,
-            region_id: q.region_id.clone(),
+            region_id: request.region_id.clone(),
             // A disk from a snapshot takes none (ecx/API.md B.3, op 2).
-            labels: if q.snapshot_id.is_some() { Vec::new() } else { q.labels.clone() },
+            labels: if request.snapshot_id.is_some() { Vec::new() } else { request.labels.clone() },
             create_time: Some(now),
-            volume_source_id: q.snapshot_id.clone(),
+            volume_source_id: request.snapshot_id.clone(),
             ..Disk::default()
         };
-        let kind = Kind::Create { from: q.snapshot_id.clone() };
+        let kind = Kind::Create { from: request.snapshot_id.clone() };
         let pending = Some(Pending { kind, due, handle: order.clone(), fails: twist.fails });
         self.disks.insert(id.clone(), DiskRecord { disk, holder: None, pending, history: Vec::new() });
         self.bought += 1;
         self.handles.insert(order.clone(), Handle { disk: id, status: 0, empty: twist.empty_order });
-        self.tokens.insert(q.client_token.clone(), Token { request, order: order.clone(), at: now });
+        self.tokens
+            .insert(request.client_token.clone(), Token { request: body, order: order.clone(), at: now });
         if latency == 0 && !twist.stuck {
             return Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() });
         }
@@ -59,18 +60,18 @@ impl World {
     /// Op 3.
     pub fn delete(
         &mut self,
-        q: &DeleteDisk,
+        request: &DeleteDisk,
         now: u64,
         latency: u64,
         twist: &Twist,
     ) -> Result<OrderReply, Refusal> {
-        let request = serde_json::to_string(q).unwrap_or_default();
-        if let Some(order) = self.token(&q.client_token, &request, now)? {
+        let body = serde_json::to_string(request).unwrap_or_default();
+        if let Some(order) = self.token(&request.client_token, &body, now)? {
             return Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() });
         }
         let order = self.order_id();
-        let live = self.snapshots.values().any(|s| s.snapshot.disk_id == q.disk_id);
-        let record = self.disk(&q.region_id, &q.disk_id)?;
+        let live = self.snapshots.values().any(|s| s.snapshot.disk_id == request.disk_id);
+        let record = self.disk(&request.region_id, &request.disk_id)?;
         let allowed = matches!(record.state().group(), Group::Settled) || *record.state() == DiskState::Error;
         if !allowed || live {
             return Err(record.refuse("be refunded"));
@@ -78,83 +79,86 @@ impl World {
         let due = if twist.stuck { u64::MAX } else { now + latency };
         record.disk.disk_status = DiskState::Deleting;
         record.pending = Some(Pending { kind: Kind::Delete, due, handle: order.clone(), fails: twist.fails });
-        self.handles.insert(order.clone(), Handle { disk: q.disk_id.clone(), status: 0, empty: false });
-        self.tokens.insert(q.client_token.clone(), Token { request, order: order.clone(), at: now });
+        self.handles.insert(order.clone(), Handle { disk: request.disk_id.clone(), status: 0, empty: false });
+        self.tokens
+            .insert(request.client_token.clone(), Token { request: body, order: order.clone(), at: now });
         Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() })
     }
 
     /// Op 9.
     pub fn resize(
         &mut self,
-        q: &ResizeDisk,
+        request: &ResizeDisk,
         now: u64,
         latency: u64,
         twist: &Twist,
     ) -> Result<OrderReply, Refusal> {
-        let request = serde_json::to_string(q).unwrap_or_default();
-        if let Some(order) = self.token(&q.client_token, &request, now)? {
+        let body = serde_json::to_string(request).unwrap_or_default();
+        if let Some(order) = self.token(&request.client_token, &body, now)? {
             return Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() });
         }
         let order = self.order_id();
-        let record = self.disk(&q.region_id, &q.disk_id)?;
+        let record = self.disk(&request.region_id, &request.disk_id)?;
         if !matches!(record.state().group(), Group::Settled | Group::Attached) {
             return Err(record.refuse("grow"));
         }
-        if q.disk_size <= record.disk.disk_size {
+        if request.disk_size <= record.disk.disk_size {
             return Err(Refusal::new(
                 codes::SHRINK,
                 format!("the disk has {} GiB already", record.disk.disk_size),
             ));
         }
-        if q.disk_size > MAX_GIB {
+        if request.disk_size > MAX_GIB {
             return Err(Refusal::parameter("diskSize", format!("at most {MAX_GIB}")));
         }
-        let (disk_type, growth) = (record.disk.disk_type.clone(), q.disk_size - record.disk.disk_size);
-        self.within_quota(&q.region_id, growth)?;
-        self.take(&q.region_id, &disk_type, growth)?;
+        let (disk_type, growth) = (record.disk.disk_type.clone(), request.disk_size - record.disk.disk_size);
+        self.within_quota(&request.region_id, growth)?;
+        self.take(&request.region_id, &disk_type, growth)?;
         let due = if twist.stuck { u64::MAX } else { now + latency };
-        let record = self.disk(&q.region_id, &q.disk_id)?;
+        let record = self.disk(&request.region_id, &request.disk_id)?;
         record.disk.disk_status = DiskState::Extending;
-        let kind = Kind::Resize { gib: q.disk_size };
+        let kind = Kind::Resize { gib: request.disk_size };
         record.pending = Some(Pending { kind, due, handle: order.clone(), fails: twist.fails });
-        self.handles.insert(order.clone(), Handle { disk: q.disk_id.clone(), status: 0, empty: false });
-        self.tokens.insert(q.client_token.clone(), Token { request, order: order.clone(), at: now });
+        self.handles.insert(order.clone(), Handle { disk: request.disk_id.clone(), status: 0, empty: false });
+        self.tokens
+            .insert(request.client_token.clone(), Token { request: body, order: order.clone(), at: now });
         Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() })
     }
 
     /// A disk's description (ecx/API.md §3, update-attr-ebs).
-    pub fn update(&mut self, q: &UpdateDisk) -> Result<Empty, Refusal> {
-        let record = self.disk(&q.region_id, &q.disk_id)?;
-        record.disk.volume_description = Some(q.volume_description.clone());
+    pub fn update(&mut self, request: &UpdateDisk) -> Result<Empty, Refusal> {
+        let record = self.disk(&request.region_id, &request.disk_id)?;
+        record.disk.volume_description = Some(request.volume_description.clone());
         Ok(Empty {})
     }
 
     /// Another type or speed, at once. Only the type's stock is asked.
-    pub fn modify(&mut self, q: &ModifyDisk, now: u64) -> Result<OrderReply, Refusal> {
-        let request = serde_json::to_string(q).unwrap_or_default();
-        if let Some(order) = self.token(&q.client_token, &request, now)? {
+    pub fn modify(&mut self, request: &ModifyDisk, now: u64) -> Result<OrderReply, Refusal> {
+        let body = serde_json::to_string(request).unwrap_or_default();
+        if let Some(order) = self.token(&request.client_token, &body, now)? {
             return Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() });
         }
-        let record = self.disk(&q.region_id, &q.disk_id)?;
+        let record = self.disk(&request.region_id, &request.disk_id)?;
         if !matches!(record.state().group(), Group::Settled | Group::Attached) {
             return Err(record.refuse("be changed"));
         }
         let (old, gib) = (record.disk.disk_type.clone(), record.disk.disk_size);
-        if let Some(new) = q.disk_type.as_ref().filter(|new| **new != old) {
-            let region = self.region(&q.region_id)?;
+        if let Some(new) = request.disk_type.as_ref().filter(|new| **new != old) {
+            let region = self.region(&request.region_id)?;
             if !region.stock.contains_key(new) {
                 let known: Vec<&str> = region.stock.keys().map(String::as_str).collect();
                 return Err(Refusal::parameter("diskType", format!("one of {}", known.join(", "))));
             }
-            self.take(&q.region_id, new, gib)?;
-            self.put_back(&q.region_id, &old, gib);
+            self.take(&request.region_id, new, gib)?;
+            self.put_back(&request.region_id, &old, gib);
         }
-        let record = self.disk(&q.region_id, &q.disk_id)?;
-        record.disk.disk_type = q.disk_type.clone().unwrap_or(old);
-        record.disk.provisioned_iops = q.provisioned_iops.or(record.disk.provisioned_iops);
+        let record = self.disk(&request.region_id, &request.disk_id)?;
+        record.disk.disk_type = request.disk_type.clone().unwrap_or(old);
+        record.disk.provisioned_iops = request.provisioned_iops.or(record.disk.provisioned_iops);
         let order = self.order_id();
-        self.handles.insert(order.clone(), Handle { disk: q.disk_id.clone(), status: 1, empty: false });
-        self.tokens.insert(q.client_token.clone(), Token { request, order: order.clone(), at: now });
+        self.handles.insert(order.clone(), Handle { disk: request.disk_id.clone(), status: 1, empty: false });
+        self.tokens
+            .insert(request.client_token.clone(), Token { request: body, order: order.clone(), at: now });
         Ok(OrderReply { master_order_id: Some(order), ..OrderReply::default() })
     }
 
@@ -194,34 +198,34 @@ impl World {
     }
 
     /// Checks a create's parameters; gives the disk type.
-    fn checked(&self, q: &CreateDisk) -> Result<String, Refusal> {
-        let region = self.region(&q.region_id)?;
-        let plain = q.disk_name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        if !(2..=63).contains(&q.disk_name.len()) || !plain || q.disk_name.starts_with('-') {
+    fn checked(&self, request: &CreateDisk) -> Result<String, Refusal> {
+        let region = self.region(&request.region_id)?;
+        let plain = request.disk_name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if !(2..=63).contains(&request.disk_name.len()) || !plain || request.disk_name.starts_with('-') {
             return Err(Refusal::parameter("diskName", "2 to 63 of letters, digits and '-'"));
         }
-        if !(MIN_GIB..=MAX_GIB).contains(&q.disk_size) {
+        if !(MIN_GIB..=MAX_GIB).contains(&request.disk_size) {
             return Err(Refusal::parameter("diskSize", format!("{MIN_GIB} to {MAX_GIB}")));
         }
-        if q.labels.iter().any(|l| l.key.len() > 32 || l.value.len() > 32) {
+        if request.labels.iter().any(|l| l.key.len() > 32 || l.value.len() > 32) {
             return Err(Refusal::parameter("labels", "at most 32 characters each"));
         }
-        let source = match &q.snapshot_id {
+        let source = match &request.snapshot_id {
             None => None,
             Some(id) => {
-                let snapshot = self.snapshot(&q.region_id, id)?;
-                if snapshot.volume_size > q.disk_size {
+                let snapshot = self.snapshot(&request.region_id, id)?;
+                if snapshot.volume_size > request.disk_size {
                     return Err(Refusal::parameter("diskSize", "not less than the snapshot's"));
                 }
                 snapshot.volume_type.clone()
             }
         };
-        let disk_type = source.or_else(|| q.disk_type.clone()).unwrap_or_default();
+        let disk_type = source.or_else(|| request.disk_type.clone()).unwrap_or_default();
         if !region.stock.contains_key(&disk_type) {
             let known: Vec<&str> = region.stock.keys().map(String::as_str).collect();
             return Err(Refusal::parameter("diskType", format!("one of {}", known.join(", "))));
         }
-        self.within_quota(&q.region_id, q.disk_size)?;
+        self.within_quota(&request.region_id, request.disk_size)?;
         Ok(disk_type)
     }
 }

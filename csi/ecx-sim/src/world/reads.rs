@@ -7,40 +7,41 @@ use super::state::{DiskRecord, Refusal, World};
 
 impl World {
     /// Op 4.
-    pub fn get(&mut self, q: &GetDisk) -> Result<Disk, Refusal> {
-        self.disk(&q.region_id, &q.disk_id).map(|record| shown(record))
+    pub fn get(&mut self, request: &GetDisk) -> Result<Disk, Refusal> {
+        self.disk(&request.region_id, &request.disk_id).map(|record| shown(record))
     }
 
     /// Op 5.
-    pub fn find(&self, q: &FindDiskByName) -> Result<DiskList, Refusal> {
-        self.region(&q.region_id)?;
-        let named = |d: &&DiskRecord| d.disk.region_id == q.region_id && d.disk.disk_name == q.disk_name;
+    pub fn find(&self, request: &FindDiskByName) -> Result<DiskList, Refusal> {
+        self.region(&request.region_id)?;
+        let named =
+            |d: &&DiskRecord| d.disk.region_id == request.region_id && d.disk.disk_name == request.disk_name;
         let disk_list: Vec<Disk> = self.disks.values().filter(named).map(shown).collect();
         Ok(DiskList { total_count: Some(disk_list.len() as u64), disk_list, next_token: None })
     }
 
     /// Op 6. The token is the last id of the page before.
-    pub fn list(&self, q: &ListDisks) -> Result<DiskList, Refusal> {
-        self.region(&q.region_id)?;
-        if !(1..=1000).contains(&q.max_results) {
+    pub fn list(&self, request: &ListDisks) -> Result<DiskList, Refusal> {
+        self.region(&request.region_id)?;
+        if !(1..=1000).contains(&request.max_results) {
             return Err(Refusal::parameter("maxResults", "1 to 1000"));
         }
-        let after = q.next_token.as_deref().unwrap_or_default();
-        if q.next_token.is_some() && !after.starts_with("cd-") {
+        let after = request.next_token.as_deref().unwrap_or_default();
+        if request.next_token.is_some() && !after.starts_with("cd-") {
             return Err(Refusal::parameter("nextToken", "a token of the page before"));
         }
-        let here = |d: &&DiskRecord| d.disk.region_id == q.region_id;
+        let here = |d: &&DiskRecord| d.disk.region_id == request.region_id;
         let total_count = Some(self.disks.values().filter(here).count() as u64);
         let mut rest = self.disks.values().filter(here).filter(|d| d.disk.disk_id.as_str() > after);
-        let disk_list: Vec<Disk> = rest.by_ref().take(q.max_results as usize).map(shown).collect();
+        let disk_list: Vec<Disk> = rest.by_ref().take(request.max_results as usize).map(shown).collect();
         let more = rest.next().is_some();
         let next_token = disk_list.last().filter(|_| more).map(|d| d.disk_id.clone());
         Ok(DiskList { disk_list, total_count, next_token })
     }
 
     /// Op 11.
-    pub fn order(&self, q: &GetOrder) -> Result<Order, Refusal> {
-        let handle = self.handles.get(&q.master_order_id);
+    pub fn order(&self, request: &GetOrder) -> Result<Order, Refusal> {
+        let handle = self.handles.get(&request.master_order_id);
         let handle = handle.ok_or_else(|| Refusal::parameter("masterOrderID", "no such order"))?;
         let order_status = ["14", "3", "5"][usize::from(handle.status.min(2))].to_owned();
         let ids = if handle.status == 1 && !handle.empty { vec![handle.disk.clone()] } else { vec![] };
@@ -48,8 +49,8 @@ impl World {
     }
 
     /// Op 15.
-    pub fn types(&self, q: &ListDiskTypes) -> Result<DiskTypes, Refusal> {
-        let region = self.region(&q.region_id)?;
+    pub fn types(&self, request: &ListDiskTypes) -> Result<DiskTypes, Refusal> {
+        let region = self.region(&request.region_id)?;
         let shown = |(name, left): (&String, &u64)| DiskType {
             disk_type: name.clone(),
             resource_status: Some(if *left > 0 { "Available" } else { "SoldOut" }.to_owned()),
@@ -60,16 +61,16 @@ impl World {
     }
 
     /// Op 16.
-    pub fn stock(&self, q: &CheckStock) -> Result<Stock, Refusal> {
-        let region = self.region(&q.region_id)?;
-        let left = region.stock.get(&q.ebs_type);
+    pub fn stock(&self, request: &CheckStock) -> Result<Stock, Refusal> {
+        let region = self.region(&request.region_id)?;
+        let left = region.stock.get(&request.ebs_type);
         let left = *left.ok_or_else(|| Refusal::parameter("ebsType", "a disk type of the region"))?;
-        let here = self.disks.values().filter(|d| d.disk.region_id == q.region_id);
+        let here = self.disks.values().filter(|d| d.disk.region_id == request.region_id);
         let used: u64 = here.map(|d| d.disk.disk_size).sum();
-        let has_quota = used + q.ebs_size <= region.quota_gib;
+        let has_quota = used + request.ebs_size <= region.quota_gib;
         Ok(Stock {
-            satisfied: left >= q.ebs_size && has_quota,
-            sellout: left < q.ebs_size,
+            satisfied: left >= request.ebs_size && has_quota,
+            sellout: left < request.ebs_size,
             has_quota,
             quota_info: Some(QuotaInfo { ebs_size_quota: Some(region.quota_gib) }),
             used_info: Some(UsedInfo { ebs_size: Some(used) }),
@@ -77,13 +78,13 @@ impl World {
     }
 
     /// Op 17. `keyword` is fuzzy over id, name and address, as the cloud's is.
-    pub fn instances(&self, q: &ListInstances) -> Result<InstanceList, Refusal> {
-        self.region(&q.region_id)?;
-        let keyword = q.keyword.as_deref().unwrap_or_default();
+    pub fn instances(&self, request: &ListInstances) -> Result<InstanceList, Refusal> {
+        self.region(&request.region_id)?;
+        let keyword = request.keyword.as_deref().unwrap_or_default();
         let ids: Vec<&str> =
-            q.instance_id_list.as_deref().map(|l| l.split(',').collect()).unwrap_or_default();
+            request.instance_id_list.as_deref().map(|l| l.split(',').collect()).unwrap_or_default();
         let mut found = Vec::new();
-        for machine in self.machines.values().filter(|m| m.region == q.region_id) {
+        for machine in self.machines.values().filter(|m| m.region == request.region_id) {
             let named = machine.id.contains(keyword) || machine.ip.contains(keyword);
             if !named || (!ids.is_empty() && !ids.contains(&machine.id.as_str())) {
                 continue;
@@ -97,9 +98,10 @@ impl World {
                 attached_volume: self.disks.values().filter(holds).map(|d| d.disk.disk_id.clone()).collect(),
             });
         }
-        let size = q.page_size.clamp(1, 50) as usize;
+        let size = request.page_size.clamp(1, 50) as usize;
         let total = found.len() as u64;
-        let results = found.into_iter().skip(size * (q.page_no.max(1) as usize - 1)).take(size).collect();
+        let results =
+            found.into_iter().skip(size * (request.page_no.max(1) as usize - 1)).take(size).collect();
         Ok(InstanceList { results, total_count: Some(total), total_page: Some(total.div_ceil(size as u64)) })
     }
 

@@ -15,35 +15,35 @@ impl World {
     /// Op 12.
     pub fn create_snapshot(
         &mut self,
-        q: &CreateSnapshot,
+        request: &CreateSnapshot,
         now: u64,
         latency: u64,
         plane: Option<&Plane>,
     ) -> Result<SnapshotReply, Refusal> {
-        let request = serde_json::to_string(q).unwrap_or_default();
-        if let Some(order) = self.token(&q.client_token, &request, now)? {
+        let body = serde_json::to_string(request).unwrap_or_default();
+        if let Some(order) = self.token(&request.client_token, &body, now)? {
             return Ok(self.ordered(order));
         }
-        let record = self.disk(&q.region_id, &q.disk_id)?;
+        let record = self.disk(&request.region_id, &request.disk_id)?;
         if !matches!(record.state().group(), Group::Settled | Group::Attached) {
             return Err(record.refuse("be snapshotted"));
         }
-        if !(2..=63).contains(&q.snapshot_name.len()) {
+        if !(2..=63).contains(&request.snapshot_name.len()) {
             return Err(Refusal::parameter("snapshotName", "2 to 63 characters"));
         }
         let (volume_size, volume_type) = (record.disk.disk_size, record.disk.disk_type.clone());
-        let first = !self.snapshots.values().any(|s| s.snapshot.disk_id == q.disk_id);
+        let first = !self.snapshots.values().any(|s| s.snapshot.disk_id == request.disk_id);
         let id = format!("cs-{}", self.xid());
         if let Some(plane) = plane {
-            plane.snapshot(&q.disk_id, &id).map_err(|e| Refusal::new(codes::SERVER, e.to_string()))?;
+            plane.snapshot(&request.disk_id, &id).map_err(|e| Refusal::new(codes::SERVER, e.to_string()))?;
         }
         let snapshot = Snapshot {
             snapshot_id: id.clone(),
-            snapshot_name: q.snapshot_name.clone(),
+            snapshot_name: request.snapshot_name.clone(),
             snapshot_status: "creating".to_owned(),
-            disk_id: q.disk_id.clone(),
+            disk_id: request.disk_id.clone(),
             volume_size,
-            region_id: q.region_id.clone(),
+            region_id: request.region_id.clone(),
             create_time: ecx::sign::rfc3339(UNIX_EPOCH + Duration::from_millis(now)),
             volume_type: Some(volume_type),
         };
@@ -54,7 +54,8 @@ impl World {
         }
         let order = self.order_id();
         self.handles.insert(order.clone(), Handle { disk: id, status: 1, empty: false });
-        self.tokens.insert(q.client_token.clone(), Token { request, order: order.clone(), at: now });
+        self.tokens
+            .insert(request.client_token.clone(), Token { request: body, order: order.clone(), at: now });
         Ok(self.ordered(order))
     }
 
@@ -71,19 +72,19 @@ impl World {
     /// Op 13. One that is being made, or from which a disk is being made, may not go now.
     pub fn delete_snapshot(
         &mut self,
-        q: &DeleteSnapshot,
+        request: &DeleteSnapshot,
         now: u64,
         latency: u64,
     ) -> Result<SnapshotReply, Refusal> {
-        self.region(&q.region_id)?;
+        self.region(&request.region_id)?;
         let (mut unknown, mut refused) = (Vec::new(), Vec::new());
-        for id in &q.snapshot_ids {
+        for id in &request.snapshot_ids {
             let used = self.disks.values().any(|disk| {
                 let kind = disk.pending.as_ref().map(|p| &p.kind);
                 matches!(kind, Some(Kind::Create { from: Some(from) }) if from == id)
             });
             let ours = |s: &&mut SnapshotRecord| {
-                s.snapshot.region_id == q.region_id && s.snapshot.disk_id == q.disk_id
+                s.snapshot.region_id == request.region_id && s.snapshot.disk_id == request.disk_id
             };
             match self.snapshots.get_mut(id).filter(ours) {
                 None => unknown.push(id.clone()),
@@ -126,20 +127,20 @@ impl World {
     }
 
     /// Op 14. `snapshotName` is fuzzy, as the cloud's is.
-    pub fn list_snapshots(&self, q: &ListSnapshots) -> Result<SnapshotList, Refusal> {
-        self.region(&q.region_id)?;
+    pub fn list_snapshots(&self, request: &ListSnapshots) -> Result<SnapshotList, Refusal> {
+        self.region(&request.region_id)?;
         let fits = |s: &&Snapshot| {
-            s.region_id == q.region_id
-                && q.snapshot_id.as_ref().is_none_or(|id| *id == s.snapshot_id)
-                && q.disk_id.as_ref().is_none_or(|id| *id == s.disk_id)
-                && q.snapshot_name.as_ref().is_none_or(|name| s.snapshot_name.contains(name))
+            s.region_id == request.region_id
+                && request.snapshot_id.as_ref().is_none_or(|id| *id == s.snapshot_id)
+                && request.disk_id.as_ref().is_none_or(|id| *id == s.disk_id)
+                && request.snapshot_name.as_ref().is_none_or(|name| s.snapshot_name.contains(name))
         };
-        let after = q.next_token.as_deref().unwrap_or_default();
+        let after = request.next_token.as_deref().unwrap_or_default();
         let all = self.snapshots.values().map(|s| &s.snapshot).filter(fits);
         let total = all.clone().count() as u64;
         let mut rest = all.filter(|s| s.snapshot_id.as_str() > after);
         let list: Vec<Snapshot> =
-            rest.by_ref().take(q.max_results.clamp(1, 1000) as usize).cloned().collect();
+            rest.by_ref().take(request.max_results.clamp(1, 1000) as usize).cloned().collect();
         let more = rest.next().is_some();
         let next_token = list.last().filter(|_| more).map(|s| s.snapshot_id.clone());
         Ok(SnapshotList { snapshot_total: Some(total), snapshot_list: list, next_token })
