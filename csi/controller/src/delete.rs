@@ -68,9 +68,9 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
         driver.disk_locator.forget(id.as_str());
         return Ok(());
     };
-    let what = format!("delete {id}");
+    let purpose = format!("delete {id}");
     for _ in 1..=ATTEMPTS {
-        let (mut order, number) = (None, driver.order_attempts.next(&what));
+        let (mut order, number) = (None, driver.order_attempts.next(&purpose));
         if decide(&disk)? == DeleteStep::Refund {
             let subject = order_subject(&id, number);
             let client_token = token::delete(&driver.cluster, &subject);
@@ -87,12 +87,12 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
         }
         let failed = order.is_some();
         let Some(left) = gone(driver, &region, id.as_str(), order).await? else {
-            driver.order_attempts.done(&what);
+            driver.order_attempts.done(&purpose);
             driver.disk_locator.forget(id.as_str());
             return Ok(());
         };
         if failed {
-            driver.order_attempts.failed(&what, number);
+            driver.order_attempts.failed(&purpose, number);
         }
         disk = left;
     }

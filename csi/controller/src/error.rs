@@ -28,10 +28,10 @@ pub enum CreateError {
     Ambiguous { name: String, count: usize, disks: String },
     #[error("disk {disk} of an earlier volume {name} is being deleted")]
     Deleting { name: String, disk: String },
-    #[error("there is no {what} {id} to make {name} from")]
-    NoSource { name: String, what: &'static str, id: String },
-    #[error("{what} {id} is {state} in the cloud; it will not become usable by itself")]
-    DeadSource { what: &'static str, id: String, state: String },
+    #[error("there is no {kind} {id} to make {name} from")]
+    NoSource { name: String, kind: &'static str, id: String },
+    #[error("{kind} {id} is {state} in the cloud; it will not become usable by itself")]
+    DeadSource { kind: &'static str, id: String, state: String },
     #[error(transparent)]
     OutOfRange(BadField),
     #[error("the source of {name} is in {region}, and a disk can only be made there; allowed are {allowed}")]

@@ -74,17 +74,17 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
     let cloud = |source| ExpandError::Cloud { disk: id.to_string(), source };
     let found = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?;
     let (region, mut disk) = found.ok_or_else(no_volume)?;
-    let what = format!("grow {id} to {}", size.min_gib);
+    let purpose = format!("grow {id} to {}", size.min_gib);
     let (mut attempt, mut sent) = (0, None);
     loop {
         let step = decide(&disk, size)?;
         if let (ExpandStep::Grow, Some(number)) = (&step, sent.take()) {
             // Nothing goes on with the disk and it has not grown.
-            driver.order_attempts.failed(&what, number);
+            driver.order_attempts.failed(&purpose, number);
         }
         match step {
             ExpandStep::Done => {
-                driver.order_attempts.done(&what);
+                driver.order_attempts.done(&purpose);
                 return Ok(disk.size_bytes());
             }
             ExpandStep::Wait => {}
@@ -93,7 +93,7 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
             }
             ExpandStep::Grow => {
                 attempt += 1;
-                let number = driver.order_attempts.next(&what);
+                let number = driver.order_attempts.next(&purpose);
                 let subject = order_subject(&id, number);
                 let body = ResizeDisk {
                     client_token: token::resize(&driver.cluster, &subject, size.min_gib),

@@ -4,7 +4,7 @@ use ecx::api::{Disk, DiskState, Group};
 
 /// What is wrong with the disk, if anything: a word for machines, a sentence for people. A state that nobody knows is not told
 /// as a fault: the cloud may only have a new word for something that passes.
-pub(crate) fn look(disk: &Disk) -> Option<(&'static str, String)> {
+pub(crate) fn diagnose(disk: &Disk) -> Option<(&'static str, String)> {
     if disk.disk_status.group() != Group::Dead {
         return None;
     }
@@ -26,13 +26,13 @@ mod tests {
     fn only_a_disk_that_is_dead_in_the_cloud_is_told_as_ill() {
         let disk = |state: &str| Disk { disk_status: DiskState::parse(state), ..Disk::default() };
         for well in ["available", "in-use", "attaching", "some new state"] {
-            assert_eq!(look(&disk(well)), None, "{well}");
+            assert_eq!(diagnose(&disk(well)), None, "{well}");
         }
         for (state, reason) in
             [("error", "DiskError"), ("expired", "DiskExpired"), ("freezing", "DiskFrozen")]
         {
-            let told = look(&disk(state)).unwrap();
-            assert!(told.0 == reason && told.1.contains(state), "{told:?}");
+            let finding = diagnose(&disk(state)).unwrap();
+            assert!(finding.0 == reason && finding.1.contains(state), "{finding:?}");
         }
     }
 }

@@ -12,19 +12,19 @@ use parking_lot::{Mutex, MutexGuard};
 pub(crate) struct OrderAttempts(Mutex<HashMap<String, u32>>);
 
 impl OrderAttempts {
-    /// The number of the next order to do `what`, from 1 on.
-    pub(crate) fn next(&self, what: &str) -> u32 {
-        self.lock().get(what).copied().unwrap_or(0) + 1
+    /// The number of the next order to do `purpose`, from 1 on.
+    pub(crate) fn next(&self, purpose: &str) -> u32 {
+        self.lock().get(purpose).copied().unwrap_or(0) + 1
     }
 
-    /// The order `number` to do `what` failed.
-    pub(crate) fn failed(&self, what: &str, number: u32) {
-        self.lock().insert(what.to_owned(), number);
+    /// The order `number` to do `purpose` failed.
+    pub(crate) fn failed(&self, purpose: &str, number: u32) {
+        self.lock().insert(purpose.to_owned(), number);
     }
 
     /// It is done.
-    pub(crate) fn done(&self, what: &str) {
-        self.lock().remove(what);
+    pub(crate) fn done(&self, purpose: &str) {
+        self.lock().remove(purpose);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {

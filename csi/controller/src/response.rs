@@ -8,7 +8,7 @@ use ecx::api::{Disk, Snapshot};
 use proto::csi::v1 as pb;
 
 use crate::create::{CreatedVolume, Source};
-use crate::health::look;
+use crate::health::diagnose;
 use crate::snapshot::{self, SnapshotId};
 use crate::topology::topology;
 
@@ -31,7 +31,7 @@ pub(crate) fn health(disk: &Disk) -> pb::VolumeHealth {
         reason: reason.to_owned(),
         message,
     };
-    let health_statuses = look(disk).map(entry).into_iter().collect();
+    let health_statuses = diagnose(disk).map(entry).into_iter().collect();
     pb::VolumeHealth { volume_id: disk.disk_id.clone(), health_statuses }
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn snapshot(region: &Region, snapshot: &Snapshot) -> pb::Snapshot {
         source_volume_id: snapshot.disk_id.clone(),
         creation_time,
         ready_to_use: snapshot::usable(snapshot),
-        group_snapshot_id: snapshot::group::of(&snapshot.snapshot_name).unwrap_or_default(),
+        group_snapshot_id: snapshot::group::group_of_member(&snapshot.snapshot_name).unwrap_or_default(),
         accessible_topology: vec![topology(region)],
     }
 }
@@ -115,9 +115,9 @@ mod tests {
             create_time: "2022-11-08T10:07:28Z".into(),
             ..Snapshot::default()
         };
-        let told = super::snapshot(&region, &snapshot);
-        assert_eq!((told.size_bytes, told.ready_to_use), (20 << 30, true));
-        assert_eq!(told.creation_time.unwrap().seconds, 1_667_902_048);
-        assert_eq!((told.snapshot_id.as_str(), told.group_snapshot_id.as_str()), ("fj-xiamen-4/cs-1", ""));
+        let shown = super::snapshot(&region, &snapshot);
+        assert_eq!((shown.size_bytes, shown.ready_to_use), (20 << 30, true));
+        assert_eq!(shown.creation_time.unwrap().seconds, 1_667_902_048);
+        assert_eq!((shown.snapshot_id.as_str(), shown.group_snapshot_id.as_str()), ("fj-xiamen-4/cs-1", ""));
     }
 }

@@ -82,7 +82,7 @@ fn gone(source: &Source, region: &Region) -> Option<Content> {
 }
 
 fn no_source(request: &CreateRequest, source: &Source) -> CreateError {
-    CreateError::NoSource { name: request.name.clone(), what: source.kind_name(), id: source.to_string() }
+    CreateError::NoSource { name: request.name.clone(), kind: source.kind_name(), id: source.to_string() }
 }
 
 fn cloning(request: &CreateRequest, error: SnapshotError) -> CreateError {
@@ -156,13 +156,13 @@ impl Content {
         let now = waited.map_err(|source| CreateError::Wait { name: request.name.clone(), source })?;
         let gone = || CreateError::NoSource {
             name: request.name.clone(),
-            what: "snapshot",
+            kind: "snapshot",
             id: request.source.as_ref().map(ToString::to_string).unwrap_or_default(),
         };
         let now = now.ok_or_else(gone)?;
         if snapshot::dead(&now) {
             let (id, state) = (now.snapshot_id, now.snapshot_status);
-            return Err(CreateError::DeadSource { what: "snapshot", id, state });
+            return Err(CreateError::DeadSource { kind: "snapshot", id, state });
         }
         Ok(now.snapshot_id)
     }
@@ -177,8 +177,8 @@ impl Content {
         for (region, left) in found.iter().filter(|(_, left)| left.disk_id == disk.as_str()) {
             snapshot::delete::remove(driver, region, left).await.map_err(|error| cloning(request, error))?;
             // Another one of this name is another order.
-            let what = snapshot::create::what(&name);
-            driver.order_attempts.failed(&what, driver.order_attempts.next(&what));
+            let purpose = snapshot::create::purpose(&name);
+            driver.order_attempts.failed(&purpose, driver.order_attempts.next(&purpose));
         }
         Ok(())
     }

@@ -118,8 +118,8 @@ fn age(snapshot: &Snapshot) -> (&str, &str) {
     (&snapshot.create_time, &snapshot.snapshot_id)
 }
 
-/// What the order of a snapshot of this name is to do, for the table of orders.
-pub(crate) fn what(name: &str) -> String {
+/// What the order of a snapshot of this name is to do, for the table of order attempts.
+pub(crate) fn purpose(name: &str) -> String {
     format!("snapshot {name}")
 }
 
@@ -130,8 +130,8 @@ async fn take(
     disk: &DiskId,
     region: &Region,
 ) -> Result<Snapshot, SnapshotError> {
-    let what = what(&request.name);
-    let number = driver.order_attempts.next(&what);
+    let purpose = purpose(&request.name);
+    let number = driver.order_attempts.next(&purpose);
     for attempt in 1..=ATTEMPTS {
         at_rest(driver, request, disk, region).await?;
         let body = CreateSnapshot {
@@ -166,7 +166,7 @@ async fn take(
     let waited = wait(driver, region, &query, judge).await;
     waited.map_err(|source| {
         // An order of an earlier life, whose snapshot is gone: the next attempt needs a token of its own.
-        driver.order_attempts.failed(&what, number);
+        driver.order_attempts.failed(&purpose, number);
         SnapshotError::Wait { name: request.name.clone(), source }
     })
 }

@@ -147,7 +147,7 @@ enum GroupStep {
 }
 
 /// The id of the group that a snapshot of this name belongs to.
-pub(crate) fn of(name: &str) -> Option<String> {
+pub(crate) fn group_of_member(name: &str) -> Option<String> {
     let (id, disk) = name.strip_prefix("g-")?.split_once('-')?;
     let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     (id.len() == 32 && disk.len() == 16 && hex(id) && hex(disk)).then(|| id.to_owned())
@@ -222,7 +222,7 @@ async fn drop_all(driver: &Driver, members: &[(Region, Snapshot)]) -> Result<(),
 async fn members(driver: &Driver, id: &str) -> Result<Vec<(Region, Snapshot)>, ecx::Error> {
     let query = ListSnapshots { snapshot_name: Some(format!("g-{id}-")), ..ListSnapshots::default() };
     let mut found = among(driver, driver.disk_locator.all(), &query).await?;
-    found.retain(|(_, snapshot)| of(&snapshot.snapshot_name).as_deref() == Some(id));
+    found.retain(|(_, snapshot)| group_of_member(&snapshot.snapshot_name).as_deref() == Some(id));
     found.sort_by(|(ra, a), (rb, b)| (ra, &a.snapshot_id).cmp(&(rb, &b.snapshot_id)));
     Ok(found)
 }
@@ -281,9 +281,9 @@ mod tests {
         let id = group_id("groupsnapshot-1");
         let name = member_name(&id, &DiskId::parse("cd-1").unwrap());
         assert!((2..=63).contains(&name.len()), "{name}");
-        assert_eq!(of(&name), Some(id));
+        assert_eq!(group_of_member(&name), Some(id));
         for other in ["snapshot-1", "g-1-2", "g-", &name[..50], &format!("x{name}")] {
-            assert_eq!(of(other), None, "{other}");
+            assert_eq!(group_of_member(other), None, "{other}");
         }
     }
 
