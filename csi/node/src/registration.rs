@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eck_csi::driver::DRIVER_NAME;
+use folder_watch::FolderChanges;
 use proto::pluginregistration as pb;
 use serve::{authority, uds};
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use tracing::{error, info, warn};
@@ -17,7 +17,8 @@ use tracing::{error, info, warn};
 /// The kubelet's word for a CSI driver (pkg/kubelet/pluginmanager: `CSIPlugin`).
 const KIND: &str = "CSIPlugin";
 
-/// How often it is looked whether the socket still stands. One `stat`; the kubelet needs longer to come back.
+/// How often it is looked whether the socket still stands if the kernel tells of no change, and between two tries to serve it.
+/// One `stat`; the kubelet needs longer to come back.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What the kubelet is told.
@@ -63,8 +64,6 @@ pub fn socket(folder: &Path) -> PathBuf {
 /// `endpoint` is the CSI socket's path as the kubelet sees it.
 pub async fn serve(folder: PathBuf, endpoint: String, token: CancellationToken) {
     let path = socket(&folder);
-    let mut look = tokio::time::interval(CHECK_INTERVAL);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !token.is_cancelled() {
         let served = match uds::bind(&path).await {
             Ok(listener) => listener,
@@ -72,7 +71,7 @@ pub async fn serve(folder: PathBuf, endpoint: String, token: CancellationToken) 
                 warn!(error = serve::chain::chain(&error), "The registration socket cannot be served yet");
                 tokio::select! {
                     () = token.cancelled() => return,
-                    _ = look.tick() => continue,
+                    () = tokio::time::sleep(CHECK_INTERVAL) => continue,
                 }
             }
         };
@@ -84,20 +83,26 @@ pub async fn serve(folder: PathBuf, endpoint: String, token: CancellationToken) 
             () = token.cancelled() => {}
             // The kubelet's own client sends what HTTP/2 servers refuse.
             ended = server.serve_with_incoming(authority::tolerant(served)) => warn!(?ended, "The registration socket ended"),
-            () = taken_away(&path, &mut look) => warn!("The registration socket was taken away: serving it again"),
+            () = taken_away(&folder, &path) => warn!("The registration socket was taken away: serving it again"),
         }
     }
     // A socket that nobody answers on would only make the kubelet log errors.
     let _ = std::fs::remove_file(&path);
 }
 
-/// Returns when `path` is not the socket any more that it is now.
-async fn taken_away(path: &Path, look: &mut tokio::time::Interval) {
+/// Returns when `path`, in `folder`, is not the socket any more that it is now.
+async fn taken_away(folder: &Path, path: &Path) {
     use std::os::unix::fs::MetadataExt as _;
     let inode = |path: &Path| std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
     let ours = inode(path);
+    let changes = FolderChanges::new(folder);
+    let changes =
+        changes.inspect_err(|error| warn!(%error, "The registration folder cannot be watched")).ok();
     while inode(path) == ours {
-        look.tick().await;
+        match &changes {
+            Some(changes) => changes.next(CHECK_INTERVAL).await,
+            None => tokio::time::sleep(CHECK_INTERVAL).await,
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use folder_watch::FolderWatch;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
 };
@@ -23,14 +23,14 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// A subscription.
 pub(super) struct Events {
     uevents: Option<OwnedFd>,
-    folder: Option<Inotify>,
+    folder: Option<FolderWatch>,
 }
 
 impl Events {
     /// Listens for uevents and for changes in `folder`. What cannot be had is done without: then [`POLL_INTERVAL`] paces.
     pub(super) fn subscribe(folder: &Path) -> Self {
         let uevents = uevents().inspect_err(|errno| debug!(%errno, "No uevents")).ok();
-        let folder = watch(folder).inspect_err(|errno| debug!(%errno, "No folder events")).ok();
+        let folder = FolderWatch::new(folder).inspect_err(|error| debug!(%error, "No folder events")).ok();
         Self { uevents, folder }
     }
 
@@ -52,7 +52,7 @@ impl Events {
             while recv(socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).is_ok_and(|n| n > 0) {}
         }
         if let Some(folder) = &self.folder {
-            while folder.read_events().is_ok_and(|events| !events.is_empty()) {}
+            folder.drain();
         }
     }
 }
@@ -64,13 +64,6 @@ fn uevents() -> nix::Result<OwnedFd> {
     use std::os::fd::AsRawFd as _;
     bind(fd.as_raw_fd(), &NetlinkAddr::new(0, KERNEL_GROUP))?;
     Ok(fd)
-}
-
-fn watch(folder: &Path) -> nix::Result<Inotify> {
-    let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-    let changes = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVE | AddWatchFlags::IN_DELETE;
-    inotify.add_watch(folder, changes)?;
-    Ok(inotify)
 }
 
 #[cfg(test)]
