@@ -29,9 +29,9 @@ pub(crate) fn read(folder: &Path) -> Result<Option<World>, StateError> {
     }
 }
 
-/// Writes the state beside the old one and renames, so that a kill leaves one of the two whole.
+/// Writes the state, so that a kill leaves the old one or the new one whole. A power loss need not: the simulator's cloud is gone
+/// with it.
 pub(crate) fn write(folder: &Path, world: &World) -> io::Result<()> {
-    let new = folder.join(format!("{NAME}.new"));
-    std::fs::write(&new, serde_json::to_vec(world)?)?;
-    std::fs::rename(new, folder.join(NAME))
+    let state = serde_json::to_vec(world)?;
+    atomic_file::place(&folder.join(NAME), |new| std::fs::write(new, &state))
 }

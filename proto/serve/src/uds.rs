@@ -63,15 +63,13 @@ pub async fn bind(path: &Path) -> Result<UnixListenerStream, BindError> {
         Err(e) => return Err(failed(e)),
     }
     // Hidden also from the kubelet, which asks every socket that appears in its folders unless its name begins with a dot.
-    let hidden = path.with_file_name(format!(".{}~", std::process::id()));
-    match std::fs::remove_file(&hidden) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(&hidden).map_err(failed)?;
-    std::fs::set_permissions(&hidden, Permissions::from_mode(0o600)).map_err(failed)?;
-    std::fs::rename(&hidden, path).map_err(failed)?;
-    Ok(UnixListenerStream::new(listener))
+    let hidden = format!(".{}~", std::process::id());
+    let listener = atomic_file::place_by(path, &hidden, |new| {
+        let listener = UnixListener::bind(new)?;
+        std::fs::set_permissions(new, Permissions::from_mode(0o600))?;
+        Ok(listener)
+    });
+    listener.map(UnixListenerStream::new).map_err(failed)
 }
 
 /// Connects to the gRPC server on `path`. HTTP/2 wants an authority: `localhost`, as the kubelet sends it.
