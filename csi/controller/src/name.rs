@@ -33,6 +33,13 @@ pub(crate) fn member_name(group: &str, disk: &DiskId) -> String {
     format!("g-{group}-{}", hash.get(..16).unwrap_or(&hash))
 }
 
+/// The id of the group that a snapshot of this name belongs to.
+pub(crate) fn group_of_member(name: &str) -> Option<String> {
+    let (id, disk) = name.strip_prefix("g-")?.split_once('-')?;
+    let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    (id.len() == 32 && disk.len() == 16 && hex(id) && hex(disk)).then(|| id.to_owned())
+}
+
 /// What the client token of an order about a disk is made from: the first attempt's is the disk's alone, later ones count, so
 /// that an order that failed can be ordered anew.
 pub(crate) fn order_subject(disk: &DiskId, attempt: u32) -> String {

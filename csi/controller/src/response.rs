@@ -9,6 +9,7 @@ use proto::csi::v1 as pb;
 
 use crate::create::{CreatedVolume, Source};
 use crate::health::diagnose;
+use crate::name::group_of_member;
 use crate::snapshot::{self, SnapshotId};
 use crate::topology::topology;
 
@@ -69,7 +70,7 @@ pub(crate) fn snapshot(region: &Region, snapshot: &Snapshot) -> pb::Snapshot {
         source_volume_id: snapshot.disk_id.clone(),
         creation_time,
         ready_to_use: snapshot::usable(snapshot),
-        group_snapshot_id: snapshot::group::group_of_member(&snapshot.snapshot_name).unwrap_or_default(),
+        group_snapshot_id: group_of_member(&snapshot.snapshot_name).unwrap_or_default(),
         accessible_topology: vec![topology(region)],
     }
 }

@@ -19,7 +19,7 @@ use super::delete::remove;
 use super::{SnapshotId, among};
 use crate::driver::Driver;
 use crate::error::GroupError;
-use crate::name::{group_id, member_name};
+use crate::name::{group_id, group_of_member, member_name};
 use crate::{parameters, response};
 
 /// CreateVolumeGroupSnapshot.
@@ -144,13 +144,6 @@ enum GroupStep {
     Use,
     /// They are what an earlier attempt left, none or some: nobody knows what was written since.
     TakeAll,
-}
-
-/// The id of the group that a snapshot of this name belongs to.
-pub(crate) fn group_of_member(name: &str) -> Option<String> {
-    let (id, disk) = name.strip_prefix("g-")?.split_once('-')?;
-    let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    (id.len() == 32 && disk.len() == 16 && hex(id) && hex(disk)).then(|| id.to_owned())
 }
 
 /// Takes the group's snapshots; the keys of its volumes are held.
