@@ -7,12 +7,6 @@ use eck_csi_controller::{args::Args, run::run};
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    args.log.init("eck-csi-controller", env!("CARGO_PKG_VERSION"));
-    match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = serve::chain::chain(&error), "Ending");
-            ExitCode::FAILURE
-        }
-    }
+    let log = args.log.clone();
+    serve::program::main("eck-csi-controller", env!("CARGO_PKG_VERSION"), &log, || run(args))
 }

@@ -9,9 +9,12 @@ use ecx::{Client, Profile};
 use proto::csi::v1::controller_server::ControllerServer;
 use proto::csi::v1::group_controller_server::GroupControllerServer;
 use proto::csi::v1::identity_server::IdentityServer;
-use serve::admin::{self, Ready};
+use serve::admin::Ready;
 use serve::metrics::Metrics;
-use serve::{grpc, shutdown, uds};
+use serve::program::{self, StartError};
+use serve::{grpc, uds};
+use tokio::runtime::Builder;
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::args::{Args, BadCredentials};
@@ -49,8 +52,8 @@ pub enum RunError {
     #[error(transparent)]
     Bind(#[from] uds::BindError),
     /// The admin port, signals, or the runtime.
-    #[error("{0}")]
-    Io(&'static str, #[source] std::io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The server ended by itself.
     #[error("serving")]
     Serve(#[from] tonic::transport::Error),
@@ -59,19 +62,16 @@ pub enum RunError {
 /// Runs the controller until SIGTERM; what runs is finished first.
 pub fn run(args: Args) -> Result<(), RunError> {
     // One thread: the controller waits for the cloud, it computes nothing; and its memory does not grow with the CPUs.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|e| RunError::Io("the runtime cannot start", e))?.block_on(serve(args))
+    program::run(&mut Builder::new_current_thread(), |token| serve(args, token))
 }
 
-async fn serve(args: Args) -> Result<(), RunError> {
+async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
     let credentials = args.credentials()?;
     let client = Arc::new(Client::new(profile(&args)?, credentials)?);
-    let token = shutdown::on_signal().map_err(|e| RunError::Io("signals cannot be handled", e))?;
     let metrics = Metrics::default();
     metrics.register(|registry| crate::metrics::register(registry, Arc::clone(&client)));
-    let ready = Ready::not_yet("the cloud has not answered yet");
-    let bound = admin::serve(args.admin_address, metrics.clone(), ready.clone(), token.clone()).await;
-    bound.map_err(|e| RunError::Io("the admin port cannot be served", e))?;
+    let reason = "the cloud has not answered yet";
+    let ready = program::admin_port(args.admin_address, &metrics, reason, &token).await?;
 
     let driver = Arc::new(Driver::new(client, args.cluster_id, args.regions));
     tokio::spawn(watch_cloud(Arc::clone(&driver), ready.clone()));

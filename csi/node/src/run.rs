@@ -6,9 +6,11 @@ use eck_csi::field::BadField;
 use eck_csi::identity::Identity;
 use proto::csi::v1::identity_server::IdentityServer;
 use proto::csi::v1::node_server::NodeServer;
-use serve::admin::{self, Ready};
 use serve::metrics::Metrics;
-use serve::{grpc, shutdown, uds};
+use serve::program::{self, StartError};
+use serve::{grpc, uds};
+use tokio::runtime::Builder;
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::args::Args;
@@ -37,8 +39,8 @@ pub enum RunError {
     #[error(transparent)]
     Bind(#[from] uds::BindError),
     /// The admin port, signals, or the runtime.
-    #[error("{0}")]
-    Io(&'static str, #[source] std::io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The server ended by itself.
     #[error("serving")]
     Serve(#[from] tonic::transport::Error),
@@ -46,27 +48,22 @@ pub enum RunError {
 
 /// Runs the node until SIGTERM; what runs is finished first.
 pub fn run(args: Args) -> Result<(), RunError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(THREADS)
-        .thread_stack_size(STACK)
-        .build();
-    runtime.map_err(|e| RunError::Io("the runtime cannot start", e))?.block_on(serve(args))
+    let mut runtime = Builder::new_current_thread();
+    runtime.max_blocking_threads(THREADS).thread_stack_size(STACK);
+    program::run(&mut runtime, |token| serve(args, token))
 }
 
-async fn serve(args: Args) -> Result<(), RunError> {
+async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
     let settings = Settings {
         node_id: args.node_id()?,
         device_patience: Duration::from_secs(args.device_timeout_seconds),
         reserved_disks: args.reserved_disks,
         state_dir: args.state_dir,
     };
-    let token = shutdown::on_signal().map_err(|e| RunError::Io("signals cannot be handled", e))?;
     let (metrics, decisions) = (Metrics::default(), Decisions::default());
     metrics.register(|registry| decisions.register(registry));
-    let ready = Ready::not_yet("the CSI socket is not served yet");
-    let bound = admin::serve(args.admin_address, metrics.clone(), ready.clone(), token.clone()).await;
-    bound.map_err(|e| RunError::Io("the admin port cannot be served", e))?;
+    let reason = "the CSI socket is not served yet";
+    let ready = program::admin_port(args.admin_address, &metrics, reason, &token).await?;
 
     let node = Node::new(Driver::new(Linux::new(&args.sysfs_root), settings, decisions));
     let identity = Identity::new(ready.clone(), env!("CARGO_PKG_VERSION"));

@@ -7,6 +7,7 @@ pub mod code;
 pub mod grpc;
 pub mod layer;
 pub mod metrics;
+pub mod program;
 pub mod shutdown;
 pub mod telemetry;
 pub mod uds;
