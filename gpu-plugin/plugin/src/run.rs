@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use cards::{Driver, Nvml, Overcommit};
 use ideal_gpu::place::Policy;
-use serve::admin::{self, Ready};
+use serve::admin::Ready;
 use serve::metrics::Metrics;
-use serve::shutdown;
+use serve::program::{self, StartError};
+use tokio::runtime::Builder;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -44,24 +45,20 @@ pub enum RunError {
     /// The way to the API server.
     #[error(transparent)]
     Api(#[from] ConfigError),
-    /// The admin port, signals, threads or the runtime.
-    #[error("{0}")]
-    Io(&'static str, #[source] std::io::Error),
+    /// The thread that talks to the cards.
+    #[error("the thread of the cards cannot start")]
+    Thread(#[source] std::io::Error),
+    /// The admin port, signals, or the runtime.
+    #[error(transparent)]
+    Start(#[from] StartError),
 }
 
 /// Runs the plugin until SIGTERM.
 pub fn run(args: Args) -> Result<(), RunError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(THREADS)
-        .thread_stack_size(STACK)
-        .build();
+    let mut runtime = Builder::new_current_thread();
+    runtime.max_blocking_threads(THREADS).thread_stack_size(STACK);
     let driver = Box::new(Nvml::new(&args.nvml_library));
-    let all = async {
-        let token = shutdown::on_signal().map_err(|e| RunError::Io("signals cannot be handled", e))?;
-        serve(args, driver, token).await
-    };
-    runtime.map_err(|e| RunError::Io("the runtime cannot start", e))?.block_on(all)
+    program::run(&mut runtime, |token| serve(args, driver, token))
 }
 
 /// Serves with this driver until `token` fires.
@@ -69,12 +66,10 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
     let client = api::client(&args).await?;
     let book = Book::open(args.state_dir.clone()).map_err(|e| RunError::State(serve::chain::chain(&e)))?;
     let isolation = isolation(&args)?;
-    let eyes = driver::start(driver, args.memory_overcommit)
-        .map_err(|e| RunError::Io("the thread of the cards cannot start", e))?;
+    let eyes = driver::start(driver, args.memory_overcommit).map_err(RunError::Thread)?;
     let (metrics, counts) = measured(&args, &eyes, &book, &isolation);
-    let ready = Ready::not_yet("the kubelet has not been told yet");
-    let bound = admin::serve(args.admin_address, metrics.clone(), ready.clone(), token.clone()).await;
-    bound.map_err(|e| RunError::Io("the admin port cannot be served", e))?;
+    let reason = "the kubelet has not been told yet";
+    let ready = program::admin_port(args.admin_address, &metrics, reason, &token).await?;
 
     let desk = Desk {
         settings: Arc::new(settings(&args, isolation)),

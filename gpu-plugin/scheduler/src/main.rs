@@ -7,12 +7,6 @@ use ideal_gpu_scheduler::{args::Args, run::run};
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    args.log.init("ideal-gpu-scheduler", env!("CARGO_PKG_VERSION"));
-    match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = serve::chain::chain(&error), "Ending");
-            ExitCode::FAILURE
-        }
-    }
+    let log = args.log.clone();
+    serve::program::main("ideal-gpu-scheduler", env!("CARGO_PKG_VERSION"), &log, || run(args))
 }

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kube::Client;
-use serve::admin::{self, Ready};
+use serve::admin::Ready;
 use serve::metrics::Metrics;
-use serve::shutdown;
+use serve::program::{self, StartError};
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -54,26 +55,26 @@ pub enum RunError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] BadTls),
-    /// Ports, signals, or the runtime.
+    /// The port of the extender and the webhook.
     #[error("{0}")]
-    Io(&'static str, #[source] std::io::Error),
+    Port(&'static str, #[source] std::io::Error),
+    /// The admin port, signals, or the runtime.
+    #[error(transparent)]
+    Start(#[from] StartError),
 }
 
 /// Runs the scheduler until SIGTERM; what runs is finished first.
 pub fn run(args: Args) -> Result<(), RunError> {
     // Two threads: a filter over thousands of nodes computes for milliseconds, and Bindings must not wait for it.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.map_err(|e| RunError::Io("the runtime cannot start", e))?.block_on(serve(args))
+    program::run(Builder::new_multi_thread().worker_threads(2), |token| serve(args, token))
 }
 
-async fn serve(args: Args) -> Result<(), RunError> {
+async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
     // Two crates bring a provider each; the client needs to know which.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let token = shutdown::on_signal().map_err(|e| RunError::Io("signals cannot be handled", e))?;
     let metrics = Metrics::default();
-    let ready = Ready::not_yet("the API server has not answered yet");
-    let bound = admin::serve(args.admin_address, metrics.clone(), ready.clone(), token.clone()).await;
-    bound.map_err(|e| RunError::Io("the admin port cannot be served", e))?;
+    let reason = "the API server has not answered yet";
+    let ready = program::admin_port(args.admin_address, &metrics, reason, &token).await?;
     let client = Client::try_from(kube::Config::infer().await?)?;
     start(&args, client, &metrics, ready, token).await?.ended().await;
     Ok(())
@@ -105,8 +106,8 @@ pub async fn start(
 ) -> Result<Running, RunError> {
     args.check()?;
     let listener = TcpListener::bind(args.address).await;
-    let listener = listener.map_err(|e| RunError::Io("the port cannot be served", e))?;
-    let address = listener.local_addr().map_err(|e| RunError::Io("the port has no address", e))?;
+    let listener = listener.map_err(|e| RunError::Port("the port cannot be served", e))?;
+    let address = listener.local_addr().map_err(|e| RunError::Port("the port has no address", e))?;
     let cluster = Arc::new(Cluster::default());
     let measures = register(metrics, &cluster);
     let app = Arc::new(App {
