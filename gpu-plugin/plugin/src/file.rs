@@ -1,7 +1,7 @@
 //! Files that others read at any time: whole or not at all.
 
 use std::fs::{self, Permissions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
@@ -15,12 +15,6 @@ pub struct WriteError {
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> WriteError + '_ {
     |source| WriteError { path: path.display().to_string(), source }
-}
-
-/// Name under which a file of ours is made before it gets its place. The dot hides it from those that read the folder.
-fn beside(path: &Path) -> std::path::PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}~"))
 }
 
 /// Makes a folder that only we write, and those above it.
@@ -39,17 +33,7 @@ pub(crate) fn put(path: &Path, content: &[u8], mode: u32) -> Result<(), WriteErr
 
 /// Puts `content` at `path` as a new file: whoever has the old one open or mounted keeps it.
 pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), WriteError> {
-    let new = beside(path);
-    let write = || {
-        remove(&new)?;
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
-        file.write_all(content)?;
-        // The mode that open() set went through the umask.
-        file.set_permissions(Permissions::from_mode(mode))?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    };
-    write().map_err(failed(path))
+    atomic_file::replace(path, content, mode).map_err(failed(path))
 }
 
 /// Makes `path` a link to `target`.
@@ -57,13 +41,7 @@ pub(crate) fn link(path: &Path, target: &Path) -> Result<(), WriteError> {
     if fs::read_link(path).is_ok_and(|there| there == target) {
         return Ok(());
     }
-    let new = beside(path);
-    let write = || {
-        remove(&new)?;
-        symlink(target, &new)?;
-        fs::rename(&new, path)
-    };
-    write().map_err(failed(path))
+    atomic_file::place(path, |new| symlink(target, new)).map_err(failed(path))
 }
 
 /// Makes `path` another name of the file `of`, in the same file system.
@@ -75,10 +53,7 @@ pub(crate) fn hard_link(path: &Path, of: &Path) -> Result<(), WriteError> {
         if inode(path).is_ok_and(|there| there == wanted) {
             return Ok(());
         }
-        let new = beside(path);
-        remove(&new)?;
-        fs::hard_link(of, &new)?;
-        fs::rename(&new, path)
+        atomic_file::place(path, |new| fs::hard_link(of, new))
     };
     write().map_err(failed(path))
 }

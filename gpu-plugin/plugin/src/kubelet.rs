@@ -1,12 +1,11 @@
 //! Sockets and registration: each resource is served on a socket of its own in the kubelet's folder, and the kubelet is told of it
 //! whenever it, or the socket, is a new one.
 
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use folder_watch::FolderChanges;
 use proto::deviceplugin::v1beta1::RegisterRequest;
 use proto::deviceplugin::v1beta1::device_plugin_server::DevicePluginServer;
 use proto::deviceplugin::v1beta1::registration_client::RegistrationClient;
@@ -14,7 +13,6 @@ use serve::admin::Ready;
 use serve::metrics::Metrics;
 use serve::{grpc, uds};
 use tokio::net::UnixStream;
-use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -44,27 +42,20 @@ fn identity(path: &Path) -> Option<(u64, u64, i64)> {
     std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino(), meta.ctime_nsec())).ok()
 }
 
-/// Changes of a folder, as the kernel tells them. To the runtime it is something to read from, like a pipe.
-struct Changes(Option<Receiver>);
+/// Changes of the kubelet's folder, as long as the kernel tells of them.
+struct Changes(Option<FolderChanges>);
 
 impl Changes {
     fn of(folder: &Path) -> Self {
-        let watch = || -> std::io::Result<Receiver> {
-            let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-            let kinds = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_TO;
-            inotify.add_watch(folder, kinds)?;
-            Receiver::from_owned_fd_unchecked(inotify.as_fd().try_clone_to_owned()?)
-        };
-        Self(watch().inspect_err(|error| warn!(%error, "The kubelet's folder cannot be watched yet")).ok())
+        let changes = FolderChanges::new(folder);
+        Self(changes.inspect_err(|error| warn!(%error, "The kubelet's folder cannot be watched yet")).ok())
     }
 
     /// Returns after a change, or some seconds.
     async fn next(&self, patience: Duration) {
-        let Some(inotify) = &self.0 else { return tokio::time::sleep(LOOK_OFTEN).await };
-        if tokio::time::timeout(patience, inotify.readable()).await.is_ok() {
-            // What changed is looked at by the caller.
-            let mut events = [0; 4096];
-            while inotify.try_read(&mut events).is_ok_and(|bytes| bytes > 0) {}
+        match &self.0 {
+            Some(changes) => changes.next(patience).await,
+            None => tokio::time::sleep(LOOK_OFTEN).await,
         }
     }
 }
