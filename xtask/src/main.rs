@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "what a check finds is its output")]
 
 mod alerts;
+mod charts;
 mod coverage;
 mod error;
 mod files;
@@ -35,6 +36,8 @@ enum Command {
         #[arg(long)]
         self_test: bool,
     },
+    /// Values that the charts take and refuse, what they lock down, the guide's examples: without a cluster
+    Charts,
     /// Every function of the CUDA driver is accounted for: gpu-plugin/vcuda/COVERAGE.md
     Coverage {
         /// Writes COVERAGE.md anew
@@ -74,6 +77,7 @@ fn run(command: Command, root: &Path) -> Result<ExitCode, Error> {
         Command::Alerts => alerts::check(root),
         Command::Metrics { self_test: false } => metrics::check(root).map(print),
         Command::Metrics { self_test: true } => metrics::self_test(root).map(print),
+        Command::Charts => charts::check(root),
         Command::Coverage { symbols: Some(headers), .. } => {
             coverage::write_symbols(root, &headers).map(print)
         }

@@ -1,0 +1,64 @@
+//! What must hold of the objects that a chart renders, whatever its values are.
+
+mod access;
+mod pods;
+
+use serde_json::Value;
+
+/// A rule, and what breaks it: each by its kind and name, a container by its pod's and its own name.
+pub(super) struct Rule {
+    pub(super) says: &'static str,
+    pub(super) broken_by: fn(&[Value]) -> Vec<String>,
+}
+
+pub(super) const RULES: [Rule; 15] = [
+    Rule { says: "there are a Deployment and a DaemonSet", broken_by: pods::of_other_kinds },
+    Rule { says: "only a node half is privileged", broken_by: pods::privileged },
+    Rule { says: "no container writes into its image", broken_by: pods::writes_into_image },
+    Rule { says: "seccomp is RuntimeDefault, except where privileged", broken_by: pods::without_seccomp },
+    Rule { says: "every capability is dropped, except where privileged", broken_by: pods::with_capabilities },
+    Rule { says: "no pod shares the host's processes or network", broken_by: pods::shares_host },
+    Rule { says: "only a node half mounts folders of its host", broken_by: pods::mounts_host },
+    Rule { says: "CPU and memory are requested, memory is limited", broken_by: pods::without_resources },
+    Rule { says: "no pod is evicted before its users", broken_by: pods::evicted },
+    Rule { says: "a drain takes one replica at a time", broken_by: access::drained_at_once },
+    Rule {
+        says: "a NetworkPolicy lets in to the ports of the program, and to no others",
+        broken_by: access::open_to_others,
+    },
+    Rule { says: "a node half tolerates everything", broken_by: pods::tolerates_little },
+    Rule { says: "rather not on an edge node", broken_by: pods::on_edge_nodes },
+    Rule { says: "a token is mounted only where the API server is asked", broken_by: pods::with_token },
+    Rule { says: "no role has a wildcard, or all Secrets", broken_by: access::wide_roles },
+];
+
+/// Deployments and DaemonSets.
+fn workloads(objects: &[Value]) -> impl Iterator<Item = &Value> {
+    objects.iter().filter(|object| object["kind"] == "Deployment" || object["kind"] == "DaemonSet")
+}
+
+fn deployments(objects: &[Value]) -> impl Iterator<Item = &Value> {
+    objects.iter().filter(|object| object["kind"] == "Deployment")
+}
+
+/// What the pods of a workload are made from.
+fn pod(workload: &Value) -> &Value {
+    &workload["spec"]["template"]["spec"]
+}
+
+/// The elements of a list, none if it is not there.
+fn elements(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+fn name(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
+}
+
+fn names<'a>(objects: impl Iterator<Item = &'a Value>) -> Vec<String> {
+    objects.map(name).collect()
+}
+
+#[cfg(test)]
+mod tests;
