@@ -10,6 +10,7 @@ mod files;
 mod fuzz;
 mod layers;
 mod metrics;
+mod papers;
 mod pattern;
 mod process;
 mod rust;
@@ -19,7 +20,7 @@ mod workspace;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 
 use error::Error;
 
@@ -47,6 +48,8 @@ enum Command {
         #[arg(long, conflicts_with = "update", num_args = 0..=1, default_missing_value = ".cache/cuda/include")]
         symbols: Option<PathBuf>,
     },
+    /// Every path and every command of the repository that a text in Markdown names is there
+    Papers,
     /// Runs each fuzz target, from its corpus, and prints what each did
     Fuzz {
         /// What is found is added to the corpus: the smallest set of inputs that reaches the same code
@@ -77,6 +80,7 @@ fn run(command: Command, root: &Path) -> Result<ExitCode, Error> {
         Command::Alerts => alerts::check(root),
         Command::Metrics { self_test: false } => metrics::check(root).map(print),
         Command::Metrics { self_test: true } => metrics::self_test(root).map(print),
+        Command::Papers => papers::check(root, command_names()).map(print),
         Command::Charts => charts::check(root),
         Command::Coverage { symbols: Some(headers), .. } => {
             coverage::write_symbols(root, &headers).map(print)
@@ -84,6 +88,11 @@ fn run(command: Command, root: &Path) -> Result<ExitCode, Error> {
         Command::Coverage { symbols: None, update } => coverage::check(root, update).map(print),
         Command::Fuzz { keep, words } => fuzz::run(root, &fuzz::Plan::parse(root, &words, keep)?),
     }
+}
+
+/// The names of this program's own commands.
+fn command_names() -> Vec<String> {
+    Command::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 /// A check succeeds if it finds nothing.
