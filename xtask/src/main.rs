@@ -10,6 +10,7 @@ mod files;
 mod fuzz;
 mod layers;
 mod metrics;
+mod mutants;
 mod papers;
 mod pattern;
 mod process;
@@ -50,6 +51,11 @@ enum Command {
     },
     /// Every path and every command of the repository that a text in Markdown names is there
     Papers,
+    /// How many mutants the tests have killed: for hack/mutants
+    Mutants {
+        /// outcomes.json of cargo-mutants
+        outcomes: PathBuf,
+    },
     /// Runs each fuzz target, from its corpus, and prints what each did
     Fuzz {
         /// What is found is added to the corpus: the smallest set of inputs that reaches the same code
@@ -81,6 +87,7 @@ fn run(command: Command, root: &Path) -> Result<ExitCode, Error> {
         Command::Metrics { self_test: false } => metrics::check(root).map(print),
         Command::Metrics { self_test: true } => metrics::self_test(root).map(print),
         Command::Papers => papers::check(root, command_names()).map(print),
+        Command::Mutants { outcomes } => mutants::check(&outcomes),
         Command::Charts => charts::check(root),
         Command::Coverage { symbols: Some(headers), .. } => {
             coverage::write_symbols(root, &headers).map(print)
