@@ -69,7 +69,7 @@ impl Call {
 
     fn key(&self) -> Result<Key, Refusal> {
         let name = self.target.name.as_deref().unwrap_or("");
-        Ok(Key::of(self.target.resource.name, &self.target.namespace, name))
+        Ok(Key::new(self.target.resource.name, &self.target.namespace, name))
     }
 
     fn json(&self) -> Result<Value, Refusal> {

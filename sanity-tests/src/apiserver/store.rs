@@ -28,16 +28,16 @@ pub struct Key {
 impl Key {
     /// A pod.
     pub fn pod(namespace: &str, name: &str) -> Self {
-        Self::of("pods", namespace, name)
+        Self::new("pods", namespace, name)
     }
 
     /// A node.
     pub fn node(name: &str) -> Self {
-        Self::of("nodes", "", name)
+        Self::new("nodes", "", name)
     }
 
     /// Anything.
-    pub fn of(resource: &str, namespace: &str, name: &str) -> Self {
+    pub fn new(resource: &str, namespace: &str, name: &str) -> Self {
         Self { resource: resource.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
     }
 }
@@ -98,7 +98,7 @@ impl Store {
         namespace: Option<&str>,
         selector: &Selector,
     ) -> Vec<Arc<Value>> {
-        let from = Key::of(resource, namespace.unwrap_or(""), "");
+        let from = Key::new(resource, namespace.unwrap_or(""), "");
         let of = self.objects.range(from..).take_while(|(key, _)| key.resource == resource);
         let of = of.filter(|(_, object)| selector.matches(object));
         of.map(|(_, object)| Arc::clone(object)).collect()
@@ -124,7 +124,7 @@ impl Store {
             (_, Some(prefix)) => format!("{prefix}{}", &uid[..8]),
             _ => return Err(Refusal::new(422, "Invalid", "the object has no name".to_owned())),
         };
-        let key = Key::of(resource.name, namespace, &name);
+        let key = Key::new(resource.name, namespace, &name);
         if self.objects.contains_key(&key) {
             let message = format!("{} {name:?} already exists", resource.name);
             return Err(Refusal::new(409, "AlreadyExists", message));

@@ -256,7 +256,7 @@ async fn of_two_replicas_one_binds_and_the_other_takes_over_with_all_that_was_bo
     until(|| second.ready.is_ready()).await;
     assert!(second.bind(&q, "n").await.contains("40 percent, 900 MiB"));
     assert_eq!(second.bind(&pod(&api, "r", 40), "n").await, "");
-    let lease = api.get(&Key::of("leases", "kube-system", "ideal-gpu-scheduler")).unwrap();
+    let lease = api.get(&Key::new("leases", "kube-system", "ideal-gpu-scheduler")).unwrap();
     assert_eq!(lease["spec"]["holderIdentity"], json!("b"), "{lease}");
 }
 
@@ -300,8 +300,8 @@ async fn certificates_are_made_shared_and_told_to_the_webhooks() {
     let first = start(&api, "a", &["--no-leader-election"]).await;
     let second = start(&api, "b", &[]).await;
     assert_eq!(api.calls_of("create", "secrets"), 1, "the second replica shares the first one's");
-    let secret = api.get(&Key::of("secrets", "kube-system", "ideal-gpu-scheduler-tls")).unwrap();
-    let hooks = api.get(&Key::of("validatingwebhookconfigurations", "", "ideal-gpu-scheduler")).unwrap();
+    let secret = api.get(&Key::new("secrets", "kube-system", "ideal-gpu-scheduler-tls")).unwrap();
+    let hooks = api.get(&Key::new("validatingwebhookconfigurations", "", "ideal-gpu-scheduler")).unwrap();
     assert_eq!(hooks["webhooks"][0]["clientConfig"]["caBundle"], secret["data"]["ca.crt"]);
     assert_eq!(
         hooks["webhooks"][0]["clientConfig"]["service"]["name"],
@@ -323,7 +323,7 @@ async fn without_the_schedulers_certificate_only_the_webhook_is_served() {
     std::fs::write(&file, ideal_gpu_scheduler::certs::Made::new(&[]).unwrap().ca).unwrap();
     let flags = ["--no-leader-election", "--extender-client-ca-file", file.to_str().unwrap()];
     let scheduler = start(&api, "a", &flags).await;
-    let secret = api.get(&Key::of("secrets", "kube-system", "ideal-gpu-scheduler-tls")).unwrap();
+    let secret = api.get(&Key::new("secrets", "kube-system", "ideal-gpu-scheduler-tls")).unwrap();
     for (path, code) in
         [("/filter", 404), ("/prioritize", 404), ("/bind", 404), ("/validate", 400), ("/mutate", 400)]
     {

@@ -235,7 +235,7 @@ async fn bind(
 /// Trusts what the scheduler has made for itself.
 fn connector(api: &ApiServer) -> Result<TlsConnector, Failure> {
     use base64::Engine as _;
-    let key = Key::of("secrets", "kube-system", "ideal-gpu-scheduler-tls");
+    let key = Key::new("secrets", "kube-system", "ideal-gpu-scheduler-tls");
     let secret = api.get(&key).ok_or("the scheduler has made no certificate")?;
     let ca = secret["data"]["ca.crt"].as_str().unwrap_or("");
     let mut roots = RootCertStore::empty();

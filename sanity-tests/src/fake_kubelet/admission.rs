@@ -5,7 +5,7 @@ use std::future::Future;
 use parking_lot::Mutex;
 use proto::deviceplugin::v1beta1::ContainerAllocateResponse;
 
-use super::rules::{Ask, Held, Ids, Pick, Rejection, Rules};
+use super::rules::{Held, Ids, Pick, PreferredRequest, Rejection, Rules};
 
 /// The plugins, as the kubelet calls them. An error is the plugin's own text.
 pub trait Plugins: Sync {
@@ -13,7 +13,7 @@ pub trait Plugins: Sync {
     fn preferred(
         &self,
         resource: &str,
-        ask: &Ask,
+        request: &PreferredRequest,
     ) -> impl Future<Output = Result<Vec<String>, String>> + Send;
 
     /// Allocate.
@@ -60,9 +60,9 @@ async fn allocate(
     let ids = match pick {
         Pick::Has => return Ok(()),
         Pick::Given(ids) => ids,
-        Pick::Ask(ask) => {
-            let preferred = plugins.preferred(resource, &ask).await.map_err(Rejection::Plugin)?;
-            rules.lock().choose(&ask, &preferred)
+        Pick::Prefer(request) => {
+            let preferred = plugins.preferred(resource, &request).await.map_err(Rejection::Plugin)?;
+            rules.lock().choose(&request, &preferred)
         }
     };
     let response = plugins.allocate(resource, &ids).await.map_err(Rejection::Plugin)?;

@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use super::admission::Plugins;
-use super::rules::{Ask, Ids, MAX_MESSAGE, Rules};
+use super::rules::{Ids, MAX_MESSAGE, PreferredRequest, Rules};
 
 /// How long the kubelet tries to reach a plugin that registers. (plugin/v1beta1/client.go)
 const DIAL: Duration = Duration::from_secs(10);
@@ -148,15 +148,15 @@ fn text(status: Status) -> String {
 }
 
 impl Plugins for Registry {
-    async fn preferred(&self, resource: &str, ask: &Ask) -> Result<Vec<String>, String> {
+    async fn preferred(&self, resource: &str, request: &PreferredRequest) -> Result<Vec<String>, String> {
         let mut endpoint = self.endpoint(resource)?;
         if !endpoint.options.get_preferred_allocation_available {
             return Ok(Vec::new());
         }
         let request = pb::ContainerPreferredAllocationRequest {
-            available_device_i_ds: ask.available.iter().cloned().collect(),
-            must_include_device_i_ds: ask.must.iter().cloned().collect(),
-            allocation_size: i32::try_from(ask.size).unwrap_or(i32::MAX),
+            available_device_i_ds: request.available.iter().cloned().collect(),
+            must_include_device_i_ds: request.must.iter().cloned().collect(),
+            allocation_size: i32::try_from(request.size).unwrap_or(i32::MAX),
         };
         let request = pb::PreferredAllocationRequest { container_requests: vec![request] };
         let reply = endpoint.client.get_preferred_allocation(request).await.map_err(text)?.into_inner();

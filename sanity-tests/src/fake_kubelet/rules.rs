@@ -61,9 +61,9 @@ pub struct Held {
 /// Pod UID, container, resource.
 pub type Holder = (String, String, String);
 
-/// What is asked of a plugin before devices are chosen.
+/// The fields of GetPreferredAllocation, which a plugin is sent before devices are chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ask {
+pub struct PreferredRequest {
     /// Healthy and free, and those that are given already.
     pub available: Ids,
     /// Those that are given already.
@@ -80,7 +80,7 @@ pub enum Pick {
     /// Enough was left by init containers.
     Given(Ids),
     /// The plugin may say which it prefers.
-    Ask(Ask),
+    Prefer(PreferredRequest),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,15 +239,15 @@ impl Rules {
                 available: free.len(),
             });
         }
-        Ok(Pick::Ask(Ask { available: free.union(&must).cloned().collect(), must, size }))
+        Ok(Pick::Prefer(PreferredRequest { available: free.union(&must).cloned().collect(), must, size }))
     }
 
     /// Ends the choice: the plugin's wish as far as it is free, chance for the rest.
-    pub fn choose(&mut self, ask: &Ask, preferred: &[String]) -> Ids {
-        let mut chosen = ask.must.clone();
-        let wished = preferred.iter().filter(|id| ask.available.contains(*id)).cloned().collect();
-        self.draw(&mut chosen, wished, ask.size);
-        self.draw(&mut chosen, ask.available.clone(), ask.size);
+    pub fn choose(&mut self, request: &PreferredRequest, preferred: &[String]) -> Ids {
+        let mut chosen = request.must.clone();
+        let wished = preferred.iter().filter(|id| request.available.contains(*id)).cloned().collect();
+        self.draw(&mut chosen, wished, request.size);
+        self.draw(&mut chosen, request.available.clone(), request.size);
         chosen
     }
 

@@ -21,7 +21,7 @@ use super::faulty;
 use super::lab::path;
 
 /// What a case came to.
-pub(crate) struct Seen {
+pub(crate) struct CaseResult {
     /// Of the first request.
     pub(crate) outcome: Outcome,
     /// The error, if it was one.
@@ -31,14 +31,14 @@ pub(crate) struct Seen {
 }
 
 /// Runs one case.
-pub(crate) fn run(disk: &Disk<'_>, fault: Fault) -> Seen {
+pub(crate) fn run(disk: &Disk<'_>, fault: Fault) -> CaseResult {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut case = Case { bench: Bench::new(disk, fault), disk, fault, wrong: Vec::new() };
         let (outcome, words) = case.first().await;
         case.retry().await;
         case.unstage().await;
-        Seen { outcome, words, wrong: case.wrong }
+        CaseResult { outcome, words, wrong: case.wrong }
     })
 }
 
@@ -80,7 +80,7 @@ impl Case<'_> {
             probes <= 1 && formats <= 1,
             format!("{probes} probes and {formats} formats for one request"),
         );
-        self.look(outcome);
+        self.check_disk(outcome);
         (outcome, words)
     }
 
@@ -95,7 +95,7 @@ impl Case<'_> {
     }
 
     /// What the disk and the mount table must show after an answer.
-    fn look(&mut self, outcome: Outcome) {
+    fn check_disk(&mut self, outcome: Outcome) {
         let mounted = Linux::new(Path::new("/")).mounts().unwrap().at(&self.bench.staging).is_some();
         self.must(
             mounted == matches!(outcome, Outcome::Formatted | Outcome::Mounted),
@@ -124,7 +124,7 @@ impl Case<'_> {
         let (outcome, words) = self.outcome(&self.stage(self.bench.size).await);
         self.must(outcome == wanted, format!("then {outcome:?} instead of {wanted:?}: {words}"));
         self.bench.faults.formats.fetch_add(formatted, Ordering::SeqCst);
-        self.look(outcome);
+        self.check_disk(outcome);
     }
 
     /// Whatever was answered, the kubelet unstages; after a format the disk shows the volume's own file system.

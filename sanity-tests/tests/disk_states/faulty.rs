@@ -54,10 +54,10 @@ impl Faulty {
     }
 }
 
-/// A device with a bad place.
-struct Bad<'a>(File, &'a Range<u64>);
+/// A device of which a range cannot be read.
+struct UnreadableRange<'a>(File, &'a Range<u64>);
 
-impl ReadAt for Bad<'_> {
+impl ReadAt for UnreadableRange<'_> {
     fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
         if self.1.start < at + buffer.len() as u64 && at < self.1.end {
             return Err(Errno::EIO.into());
@@ -70,7 +70,7 @@ impl ReadAt for Bad<'_> {
 pub(crate) fn content(image: &Path, depth: Depth) -> Content {
     let file = File::open(image).unwrap();
     let size = file.metadata().unwrap().len();
-    read(&Bad(file, &(0..0)), size, depth).unwrap()
+    read(&UnreadableRange(file, &(0..0)), size, depth).unwrap()
 }
 
 impl Machine for Faulty {
@@ -89,7 +89,8 @@ impl Devices for Faulty {
                 let file = File::open(&device.path).unwrap();
                 let unreadable =
                     |at| DeviceError::Unreadable { device: device.name.clone(), at, errno: Errno::EIO };
-                read(&Bad(file, bad), device.size_bytes, depth).map_err(|e| unreadable(e.at).into())
+                read(&UnreadableRange(file, bad), device.size_bytes, depth)
+                    .map_err(|e| unreadable(e.at).into())
             }
             _ => self.linux.probe(device, depth),
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::case::{self, Seen};
+use super::case::{self, CaseResult};
 use super::content::Content;
 use super::disk::Disk;
 use super::fault::{ALL, Fault, Outcome};
@@ -23,25 +23,26 @@ impl Line {
     /// Lets the content meet every fault.
     pub(crate) fn of(content: &Content, folder: &Path) -> Self {
         let disk = Disk::prepare(content, folder);
-        let seen = ALL.map(|fault| case::run(&disk, fault));
-        let wrong = ALL.iter().zip(&seen).flat_map(|(fault, seen)| wrong(*fault, &disk, seen)).collect();
-        let outcomes = seen.iter().map(|s| s.outcome).collect();
-        let why = seen.into_iter().next().map(|s| s.words).unwrap_or_default();
+        let results = ALL.map(|fault| case::run(&disk, fault));
+        let wrong =
+            ALL.iter().zip(&results).flat_map(|(fault, result)| wrong(*fault, &disk, result)).collect();
+        let outcomes = results.iter().map(|s| s.outcome).collect();
+        let why = results.into_iter().next().map(|s| s.words).unwrap_or_default();
         Self { name: content.name.clone(), outcomes, wrong, why }
     }
 }
 
 /// What is wrong with one case, in words.
-fn wrong(fault: Fault, disk: &Disk<'_>, seen: &Seen) -> Vec<String> {
-    let mut wrong = seen.wrong.clone();
+fn wrong(fault: Fault, disk: &Disk<'_>, result: &CaseResult) -> Vec<String> {
+    let mut wrong = result.wrong.clone();
     let wanted = fault.outcome(disk.content.truth, disk.mountable);
-    if seen.outcome != wanted {
-        wrong.push(format!("{:?} instead of {wanted:?}: {}", seen.outcome, seen.words));
+    if result.outcome != wanted {
+        wrong.push(format!("{:?} instead of {wanted:?}: {}", result.outcome, result.words));
     }
     let plain = Fault::None.outcome(disk.content.truth, disk.mountable);
     let by_fault = plain != Outcome::Refused && wanted == Outcome::Refused;
-    if by_fault && !fault.reasons().iter().any(|reason| seen.words.contains(reason)) {
-        wrong.push(format!("refused, but for another reason: {}", seen.words));
+    if by_fault && !fault.reasons().iter().any(|reason| result.words.contains(reason)) {
+        wrong.push(format!("refused, but for another reason: {}", result.words));
     }
     wrong.iter().map(|w| format!("{}: {w}", fault.words())).collect()
 }

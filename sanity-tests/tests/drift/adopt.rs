@@ -10,11 +10,11 @@ use super::rig::{CLUSTER, MACHINES, Rig};
 const ADOPT: [&str; 4] = ["adopt", "cd-old", "--claim", "data"];
 
 fn volume(rig: &Rig) -> Option<Arc<Value>> {
-    rig.api.get(&Key::of("persistentvolumes", "", "cd-old"))
+    rig.api.get(&Key::new("persistentvolumes", "", "cd-old"))
 }
 
 fn claim(rig: &Rig) -> Option<Arc<Value>> {
-    rig.api.get(&Key::of("persistentvolumeclaims", "default", "data"))
+    rig.api.get(&Key::new("persistentvolumeclaims", "default", "data"))
 }
 
 /// A cloud with a disk that belongs to no cluster.

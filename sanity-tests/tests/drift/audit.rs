@@ -20,7 +20,7 @@ fn drifted() -> Rig {
     rig.disk("cd-parting", Some(CLUSTER), None);
     rig.volume("pv-parting", "cd-parting");
     rig.attachment("csi-parting", "pv-parting", NODES[1], true);
-    rig.api.delete(&Key::of("volumeattachments", "", "csi-parting")).unwrap();
+    rig.api.delete(&Key::new("volumeattachments", "", "csi-parting")).unwrap();
     rig.volume("pv-missing", "cd-missing");
     rig
 }
@@ -128,7 +128,7 @@ async fn a_repair_detaches_an_unwanted_disk() {
 async fn a_repair_ends_a_stuck_detach() {
     let rig = drifted();
     rig.eckctl(&FIX).await;
-    assert_eq!(rig.api.get(&Key::of("volumeattachments", "", "csi-parting")), None);
+    assert_eq!(rig.api.get(&Key::new("volumeattachments", "", "csi-parting")), None);
 }
 
 #[tokio::test]

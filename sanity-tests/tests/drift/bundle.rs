@@ -128,7 +128,7 @@ async fn a_bundle_overwrites_no_file() {
 /// The Secret with the keys is missing, and one list is forbidden.
 async fn incomplete_bundle() -> (Output, String) {
     let rig = rig();
-    rig.api.delete(&Key::of("secrets", "kube-system", "keys")).unwrap();
+    rig.api.delete(&Key::new("secrets", "kube-system", "keys")).unwrap();
     rig.api.fail("list", "csinodes", 1, Fault::Refused(403));
     (make_bundle(&rig).await, read(&rig))
 }

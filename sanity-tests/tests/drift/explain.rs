@@ -127,7 +127,7 @@ async fn a_pod_whose_volume_cannot_be_mounted_is_explained_by_its_event() {
 #[tokio::test]
 async fn without_the_cloud_a_claim_is_explained_by_the_cluster() {
     let rig = bound();
-    rig.api.delete(&Key::of("secrets", "kube-system", "keys")).unwrap();
+    rig.api.delete(&Key::new("secrets", "kube-system", "keys")).unwrap();
     let explanation = explanation(&rig).await;
     assert!(explanation.contains("the cloud could not be asked: the Secret keys has no ak"), "{explanation}");
 }

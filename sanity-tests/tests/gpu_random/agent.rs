@@ -22,7 +22,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use sanity_tests::fake_kubelet::admission::Plugins;
 use sanity_tests::fake_kubelet::lister;
-use sanity_tests::fake_kubelet::rules::{Ask, Ids, Rules};
+use sanity_tests::fake_kubelet::rules::{Ids, PreferredRequest, Rules};
 use serde::Deserialize as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -135,11 +135,11 @@ async fn list(api: &Api, node: &str, news: &mut News, due: Instant) -> usize {
 }
 
 impl Plugins for Agent {
-    async fn preferred(&self, resource: &str, ask: &Ask) -> Result<Vec<String>, String> {
+    async fn preferred(&self, resource: &str, request: &PreferredRequest) -> Result<Vec<String>, String> {
         let request = pb::ContainerPreferredAllocationRequest {
-            available_device_i_ds: ask.available.iter().cloned().collect(),
-            must_include_device_i_ds: ask.must.iter().cloned().collect(),
-            allocation_size: i32::try_from(ask.size).unwrap(),
+            available_device_i_ds: request.available.iter().cloned().collect(),
+            must_include_device_i_ds: request.must.iter().cloned().collect(),
+            allocation_size: i32::try_from(request.size).unwrap(),
         };
         let request = pb::PreferredAllocationRequest { container_requests: vec![request] };
         let reply = self.plugin(resource).get_preferred_allocation(Request::new(request)).await;

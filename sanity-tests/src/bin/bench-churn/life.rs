@@ -36,7 +36,7 @@ const MAX_CALLS: u32 = 20;
 /// What the cloud allows one account (ecx/API.md B.8).
 pub(crate) const RATE: Rate = Rate { per_second: 10.0, burst: 20.0 };
 
-pub(crate) struct Plan {
+pub(crate) struct Workload {
     pub(crate) volumes: usize,
     pub(crate) regions: usize,
     pub(crate) latency: Option<u64>,
@@ -69,16 +69,16 @@ pub(crate) struct Figures {
     pub(crate) peak: f64,
 }
 
-fn machines(plan: &Plan) -> usize {
-    plan.volumes.div_ceil(VOLUMES_PER_MACHINE).max(plan.regions)
+fn machines(workload: &Workload) -> usize {
+    workload.volumes.div_ceil(VOLUMES_PER_MACHINE).max(workload.regions)
 }
 
-fn codes(plan: &Plan) -> Vec<String> {
-    (0..plan.regions).map(|number| format!("zj-shaoxing-{number}")).collect()
+fn codes(workload: &Workload) -> Vec<String> {
+    (0..workload.regions).map(|number| format!("zj-shaoxing-{number}")).collect()
 }
 
-fn cloud(plan: &Plan) -> Result<Local, StartError> {
-    let each = machines(plan).div_ceil(plan.regions);
+fn cloud(workload: &Workload) -> Result<Local, StartError> {
+    let each = machines(workload).div_ceil(workload.regions);
     let machine = |region: usize, index: usize| InstanceConfig {
         id: format!("evm-{region}-{index}"),
         ip: format!("10.{region}.{}.{}", index / 200, index % 200 + 1),
@@ -89,8 +89,8 @@ fn cloud(plan: &Plan) -> Result<Local, StartError> {
         quota_gib: 1_000_000,
         instances: (0..each).map(|index| machine(number, index)).collect(),
     };
-    let regions = codes(plan).into_iter().enumerate().map(|(number, code)| (code, region(number)));
-    let latency = plan.latency.map_or_else(Latency::default, |ms| Latency {
+    let regions = codes(workload).into_iter().enumerate().map(|(number, code)| (code, region(number)));
+    let latency = workload.latency.map_or_else(Latency::default, |ms| Latency {
         create: ms,
         attach: ms,
         detach: ms,
@@ -109,12 +109,12 @@ struct Volume {
     id: String,
 }
 
-fn volumes(plan: &Plan) -> Vec<Volume> {
-    let codes = codes(plan);
-    let each = machines(plan).div_ceil(plan.regions);
+fn volumes(workload: &Workload) -> Vec<Volume> {
+    let codes = codes(workload);
+    let each = machines(workload).div_ceil(workload.regions);
     let volume = |number: usize| {
-        let machine = number % machines(plan);
-        let (region, index) = (machine % plan.regions, machine / plan.regions % each);
+        let machine = number % machines(workload);
+        let (region, index) = (machine % workload.regions, machine / workload.regions % each);
         let regions = vec![codes[region].clone()];
         let (requisite, preferred) = (regions.clone(), regions);
         let claim =
@@ -122,46 +122,46 @@ fn volumes(plan: &Plan) -> Vec<Volume> {
         let node = format!("{}.10.{region}.{}.{}", codes[region], index / 200, index % 200 + 1);
         Volume { claim, node, id: String::new() }
     };
-    (0..plan.volumes).map(volume).collect()
+    (0..workload.volumes).map(volume).collect()
 }
 
-pub(crate) fn run(plan: &Plan) -> Result<Figures, Error> {
+pub(crate) fn run(workload: &Workload) -> Result<Figures, Error> {
     let (start, began) = (Memory::now()?, std::time::Instant::now());
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    let mut figures = runtime.block_on(live(plan))?;
+    let mut figures = runtime.block_on(live(workload))?;
     figures.wall = began.elapsed().as_secs_f64();
     (figures.start, figures.peak) = (start.resident, Memory::now()?.peak);
     Ok(figures)
 }
 
-async fn live(plan: &Plan) -> Result<Figures, Error> {
-    let cloud = cloud(plan)?;
+async fn live(workload: &Workload) -> Result<Figures, Error> {
+    let cloud = cloud(workload)?;
     cloud.begin();
-    let regions = codes(plan).iter().map(|code| Region::parse("region", code)).collect::<Result<_, _>>();
+    let regions = codes(workload).iter().map(|code| Region::parse("region", code)).collect::<Result<_, _>>();
     let regions = regions.map_err(Error::check)?;
     let profile = Profile { base_url: "http://ecx-sim".to_owned(), ..Profile::default() };
     let controller = Direct::new(&cloud, profile, 1, regions);
     let again = Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let (mut all, mut phases) = (volumes(plan), Vec::new());
+    let (mut all, mut phases) = (volumes(workload), Vec::new());
     for name in ["create", "attach", "detach", "delete"] {
         let (began, before) = (Instant::now(), cloud.calls());
         let work = |volume: Volume| {
             let (controller, again) = (controller.clone(), Arc::clone(&again));
             async move { call_with_retries(&controller, name, volume, &again).await }
         };
-        let ended: Vec<_> = stream::iter(all).map(work).buffer_unordered(plan.workers).collect().await;
+        let ended: Vec<_> = stream::iter(all).map(work).buffer_unordered(workload.workers).collect().await;
         all = ended.into_iter().collect::<Result<_, _>>()?;
         let mut calls = cloud.calls();
         calls.iter_mut().for_each(|(op, n)| *n -= before.get(op).copied().unwrap_or(0));
         phases.push(Phase { name: name.to_owned(), seconds: began.elapsed().as_secs_f64(), calls });
     }
-    if cloud.look(|world| !world.disks.is_empty() || world.bought != plan.volumes as u64) {
+    if cloud.look(|world| !world.disks.is_empty() || world.bought != workload.volumes as u64) {
         return Err(Error::check("not every volume had exactly one disk, which was deleted"));
     }
     Ok(Figures {
-        volumes: plan.volumes,
-        machines: machines(plan),
-        regions: plan.regions,
+        volumes: workload.volumes,
+        machines: machines(workload),
+        regions: workload.regions,
         phases,
         throttled: controller.throttled(),
         again: again.load(std::sync::atomic::Ordering::Relaxed),

@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode};
 use clap::Parser;
 use sanity_tests::rig::{self, Error};
 
-use life::{Figures, Plan};
+use life::{Figures, Workload};
 
 /// Measures the churn of volumes
 #[derive(Parser)]
@@ -48,8 +48,8 @@ fn bench(args: &Args) -> Result<bool, Error> {
             return Err(Error::check("--one: a number of volumes and of regions is required"));
         };
         let (latency, workers) = (args.latency, args.workers);
-        let plan = Plan { volumes: *volumes, regions: *regions, latency, workers };
-        println!("{}", serde_json::to_string(&life::run(&plan)?).map_err(Error::check)?);
+        let workload = Workload { volumes: *volumes, regions: *regions, latency, workers };
+        println!("{}", serde_json::to_string(&life::run(&workload)?).map_err(Error::check)?);
         return Ok(true);
     }
     let mut all = Vec::new();

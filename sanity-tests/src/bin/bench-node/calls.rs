@@ -123,7 +123,7 @@ pub(crate) async fn report(program: &Path, folder: &Path, goals: &mut Goals) -> 
                 call.name(),
                 connections * each,
                 series.median(),
-                series.at(0.99),
+                series.quantile(0.99),
                 busy.as_secs_f64() * 1e6 / count,
                 goals.note(&what, &format!("≥ {GOAL:.0}/s"), rate >= GOAL),
             );

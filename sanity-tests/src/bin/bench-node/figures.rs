@@ -28,7 +28,7 @@ impl Series {
     }
 
     /// The smallest sample that `share` (0 to 1) of all do not exceed; of none, 0.
-    pub(crate) fn at(&self, share: f64) -> f64 {
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         let rank = (share * sorted.len() as f64).ceil() as usize;
@@ -36,7 +36,7 @@ impl Series {
     }
 
     pub(crate) fn median(&self) -> f64 {
-        self.at(0.5)
+        self.quantile(0.5)
     }
 }
 
@@ -77,8 +77,8 @@ mod tests {
     #[test]
     fn percentiles_are_samples() {
         let series = Series((1..=20).rev().map(f64::from).collect());
-        assert_eq!((series.median(), series.at(0.95), series.at(1.0)), (10.0, 19.0, 20.0));
+        assert_eq!((series.median(), series.quantile(0.95), series.quantile(1.0)), (10.0, 19.0, 20.0));
         assert_eq!(Series::default().median(), 0.0);
-        assert_eq!(Series(vec![7.0]).at(0.95), 7.0);
+        assert_eq!(Series(vec![7.0]).quantile(0.95), 7.0);
     }
 }

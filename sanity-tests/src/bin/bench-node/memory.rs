@@ -35,7 +35,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn of(pid: u32) -> Result<Self, Error> {
+    fn read(pid: u32) -> Result<Self, Error> {
         let read = |file: &str| {
             let path = format!("/proc/{pid}/{file}");
             std::fs::read_to_string(&path).map_err(io(path))
@@ -56,11 +56,16 @@ impl Memory {
 }
 
 /// Prints how the two programs stand now; the goals in MiB, none where nothing was promised.
-fn look(when: &str, stack: &Stack, wanted: (Option<f64>, f64), goals: &mut Goals) -> Result<(), Error> {
+fn print_memory(
+    when: &str,
+    stack: &Stack,
+    wanted: (Option<f64>, f64),
+    goals: &mut Goals,
+) -> Result<(), Error> {
     let (node, controller) = (&stack.nodes[0].process, &stack.controller);
     let rows = [("node", node.id(), wanted.0), ("controller", controller.id(), Some(wanted.1))];
     for (name, pid, goal) in rows {
-        let memory = Memory::of(pid)?;
+        let memory = Memory::read(pid)?;
         let what = format!("memory of the {name}, {when}");
         let verdict = goal.map(|goal| goals.note(&what, &format!("< {goal} MiB"), memory.resident < goal));
         println!(
@@ -139,15 +144,15 @@ pub(crate) async fn report(folder: &Path, goals: &mut Goals) -> Result<(), Error
     let mut stack = Stack::start(&stack_config(folder)?, folder).await?;
     println!("\n3. Memory in MiB: resident (VmRSS), its share (Pss), the most ever (VmHWM); threads");
     println!("   {:<34} {:<10} {:>7} {:>7} {:>7} {:>7}", "", "", "VmRSS", "Pss", "VmHWM", "threads");
-    look("idle after the start", &stack, (Some(12.0), 25.0), goals)?;
+    print_memory("idle after the start", &stack, (Some(12.0), 25.0), goals)?;
     no_ops(folder).await?;
-    look("after 1,000 Probes", &stack, (Some(12.0), 25.0), goals)?;
+    print_memory("after 1,000 Probes", &stack, (Some(12.0), 25.0), goals)?;
     let bring = |number| bring(&stack, folder, number);
     let places = stream::iter(0..MAX_DISKS_PER_NODE).map(bring).buffer_unordered(AT_ONCE);
     let places: Vec<Place> = places.try_collect().await?;
-    look(&format!("{} volumes mounted and asked", places.len()), &stack, (Some(20.0), 25.0), goals)?;
+    print_memory(&format!("{} volumes mounted and asked", places.len()), &stack, (Some(20.0), 25.0), goals)?;
     let kubelet = &stack.nodes[0].kubelet;
     stream::iter(places.into_iter().map(Ok)).try_for_each_concurrent(AT_ONCE, |p| leave(kubelet, p)).await?;
-    look("all unmounted again", &stack, (None, 25.0), goals)?;
+    print_memory("all unmounted again", &stack, (None, 25.0), goals)?;
     Ok(stack.stop().await?)
 }

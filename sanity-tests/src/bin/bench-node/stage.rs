@@ -208,11 +208,11 @@ fn row(fs: &str, what: &str, beside: &str, pairs: &Pairs, goals: &mut Goals) {
         "   {name:<24} {beside:<11} {:>4} {:>7.1} {:>7.1}  {:>7.1} {:>7.1}  {:>+7.1} {:>+7.1}   {verdict}",
         added.len(),
         bare.median(),
-        bare.at(0.95),
+        bare.quantile(0.95),
         driver.median(),
-        driver.at(0.95),
+        driver.quantile(0.95),
         added.median(),
-        added.at(0.95),
+        added.quantile(0.95),
     );
 }
 

@@ -58,7 +58,7 @@ pub(crate) async fn report(program: &Path, folder: &Path, goals: &mut Goals) -> 
         "   {} starts: median {:.0} ms, longest {:.0} ms   {verdict}",
         series.len(),
         series.median(),
-        series.at(1.0)
+        series.quantile(1.0)
     );
     Ok(())
 }

@@ -85,7 +85,7 @@ impl Ready {
         Ok(Self { child, output })
     }
 
-    fn go(&mut self) -> io::Result<()> {
+    fn begin(&mut self) -> io::Result<()> {
         self.child.stdin.as_mut().map_or(Ok(()), |input| input.write_all(b"\n"))
     }
 
@@ -154,7 +154,7 @@ impl Machine {
         };
         let children = jobs.iter().enumerate().map(start).collect::<io::Result<Vec<_>>>()?;
         let mut ready = children.into_iter().map(Ready::wait).collect::<io::Result<Vec<_>>>()?;
-        ready.iter_mut().try_for_each(Ready::go)?;
+        ready.iter_mut().try_for_each(Ready::begin)?;
         ready.into_iter().map(|ready| got(&ready.end()?)).collect()
     }
 

@@ -34,7 +34,7 @@ fn admit(rules: &mut Rules, pod: Pod) -> Result<(), Rejection> {
             let ids = match rules.pick(&uid, &container, &resource, size)? {
                 Pick::Has => continue,
                 Pick::Given(ids) => ids,
-                Pick::Ask(ask) => rules.choose(&ask, &[]),
+                Pick::Prefer(request) => rules.choose(&request, &[]),
             };
             let held = Held { ids, response: ContainerAllocateResponse::default() };
             rules.record((uid.clone(), container.clone(), resource), held);
@@ -88,11 +88,11 @@ fn the_plugins_wish_counts_as_far_as_it_is_free_and_chance_fills_up() {
     admit(&mut rules, pod("p", &[("c", Kind::App, &[(GPU, 1)])])).unwrap();
     let held = ids(&rules, "p", "c");
     rules.add(pod("q", &[("c", Kind::App, &[(GPU, 2)])]));
-    let Ok(Pick::Ask(ask)) = rules.pick("q", "c", GPU, 2) else { panic!("three are free") };
-    assert_eq!((ask.available.len(), ask.size), (3, 2));
-    let free = ask.available.first().unwrap().clone();
+    let Ok(Pick::Prefer(request)) = rules.pick("q", "c", GPU, 2) else { panic!("three are free") };
+    assert_eq!((request.available.len(), request.size), (3, 2));
+    let free = request.available.first().unwrap().clone();
     let wish = [held.first().unwrap().clone(), "foreign".to_owned(), free.clone()];
-    let chosen = rules.choose(&ask, &wish);
+    let chosen = rules.choose(&request, &wish);
     assert!(chosen.contains(&free) && chosen.is_disjoint(&held) && chosen.len() == 2, "{chosen:?}");
 }
 
@@ -128,8 +128,8 @@ fn a_restart_keeps_what_is_held_and_forgets_the_plugins() {
 fn a_rejected_pod_frees_what_it_held_half() {
     let mut rules = rules(1, 5);
     rules.add(pod("p", &[("c", Kind::App, &[(GPU, 2)])]));
-    let Ok(Pick::Ask(ask)) = rules.pick("p", "c", GPU, 2) else { panic!("five are free") };
-    let ids = rules.choose(&ask, &[]);
+    let Ok(Pick::Prefer(request)) = rules.pick("p", "c", GPU, 2) else { panic!("five are free") };
+    let ids = rules.choose(&request, &[]);
     rules.record(
         ("p".into(), "c".into(), GPU.into()),
         Held { ids, response: ContainerAllocateResponse::default() },
