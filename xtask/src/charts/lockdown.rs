@@ -1,6 +1,7 @@
 //! What must hold of the objects that a chart renders, whatever its values are.
 
 mod access;
+mod objects;
 mod pods;
 
 use serde_json::Value;
@@ -31,34 +32,6 @@ pub(super) const RULES: [Rule; 15] = [
     Rule { says: "a token is mounted only where the API server is asked", broken_by: pods::with_token },
     Rule { says: "no role has a wildcard, or all Secrets", broken_by: access::wide_roles },
 ];
-
-/// Deployments and DaemonSets.
-fn workloads(objects: &[Value]) -> impl Iterator<Item = &Value> {
-    objects.iter().filter(|object| object["kind"] == "Deployment" || object["kind"] == "DaemonSet")
-}
-
-fn deployments(objects: &[Value]) -> impl Iterator<Item = &Value> {
-    objects.iter().filter(|object| object["kind"] == "Deployment")
-}
-
-/// What the pods of a workload are made from.
-fn pod(workload: &Value) -> &Value {
-    &workload["spec"]["template"]["spec"]
-}
-
-/// The elements of a list, none if it is not there.
-fn elements(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
-}
-
-fn name(object: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
-}
-
-fn names<'a>(objects: impl Iterator<Item = &'a Value>) -> Vec<String> {
-    objects.map(name).collect()
-}
 
 #[cfg(test)]
 mod tests;

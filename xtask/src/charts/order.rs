@@ -5,6 +5,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
+/// helm's own, which every chart's values may have.
+pub(super) const GLOBAL: &str = "global";
+
 /// A schema, as far as the order of its names goes.
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -43,7 +46,7 @@ impl<'de> Visitor<'de> for InOrder {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Properties, A::Error> {
         let mut fields = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
-            if name == super::schema::GLOBAL {
+            if name == GLOBAL {
                 map.next_value::<IgnoredAny>()?;
             } else {
                 fields.push((name, map.next_value()?));

@@ -5,14 +5,12 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::order;
+use super::order::{self, GLOBAL};
 use crate::error::Error;
 use crate::files::read;
 
 /// What a `const` that no value is says: helm prints it where a name is not allowed.
 const NAMES: &str = "under one of these names: ";
-/// helm's own, which every chart's values may have.
-pub(super) const GLOBAL: &str = "global";
 
 pub(super) struct Schema {
     value: Value,

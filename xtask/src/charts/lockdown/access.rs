@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{deployments, elements, names, pod};
+use super::objects::{deployments, elements, names, pod};
 
 /// Objects of this kind that select the workload's pods.
 fn selecting<'a>(

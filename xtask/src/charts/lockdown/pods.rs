@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{deployments, elements, name, names, pod, workloads};
+use super::objects::{deployments, elements, name, names, pod, workloads};
 
 /// Node halves: they mount, or open any card. A privileged container runs without seccomp whatever its pod says, and has every
 /// capability.
