@@ -21,14 +21,15 @@ pub(crate) struct Listed(BTreeMap<String, BTreeSet<String>>);
 impl Listed {
     /// A line a metric: name, program, labels joined by commas or a dash.
     pub(crate) fn parse(text: &str) -> Self {
-        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-        let metrics = lines.map(|line| {
+        let mut metrics: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
             let fields: Vec<&str> = line.split(' ').collect();
             let labels = fields.get(2).copied().unwrap_or_default();
             let labels = labels.split(',').filter(|label| !label.is_empty() && *label != "-");
-            (fields[0].to_owned(), labels.map(str::to_owned).collect())
-        });
-        Self(metrics.collect())
+            // Two programs may have a metric of the same name, each with labels of its own.
+            metrics.entry(fields[0].to_owned()).or_default().extend(labels.map(str::to_owned));
+        }
+        Self(metrics)
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -137,6 +138,12 @@ mod tests {
         assert_eq!(unknown(&yaml("expr: grpc_server_handling_seconds_bucket\n"), &listed), [""; 0]);
         let labels = listed.labels("grpc_server_handling_seconds_bucket").unwrap();
         assert_eq!(labels, BTreeSet::from(["le", "method"]));
+    }
+
+    #[test]
+    fn a_metric_of_two_programs_has_the_labels_of_both() {
+        let listed = Listed::parse("used_bytes scheduler node,card\nused_bytes plugin card,index\n");
+        assert_eq!(listed.labels("used_bytes").unwrap(), BTreeSet::from(["card", "index", "node"]));
     }
 
     #[test]
