@@ -74,16 +74,16 @@ fn nobodys_disk(facts: &Facts<'_>, placed: &Placed) -> Option<Finding> {
     if wanted || !facts.terms.overdue(made) {
         return None;
     }
-    let kind = match placed.cluster() {
-        Some(cluster) if cluster == facts.terms.cluster => Kind::LeakedDisk,
+    let (kind, whose) = match placed.cluster() {
+        Some(cluster) if cluster == facts.terms.cluster => {
+            (Kind::LeakedDisk, format!("carries the label of cluster {cluster}"))
+        }
         Some(_) => return None,
         // A disk made from a snapshot carries no label: the cloud's order has no room for one (ecx/API.md B.3, op 2).
-        None if claim.is_some_and(is_uid) => Kind::OrphanDisk,
+        None if claim.is_some_and(is_uid) => {
+            (Kind::OrphanDisk, "has a provisioner's name and no cluster's label".to_owned())
+        }
         None => return None,
-    };
-    let whose = match kind {
-        Kind::LeakedDisk => format!("carries the label of cluster {}", facts.terms.cluster),
-        _ => "has a provisioner's name and no cluster's label".to_owned(),
     };
     let (size, state) = (disk.disk_size, disk.disk_status.as_str());
     let held = match disk.holders().as_slice() {

@@ -8,6 +8,9 @@
 //!
 //! Nothing is changed here.
 
+// A new error or state does not compile until every match has decided what it means.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 pub mod api;
 pub mod cloud;
 pub mod cluster;

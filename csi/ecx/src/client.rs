@@ -21,7 +21,8 @@ use crate::transport::{HttpTransport, Outgoing, Transport};
 
 pub use crate::transport::BadClient;
 
-/// First pause between two attempts; doubled each time, with jitter.
+/// First pause between two attempts; doubled each time, with jitter. Not by `backon`: its jitter has a source of chance of its
+/// own, and a simulation's seed must give the same pauses again.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// A client of one account.
@@ -269,7 +270,22 @@ fn again(op: Op, error: &Error, attempt: u32) -> bool {
         Error::Throttled { .. } => true,
         // The clock may just have jumped: once more with a fresh date.
         Error::Auth(_) => attempt == 1,
-        error => error.retryable() && (op.repeatable() || !error.outcome_unknown()),
+        // Nobody knows whether it was carried out.
+        Error::Server(_) | Error::NoReply(_) | Error::Unreadable(_) | Error::Unknown(_) => op.repeatable(),
+        // Answers.
+        Error::DiskNotFound(_)
+        | Error::InstanceNotFound(_)
+        | Error::DiskState(_)
+        | Error::AttachedElsewhere(_)
+        | Error::NoSlot(_)
+        | Error::RegionMismatch(_)
+        | Error::Shrink(_)
+        | Error::Quota(_)
+        | Error::SoldOut(_)
+        | Error::Billing(_)
+        | Error::TokenConflict(_)
+        | Error::Parameter(_)
+        | Error::Denied(_) => false,
     }
 }
 

@@ -152,10 +152,13 @@ impl Error {
             return Self::Throttled { message, retry_after };
         }
         match TABLE.iter().find(|(code, _)| matches(code)) {
-            Some((_, make)) => match make(message) {
-                Self::Throttled { message, .. } => Self::Throttled { message, retry_after },
-                other => other,
-            },
+            Some((_, make)) => {
+                let mut error = make(message);
+                if let Self::Throttled { retry_after: wait, .. } = &mut error {
+                    *wait = retry_after;
+                }
+                error
+            }
             None if http == 401 => Self::Auth(message),
             None if http == 403 => Self::Denied(message),
             None if http == 400 => Self::Parameter(message),

@@ -331,10 +331,10 @@ impl DiskState {
 
     /// The wire's word.
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::Unknown(text) => text,
-            known => STATES.iter().find(|(_, s)| s == known).map_or("", |(text, _)| text),
+        if let Self::Unknown(text) = self {
+            return text;
         }
+        STATES.iter().find(|(_, state)| state == self).map_or("", |(text, _)| text)
     }
 
     /// The state of a wire word, whatever its case.
