@@ -72,7 +72,7 @@ impl Cloud {
 }
 
 /// Reads every region; an error in one is an error, since what was not seen is not gone.
-pub async fn look(client: &Client, regions: &[Region]) -> Result<Cloud, (Region, Error)> {
+pub async fn read(client: &Client, regions: &[Region]) -> Result<Cloud, (Region, Error)> {
     let looks = regions.iter().map(|region| async move {
         let failed = |error| (region.clone(), error);
         let disks = disks(client, region).await.map_err(failed)?;

@@ -87,7 +87,7 @@ pub struct Cluster {
 }
 
 /// Reads it all.
-pub async fn look(client: &Client) -> kube::Result<Cluster> {
+pub async fn read(client: &Client) -> kube::Result<Cluster> {
     // The nodes last: what they use must not be older than the attachments.
     let volumes = list::<PersistentVolume, _, _, _>(client, volume).await?;
     let claims = list::<PersistentVolumeClaim, _, _, _>(client, claim).await?;

@@ -3,7 +3,7 @@
 //! people.
 //!
 //! ```text
-//! look ─▶ cluster (before) ─▶ cloud ─▶ cluster (after) ─▶ decide: facts → findings, a pure function
+//! report ─▶ cluster (before) ─▶ cloud ─▶ cluster (after) ─▶ decide: facts → findings, a pure function
 //! ```
 //!
 //! Nothing is changed here.
@@ -17,8 +17,8 @@ pub mod cluster;
 pub mod decide;
 pub mod event;
 pub mod finding;
-pub mod look;
+pub mod report;
 
 pub use decide::{Terms, decide};
 pub use finding::{Finding, Kind};
-pub use look::{Look, LookError, look};
+pub use report::{Report, ReportError, report};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eck_csi_audit::cluster::now;
-use eck_csi_audit::look::Scope;
-use eck_csi_audit::{Finding, LookError, api, event, look};
+use eck_csi_audit::report::Scope;
+use eck_csi_audit::{Finding, ReportError, api, event, report};
 
 use crate::driver::Driver;
 use crate::metrics::Audits;
@@ -34,7 +34,7 @@ enum RoundError {
     #[error(transparent)]
     Config(#[from] api::ConfigError),
     #[error(transparent)]
-    Look(#[from] LookError),
+    Report(#[from] ReportError),
     #[error("it took longer than {} s", .0.as_secs())]
     Slow(Duration),
 }
@@ -66,7 +66,7 @@ impl Audit {
         let (kube, _) = api::connect(self.kubeconfig.as_deref(), None).await?;
         let regions = self.driver.disk_locator.all().to_vec();
         let scope = Scope { regions, cluster: self.driver.cluster.clone(), grace: self.grace };
-        let findings = look(&kube, &self.driver.client, &scope, now).await?.findings;
+        let findings = report(&kube, &self.driver.client, &scope, now).await?.findings;
         for finding in findings.iter().take(EVENTS) {
             if let Err(error) = event::publish(&kube, finding, now()).await {
                 tracing::warn!(error = serve::chain::chain(&error), "An event cannot be written");

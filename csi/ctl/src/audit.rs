@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use eck_csi_audit::look::Scope;
-use eck_csi_audit::{Finding, Look, LookError, look};
+use eck_csi_audit::report::Scope;
+use eck_csi_audit::{Finding, Report, ReportError, report};
 use serde_json::json;
 
 use crate::args::{AuditArgs, Fixable, Format};
@@ -22,7 +22,7 @@ pub use fix::{Fix, fix};
 pub enum AuditError {
     /// One of both could not be read.
     #[error(transparent)]
-    Look(#[from] LookError),
+    Report(#[from] ReportError),
     /// Output.
     #[error("the answer cannot be written")]
     Write(#[from] std::io::Error),
@@ -40,7 +40,7 @@ pub async fn audit(
         cluster: cloud.cluster.clone(),
         grace: Duration::from_secs(args.grace_seconds),
     };
-    let found = look(&kubernetes.client, &cloud.client, &scope, console.now).await?;
+    let found = report(&kubernetes.client, &cloud.client, &scope, console.now).await?;
     if args.output == Format::Text {
         tell(&found, console)?;
     }
@@ -67,7 +67,7 @@ pub async fn audit(
     Ok(if mended == found.findings.len() { Ended::Well } else { Ended::Found })
 }
 
-fn tell(found: &Look, console: &mut Console<'_>) -> std::io::Result<()> {
+fn tell(found: &Report, console: &mut Console<'_>) -> std::io::Result<()> {
     for finding in &found.findings {
         writeln!(console.out, "{:<16} {}", finding.kind.as_str(), finding.message)?;
         writeln!(console.out, "{:<16} → {}", "", finding.kind.advice())?;
@@ -109,7 +109,7 @@ async fn mend(
     console: &mut Console<'_>,
 ) -> Result<Outcome, AuditError> {
     let outcome = |done, words| Outcome { disk: finding.disk.clone(), done, words };
-    let now = look(&kubernetes.client, &cloud.client, scope, console.now).await?;
+    let now = report(&kubernetes.client, &cloud.client, scope, console.now).await?;
     let planned = match plan(finding, &now) {
         Ok(planned) => planned,
         Err(reason) => return Ok(outcome(false, format!("not done: {reason}"))),
@@ -118,7 +118,7 @@ async fn mend(
         if !(console.ask)(&format!("{planned}?")) {
             return Ok(outcome(false, "not done: not confirmed".to_owned()));
         }
-        let now = look(&kubernetes.client, &cloud.client, scope, console.now).await?;
+        let now = report(&kubernetes.client, &cloud.client, scope, console.now).await?;
         match plan(finding, &now) {
             Ok(again) if again == planned => {}
             Ok(other) => return Ok(outcome(false, format!("not done: meanwhile it would be: {other}"))),
@@ -131,7 +131,7 @@ async fn mend(
     })
 }
 
-fn plan(finding: &Finding, now: &Look) -> Result<Fix, String> {
+fn plan(finding: &Finding, now: &Report) -> Result<Fix, String> {
     let still = now.findings.iter().find(|other| other.is(finding));
     fix(still.ok_or("meanwhile it is so no more")?, now)
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use eck_csi_audit::look::Scope;
+use eck_csi_audit::report::Scope;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -71,11 +71,11 @@ pub async fn bundle(
 
 async fn audit(kubernetes: &Kubernetes, cloud: &Cloud, content: &mut Content, now: &dyn Fn() -> u64) {
     let scope = Scope { regions: cloud.regions.clone(), cluster: cloud.cluster.clone(), grace: GRACE };
-    match eck_csi_audit::look(&kubernetes.client, &cloud.client, &scope, now).await {
-        Ok(look) => {
+    match eck_csi_audit::report(&kubernetes.client, &cloud.client, &scope, now).await {
+        Ok(report) => {
             let disk = |placed: &eck_csi_audit::cloud::Placed| json!({ "region": placed.region.as_str(), "disk": placed.disk });
-            let disks: Vec<Value> = look.cloud.disks.iter().map(disk).collect();
-            content.add_json("audit.json", &json!({ "findings": look.findings }));
+            let disks: Vec<Value> = report.cloud.disks.iter().map(disk).collect();
+            content.add_json("audit.json", &json!({ "findings": report.findings }));
             content.add_json("cloud/disks.json", &json!(disks));
         }
         Err(error) => content.lacks("audit", &error),

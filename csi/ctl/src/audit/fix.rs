@@ -5,7 +5,7 @@ use std::fmt;
 
 use eck_csi::volume::Region;
 use eck_csi_audit::cloud::Placed;
-use eck_csi_audit::{Finding, Kind, Look};
+use eck_csi_audit::{Finding, Kind, Report};
 use ecx::api::{DiskState, Group};
 
 /// What is done.
@@ -53,13 +53,13 @@ impl fmt::Display for Fix {
 }
 
 /// How it is mended, or why not.
-pub fn fix(finding: &Finding, look: &Look) -> Result<Fix, String> {
-    let placed = look.cloud.disks.iter().find(|placed| placed.disk.disk_id == finding.disk);
+pub fn fix(finding: &Finding, report: &Report) -> Result<Fix, String> {
+    let placed = report.cloud.disks.iter().find(|placed| placed.disk.disk_id == finding.disk);
     match finding.kind {
         Kind::LeakedDisk => delete(placed.ok_or("the disk is gone")?),
         Kind::UnwantedAttach => {
             let machine = finding.machine.as_deref().ok_or("no machine is named")?;
-            detach(placed.ok_or("the disk is gone")?, machine, look)
+            detach(placed.ok_or("the disk is gone")?, machine, report)
         }
         Kind::StuckDetach => release(finding, placed),
         Kind::OrphanDisk
@@ -84,13 +84,13 @@ fn delete(placed: &Placed) -> Result<Fix, String> {
     Ok(Fix::DeleteDisk { region: placed.region.clone(), disk: disk.disk_id.clone(), what })
 }
 
-fn detach(placed: &Placed, machine: &str, look: &Look) -> Result<Fix, String> {
+fn detach(placed: &Placed, machine: &str, report: &Report) -> Result<Fix, String> {
     let id = placed.disk.disk_id.as_str();
-    let mut nodes = look
+    let mut nodes = report
         .cluster
         .nodes
         .iter()
-        .filter(|(_, node)| node.id.as_ref().and_then(|id| look.cloud.machine(id)) == Some(machine));
+        .filter(|(_, node)| node.id.as_ref().and_then(|id| report.cloud.machine(id)) == Some(machine));
     let Some((name, node)) = nodes.next() else {
         return Err(format!(
             "machine {machine} is no node of this cluster: whoever attached it there may use it"
@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    fn scene(state: DiskState, on: Option<&str>, in_use: bool) -> Look {
+    fn scene(state: DiskState, on: Option<&str>, in_use: bool) -> Report {
         let region = Region::parse("region", "fj-xiamen-4").unwrap();
         let attachments = on.map(|on| Attachment { instance_id: on.to_owned(), ..Attachment::default() });
         let disk = Disk {
@@ -136,13 +136,13 @@ mod tests {
             attachments: attachments.into_iter().collect(),
             ..Disk::default()
         };
-        let mut look = Look::default();
-        look.cloud.disks.push(Placed { region: region.clone(), disk });
-        look.cloud.add_machine(&region, "evm-1", None);
+        let mut report = Report::default();
+        report.cloud.disks.push(Placed { region: region.clone(), disk });
+        report.cloud.add_machine(&region, "evm-1", None);
         let used: BTreeSet<String> = in_use.then(|| "cd-1".to_owned()).into_iter().collect();
         let id = NodeId::parse("fj-xiamen-4/evm-1".to_owned()).ok();
-        look.cluster.nodes.insert("n".to_owned(), Node { id, in_use: used });
-        look
+        report.cluster.nodes.insert("n".to_owned(), Node { id, in_use: used });
+        report
     }
 
     fn of(kind: Kind, machine: Option<&str>) -> Finding {
@@ -150,16 +150,16 @@ mod tests {
         Finding { machine, attachment, ..Finding::new(kind, "cd-1", String::new()) }
     }
 
-    fn scene_of(id: &str) -> Look {
-        let mut look = scene(DiskState::Available, None, false);
-        look.cloud.disks[0].disk.disk_name = format!("pvc-of-{id}");
-        look.cloud.disks[0].disk.disk_size = 20;
-        look
+    fn scene_of(id: &str) -> Report {
+        let mut report = scene(DiskState::Available, None, false);
+        report.cloud.disks[0].disk.disk_name = format!("pvc-of-{id}");
+        report.cloud.disks[0].disk.disk_size = 20;
+        report
     }
 
     #[test]
     fn a_fix_says_what_it_does() {
-        let said = |finding: &Finding, look: &Look| fix(finding, look).unwrap().to_string();
+        let said = |finding: &Finding, report: &Report| fix(finding, report).unwrap().to_string();
         assert_eq!(
             said(&of(Kind::LeakedDisk, None), &scene_of("cd-1")),
             "delete disk cd-1 (pvc-of-cd-1, 20 GiB) in fj-xiamen-4 with all its data"
@@ -169,7 +169,7 @@ mod tests {
             "detach disk cd-1 from machine evm-1 in fj-xiamen-4"
         );
         assert_eq!(
-            said(&of(Kind::StuckDetach, Some("evm-1")), &Look::default()),
+            said(&of(Kind::StuckDetach, Some("evm-1")), &Report::default()),
             "take the attacher's finalizer from VolumeAttachment csi-1"
         );
     }
@@ -213,7 +213,7 @@ mod tests {
         let released = Ok(Fix::Release { attachment: "csi-1".to_owned() });
         assert_eq!(fix(&stuck, &scene(DiskState::Available, None, false)), released);
         assert_eq!(fix(&stuck, &scene(DiskState::InUse, Some("evm-2"), false)), released);
-        assert_eq!(fix(&stuck, &Look::default()), released);
+        assert_eq!(fix(&stuck, &Report::default()), released);
         assert_eq!(
             fix(&stuck, &scene(DiskState::InUse, Some("evm-1"), false)).unwrap_err(),
             "the cloud still has the disk on evm-1"

@@ -1,4 +1,4 @@
-//! The look at both sides.
+//! The report of a look at both sides.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::finding::Finding;
 
 /// Why nothing can be said.
 #[derive(Debug, thiserror::Error)]
-pub enum LookError {
+pub enum ReportError {
     /// Kubernetes.
     #[error("the API server cannot be read")]
     Cluster(#[from] kube::Error),
@@ -22,7 +22,7 @@ pub enum LookError {
 
 /// What was seen, and what was found in it.
 #[derive(Debug, Clone, Default)]
-pub struct Look {
+pub struct Report {
     /// As it was after the look at the cloud.
     pub cluster: Cluster,
     /// The cloud.
@@ -44,19 +44,19 @@ pub struct Scope {
 
 /// Looks. What is being made or deleted meanwhile is no drift: a finding counts only if it holds both for the cluster as
 /// it was before the look at the cloud and as it was after.
-pub async fn look(
+pub async fn report(
     kube: &kube::Client,
     ecx: &ecx::Client,
     scope: &Scope,
     now: impl Fn() -> Millis,
-) -> Result<Look, LookError> {
-    let before = cluster::look(kube).await?;
-    let cloud = cloud::look(ecx, &scope.regions).await;
-    let cloud = cloud.map_err(|(region, error)| LookError::Cloud(region, error))?;
-    let cluster = cluster::look(kube).await?;
+) -> Result<Report, ReportError> {
+    let before = cluster::read(kube).await?;
+    let cloud = cloud::read(ecx, &scope.regions).await;
+    let cloud = cloud.map_err(|(region, error)| ReportError::Cloud(region, error))?;
+    let cluster = cluster::read(kube).await?;
     let terms = Terms { cluster: &scope.cluster, now: now(), grace: scope.grace };
     let mut findings = decide(&cluster, &cloud, &terms);
     let earlier = decide(&before, &cloud, &terms);
     findings.retain(|finding| earlier.iter().any(|other| other.is(finding)));
-    Ok(Look { cluster, cloud, findings })
+    Ok(Report { cluster, cloud, findings })
 }
