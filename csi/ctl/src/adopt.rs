@@ -65,7 +65,7 @@ pub async fn adopt(
         },
         from_cluster: args.from_cluster.clone(),
     };
-    let facts = look(kubernetes, cloud, &wish).await?;
+    let facts = read_facts(kubernetes, cloud, &wish).await?;
     let plan = decide(&wish, &facts)?;
     for warning in &plan.warnings {
         writeln!(console.out, "# {warning}")?;
@@ -97,7 +97,7 @@ pub async fn adopt(
     Ok(Ended::Well)
 }
 
-async fn look(kubernetes: &Kubernetes, cloud: &Cloud, wish: &Wish) -> Result<Facts, AdoptError> {
+async fn read_facts(kubernetes: &Kubernetes, cloud: &Cloud, wish: &Wish) -> Result<Facts, AdoptError> {
     let mut disk = None;
     for region in &cloud.regions {
         let query = GetDisk { region_id: region.to_string(), disk_id: wish.disk.to_string() };

@@ -9,7 +9,7 @@ use crate::settings::Cloud;
 
 mod decide;
 mod facts;
-mod look;
+mod read;
 
 pub use decide::{Verdict, decide};
 pub use facts::Facts;
@@ -41,7 +41,7 @@ pub async fn explain(
     console: &mut Console<'_>,
 ) -> Result<Ended, ExplainError> {
     let namespace = args.namespace.clone().unwrap_or_else(|| kubernetes.namespace.clone());
-    let facts = look::look(kubernetes, cloud, &namespace, &args.claim).await?;
+    let facts = read::facts(kubernetes, cloud, &namespace, &args.claim).await?;
     let Some(facts) = facts else {
         return Err(ExplainError::NoClaim { claim: args.claim.clone(), namespace });
     };

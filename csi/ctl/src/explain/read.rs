@@ -1,4 +1,4 @@
-//! The look: the claim, and whatever it hangs on.
+//! Reads the claim, and whatever it hangs on.
 
 use eck_csi::driver::DRIVER_NAME;
 use eck_csi_audit::api;
@@ -15,7 +15,7 @@ use crate::cluster::{Kubernetes, list, name as name_of};
 use crate::settings::Cloud;
 
 /// `None`: there is no such claim.
-pub(super) async fn look(
+pub(super) async fn facts(
     kubernetes: &Kubernetes,
     cloud: Result<&Cloud, String>,
     namespace: &str,
