@@ -124,8 +124,8 @@ impl<Context: Send + Sync + 'static> Operations<Context> {
         let operation = Arc::new(operation);
         loop {
             match self.enter(operation.key(), &operation)? {
-                Entry::Started(place, ending) => {
-                    self.spawn(operation, place);
+                Entry::Started(guard, ending) => {
+                    self.spawn(operation, guard);
                     return ending.await;
                 }
                 Entry::Joined(ending) => return ending.await,
@@ -145,24 +145,24 @@ impl<Context: Send + Sync + 'static> Operations<Context> {
         let _ = self.running.subscribe().wait_for(|n| *n == 0).await;
     }
 
-    fn spawn<O: Operation<Context>>(&self, operation: Arc<O>, place: Place<Context, O>) {
+    fn spawn<O: Operation<Context>>(&self, operation: Arc<O>, guard: Guard<Context, O>) {
         let operations = self.clone();
         tokio::spawn(async move {
             let result = operations.run_with_all_keys(operation).await;
-            place.leave(result);
+            guard.leave(result);
         });
     }
 
     /// Takes the further keys, runs the operation and gives the keys back.
     async fn run_with_all_keys<O: Operation<Context>>(&self, operation: Arc<O>) -> Result<O::Output, Status> {
-        let mut places = Vec::new();
+        let mut guards = Vec::new();
         for key in operation.more_keys() {
-            places.push(self.wait_to_enter(&key, &operation).await?);
+            guards.push(self.wait_to_enter(&key, &operation).await?);
         }
         let result = Arc::clone(&operation).run(Arc::clone(&self.context)).await;
         let result = result.map_err(|error| error.status());
-        for place in places {
-            place.leave(result.clone());
+        for guard in guards {
+            guard.leave(result.clone());
         }
         result
     }
@@ -171,10 +171,10 @@ impl<Context: Send + Sync + 'static> Operations<Context> {
         &self,
         key: &str,
         operation: &Arc<O>,
-    ) -> Result<Place<Context, O>, Status> {
+    ) -> Result<Guard<Context, O>, Status> {
         loop {
             match self.enter(key.to_owned(), operation)? {
-                Entry::Started(place, _) => return Ok(place),
+                Entry::Started(guard, _) => return Ok(guard),
                 // The same operation under another first key cannot be: equal operations have equal keys.
                 Entry::Joined(ending) => drop(ending.await),
                 Entry::Busy(ended) => ended.await,
@@ -202,11 +202,11 @@ impl<Context: Send + Sync + 'static> Operations<Context> {
         // They are woken in one order, the same each time; a `watch` draws it, and then no simulation gives the same run again.
         let lost = |_| Err(Interrupted::Lost.into());
         let ending: Ending<O::Output> = receiver.unwrap_or_else(lost).boxed().shared();
-        let place = Place { operations: self.clone(), key: key.clone(), sender: Some(sender) };
+        let guard = Guard { operations: self.clone(), key: key.clone(), sender: Some(sender) };
         table.insert(key, Running::new(Arc::clone(operation), O::NAME, ending.clone()));
         drop(table);
         self.running.send_modify(|n| *n += 1);
-        Ok(Entry::Started(place, ending))
+        Ok(Entry::Started(guard, ending))
     }
 }
 
@@ -246,13 +246,13 @@ impl Running {
 }
 
 /// A key in the table. Dropping it gives the key back, also when the work panics.
-struct Place<Context, O: Operation<Context>> {
+struct Guard<Context, O: Operation<Context>> {
     operations: Operations<Context>,
     key: String,
     sender: Option<oneshot::Sender<Result<O::Output, Status>>>,
 }
 
-impl<Context, O: Operation<Context>> Place<Context, O> {
+impl<Context, O: Operation<Context>> Guard<Context, O> {
     /// Gives the key back, then tells the result: who hears it and asks again must not meet this operation.
     fn leave(mut self, result: Result<O::Output, Status>) {
         let sender = self.sender.take();
@@ -264,7 +264,7 @@ impl<Context, O: Operation<Context>> Place<Context, O> {
     }
 }
 
-impl<Context, O: Operation<Context>> Drop for Place<Context, O> {
+impl<Context, O: Operation<Context>> Drop for Guard<Context, O> {
     fn drop(&mut self) {
         self.operations.table.lock().remove(&self.key);
         self.operations.running.send_modify(|n| *n -= 1);
@@ -272,7 +272,7 @@ impl<Context, O: Operation<Context>> Drop for Place<Context, O> {
 }
 
 enum Entry<Context, O: Operation<Context>> {
-    Started(Place<Context, O>, Ending<O::Output>),
+    Started(Guard<Context, O>, Ending<O::Output>),
     Joined(Ending<O::Output>),
     Busy(Shared<BoxFuture<'static, ()>>),
 }
