@@ -111,7 +111,7 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
                 return Err(AttachError::Elsewhere { disk: id.to_string(), holders });
             }
             AttachStep::Attach => {
-                let _turn = driver.attach_queue.turn(&machine.instance, Change::Attach).await;
+                let _permit = driver.attach_queue.acquire(&machine.instance, Change::Attach).await;
                 attempts += 1;
                 disk = act(driver, &machine, node, disk, attempts < ATTEMPTS).await?;
             }

@@ -15,62 +15,62 @@ pub(crate) enum Change {
 }
 
 #[derive(Default)]
-struct Line {
-    detaches: VecDeque<oneshot::Sender<Turn>>,
-    attaches: VecDeque<oneshot::Sender<Turn>>,
+struct Waiters {
+    detaches: VecDeque<oneshot::Sender<Permit>>,
+    attaches: VecDeque<oneshot::Sender<Permit>>,
 }
 
-/// The lines before the machines. A machine without a line is free.
+/// Who waits, by machine. A machine that is not in it is free.
 #[derive(Clone, Default)]
-pub(crate) struct AttachQueue(Arc<Mutex<HashMap<String, Line>>>);
+pub(crate) struct AttachQueue(Arc<Mutex<HashMap<String, Waiters>>>);
 
-/// The right to change a machine's disks; the next in line gets it when this is dropped.
-pub(crate) struct Turn {
+/// The right to change a machine's disks; the next who waits gets it when this is dropped.
+pub(crate) struct Permit {
     queue: AttachQueue,
     instance: String,
 }
 
 impl AttachQueue {
-    /// Waits for the turn.
-    pub(crate) async fn turn(&self, instance: &str, change: Change) -> Turn {
-        let mine = || Turn { queue: self.clone(), instance: instance.to_owned() };
+    /// Waits for the permit.
+    pub(crate) async fn acquire(&self, instance: &str, change: Change) -> Permit {
+        let mine = || Permit { queue: self.clone(), instance: instance.to_owned() };
         let called = {
-            let mut lines = self.lock();
-            let Some(line) = lines.get_mut(instance) else {
-                lines.insert(instance.to_owned(), Line::default());
+            let mut machines = self.lock();
+            let Some(waiters) = machines.get_mut(instance) else {
+                machines.insert(instance.to_owned(), Waiters::default());
                 return mine();
             };
             let (call, called) = oneshot::channel();
             match change {
-                Change::Attach => line.attaches.push_back(call),
-                Change::Detach => line.detaches.push_back(call),
+                Change::Attach => waiters.attaches.push_back(call),
+                Change::Detach => waiters.detaches.push_back(call),
             }
             called
         };
-        // Who is in line is always called: a turn that is dropped on the way passes itself on.
+        // Who waits is always called: a permit that is dropped on the way passes itself on.
         called.await.unwrap_or_else(|_| mine())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Line>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Waiters>> {
         self.0.lock()
     }
 }
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
         let next = {
-            let mut lines = self.queue.lock();
-            let Some(line) = lines.get_mut(&self.instance) else { return };
-            let next = line.detaches.pop_front().or_else(|| line.attaches.pop_front());
+            let mut machines = self.queue.lock();
+            let Some(waiters) = machines.get_mut(&self.instance) else { return };
+            let next = waiters.detaches.pop_front().or_else(|| waiters.attaches.pop_front());
             if next.is_none() {
-                lines.remove(&self.instance);
+                machines.remove(&self.instance);
             }
             next
         };
         if let Some(call) = next {
-            // If the caller is gone, the turn comes back unsent and its own drop calls the next.
-            let turn = Turn { queue: self.queue.clone(), instance: self.instance.clone() };
-            drop(call.send(turn));
+            // If the caller is gone, the permit comes back unsent and its own drop calls the next.
+            let permit = Permit { queue: self.queue.clone(), instance: self.instance.clone() };
+            drop(call.send(permit));
         }
     }
 }
@@ -83,11 +83,11 @@ mod tests {
     async fn detaches_go_first_and_a_gone_caller_blocks_nobody() {
         let queue = AttachQueue::default();
         let order = Arc::new(Mutex::new(Vec::new()));
-        let first = queue.turn("evm-1", Change::Attach).await;
+        let first = queue.acquire("evm-1", Change::Attach).await;
         let wait = |name: &'static str, change| {
             let (queue, order) = (queue.clone(), Arc::clone(&order));
             tokio::spawn(async move {
-                let _turn = queue.turn("evm-1", change).await;
+                let _permit = queue.acquire("evm-1", change).await;
                 order.lock().push(name);
             })
         };
@@ -99,7 +99,7 @@ mod tests {
         tokio::task::yield_now().await;
         gone.abort();
         let _ = gone.await;
-        drop(queue.turn("evm-2", Change::Attach).await);
+        drop(queue.acquire("evm-2", Change::Attach).await);
         drop(first);
         d.await.unwrap();
         a.await.unwrap();

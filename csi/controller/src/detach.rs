@@ -97,7 +97,7 @@ async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>) -> Result
             DetachStep::Done => return Ok(()),
             DetachStep::Wait => driver.reader.settled(&region, id.as_str()).await.map_err(wait)?,
             DetachStep::Detach(instance) => {
-                let _turn = driver.attach_queue.turn(&instance, Change::Detach).await;
+                let _permit = driver.attach_queue.acquire(&instance, Change::Detach).await;
                 attempts += 1;
                 act(driver, &region, &instance, id, attempts < ATTEMPTS).await?
             }
