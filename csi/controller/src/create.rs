@@ -82,7 +82,8 @@ async fn create(driver: &Driver, request: &CreateRequest) -> Result<(Region, Dis
     let found = look(driver, request, scope, &name).await?;
     let content = content::look(driver, request, &found).await?;
     modify::possible(driver, &later(request))?;
-    let made = make(driver, request, &Wanted::of(driver, request, allowed, content.as_ref())?, found).await;
+    let made =
+        make(driver, request, &DiskSpec::new(driver, request, allowed, content.as_ref())?, found).await;
     if let Some(content) = &content {
         // A clone's snapshot is needed no more when the disk is there, or will not be.
         let over = made.as_ref().map_or_else(CreateError::is_final, |_| true);
@@ -107,7 +108,7 @@ fn later(request: &CreateRequest) -> Mutable {
 
 /// What the disk must be like.
 #[derive(Debug)]
-struct Wanted<'a> {
+struct DiskSpec<'a> {
     /// Its name in the cloud.
     name: String,
     /// Regions in which it may be, the best first.
@@ -118,8 +119,8 @@ struct Wanted<'a> {
     content: Option<&'a Content>,
 }
 
-impl<'a> Wanted<'a> {
-    fn of(
+impl<'a> DiskSpec<'a> {
+    fn new(
         driver: &'a Driver,
         request: &'a CreateRequest,
         allowed: Vec<Region>,
@@ -139,7 +140,7 @@ impl<'a> Wanted<'a> {
 async fn make(
     driver: &Driver,
     request: &CreateRequest,
-    wanted: &Wanted<'_>,
+    wanted: &DiskSpec<'_>,
     found: Vec<(Region, Disk)>,
 ) -> Result<(Region, Disk), CreateError> {
     let name = &wanted.name;
@@ -208,7 +209,7 @@ fn allowed(request: &CreateRequest, configured: &[Region]) -> Result<Vec<Region>
 
 fn decide(
     request: &CreateRequest,
-    wanted: &Wanted<'_>,
+    wanted: &DiskSpec<'_>,
     cluster: &str,
     found: &[(Region, Disk)],
 ) -> Result<CreateStep, CreateError> {
@@ -269,7 +270,7 @@ struct Ordered {
 async fn order(
     driver: &Driver,
     request: &CreateRequest,
-    wanted: &Wanted<'_>,
+    wanted: &DiskSpec<'_>,
     regions: &[Region],
 ) -> Result<Ordered, CreateError> {
     let snapshot_id = match wanted.content {

@@ -21,11 +21,11 @@ pub(super) struct Content {
     pub(super) disk_type: Option<String>,
     /// GiB of the source.
     gib: u64,
-    kind: Kind,
+    kind: SourceKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
+enum SourceKind {
     Snapshot(Snapshot),
     Volume(DiskId),
 }
@@ -61,12 +61,12 @@ pub(super) async fn look(
 
 fn of_snapshot(region: Region, snapshot: Snapshot) -> Content {
     let (disk_type, gib) = (snapshot.volume_type.clone(), snapshot.volume_size);
-    Content { region, disk_type, gib, kind: Kind::Snapshot(snapshot) }
+    Content { region, disk_type, gib, kind: SourceKind::Snapshot(snapshot) }
 }
 
 fn of_volume(region: Region, found: &Disk, disk: DiskId) -> Content {
     let disk_type = Some(found.disk_type.clone()).filter(|name| !name.is_empty());
-    Content { region, disk_type, gib: found.disk_size, kind: Kind::Volume(disk) }
+    Content { region, disk_type, gib: found.disk_size, kind: SourceKind::Volume(disk) }
 }
 
 /// A source of which only the handle is known.
@@ -74,9 +74,9 @@ fn gone(source: &Source, region: &Region) -> Option<Content> {
     let kind = match source {
         Source::Snapshot(id) => {
             let snapshot_id = id.known()?.1.to_owned();
-            Kind::Snapshot(Snapshot { snapshot_id, ..Snapshot::default() })
+            SourceKind::Snapshot(Snapshot { snapshot_id, ..Snapshot::default() })
         }
-        Source::Volume(volume) => Kind::Volume(volume.disk()?),
+        Source::Volume(volume) => SourceKind::Volume(volume.disk()?),
     };
     Some(Content { region: region.clone(), disk_type: None, gib: 0, kind })
 }
@@ -133,8 +133,8 @@ impl Content {
     pub(super) fn made(&self, disk: &Disk) -> bool {
         let source = disk.volume_source_id.as_deref().filter(|id| !id.is_empty());
         match &self.kind {
-            Kind::Snapshot(snapshot) => source == Some(snapshot.snapshot_id.as_str()),
-            Kind::Volume(_) => source.is_some(),
+            SourceKind::Snapshot(snapshot) => source == Some(snapshot.snapshot_id.as_str()),
+            SourceKind::Volume(_) => source.is_some(),
         }
     }
 
@@ -145,8 +145,8 @@ impl Content {
         request: &CreateRequest,
     ) -> Result<String, CreateError> {
         let snapshot = match &self.kind {
-            Kind::Snapshot(snapshot) => snapshot.clone(),
-            Kind::Volume(disk) => {
+            SourceKind::Snapshot(snapshot) => snapshot.clone(),
+            SourceKind::Volume(disk) => {
                 let volume = VolumeId::parse(disk.to_string())?;
                 let take = SnapshotRequest { name: clone_name(&request.name), volume, requisite: Vec::new() };
                 snapshot::create::create(driver, &take).await.map_err(|error| cloning(request, error))?.1
@@ -169,7 +169,7 @@ impl Content {
 
     /// Takes away a clone's snapshot, if there is one.
     pub(super) async fn finish(&self, driver: &Driver, request: &CreateRequest) -> Result<(), CreateError> {
-        let Kind::Volume(disk) = &self.kind else { return Ok(()) };
+        let SourceKind::Volume(disk) = &self.kind else { return Ok(()) };
         let name = clone_name(&request.name);
         let here = std::slice::from_ref(&self.region);
         let found = snapshot::named(driver, here, &name).await;
@@ -188,19 +188,19 @@ impl Content {
 mod tests {
     use super::*;
 
-    fn content(kind: Kind) -> Content {
+    fn content(kind: SourceKind) -> Content {
         let region = Region::parse("region", "a-1").unwrap();
         Content { region, disk_type: Some("SSD".into()), gib: 30, kind }
     }
 
     fn snapshot() -> Content {
-        content(Kind::Snapshot(Snapshot { snapshot_id: "cs-1".into(), ..Snapshot::default() }))
+        content(SourceKind::Snapshot(Snapshot { snapshot_id: "cs-1".into(), ..Snapshot::default() }))
     }
 
     #[test]
     fn a_disk_is_only_taken_for_one_that_was_made_from_the_source() {
         let of = |id: Option<&str>| Disk { volume_source_id: id.map(str::to_owned), ..Disk::default() };
-        let clone = content(Kind::Volume(DiskId::parse("cd-1").unwrap()));
+        let clone = content(SourceKind::Volume(DiskId::parse("cd-1").unwrap()));
         assert!(snapshot().made(&of(Some("cs-1"))) && !snapshot().made(&of(Some("cs-2"))));
         assert!(clone.made(&of(Some("cs-9"))));
         for content in [snapshot(), clone] {

@@ -40,7 +40,7 @@ fn step(
 ) -> Result<CreateStep, CreateError> {
     let found: Vec<_> = found.iter().map(|(r, d)| (region(r), d.clone())).collect();
     let allowed = allowed.iter().map(|r| region(r)).collect();
-    let wanted = Wanted {
+    let wanted = DiskSpec {
         name: request.name.clone(),
         allowed,
         disk_type: Some("SAS"),
