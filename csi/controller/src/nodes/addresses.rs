@@ -15,18 +15,18 @@ const PAGE: u32 = 50;
 
 /// The addresses of all regions.
 #[derive(Default)]
-pub(super) struct Addresses(Mutex<HashMap<Region, Arc<Line>>>);
+pub(super) struct Addresses(Mutex<HashMap<Region, Arc<RegionAddresses>>>);
 
-/// A region's addresses, and the line of those who want to know one.
+/// A region's addresses, and which are wanted.
 #[derive(Default)]
-struct Line {
-    known: Mutex<Known>,
+struct RegionAddresses {
+    known: Mutex<Lookups>,
     /// Who asks the cloud holds this, and asks for all that are wanted by then.
-    turn: tokio::sync::Mutex<()>,
+    asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
-struct Known {
+struct Lookups {
     instances: HashMap<Ipv4Addr, String>,
     wanted: BTreeSet<Ipv4Addr>,
 }
@@ -39,21 +39,21 @@ impl Addresses {
         region: &Region,
         ip: Ipv4Addr,
     ) -> Result<Option<String>, Error> {
-        let line = self.line(region);
-        if let Some(instance) = line.want(ip) {
+        let in_region = self.in_region(region);
+        if let Some(instance) = in_region.want(ip) {
             return Ok(Some(instance));
         }
-        let _turn = line.turn.lock().await;
+        let _asking = in_region.asking.lock().await;
         let asked = {
-            let mut known = line.lock();
-            // Whoever had the turn before may have asked for us too: then we are not wanted any more, found or not.
+            let mut known = in_region.lock();
+            // Whoever asked before may have asked for us too: then we are not wanted any more, found or not.
             if !known.wanted.contains(&ip) {
                 return Ok(known.instances.get(&ip).cloned());
             }
             std::mem::take(&mut known.wanted)
         };
         let found = ask(client, region, &asked).await;
-        let mut known = line.lock();
+        let mut known = in_region.lock();
         match found {
             Ok(found) => {
                 known.instances.extend(found);
@@ -69,21 +69,21 @@ impl Addresses {
 
     /// Forgets an instance that the cloud does not know (any more).
     pub(super) fn forget(&self, instance: &str) {
-        for line in self.lock().values() {
-            line.lock().instances.retain(|_, known| known != instance);
+        for in_region in self.lock().values() {
+            in_region.lock().instances.retain(|_, known| known != instance);
         }
     }
 
-    fn line(&self, region: &Region) -> Arc<Line> {
+    fn in_region(&self, region: &Region) -> Arc<RegionAddresses> {
         Arc::clone(self.lock().entry(region.clone()).or_default())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Region, Arc<Line>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Region, Arc<RegionAddresses>>> {
         self.0.lock()
     }
 }
 
-impl Line {
+impl RegionAddresses {
     /// The instance, if it is known; else the address is wanted from now on.
     fn want(&self, ip: Ipv4Addr) -> Option<String> {
         let mut known = self.lock();
@@ -94,7 +94,7 @@ impl Line {
         instance
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, Lookups> {
         self.known.lock()
     }
 }
