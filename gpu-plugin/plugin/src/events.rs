@@ -1,15 +1,19 @@
 //! Kubernetes events on the node object: what became of a card, where people look first (`kubectl describe node`).
+//!
+//! Not kube's `Recorder`: within six minutes it writes a second event of the same reason as one more of the first, with the first
+//! one's message. Two cards that fail together would be told of as one card that fails twice.
 
 use std::collections::BTreeMap;
 
 use cards::Illness;
 use ideal_gpu::card::CardId;
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::Client;
-use serde_json::{Value, json};
+use kube::api::PostParams;
+use kube::{Api, Client};
 use tracing::warn;
 
-use crate::api;
 use crate::driver::{Ailment, Eyes, Picture};
 
 /// Who says it.
@@ -30,14 +34,14 @@ struct News {
 /// Tells of every card that falls ill or recovers, for ever. Events are best effort, as everywhere in Kubernetes: the state
 /// itself is in the device list, the node's annotation and the metrics.
 pub(crate) async fn tell(client: Client, node: String, eyes: Eyes) {
+    let events: Api<Event> = Api::namespaced(client, NAMESPACE);
     let mut pictures = eyes.picture;
     let mut told = BTreeMap::new();
     loop {
         let picture = pictures.borrow_and_update().clone();
         for news in news(&told, &picture) {
             let event = event(&node, &news, Timestamp::now());
-            let path = format!("/api/v1/namespaces/{NAMESPACE}/events");
-            if let Err(error) = api::create(&client, &path, &event).await {
+            if let Err(error) = events.create(&PostParams::default(), &event).await {
                 warn!(news.message, error = serve::chain::chain(&error), "An event cannot be written");
             }
         }
@@ -73,22 +77,30 @@ fn news(told: &BTreeMap<CardId, Ailment>, picture: &Picture) -> Vec<News> {
 }
 
 /// As the kubelet writes events about its node: the UID is the node's name, and `kubectl describe node` finds it by that.
-fn event(node: &str, news: &News, now: Timestamp) -> Value {
-    // Seconds: Kubernetes' own type of these fields knows no parts of them.
-    let time = now.strftime("%FT%TZ").to_string();
-    json!({
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": { "name": format!("{node}.{:x}", now.as_nanosecond()), "namespace": NAMESPACE },
-        "involvedObject": { "kind": "Node", "name": node, "uid": node },
-        "type": news.kind,
-        "reason": news.reason,
-        "message": news.message,
-        "source": { "component": COMPONENT, "host": node },
-        "firstTimestamp": time,
-        "lastTimestamp": time,
-        "count": 1,
-    })
+fn event(node: &str, news: &News, now: Timestamp) -> Event {
+    // Whole seconds: Kubernetes' own type of these fields has no fractions.
+    let time = Timestamp::from_second(now.as_second()).ok().map(Time);
+    Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{node}.{:x}", now.as_nanosecond())),
+            namespace: Some(NAMESPACE.to_owned()),
+            ..ObjectMeta::default()
+        },
+        involved_object: ObjectReference {
+            kind: Some("Node".to_owned()),
+            name: Some(node.to_owned()),
+            uid: Some(node.to_owned()),
+            ..ObjectReference::default()
+        },
+        type_: Some(news.kind.to_owned()),
+        reason: Some(news.reason.to_owned()),
+        message: Some(news.message.clone()),
+        source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: Some(node.to_owned()) }),
+        first_timestamp: time.clone(),
+        last_timestamp: time,
+        count: Some(1),
+        ..Event::default()
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +137,7 @@ mod tests {
     fn an_event_is_the_nodes_and_its_times_are_kubernetes_own() {
         let news = News { kind: "Normal", reason: "GPUHealthy", message: "m".to_owned() };
         let event = event("n", &news, Timestamp::from_nanosecond(1_700_000_000_123_456_789).unwrap());
+        let event = serde_json::to_value(event).unwrap();
         assert_eq!(event["involvedObject"]["uid"], "n");
         assert_eq!(event["lastTimestamp"], "2023-11-14T22:13:20Z");
         let read: k8s_openapi::api::core::v1::Event = serde_json::from_value(event).unwrap();

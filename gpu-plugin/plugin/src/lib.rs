@@ -16,7 +16,7 @@
 //! | `own` | pure: decisions of the node itself, where no scheduler has decided |
 //! | `cdi`, `libraries`, `isolation`, `limits`, `file` | what a container is created with |
 //! | `api`, `pods`, `node`, `events` | the API server: watches, own pods, own node, events about its cards |
-//! | `pod` | what of Kubernetes' objects is read |
+//! | `pod`, `object_meta` | what of Kubernetes' objects is read |
 //! | `metrics`, `error` | numbers; reasons and their codes |
 
 pub mod args;
@@ -47,6 +47,7 @@ mod libraries;
 mod limits;
 mod metrics;
 mod node;
+mod object_meta;
 mod own;
 mod prefer;
 mod prestart;

@@ -1,5 +1,6 @@
 //! The node object: capacity, cards and labels, put right whenever they are not what they should be.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,33 +9,31 @@ use ideal_gpu::names::{
     CARDS, CORE, CORE_PER_CARD, LABEL_ENABLE, LABEL_MODEL, LABEL_NODE_TYPE, MEMORY, NODE_TYPE_GPU,
 };
 use ideal_gpu::quantity;
+use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use kube::Client;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::watcher::Event;
+use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::api::{self, Event};
+use crate::api;
 use crate::driver::{Eyes, Picture};
+use crate::object_meta;
 
 /// Pause after a write that failed or did not help: another writer is not fought faster than this.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// What of the node object matters.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
 struct Node {
-    metadata: Metadata,
+    #[serde(deserialize_with = "object_meta::slim")]
+    metadata: ObjectMeta,
+    #[serde(default)]
     status: Status,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    resource_version: String,
-    labels: BTreeMap<String, String>,
-    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -42,6 +41,35 @@ struct Metadata {
 struct Status {
     capacity: BTreeMap<String, Quantity>,
     allocatable: BTreeMap<String, Quantity>,
+}
+
+impl Resource for Node {
+    type DynamicType = ();
+    type Scope = ClusterResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        "Node".into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        "".into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        "v1".into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        "nodes".into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
 }
 
 /// What the node should say.
@@ -79,7 +107,7 @@ impl Wanted {
         let mut set = BTreeMap::new();
         for (label, value) in wanted {
             let Some(value) = value else { continue };
-            if node.metadata.labels.get(label).map(String::as_str) != Some(value) {
+            if node.labels().get(label).map(String::as_str) != Some(value) {
                 set.insert(label, value);
             }
         }
@@ -87,7 +115,7 @@ impl Wanted {
         if !set.is_empty() {
             metadata["labels"] = json!(set);
         }
-        if node.metadata.annotations.get(CARDS) != Some(&self.cards) {
+        if node.annotations().get(CARDS) != Some(&self.cards) {
             metadata["annotations"] = json!({ CARDS: self.cards });
         }
         metadata.as_object().is_some_and(|fields| !fields.is_empty()).then(|| json!({ "metadata": metadata }))
@@ -120,25 +148,25 @@ pub(crate) async fn keep(client: Client, name: String, eyes: Eyes) {
     let (seen, node) = watch::channel(None);
     let selector = format!("metadata.name={name}");
     let tell = |event: Event<Node>| match event {
-        Event::Is(node) => drop(seen.send_replace(Some(node))),
-        Event::Gone(_) => drop(seen.send_replace(None)),
-        Event::Listing | Event::Complete => {}
+        Event::InitApply(node) | Event::Apply(node) => drop(seen.send_replace(Some(node))),
+        Event::Delete(_) => drop(seen.send_replace(None)),
+        Event::Init | Event::InitDone => {}
     };
-    let follow =
-        api::follow(&client, "/api/v1/nodes", &selector, |node| &node.metadata.resource_version, tell);
-    tokio::join!(follow, repair(&client, &name, eyes.picture, node));
+    let nodes = Api::all(client);
+    let follow = api::follow(nodes.clone(), &selector, tell);
+    tokio::join!(follow, repair(&nodes, &name, eyes.picture, node));
 }
 
 async fn repair(
-    client: &Client,
+    nodes: &Api<Node>,
     name: &str,
     mut pictures: watch::Receiver<std::sync::Arc<Picture>>,
-    mut nodes: watch::Receiver<Option<Node>>,
+    mut seen: watch::Receiver<Option<Node>>,
 ) {
     let mut last = None;
     loop {
         let wanted = Wanted::of(&pictures.borrow_and_update());
-        let node = nodes.borrow_and_update().clone();
+        let node = seen.borrow_and_update().clone();
         if let Some(node) = node {
             let patches = (wanted.metadata(&node), wanted.status(&node));
             // The same patch again means that somebody undoes it, or that it failed.
@@ -146,7 +174,7 @@ async fn repair(
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            if write(client, name, &patches).await.is_err() {
+            if write(nodes, name, &patches).await.is_err() {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -154,16 +182,21 @@ async fn repair(
         }
         tokio::select! {
             changed = pictures.changed() => if changed.is_err() { return },
-            changed = nodes.changed() => if changed.is_err() { return },
+            changed = seen.changed() => if changed.is_err() { return },
         }
     }
 }
 
-async fn write(client: &Client, name: &str, patches: &(Option<Value>, Option<Value>)) -> Result<(), ()> {
+async fn write(nodes: &Api<Node>, name: &str, patches: &(Option<Value>, Option<Value>)) -> Result<(), ()> {
     for (patch, status) in [(&patches.0, false), (&patches.1, true)] {
         let Some(patch) = patch else { continue };
-        match api::merge(client, "/api/v1/nodes", name, status, patch).await {
-            Ok(()) => info!(status, %patch, "The node object is put right"),
+        let (params, merge) = (PatchParams::default(), Patch::Merge(patch));
+        let written = match status {
+            true => nodes.patch_status(name, &params, &merge).await,
+            false => nodes.patch(name, &params, &merge).await,
+        };
+        match written {
+            Ok(_) => info!(status, %patch, "The node object is put right"),
             Err(error) => {
                 warn!(status, error = serve::chain::chain(&error), "The node object cannot be written yet");
                 return Err(());

@@ -1,32 +1,28 @@
 //! What of a pod matters on its node. The rest of the object is dropped while it is read.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ideal_gpu::ask::{Phase, PodAsk};
 use ideal_gpu::names::DECISION;
 use ideal_gpu::pod::{ContainerSpec, PodRequest, PodSpecError, Policies, Quantities};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 use serde::Deserialize;
+
+use crate::object_meta;
 
 /// A pod as the API server sends it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Wire {
-    pub(crate) metadata: Metadata,
+    #[serde(deserialize_with = "object_meta::slim")]
+    metadata: ObjectMeta,
     #[serde(default)]
     spec: Spec,
     #[serde(default)]
     status: Status,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Metadata {
-    pub(crate) name: String,
-    pub(crate) namespace: String,
-    pub(crate) uid: String,
-    pub(crate) resource_version: String,
-    creation_timestamp: String,
-    annotations: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -96,6 +92,35 @@ pub(crate) struct Pod {
     pub(crate) init_done: BTreeSet<String>,
 }
 
+impl Resource for Wire {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        "Pod".into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        "".into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        "v1".into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        "pods".into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
 impl Wire {
     /// What the pod asks for; `Ok(None)` if that is no card.
     pub fn request(&self) -> Result<Option<PodRequest>, PodSpecError> {
@@ -110,10 +135,10 @@ impl Wire {
         let init_done =
             self.status.init_container_statuses.into_iter().filter(done).map(|status| status.name);
         Ok(Some(Pod {
-            uid: self.metadata.uid,
-            namespace: self.metadata.namespace,
-            name: self.metadata.name,
-            created: self.metadata.creation_timestamp,
+            uid: self.metadata.uid.unwrap_or_default(),
+            namespace: self.metadata.namespace.unwrap_or_default(),
+            name: self.metadata.name.unwrap_or_default(),
+            created: self.metadata.creation_timestamp.map(|time| time.0.to_string()).unwrap_or_default(),
             ask,
             decision: self.metadata.annotations.and_then(|mut annotations| annotations.remove(DECISION)),
             policies,
@@ -177,7 +202,7 @@ mod tests {
             ("w", Phase::App, Share::Whole),
         ];
         assert_eq!(asks, wanted);
-        assert_eq!(read.decision.as_deref(), Some("d"));
+        assert_eq!((read.decision.as_deref(), read.created.as_str()), (Some("d"), "2026-01-01T00:00:00Z"));
         assert_eq!(read.policies, Ok(Policies { node: None, card: Some(Policy::Spread) }));
         assert!(!read.finished);
         assert_eq!(read.init_done, ["i".to_owned()].into());

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ideal_gpu::names::DECISION;
-use kube::Client;
+use kube::api::{Patch, PatchParams};
+pub use kube::runtime::watcher::Event;
+use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::api;
-pub use crate::api::Event;
 use crate::book::Book;
 use crate::lister::PodResources;
 use crate::pod::Wire;
@@ -37,16 +38,17 @@ impl News {
     /// One piece.
     pub fn tell(&mut self, event: Event<Wire>) {
         match event {
-            Event::Listing => self.listed.clear(),
-            Event::Is(wire) => {
-                self.listed.insert(wire.metadata.uid.clone());
+            Event::Init => self.listed.clear(),
+            Event::InitApply(wire) | Event::Apply(wire) => {
+                self.listed.insert(wire.uid().unwrap_or_default());
                 is(&self.book, wire);
             }
-            Event::Gone(wire) => {
-                self.listed.remove(&wire.metadata.uid);
-                self.book.delete(&wire.metadata.uid);
+            Event::Delete(wire) => {
+                let uid = wire.uid().unwrap_or_default();
+                self.listed.remove(&uid);
+                self.book.delete(&uid);
             }
-            Event::Complete => self.book.keep(&std::mem::take(&mut self.listed)),
+            Event::InitDone => self.book.keep(&std::mem::take(&mut self.listed)),
         }
     }
 }
@@ -54,15 +56,13 @@ impl News {
 /// Fills the book from the API server, for ever.
 pub(crate) async fn follow(client: Client, node: String, book: Book) {
     let mut news = News::of(book);
-    let selector = format!("spec.nodeName={node}");
     let tell = |event| news.tell(event);
-    api::follow(&client, "/api/v1/pods", &selector, |wire: &Wire| &wire.metadata.resource_version, tell)
-        .await;
+    api::follow(Api::<Wire>::all(client), &format!("spec.nodeName={node}"), tell).await;
 }
 
 fn is(book: &Book, wire: Wire) {
     let (uid, namespace, name) =
-        (wire.metadata.uid.clone(), wire.metadata.namespace.clone(), wire.metadata.name.clone());
+        (wire.uid().unwrap_or_default(), wire.namespace().unwrap_or_default(), wire.name_any());
     match wire.read() {
         Ok(Some(pod)) => book.apply(pod),
         Ok(None) => book.other(uid, namespace, name),
@@ -104,11 +104,11 @@ pub(crate) async fn publish(client: Client, book: Book) {
         changes.mark_unchanged();
         let mut again = false;
         for (uid, namespace, name, text) in unpublished(&book) {
-            let path = format!("/api/v1/namespaces/{namespace}/pods");
+            let pods = Api::<Wire>::namespaced(client.clone(), &namespace);
             // With the uid, so that a successor of the same name is never meant.
             let patch = json!({ "metadata": { "uid": uid, "annotations": { DECISION: text } } });
-            match api::merge(&client, &path, &name, false, &patch).await {
-                Ok(()) => info!(uid, "The node's decision is in the pod's annotation"),
+            match pods.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+                Ok(_) => info!(uid, "The node's decision is in the pod's annotation"),
                 Err(error) if api::lost(&error) => {}
                 Err(error) => {
                     again = true;

@@ -112,7 +112,7 @@ async fn follow(api: Api, node: String, mut news: News, mut rng: StdRng) {
         } else {
             sleep_until(due).await;
             let wire = Wire::deserialize(&change.value).unwrap();
-            news.tell(if change.deleted { Event::Gone(wire) } else { Event::Is(wire) });
+            news.tell(if change.deleted { Event::Delete(wire) } else { Event::Apply(wire) });
         }
     }
 }
@@ -123,14 +123,14 @@ fn lateness(rng: &mut StdRng) -> Duration {
 
 /// What is listed is as old as its answer is late; gives the last change in it.
 async fn list(api: &Api, node: &str, news: &mut News, due: Instant) -> usize {
-    news.tell(Event::Listing);
+    news.tell(Event::Init);
     let (pods, version) = api.list();
     let here: Vec<Arc<Object>> = pods.into_iter().filter(|pod| pod.node() == Some(node)).collect();
     sleep_until(due).await;
     for pod in here {
-        news.tell(Event::Is(Wire::deserialize(&pod.value).unwrap()));
+        news.tell(Event::InitApply(Wire::deserialize(&pod.value).unwrap()));
     }
-    news.tell(Event::Complete);
+    news.tell(Event::InitDone);
     version
 }
 

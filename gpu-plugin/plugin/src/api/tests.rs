@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -47,10 +48,6 @@ async fn serve(listener: TcpListener) {
     }
 }
 
-fn version(object: &Value) -> &str {
-    object["metadata"]["resourceVersion"].as_str().unwrap()
-}
-
 #[tokio::test]
 async fn everything_is_told_page_by_page_then_what_changes_and_anew_when_the_thread_is_lost() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -59,22 +56,20 @@ async fn everything_is_told_page_by_page_then_what_changes_and_anew_when_the_thr
     let client = Client::try_from(Config::new(url.parse().unwrap())).unwrap();
     let told = Mutex::new(Vec::new());
     let done = tokio_util::sync::CancellationToken::new();
-    let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
-    let tell = |event: Event<Value>| {
+    let name = |object: ConfigMap| object.metadata.name.unwrap();
+    let tell = |event: Event<ConfigMap>| {
         let mut told = told.lock().unwrap();
-        if matches!(event, Event::Listing) {
-            return;
-        }
         told.push(match event {
-            Event::Is(object) => name(&object),
-            Event::Gone(object) => format!("-{}", name(&object)),
-            Event::Listing | Event::Complete => "all".to_owned(),
+            Event::Init => return,
+            Event::InitApply(object) | Event::Apply(object) => name(object),
+            Event::Delete(object) => format!("-{}", name(object)),
+            Event::InitDone => "all".to_owned(),
         });
         if told.len() == 7 {
             done.cancel();
         }
     };
-    let follow = follow(&client, "/api/v1/pods", "spec.nodeName=n", version, tell);
+    let follow = follow(Api::all(client), "spec.nodeName=n", tell);
     tokio::select! {
         () = follow => {}
         () = done.cancelled() => {}
