@@ -69,7 +69,7 @@ pub(crate) fn container(line: &str) -> Option<ContainerAsk> {
     };
     let mut amount = || words.next().and_then(|word| word.parse().ok());
     let amounts = Amounts { gpu: amount(), core: amount(), memory: amount(), whole: amount() };
-    let ask = match ContainerAsk::parse(name, phase, amounts) {
+    let ask = match amounts.parse(name, phase) {
         Ok(ask) => ask?,
         Err(bad) => {
             assert!(bad.container == name && !bad.resource.is_empty() && !bad.allowed.is_empty(), "{bad}");

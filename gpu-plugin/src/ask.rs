@@ -93,21 +93,21 @@ pub struct BadAsk {
     pub allowed: String,
 }
 
-impl ContainerAsk {
-    /// Parses a container's amounts; `Ok(None)` if it asks for no card. A resource with the amount 0 is as one not named,
-    /// except memory and compute beside cards, where 0 is a mistake.
-    pub fn parse(name: &str, phase: Phase, amounts: Amounts) -> Result<Option<Self>, BadAsk> {
+impl Amounts {
+    /// What the container with this name asks for; `Ok(None)` if that is no card. A resource with the amount 0 is as one not
+    /// named, except memory and compute beside cards, where 0 is a mistake.
+    pub fn parse(self, name: &str, phase: Phase) -> Result<Option<ContainerAsk>, BadAsk> {
         let bad = |resource, value: u64, allowed: String| BadAsk {
             container: name.to_owned(),
             resource,
             value: value.to_string(),
             allowed,
         };
-        let cards = amounts.gpu.unwrap_or(0);
-        let whole = amounts.whole.unwrap_or(0);
+        let cards = self.gpu.unwrap_or(0);
+        let whole = self.whole.unwrap_or(0);
         let limit = u64::from(MAX_CARDS_PER_NODE);
         if cards == 0 {
-            for (resource, value) in [(CORE, amounts.core), (MEMORY, amounts.memory)] {
+            for (resource, value) in [(CORE, self.core), (MEMORY, self.memory)] {
                 if let Some(value) = value.filter(|value| *value != 0) {
                     return Err(bad(resource, value, format!("nothing without {GPU}, the number of cards")));
                 }
@@ -130,20 +130,20 @@ impl ContainerAsk {
         }
         if whole > 0 {
             let cards = u32::try_from(whole).unwrap_or(MAX_CARDS_PER_NODE);
-            return Ok(Some(Self { name: name.to_owned(), phase, cards, share: Share::Whole }));
+            return Ok(Some(ContainerAsk { name: name.to_owned(), phase, cards, share: Share::Whole }));
         }
-        let core = amounts.core.unwrap_or(0);
+        let core = self.core.unwrap_or(0);
         if !(1..=u64::from(CORE_PER_CARD)).contains(&core) {
             return Err(bad(CORE, core, format!("1 to {CORE_PER_CARD} percent of each card")));
         }
-        let memory_mib = amounts.memory.unwrap_or(0);
+        let memory_mib = self.memory.unwrap_or(0);
         if memory_mib == 0 {
             return Err(bad(MEMORY, memory_mib, "at least 1 MiB of each card".to_owned()));
         }
         let core = u32::try_from(core).unwrap_or(CORE_PER_CARD);
         let cards = u32::try_from(cards).unwrap_or(MAX_CARDS_PER_NODE);
         let share = Share::Slice { core, memory_mib };
-        Ok(Some(Self { name: name.to_owned(), phase, cards, share }))
+        Ok(Some(ContainerAsk { name: name.to_owned(), phase, cards, share }))
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
     fn parse(gpu: u64, core: u64, memory: u64, whole: u64) -> Result<Option<ContainerAsk>, BadAsk> {
         let some = |n| (n != u64::MAX).then_some(n);
         let amounts = Amounts { gpu: some(gpu), core: some(core), memory: some(memory), whole: some(whole) };
-        ContainerAsk::parse("c", Phase::App, amounts)
+        amounts.parse("c", Phase::App)
     }
 
     const NONE: u64 = u64::MAX;

@@ -94,7 +94,7 @@ impl<'a> ContainerSpec<'a> {
             memory: self.amount(MEMORY, self.memory)?,
             whole: self.amount(WHOLE, self.whole)?,
         };
-        Ok(ContainerAsk::parse(self.name, self.phase, amounts)?)
+        Ok(amounts.parse(self.name, self.phase)?)
     }
 
     /// A resource's amount. The API server takes extended resources only with request and limit alike, or the limit alone.

@@ -83,7 +83,7 @@ impl Container {
             _ => return None,
         };
         // Within the bounds of any other request: a file may be damaged.
-        ContainerAsk::parse(&self.name, phase, amounts).ok()?
+        amounts.parse(&self.name, phase).ok()?
     }
 }
 
