@@ -119,7 +119,8 @@ impl<Context: Send + Sync + 'static> Operations<Context> {
         &self.context
     }
 
-    /// Runs the operation, or joins the same one that runs already. See the module's text.
+    /// Runs the operation, or joins the same one that runs already. A different one on the same key waits for that one's end, or
+    /// is refused, as [`Operation::on_conflict`] says.
     pub async fn run<O: Operation<Context>>(&self, operation: O) -> Result<O::Output, Status> {
         let operation = Arc::new(operation);
         loop {

@@ -62,7 +62,7 @@ impl Local {
     /// A way here for a client that waits so long for a reply; its chance comes from `seed`.
     pub fn transport(&self, seed: u64, timeout: Duration) -> Arc<dyn Transport> {
         let (shared, flights) = (Arc::clone(&self.cloud.shared), Arc::clone(&self.flights));
-        Arc::new(Way { shared, flights, timeout, chance: Mutex::new(StdRng::seed_from_u64(seed)) })
+        Arc::new(LocalTransport { shared, flights, timeout, chance: Mutex::new(StdRng::seed_from_u64(seed)) })
     }
 
     /// What time it is in the cloud, in epoch milliseconds.
@@ -96,14 +96,14 @@ async fn carried(
     response
 }
 
-struct Way {
+struct LocalTransport {
     shared: Arc<Shared>,
     flights: Arc<Flights>,
     timeout: Duration,
     chance: Mutex<StdRng>,
 }
 
-impl Way {
+impl LocalTransport {
     fn send(&self, request: Outgoing) -> Result<tokio::task::JoinHandle<axum::response::Response>, String> {
         let uri = Uri::from_str(&request.url).map_err(|e| e.to_string())?;
         let mut headers = HeaderMap::new();
@@ -136,7 +136,7 @@ impl Way {
     }
 }
 
-impl Transport for Way {
+impl Transport for LocalTransport {
     fn exchange(&self, request: Outgoing) -> Exchange<'_> {
         Box::pin(async move {
             let ended = tokio::time::timeout(self.timeout, self.receive(request)).await;

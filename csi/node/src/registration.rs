@@ -138,18 +138,37 @@ mod tests {
         [&preface[..], &frame(4, 0, &[]), &frame(1, 4, &block), &frame(0, 1, &[0; 5])].concat()
     }
 
+    /// Waits until the registration socket in `folder` is served.
+    async fn connected(folder: &Path) -> UnixStream {
+        loop {
+            match UnixStream::connect(socket(folder)).await {
+                Ok(stream) => return stream,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_taken_away_is_served_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let token = CancellationToken::new();
+        let serving =
+            tokio::spawn(serve(dir.path().to_owned(), "/plugins/csi.sock".to_owned(), token.clone()));
+        connected(dir.path()).await;
+        std::fs::remove_file(socket(dir.path())).unwrap();
+        connected(dir.path()).await;
+        token.cancel();
+        serving.await.unwrap();
+        assert!(!socket(dir.path()).exists());
+    }
+
     #[tokio::test]
     async fn the_kubelet_is_answered_though_it_sends_a_path_as_the_authority() {
         let dir = tempfile::tempdir().unwrap();
         let token = CancellationToken::new();
         let serving =
             tokio::spawn(serve(dir.path().to_owned(), "/plugins/csi.sock".to_owned(), token.clone()));
-        let mut kubelet = loop {
-            match UnixStream::connect(socket(dir.path())).await {
-                Ok(stream) => break stream,
-                Err(_) => tokio::task::yield_now().await,
-            }
-        };
+        let mut kubelet = connected(dir.path()).await;
         let path = "%2Fvar%2Flib%2Fkubelet%2Fplugins_registry%2Feck.csi.k8s.io-reg.sock";
         kubelet.write_all(&get_info(path)).await.unwrap();
         let (mut came, answer) = (Vec::new(), b"/plugins/csi.sock");

@@ -5,7 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use parking_lot::{Condvar, Mutex};
 
-/// Tools that run at once: mkfs and fsck of large disks take memory, and dozens together have killed drivers (anchors, R12).
+/// Tools that run at once: mkfs and fsck of large disks take memory, and dozens together have
+/// killed drivers.
 const AT_ONCE: usize = 4;
 
 /// Bytes of a tool's words that are kept for an error: the end, where the reason stands.
