@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use cards::{CardUsage, Driver, Illness, Overcommit, Reason, Roster};
 use ideal_gpu::card::{Card, CardId, Inventory};
 use tokio::sync::watch;
@@ -20,6 +21,10 @@ const USAGE: Duration = Duration::from_secs(15);
 
 /// The first and the longest pause between looks for a driver that is not there.
 const ABSENT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// The pauses between such looks: each twice the one before.
+const PAUSES: ExponentialBuilder =
+    ExponentialBuilder::new().with_min_delay(ABSENT.0).with_max_delay(ABSENT.1).without_max_times();
 
 /// The cards as they are now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,7 +95,7 @@ pub(crate) fn start(driver: Box<dyn Driver>, overcommit: Overcommit) -> std::io:
         started: Instant::now(),
         absent: None,
         asked: false,
-        pause: ABSENT.0,
+        pauses: PAUSES.build(),
     };
     std::thread::Builder::new().name("cards".to_owned()).spawn(move || watcher.run())?;
     Ok(Eyes { picture, usage })
@@ -109,7 +114,7 @@ struct Watcher {
     started: Instant,
     absent: Option<String>,
     asked: bool,
-    pause: Duration,
+    pauses: ExponentialBackoff,
 }
 
 impl Watcher {
@@ -144,19 +149,17 @@ impl Watcher {
                 Some(reason) => warn!(reason, "No NVIDIA driver: looking again until there is one"),
                 None => info!("The NVIDIA driver answers"),
             }
-            self.pause = ABSENT.0;
+            self.pauses = PAUSES.build();
         }
         let failed = answer.is_err();
         self.asked |= !failed || absent.is_some();
         self.absent = absent;
         self.roster.listed(answer, now);
         if !failed {
-            self.pause = ABSENT.0;
+            self.pauses = PAUSES.build();
             return if self.roster.has_failed() { AWAITED } else { LIST };
         }
-        let pause = self.pause;
-        self.pause = (pause * 2).min(ABSENT.1);
-        pause
+        self.pauses.next().unwrap_or(ABSENT.1)
     }
 
     /// Waits for something to happen; true if the cards must be listed anew.
