@@ -7,7 +7,7 @@ use ecx::api::{DiskState, Group};
 
 use crate::cloud::{Cloud, Placed};
 use crate::cluster::{Attachment, Cluster, Millis, Volume};
-use crate::finding::{Finding, Kind};
+use crate::finding::{Finding, FindingKind};
 
 /// What the facts are judged by.
 #[derive(Debug, Clone, Copy)]
@@ -76,12 +76,12 @@ fn nobodys_disk(facts: &Facts<'_>, placed: &Placed) -> Option<Finding> {
     }
     let (kind, whose) = match placed.cluster() {
         Some(cluster) if cluster == facts.terms.cluster => {
-            (Kind::LeakedDisk, format!("carries the label of cluster {cluster}"))
+            (FindingKind::LeakedDisk, format!("carries the label of cluster {cluster}"))
         }
         Some(_) => return None,
         // A disk made from a snapshot carries no label: the cloud's order has no room for one (ecx/API.md B.3, op 2).
         None if claim.is_some_and(is_uid) => {
-            (Kind::OrphanDisk, "has a provisioner's name and no cluster's label".to_owned())
+            (FindingKind::OrphanDisk, "has a provisioner's name and no cluster's label".to_owned())
         }
         None => return None,
     };
@@ -113,7 +113,11 @@ fn volumes_disk(facts: &Facts<'_>, placed: &Placed) -> Vec<Finding> {
         let names: Vec<&str> = volumes.iter().map(|volume| volume.name.as_str()).collect();
         let message = format!("disk {id} is under {} volumes: {}", names.len(), names.join(", "));
         let volume = Some(first.name.clone());
-        found.push(Finding { region: region.clone(), volume, ..Finding::new(Kind::SharedDisk, id, message) });
+        found.push(Finding {
+            region: region.clone(),
+            volume,
+            ..Finding::new(FindingKind::SharedDisk, id, message)
+        });
     }
     if let [first, ..] = volumes.as_slice()
         && placed.disk.disk_status.group() == Group::Dead
@@ -121,7 +125,7 @@ fn volumes_disk(facts: &Facts<'_>, placed: &Placed) -> Vec<Finding> {
         let state = placed.disk.disk_status.as_str();
         let message = format!("disk {id} of volume {} is in the cloud's state {state}", first.name);
         let volume = Some(first.name.clone());
-        found.push(Finding { region, volume, ..Finding::new(Kind::SickDisk, id, message) });
+        found.push(Finding { region, volume, ..Finding::new(FindingKind::SickDisk, id, message) });
     }
     found
 }
@@ -140,7 +144,7 @@ fn missing_disk(facts: &Facts<'_>, volume: &Volume) -> Option<Finding> {
     Some(Finding {
         region: volume.region.clone(),
         volume: Some(name.clone()),
-        ..Finding::new(Kind::MissingDisk, disk, message)
+        ..Finding::new(FindingKind::MissingDisk, disk, message)
     })
 }
 
@@ -169,7 +173,7 @@ fn unwanted(facts: &Facts<'_>, placed: &Placed) -> Vec<Finding> {
             region: Some(placed.region.to_string()),
             volume: volumes.first().map(|volume| volume.name.clone()),
             machine: Some(holder.to_owned()),
-            ..Finding::new(Kind::UnwantedAttach, id, message)
+            ..Finding::new(FindingKind::UnwantedAttach, id, message)
         }
     });
     found.collect()
@@ -200,7 +204,7 @@ fn judge(
     volume: &Volume,
     placed: Option<&Placed>,
     machine: Option<&str>,
-) -> Option<(Kind, String)> {
+) -> Option<(FindingKind, String)> {
     let what = format!("disk {} of volume {} and node {}", volume.disk, volume.name, attachment.node);
     let said = attachment.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
     let cloud = match placed {
@@ -213,11 +217,11 @@ fn judge(
     match (attachment.deleting, attachment.attached) {
         (Some(since), _) if terms.overdue(since) => {
             let minutes = terms.minutes(since);
-            Some((Kind::StuckDetach, format!("{what} are to part for {minutes} min; {cloud}{said}")))
+            Some((FindingKind::StuckDetach, format!("{what} are to part for {minutes} min; {cloud}{said}")))
         }
         (None, false) if terms.overdue(attachment.created) => {
             let minutes = terms.minutes(attachment.created);
-            Some((Kind::StuckAttach, format!("{what} are to meet for {minutes} min; {cloud}{said}")))
+            Some((FindingKind::StuckAttach, format!("{what} are to meet for {minutes} min; {cloud}{said}")))
         }
         (None, true) => {
             let (placed, machine) = (placed?, machine?);
@@ -226,7 +230,7 @@ fn judge(
             if there || placed.disk.disk_status.group() == Group::Busy {
                 return None;
             }
-            Some((Kind::FalseAttach, format!("{what} are attached in Kubernetes, and {cloud}")))
+            Some((FindingKind::FalseAttach, format!("{what} are attached in Kubernetes, and {cloud}")))
         }
         _ => None,
     }

@@ -80,11 +80,11 @@ fn event(finding: &Finding, now: Millis) -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Kind;
+    use crate::finding::FindingKind;
 
     #[test]
     fn the_same_finding_is_the_same_event_and_it_is_about_the_nearest_object() {
-        let leaked = Finding::new(Kind::LeakedDisk, "cd-1", "盘".repeat(1000));
+        let leaked = Finding::new(FindingKind::LeakedDisk, "cd-1", "盘".repeat(1000));
         let first = event(&leaked, 1_700_000_000_123);
         let again = Finding { message: "in other words".to_owned(), ..leaked.clone() };
         assert_eq!(first.metadata.name, event(&again, 0).metadata.name);

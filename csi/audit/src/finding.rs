@@ -7,7 +7,7 @@ use serde::Serialize;
 /// The kinds, bounded: each is a value of the metric's label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum FindingKind {
     /// A disk that this cluster's controller ordered and that no volume names.
     LeakedDisk,
     /// A disk with a provisioner's name and no cluster's label, that no volume of this cluster names.
@@ -28,7 +28,7 @@ pub enum Kind {
     UnwantedAttach,
 }
 
-impl Kind {
+impl FindingKind {
     /// All of them.
     pub const ALL: [Self; 9] = [
         Self::LeakedDisk,
@@ -102,7 +102,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FindingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -112,7 +112,7 @@ impl fmt::Display for Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What kind of thing.
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// The disk's id.
     pub disk: String,
     /// Its region, where it is known.
@@ -133,7 +133,7 @@ pub struct Finding {
 
 impl Finding {
     /// Of this kind, about this disk; the rest is added.
-    pub fn new(kind: Kind, disk: &str, message: String) -> Self {
+    pub fn new(kind: FindingKind, disk: &str, message: String) -> Self {
         let disk = disk.to_owned();
         Self { kind, disk, region: None, volume: None, attachment: None, machine: None, message }
     }
@@ -144,7 +144,7 @@ impl Finding {
     }
 
     /// What makes it this one: the same at the next look and on the other replica.
-    pub fn key(&self) -> (Kind, &str, Option<&str>, Option<&str>) {
+    pub fn key(&self) -> (FindingKind, &str, Option<&str>, Option<&str>) {
         (
             self.kind,
             &self.disk,
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_kind_has_one_name_everywhere() {
-        for kind in Kind::ALL {
+        for kind in FindingKind::ALL {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
             assert_eq!(kind.reason().to_lowercase(), kind.as_str().replace('-', ""));
         }

@@ -20,5 +20,5 @@ pub mod finding;
 pub mod report;
 
 pub use decide::{Terms, decide};
-pub use finding::{Finding, Kind};
+pub use finding::{Finding, FindingKind};
 pub use report::{Report, ReportError, report};

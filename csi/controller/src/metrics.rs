@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eck_csi_audit::Kind;
+use eck_csi_audit::FindingKind;
 use ecx::Client;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -67,9 +67,9 @@ impl Audits {
     }
 
     /// A look at all of both ended at `at`, in seconds since 1970. Kinds of which nothing was found are shown as 0.
-    pub(crate) fn found(&self, kinds: impl Iterator<Item = Kind>, at: u64) {
-        let kinds: Vec<Kind> = kinds.collect();
-        for kind in Kind::ALL {
+    pub(crate) fn found(&self, kinds: impl Iterator<Item = FindingKind>, at: u64) {
+        let kinds: Vec<FindingKind> = kinds.collect();
+        for kind in FindingKind::ALL {
             let count = kinds.iter().filter(|found| **found == kind).count();
             let gauge = self.findings.get_or_create(&OfKind { kind: kind.as_str() });
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));

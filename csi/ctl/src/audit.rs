@@ -84,11 +84,11 @@ fn tell(found: &Report, console: &mut Console<'_>) -> std::io::Result<()> {
 }
 
 fn wanted(args: &AuditArgs, finding: &Finding) -> bool {
-    use eck_csi_audit::Kind;
+    use eck_csi_audit::FindingKind;
     args.fix.iter().any(|kind| match kind {
-        Fixable::LeakedDisk => finding.kind == Kind::LeakedDisk,
-        Fixable::StuckDetach => finding.kind == Kind::StuckDetach,
-        Fixable::UnwantedAttach => finding.kind == Kind::UnwantedAttach,
+        Fixable::LeakedDisk => finding.kind == FindingKind::LeakedDisk,
+        Fixable::StuckDetach => finding.kind == FindingKind::StuckDetach,
+        Fixable::UnwantedAttach => finding.kind == FindingKind::UnwantedAttach,
     })
 }
 

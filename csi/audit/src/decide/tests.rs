@@ -58,12 +58,12 @@ fn cluster(volumes: Vec<Volume>, attachments: Vec<Attachment>) -> Cluster {
     Cluster { volumes, attachments, nodes, claims: BTreeSet::new() }
 }
 
-fn found(cluster: &Cluster, cloud: &Cloud) -> Vec<(Kind, String)> {
+fn found(cluster: &Cluster, cloud: &Cloud) -> Vec<(FindingKind, String)> {
     let terms = Terms { cluster: "c1", now: NOW, grace: Duration::from_secs(600) };
     decide(cluster, cloud, &terms).into_iter().map(|finding| (finding.kind, finding.disk)).collect()
 }
 
-fn one(kind: Kind) -> Vec<(Kind, String)> {
+fn one(kind: FindingKind) -> Vec<(FindingKind, String)> {
     vec![(kind, "cd-1".to_owned())]
 }
 
@@ -83,7 +83,7 @@ fn a_healthy_cluster_has_no_findings() {
 fn a_disk_of_ours_without_a_volume_is_leaked_once_nobody_waits_for_it() {
     let leaked = || disk("cd-1", Some("c1"), DiskState::Available, &[]);
     let nobody = cluster(vec![], vec![]);
-    assert_eq!(found(&nobody, &cloud(vec![leaked()])), one(Kind::LeakedDisk));
+    assert_eq!(found(&nobody, &cloud(vec![leaked()])), one(FindingKind::LeakedDisk));
     let mut young = leaked();
     young.disk.create_time = Some(NOW - 1000);
     assert_eq!(found(&nobody, &cloud(vec![young])), []);
@@ -100,7 +100,7 @@ fn a_disk_of_another_cluster_is_none_of_our_business_and_one_of_nobody_an_orphan
     let nobody = cluster(vec![], vec![]);
     let of = |label| disk("cd-1", label, DiskState::Available, &[]);
     assert_eq!(found(&nobody, &cloud(vec![of(Some("c2"))])), []);
-    assert_eq!(found(&nobody, &cloud(vec![of(None)])), one(Kind::OrphanDisk));
+    assert_eq!(found(&nobody, &cloud(vec![of(None)])), one(FindingKind::OrphanDisk));
     let mut handmade = of(None);
     handmade.disk.disk_name = "pvc-of-the-boss".to_owned();
     assert_eq!(found(&nobody, &cloud(vec![handmade])), []);
@@ -109,14 +109,14 @@ fn a_disk_of_another_cluster_is_none_of_our_business_and_one_of_nobody_an_orphan
 #[test]
 fn a_volume_without_its_disk_is_found_where_the_cloud_was_looked_at() {
     let gone = cluster(vec![volume("a", "cd-1")], vec![]);
-    assert_eq!(found(&gone, &cloud(vec![])), one(Kind::MissingDisk));
+    assert_eq!(found(&gone, &cloud(vec![])), one(FindingKind::MissingDisk));
     // Nothing was seen of this region.
     assert_eq!(found(&gone, &Cloud::default()), []);
     let mut deleted = volume("a", "cd-1");
     deleted.phase = "Released".to_owned();
     assert_eq!(found(&cluster(vec![deleted.clone()], vec![]), &cloud(vec![])), []);
     deleted.reclaim = "Retain".to_owned();
-    assert_eq!(found(&cluster(vec![deleted.clone()], vec![]), &cloud(vec![])), one(Kind::MissingDisk));
+    assert_eq!(found(&cluster(vec![deleted.clone()], vec![]), &cloud(vec![])), one(FindingKind::MissingDisk));
     deleted.deleting = true;
     assert_eq!(found(&cluster(vec![deleted], vec![]), &cloud(vec![])), []);
 }
@@ -124,24 +124,24 @@ fn a_volume_without_its_disk_is_found_where_the_cloud_was_looked_at() {
 #[test]
 fn a_disk_that_the_cloud_stopped_and_one_under_two_volumes_are_found() {
     let expired = cloud(vec![disk("cd-1", Some("c1"), DiskState::Expired, &[])]);
-    assert_eq!(found(&cluster(vec![volume("a", "cd-1")], vec![]), &expired), one(Kind::SickDisk));
+    assert_eq!(found(&cluster(vec![volume("a", "cd-1")], vec![]), &expired), one(FindingKind::SickDisk));
     let two = cluster(vec![volume("a", "cd-1"), volume("b", "cd-1")], vec![]);
     let healthy = cloud(vec![disk("cd-1", None, DiskState::Available, &[])]);
-    assert_eq!(found(&two, &healthy), one(Kind::SharedDisk));
+    assert_eq!(found(&two, &healthy), one(FindingKind::SharedDisk));
 }
 
 #[test]
 fn a_disk_on_a_machine_that_nobody_named_is_unwanted() {
     let on = |state, machine| cloud(vec![disk("cd-1", Some("c1"), state, &[machine])]);
     let unused = || cluster(vec![volume("a", "cd-1")], vec![]);
-    assert_eq!(found(&unused(), &on(DiskState::InUse, "evm-1")), one(Kind::UnwantedAttach));
+    assert_eq!(found(&unused(), &on(DiskState::InUse, "evm-1")), one(FindingKind::UnwantedAttach));
     // It is leaving.
     assert_eq!(found(&unused(), &on(DiskState::Detaching, "evm-1")), []);
     let elsewhere = cluster(vec![volume("a", "cd-1")], vec![attachment("a", "n2", false)]);
     let both = found(&elsewhere, &on(DiskState::InUse, "evm-1"));
     assert_eq!(
         both.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
-        [Kind::StuckAttach, Kind::UnwantedAttach]
+        [FindingKind::StuckAttach, FindingKind::UnwantedAttach]
     );
     // Whose machine that is nobody knows yet: it may be this one.
     let mut unknown = attachment("a", "new", false);
@@ -160,7 +160,7 @@ fn attachments_that_do_not_come_about_or_end_are_stuck_and_lies_are_told() {
     wish.error = Some("sold out".to_owned());
     let terms = Terms { cluster: "c1", now: NOW, grace: Duration::from_secs(600) };
     let said = decide(&with(wish.clone()), &free(), &terms).remove(0);
-    assert_eq!(said.kind, Kind::StuckAttach);
+    assert_eq!(said.kind, FindingKind::StuckAttach);
     assert!(
         said.message.ends_with("for 100 min; the cloud has it on no machine, available: sold out"),
         "{said:?}"
@@ -171,8 +171,8 @@ fn attachments_that_do_not_come_about_or_end_are_stuck_and_lies_are_told() {
     parting.deleting = Some(NOW - 1000);
     assert_eq!(found(&with(parting.clone()), &free()), []);
     parting.deleting = Some(0);
-    assert_eq!(found(&with(parting), &free()), one(Kind::StuckDetach));
-    assert_eq!(found(&with(attachment("a", "n1", true)), &free()), one(Kind::FalseAttach));
+    assert_eq!(found(&with(parting), &free()), one(FindingKind::StuckDetach));
+    assert_eq!(found(&with(attachment("a", "n1", true)), &free()), one(FindingKind::FalseAttach));
     let arriving = cloud(vec![disk("cd-1", Some("c1"), DiskState::Attaching, &[])]);
     assert_eq!(found(&with(attachment("a", "n1", true)), &arriving), []);
 }

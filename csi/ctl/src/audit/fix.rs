@@ -5,7 +5,7 @@ use std::fmt;
 
 use eck_csi::volume::Region;
 use eck_csi_audit::cloud::Placed;
-use eck_csi_audit::{Finding, Kind, Report};
+use eck_csi_audit::{Finding, FindingKind, Report};
 use ecx::api::{DiskState, Group};
 
 /// What is done.
@@ -56,18 +56,18 @@ impl fmt::Display for Fix {
 pub fn fix(finding: &Finding, report: &Report) -> Result<Fix, String> {
     let placed = report.cloud.disks.iter().find(|placed| placed.disk.disk_id == finding.disk);
     match finding.kind {
-        Kind::LeakedDisk => delete(placed.ok_or("the disk is gone")?),
-        Kind::UnwantedAttach => {
+        FindingKind::LeakedDisk => delete(placed.ok_or("the disk is gone")?),
+        FindingKind::UnwantedAttach => {
             let machine = finding.machine.as_deref().ok_or("no machine is named")?;
             detach(placed.ok_or("the disk is gone")?, machine, report)
         }
-        Kind::StuckDetach => release(finding, placed),
-        Kind::OrphanDisk
-        | Kind::MissingDisk
-        | Kind::SickDisk
-        | Kind::SharedDisk
-        | Kind::StuckAttach
-        | Kind::FalseAttach => Err(format!("this takes a person: {}", finding.kind.advice())),
+        FindingKind::StuckDetach => release(finding, placed),
+        FindingKind::OrphanDisk
+        | FindingKind::MissingDisk
+        | FindingKind::SickDisk
+        | FindingKind::SharedDisk
+        | FindingKind::StuckAttach
+        | FindingKind::FalseAttach => Err(format!("this takes a person: {}", finding.kind.advice())),
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
         report
     }
 
-    fn of(kind: Kind, machine: Option<&str>) -> Finding {
+    fn of(kind: FindingKind, machine: Option<&str>) -> Finding {
         let (machine, attachment) = (machine.map(str::to_owned), Some("csi-1".to_owned()));
         Finding { machine, attachment, ..Finding::new(kind, "cd-1", String::new()) }
     }
@@ -161,22 +161,25 @@ mod tests {
     fn a_fix_says_what_it_does() {
         let said = |finding: &Finding, report: &Report| fix(finding, report).unwrap().to_string();
         assert_eq!(
-            said(&of(Kind::LeakedDisk, None), &scene_of("cd-1")),
+            said(&of(FindingKind::LeakedDisk, None), &scene_of("cd-1")),
             "delete disk cd-1 (pvc-of-cd-1, 20 GiB) in fj-xiamen-4 with all its data"
         );
         assert_eq!(
-            said(&of(Kind::UnwantedAttach, Some("evm-1")), &scene(DiskState::InUse, Some("evm-1"), false)),
+            said(
+                &of(FindingKind::UnwantedAttach, Some("evm-1")),
+                &scene(DiskState::InUse, Some("evm-1"), false)
+            ),
             "detach disk cd-1 from machine evm-1 in fj-xiamen-4"
         );
         assert_eq!(
-            said(&of(Kind::StuckDetach, Some("evm-1")), &Report::default()),
+            said(&of(FindingKind::StuckDetach, Some("evm-1")), &Report::default()),
             "take the attacher's finalizer from VolumeAttachment csi-1"
         );
     }
 
     #[test]
     fn a_leaked_disk_is_deleted_only_where_nothing_holds_it() {
-        let leaked = of(Kind::LeakedDisk, None);
+        let leaked = of(FindingKind::LeakedDisk, None);
         assert!(matches!(
             fix(&leaked, &scene(DiskState::Available, None, false)),
             Ok(Fix::DeleteDisk { .. })
@@ -193,14 +196,14 @@ mod tests {
 
     #[test]
     fn a_disk_is_detached_only_from_a_node_that_does_not_use_it() {
-        let unwanted = of(Kind::UnwantedAttach, Some("evm-1"));
+        let unwanted = of(FindingKind::UnwantedAttach, Some("evm-1"));
         let held = |in_use| scene(DiskState::InUse, Some("evm-1"), in_use);
         assert!(matches!(fix(&unwanted, &held(false)), Ok(Fix::Detach { .. })));
         assert_eq!(
             fix(&unwanted, &held(true)).unwrap_err(),
             "the kubelet of node n says that the disk is in use there"
         );
-        let elsewhere = of(Kind::UnwantedAttach, Some("evm-9"));
+        let elsewhere = of(FindingKind::UnwantedAttach, Some("evm-9"));
         assert_eq!(
             fix(&elsewhere, &held(false)).unwrap_err(),
             "machine evm-9 is no node of this cluster: whoever attached it there may use it"
@@ -209,7 +212,7 @@ mod tests {
 
     #[test]
     fn an_attachment_goes_only_when_the_cloud_says_that_the_disk_is_not_there() {
-        let stuck = of(Kind::StuckDetach, Some("evm-1"));
+        let stuck = of(FindingKind::StuckDetach, Some("evm-1"));
         let released = Ok(Fix::Release { attachment: "csi-1".to_owned() });
         assert_eq!(fix(&stuck, &scene(DiskState::Available, None, false)), released);
         assert_eq!(fix(&stuck, &scene(DiskState::InUse, Some("evm-2"), false)), released);
@@ -224,7 +227,8 @@ mod tests {
         );
         // Which machine the node is nobody knows.
         assert_eq!(
-            fix(&of(Kind::StuckDetach, None), &scene(DiskState::InUse, Some("evm-2"), false)).unwrap_err(),
+            fix(&of(FindingKind::StuckDetach, None), &scene(DiskState::InUse, Some("evm-2"), false))
+                .unwrap_err(),
             "the cloud still has the disk on evm-2"
         );
     }
