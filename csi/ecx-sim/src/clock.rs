@@ -12,12 +12,12 @@ const EPOCH_MS: u64 = 1_767_225_600_000;
 /// The cloud's clock, in epoch milliseconds.
 #[derive(Debug)]
 pub struct Clock {
-    kind: Kind,
+    kind: ClockKind,
     skew: i64,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum ClockKind {
     /// The machine's.
     True,
     /// Stands at this time.
@@ -36,25 +36,25 @@ struct Followed {
 impl Clock {
     /// A stepped clock starts at the true time and then stands.
     pub fn new(stepped: bool, skew_s: i64) -> Self {
-        let kind = if stepped { Kind::Stepped(AtomicU64::new(true_ms())) } else { Kind::True };
+        let kind = if stepped { ClockKind::Stepped(AtomicU64::new(true_ms())) } else { ClockKind::True };
         Self { kind, skew: skew_s * 1000 }
     }
 
     /// A clock that stands until [`Self::follow`].
     pub fn followed() -> Self {
-        Self { kind: Kind::Followed(Mutex::new(Followed { ms: EPOCH_MS, since: None })), skew: 0 }
+        Self { kind: ClockKind::Followed(Mutex::new(Followed { ms: EPOCH_MS, since: None })), skew: 0 }
     }
 
     /// From now on the time goes with the clock of the runtime of the caller.
     pub fn follow(&self) {
-        if let Kind::Followed(followed) = &self.kind {
+        if let ClockKind::Followed(followed) = &self.kind {
             followed.lock().since = Some(Instant::now());
         }
     }
 
     /// The runtime ends: the time stands until another one is followed.
     pub fn stand(&self) {
-        if let Kind::Followed(followed) = &self.kind {
+        if let ClockKind::Followed(followed) = &self.kind {
             let mut followed = followed.lock();
             (followed.ms, followed.since) = (followed.now_ms(), None);
         }
@@ -63,22 +63,22 @@ impl Clock {
     /// Now.
     pub fn now_ms(&self) -> u64 {
         match &self.kind {
-            Kind::Stepped(ms) => ms.load(Ordering::SeqCst),
-            Kind::Followed(followed) => followed.lock().now_ms(),
-            Kind::True => true_ms().saturating_add_signed(self.skew),
+            ClockKind::Stepped(ms) => ms.load(Ordering::SeqCst),
+            ClockKind::Followed(followed) => followed.lock().now_ms(),
+            ClockKind::True => true_ms().saturating_add_signed(self.skew),
         }
     }
 
     /// Moves a stepped clock; others move by themselves.
     pub fn advance(&self, by: Duration) {
-        if let Kind::Stepped(ms) = &self.kind {
+        if let ClockKind::Stepped(ms) = &self.kind {
             ms.fetch_add(millis(by), Ordering::SeqCst);
         }
     }
 
     /// How long until `due_ms`; `None` if time stands.
     pub fn until(&self, due_ms: u64) -> Option<Duration> {
-        let moves = !matches!(self.kind, Kind::Stepped(_));
+        let moves = !matches!(self.kind, ClockKind::Stepped(_));
         moves.then(|| Duration::from_millis(due_ms.saturating_sub(self.now_ms())))
     }
 }

@@ -3,7 +3,7 @@
 use ecx::api::{AttachDisk, DiskState, Group, Job, JobReply};
 use ecx::codes;
 
-use super::state::{Handle, Kind, Pending, Refusal, Twist, World};
+use super::state::{Handle, Pending, PendingKind, Refusal, Twist, World};
 
 impl World {
     /// Op 7.
@@ -43,7 +43,7 @@ impl World {
         record.holder = Some(instance.clone());
         record.history.push(instance.clone());
         let due = if twist.stuck { u64::MAX } else { due };
-        let kind = Kind::Attach { instance, serial };
+        let kind = PendingKind::Attach { instance, serial };
         record.pending = Some(Pending { kind, due, handle: job.clone(), fails: twist.fails });
         Ok(self.started(job, &request.disk_id))
     }
@@ -68,7 +68,7 @@ impl World {
         let record = self.disk(&request.region_id, &request.disk_id)?;
         record.disk.disk_status = DiskState::Detaching;
         let due = if twist.stuck { u64::MAX } else { due };
-        let kind = Kind::Detach { instance: holder };
+        let kind = PendingKind::Detach { instance: holder };
         record.pending = Some(Pending { kind, due, handle: job.clone(), fails: twist.fails });
         Ok(self.started(job, &request.disk_id))
     }

@@ -3,7 +3,7 @@
 use ecx::api::*;
 use ecx::codes;
 
-use super::state::{DiskRecord, Handle, Kind, Pending, Refusal, Token, Twist, World};
+use super::state::{DiskRecord, Handle, Pending, PendingKind, Refusal, Token, Twist, World};
 
 /// How long a client token is remembered: 24 h, in milliseconds (ecx/API.md B.5).
 const TOKEN_LIFE_MS: u64 = 24 * 3600 * 1000;
@@ -44,7 +44,7 @@ impl World {
             volume_source_id: request.snapshot_id.clone(),
             ..Disk::default()
         };
-        let kind = Kind::Create { from: request.snapshot_id.clone() };
+        let kind = PendingKind::Create { from: request.snapshot_id.clone() };
         let pending = Some(Pending { kind, due, handle: order.clone(), fails: twist.fails });
         self.disks.insert(id.clone(), DiskRecord { disk, holder: None, pending, history: Vec::new() });
         self.bought += 1;
@@ -78,7 +78,8 @@ impl World {
         }
         let due = if twist.stuck { u64::MAX } else { now + latency };
         record.disk.disk_status = DiskState::Deleting;
-        record.pending = Some(Pending { kind: Kind::Delete, due, handle: order.clone(), fails: twist.fails });
+        record.pending =
+            Some(Pending { kind: PendingKind::Delete, due, handle: order.clone(), fails: twist.fails });
         self.handles.insert(order.clone(), Handle { disk: request.disk_id.clone(), status: 0, empty: false });
         self.tokens
             .insert(request.client_token.clone(), Token { request: body, order: order.clone(), at: now });
@@ -117,7 +118,7 @@ impl World {
         let due = if twist.stuck { u64::MAX } else { now + latency };
         let record = self.disk(&request.region_id, &request.disk_id)?;
         record.disk.disk_status = DiskState::Extending;
-        let kind = Kind::Resize { gib: request.disk_size };
+        let kind = PendingKind::Resize { gib: request.disk_size };
         record.pending = Some(Pending { kind, due, handle: order.clone(), fails: twist.fails });
         self.handles.insert(order.clone(), Handle { disk: request.disk_id.clone(), status: 0, empty: false });
         self.tokens

@@ -2,7 +2,7 @@
 
 use ecx::api::DiskState;
 
-use super::state::{Kind, Pending, World};
+use super::state::{Pending, PendingKind, World};
 use crate::plane::{Plane, PlaneError};
 
 impl World {
@@ -38,21 +38,21 @@ impl World {
         }
         let settled = |held: bool| if held { DiskState::InUse } else { DiskState::Available };
         match (pending.kind, done) {
-            (Kind::Create { .. }, true) => record.disk.disk_status = DiskState::Available,
-            (Kind::Create { .. }, false) => record.disk.disk_status = DiskState::Error,
-            (Kind::Attach { .. }, true) | (Kind::Detach { .. }, false) => {
+            (PendingKind::Create { .. }, true) => record.disk.disk_status = DiskState::Available,
+            (PendingKind::Create { .. }, false) => record.disk.disk_status = DiskState::Error,
+            (PendingKind::Attach { .. }, true) | (PendingKind::Detach { .. }, false) => {
                 record.disk.disk_status = DiskState::InUse
             }
-            (Kind::Attach { .. }, false) | (Kind::Detach { .. }, true) => {
+            (PendingKind::Attach { .. }, false) | (PendingKind::Detach { .. }, true) => {
                 record.holder = None;
                 record.disk.disk_status = DiskState::Available;
             }
-            (Kind::Delete, true) => {
+            (PendingKind::Delete, true) => {
                 let disk = &record.disk;
                 return self.put_back(&disk.region_id, &disk.disk_type, disk.disk_size);
             }
-            (Kind::Delete, false) => record.disk.disk_status = settled(record.holder.is_some()),
-            (Kind::Resize { gib }, done) => {
+            (PendingKind::Delete, false) => record.disk.disk_status = settled(record.holder.is_some()),
+            (PendingKind::Resize { gib }, done) => {
                 let disk = &mut record.disk;
                 if done {
                     disk.disk_size = gib;
@@ -77,15 +77,15 @@ impl World {
     }
 }
 
-fn act(plane: Option<&Plane>, id: &str, gib: u64, kind: &Kind) -> Result<(), PlaneError> {
+fn act(plane: Option<&Plane>, id: &str, gib: u64, kind: &PendingKind) -> Result<(), PlaneError> {
     let Some(plane) = plane else { return Ok(()) };
     let done = match kind {
-        Kind::Create { from: None } => plane.create(id, gib),
-        Kind::Create { from: Some(snapshot) } => plane.restore(snapshot, id, gib),
-        Kind::Attach { instance, serial } => plane.attach(id, instance, serial),
-        Kind::Detach { instance } => plane.detach(id, instance, false),
-        Kind::Delete => plane.delete(id),
-        Kind::Resize { gib } => plane.resize(id, *gib),
+        PendingKind::Create { from: None } => plane.create(id, gib),
+        PendingKind::Create { from: Some(snapshot) } => plane.restore(snapshot, id, gib),
+        PendingKind::Attach { instance, serial } => plane.attach(id, instance, serial),
+        PendingKind::Detach { instance } => plane.detach(id, instance, false),
+        PendingKind::Delete => plane.delete(id),
+        PendingKind::Resize { gib } => plane.resize(id, *gib),
     };
     if let Err(error) = &done {
         tracing::warn!(disk = id, ?kind, %error, "The data plane refuses");

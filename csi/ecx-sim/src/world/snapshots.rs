@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use ecx::api::*;
 use ecx::codes;
 
-use super::state::{AVAILABLE, Handle, Kind, Refusal, SnapshotRecord, Token, World};
+use super::state::{AVAILABLE, Handle, PendingKind, Refusal, SnapshotRecord, Token, World};
 use crate::plane::Plane;
 
 const DELETING: &str = "deleting";
@@ -81,7 +81,7 @@ impl World {
         for id in &request.snapshot_ids {
             let used = self.disks.values().any(|disk| {
                 let kind = disk.pending.as_ref().map(|p| &p.kind);
-                matches!(kind, Some(Kind::Create { from: Some(from) }) if from == id)
+                matches!(kind, Some(PendingKind::Create { from: Some(from) }) if from == id)
             });
             let ours = |s: &&mut SnapshotRecord| {
                 s.snapshot.region_id == request.region_id && s.snapshot.disk_id == request.disk_id

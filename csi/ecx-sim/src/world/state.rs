@@ -51,7 +51,7 @@ pub struct Twist {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
     /// What.
-    pub kind: Kind,
+    pub kind: PendingKind,
     /// Epoch ms at which it ends; `u64::MAX` when stuck.
     pub due: u64,
     /// The job or order that shows it.
@@ -63,7 +63,7 @@ pub struct Pending {
 /// Kinds of transitions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
-pub enum Kind {
+pub enum PendingKind {
     /// `from`: the snapshot whose content the disk gets.
     Create {
         #[serde(default)]
