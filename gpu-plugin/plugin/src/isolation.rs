@@ -12,13 +12,7 @@ use ideal_gpu::container_paths::{ACCOUNTING, LIBRARY, LIMITS, PRELOAD, TIMESLICE
 use sha2::{Digest as _, Sha256};
 
 use crate::file::{self, WriteError};
-use crate::limits;
-
-/// The accounting in a container's folder.
-pub(crate) const REGION_NAME: &str = "region";
-
-/// The library in a container's folder.
-pub(crate) const LIBRARY_NAME: &str = "libvcuda.so";
+use crate::state_layout::{LIBRARY_NAME, REGION_NAME, preload, slot_folder, slot_limits, turn, turns_folder};
 
 /// Hex digits of the content's hash in the library's name: 64 bits, so that two libraries never meet.
 const DIGITS: usize = 16;
@@ -91,24 +85,16 @@ pub fn install(source: &Path, state: &Path) -> Result<PathBuf, InstallError> {
     Ok(path)
 }
 
-fn preload(state: &Path) -> PathBuf {
-    state.join("preload")
-}
-
-fn turn(state: &Path, card: &CardId) -> PathBuf {
-    state.join("turn").join(card.as_str())
-}
-
 impl Isolation {
     /// What a container with these slots has, each path once: the slots of one container all lead to its folder.
     pub(crate) fn mounts(&self, state: &Path, slots: &[(&str, &CardId)]) -> Vec<Mount> {
         let Some((slot, _)) = slots.first() else { return Vec::new() };
         let mount = |path: &str, host, access| Mount { path: path.to_owned(), host, access };
-        let mut mounts = vec![mount(LIMITS, limits::slot_file(state, slot), Access::Read)];
+        let mut mounts = vec![mount(LIMITS, slot_limits(state, slot), Access::Read)];
         if self.library.is_none() {
             return mounts;
         }
-        let folder = limits::slot_folder(state, slot);
+        let folder = slot_folder(state, slot);
         mounts.push(mount(ACCOUNTING, folder.join(REGION_NAME), Access::Write));
         for (_, card) in slots {
             mounts.push(mount(&format!("{TIMESLICE_LOCKS}/{card}"), turn(state, card), Access::Read));
@@ -132,7 +118,7 @@ impl Isolation {
         file::hard_link(&folder.join(LIBRARY_NAME), library)?;
         for card in cards {
             let path = turn(state, card);
-            file::folder(&state.join("turn"))?;
+            file::folder(&turns_folder(state))?;
             // Never another inode: it is the lock of all containers of the card.
             file::keep(&path, 0o444)?;
         }

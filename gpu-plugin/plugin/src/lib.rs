@@ -14,7 +14,7 @@
 //! | `prefer` | GetPreferredAllocation: which ids |
 //! | `prestart` | PreStartContainer: who it is, what it gets |
 //! | `own` | pure: decisions of the node itself, where no scheduler has decided |
-//! | `cdi`, `libraries`, `isolation`, `limits`, `file` | what a container is created with |
+//! | `cdi`, `libraries`, `isolation`, `limits`, `state_layout`, `file` | what a container is created with |
 //! | `api`, `pods`, `node`, `events` | the API server: watches, own pods, own node, events about its cards |
 //! | `pod`, `object_meta` | what of Kubernetes' objects is read |
 //! | `metrics`, `error` | numbers; reasons and their codes |
@@ -51,3 +51,4 @@ mod object_meta;
 mod own;
 mod prefer;
 mod prestart;
+mod state_layout;

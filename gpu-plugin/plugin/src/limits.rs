@@ -5,17 +5,15 @@
 //! and a runtime that still has yesterday's spec in memory mounts today's limits. A running container keeps the file it was
 //! created with, since files are replaced and not rewritten.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ideal_gpu::ask::Share;
 use ideal_gpu::card::CardId;
 use ideal_gpu::limits::{CardLimit, Limits, VERSION};
 
 use crate::file::{self, WriteError};
-use crate::isolation::{self, Isolation};
-
-/// The file's name in its folder.
-const NAME: &str = "limits.json";
+use crate::isolation::Isolation;
+use crate::state_layout::{LIBRARY_NAME, LIMITS_NAME, REGION_NAME, pod_folder, slot_folder, slots_folder};
 
 /// Who a container is.
 #[derive(Debug, Clone, Copy)]
@@ -48,25 +46,6 @@ pub(crate) fn of(who: Who<'_>, cards: &[CardId], share: Share, isolation: &Isola
     })
 }
 
-/// The folder that is mounted for a slot; it stands for the container that holds the slot.
-pub(crate) fn slot_folder(state: &Path, slot: &str) -> PathBuf {
-    state.join("slots").join(slot)
-}
-
-/// The file that is mounted for a slot.
-pub(crate) fn slot_file(state: &Path, slot: &str) -> PathBuf {
-    slot_folder(state, slot).join(NAME)
-}
-
-fn pod_folder(state: &Path, uid: &str) -> PathBuf {
-    state.join("containers").join(uid)
-}
-
-/// The accounting of a container.
-pub(crate) fn region(state: &Path, uid: &str, container: &str) -> PathBuf {
-    pod_folder(state, uid).join(container).join(isolation::REGION_NAME)
-}
-
 /// Writes what a container is created with and lets the slots name it. Pod uids and container names are plain names: the API
 /// server sees to the latter, and a record with another uid is not read.
 pub(crate) fn write(
@@ -79,9 +58,9 @@ pub(crate) fn write(
     file::folder(&folder)?;
     // Plain strings and numbers: there is nothing that could fail.
     let text = serde_json::to_vec_pretty(limits).unwrap_or_default();
-    file::put(&folder.join(NAME), &text, 0o444)?;
+    file::put(&folder.join(LIMITS_NAME), &text, 0o444)?;
     isolation.prepare(state, &folder, limits.cards.iter().map(|card| &card.uuid))?;
-    file::folder(&state.join("slots"))?;
+    file::folder(&slots_folder(state))?;
     for slot in slots {
         let target = Path::new("../containers").join(&limits.pod_uid).join(&limits.container);
         file::link(&slot_folder(state, slot), &target)?;
@@ -94,7 +73,7 @@ pub(crate) fn remove(state: &Path, uid: &str) {
     let pod = pod_folder(state, uid);
     let Ok(containers) = std::fs::read_dir(&pod) else { return };
     for container in containers.flatten() {
-        for name in [NAME, isolation::REGION_NAME, isolation::LIBRARY_NAME] {
+        for name in [LIMITS_NAME, REGION_NAME, LIBRARY_NAME] {
             let _gone = file::remove(&container.path().join(name));
         }
         let _gone = std::fs::remove_dir(container.path());
@@ -105,6 +84,7 @@ pub(crate) fn remove(state: &Path, uid: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state_layout::{region, slot_limits};
 
     #[test]
     fn a_slot_shows_the_limits_of_its_holder_and_follows_it() {
@@ -120,7 +100,7 @@ mod tests {
         for container in ["init", "app"] {
             let limits = of(who(container), &cards, share(80), &isolation).unwrap();
             write(dir.path(), &limits, &slots, &isolation).unwrap();
-            let text = std::fs::read(slot_file(dir.path(), slots[1])).unwrap();
+            let text = std::fs::read(slot_limits(dir.path(), slots[1])).unwrap();
             assert_eq!(Limits::parse(&text).unwrap(), limits, "the library reads what is written");
             let read: serde_json::Value = serde_json::from_slice(&text).unwrap();
             assert_eq!(read["container"], container);
@@ -135,7 +115,7 @@ mod tests {
         }
         assert!(of(who("c"), &cards, Share::Whole, &isolation).is_none());
         remove(dir.path(), "u1");
-        assert!(!slot_file(dir.path(), slots[0]).exists());
+        assert!(!slot_limits(dir.path(), slots[0]).exists());
         assert!(!dir.path().join("containers/u1").exists());
     }
 }

@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::Unit;
 
 use super::{MIB, Scrape, gauge};
-use crate::limits;
+use crate::state_layout;
 
 #[derive(Debug, Clone, PartialEq, Eq, EncodeLabelSet)]
 struct OfContainer {
@@ -82,7 +82,7 @@ impl Scrape {
         let rows = each.flat_map(|(record, (container, cards))| {
             let share = record.decision.part(container).map(|(_, share, _)| share);
             // Read once, for all of its cards.
-            let region = limits::region(&self.state, &record.uid, container);
+            let region = state_layout::region(&self.state, &record.uid, container);
             let usage =
                 share.filter(|share| *share != Share::Whole).and_then(|_| usage(&region, cards.len()));
             let row = move |(place, card): (usize, &ideal_gpu::card::CardId)| {
