@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 mod election;
 
-pub use self::election::{Election, Step, Terms};
+pub use self::election::{Election, Standing, Step, Terms};
 
 /// Until when this replica may bind. Clones of the moment are useless after it: ask again.
 #[derive(Default)]
@@ -38,15 +38,6 @@ impl Gate {
     pub fn set(&self, until: Option<Instant>) {
         *self.0.lock() = until;
     }
-}
-
-/// What the elections tell their program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// This replica holds the Lease until then, if it is not renewed.
-    Leader(Instant),
-    /// Somebody else, or nobody that is known.
-    Follower(String),
 }
 
 /// The kube-scheduler in the same pod, by the Lease in which it takes part under the pod's name.

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Standing;
-
 /// Durations of an election. The defaults are those of Kubernetes' own components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
@@ -57,6 +55,15 @@ pub enum Step {
         /// To be written.
         transitions: i32,
     },
+}
+
+/// What the elections tell their program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// This replica holds the Lease until then, if it is not renewed.
+    Leader(Instant),
+    /// Somebody else, or nobody that is known.
+    Follower(String),
 }
 
 /// One replica's part.
