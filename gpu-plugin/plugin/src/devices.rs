@@ -1,8 +1,10 @@
-//! The list of a resource's devices, as the kubelet hears it.
+//! The list of a resource's devices, as the kubelet hears it; and whether ids that it names are of that list.
 
 use ideal_gpu::card::Card;
 use proto::deviceplugin::v1beta1 as pb;
 
+use crate::context::PluginContext;
+use crate::error::BadIds;
 use crate::resource::Resource;
 
 /// Every device of every card: ill ones too, so that the kubelet knows them when they hold a container.
@@ -14,6 +16,20 @@ fn device(id: String, card: &Card) -> pb::Device {
     let node = |numa: u32| pb::TopologyInfo { nodes: vec![pb::NumaNode { id: i64::from(numa) }] };
     let health = if card.usable() { "Healthy" } else { "Unhealthy" };
     pb::Device { id, health: health.to_owned(), topology: card.numa.map(node) }
+}
+
+/// Ids of a request, all of them of cards that are known.
+pub(crate) fn known<'a>(
+    context: &PluginContext,
+    resource: Resource,
+    ids: impl IntoIterator<Item = &'a String>,
+) -> Result<(), BadIds> {
+    let picture = context.eyes.picture.borrow();
+    let known = |id: &String| resource.card(id).is_some_and(|card| picture.minors.contains_key(&card));
+    match ids.into_iter().find(|id| !known(id)) {
+        Some(id) => Err(BadIds::Unknown { resource: resource.name(), id: id.clone() }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

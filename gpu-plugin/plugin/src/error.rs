@@ -4,20 +4,13 @@
 use ideal_gpu::card::CardId;
 use ideal_gpu::decision::NotGranted;
 use ideal_gpu::pod::PodSpecError;
-use tonic::{Code, Status};
+use serve::code::GrpcCode;
+use tonic::Code;
 
 use crate::file::WriteError;
 use crate::lister::ListError;
 
-/// An error with its code.
-pub(crate) trait Coded: std::error::Error + Sized {
-    fn code(&self) -> Code;
-
-    /// For the kubelet: code and text with all causes.
-    fn status(&self) -> Status {
-        Status::new(self.code(), serve::chain::chain(self))
-    }
-}
+serve::into_status!(BadIds, PreferError, StartError);
 
 /// A device id that is none.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +21,7 @@ pub(crate) enum BadIds {
     Size { resource: &'static str, size: i32, available: usize },
 }
 
-impl Coded for BadIds {
+impl GrpcCode for BadIds {
     fn code(&self) -> Code {
         match self {
             Self::Unknown { .. } => Code::NotFound,
@@ -54,7 +47,7 @@ pub(crate) enum PreferError {
     Spec { uid: String, error: PodSpecError },
 }
 
-impl Coded for PreferError {
+impl GrpcCode for PreferError {
     fn code(&self) -> Code {
         match self {
             Self::Ids(error) => error.code(),
@@ -104,7 +97,7 @@ impl StartError {
     }
 }
 
-impl Coded for StartError {
+impl GrpcCode for StartError {
     fn code(&self) -> Code {
         match self {
             Self::Ids(error) => error.code(),

@@ -18,9 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tracing::{error, info, warn};
 
+use crate::context::PluginContext;
 use crate::lister::MAX_MESSAGE;
 use crate::resource::Resource;
-use crate::service::{Desk, OPTIONS, Plugin};
+use crate::service::{OPTIONS, Plugin};
 
 /// The only version there is.
 const VERSION: &str = "v1beta1";
@@ -91,7 +92,7 @@ impl Standing {
 pub(crate) struct Socket {
     pub(crate) folder: PathBuf,
     pub(crate) resource: Resource,
-    pub(crate) desk: Desk,
+    pub(crate) context: PluginContext,
     pub(crate) metrics: Metrics,
     /// Told of every change.
     pub(crate) standing: watch::Sender<Standing>,
@@ -135,7 +136,7 @@ impl Socket {
         stop: &CancellationToken,
     ) -> Result<tokio::task::JoinHandle<()>, uds::BindError> {
         let socket = uds::bind(path).await?;
-        let plugin = Plugin::new(self.desk.clone(), self.resource, stop.clone());
+        let plugin = Plugin::new(self.context.clone(), self.resource, stop.clone());
         // The request holds every free id of the node.
         let server = DevicePluginServer::new(plugin).max_decoding_message_size(MAX_MESSAGE);
         let (metrics, stop) = (self.metrics.clone(), stop.clone());
@@ -217,7 +218,7 @@ impl Socket {
         };
         let late = |_| "no answer".to_owned();
         tokio::time::timeout(Duration::from_secs(10), call).await.map_err(late)??;
-        self.desk.counts.registered(self.resource);
+        self.context.counts.registered(self.resource);
         info!(resource = self.resource.name(), socket = name, "Registered with the kubelet");
         Ok(())
     }
@@ -226,11 +227,11 @@ impl Socket {
 /// Says whether the program is ready, and if not, why.
 pub(crate) async fn tell_ready(
     ready: Ready,
-    desk: Desk,
+    context: PluginContext,
     mut sockets: Vec<(Resource, watch::Receiver<Standing>)>,
     token: CancellationToken,
 ) {
-    let mut pictures = desk.eyes.picture.clone();
+    let mut pictures = context.eyes.picture.clone();
     while !token.is_cancelled() {
         let absent = pictures.borrow_and_update().absent.clone();
         let mut standings = sockets.iter_mut();

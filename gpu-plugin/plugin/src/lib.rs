@@ -7,7 +7,7 @@
 //! | `driver` | the cards, seen from a thread of their own |
 //! | `resource`, `devices` | the two kubelet resources and their lists |
 //! | `kubelet` | sockets and registration |
-//! | `service` | the device plugin service: parse, operate, reply |
+//! | `context`, `service` | what every call needs; the device plugin service: parse, operate, reply |
 //! | `lister` | the kubelet's pod-resources API: who holds what |
 //! | `book`, `store` | the node's pods and their decisions, in memory and on disk |
 //! | `identity` | pure: which container is asked for |
@@ -25,6 +25,7 @@ pub mod run;
 // For tests that put the service together with a kubelet, an API server and cards of their own, in one process.
 pub mod book;
 pub mod cdi;
+pub mod context;
 pub mod driver;
 pub mod isolation;
 pub mod lister;

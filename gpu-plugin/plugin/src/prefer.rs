@@ -8,13 +8,13 @@ use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
 use crate::book::{self, Book};
+use crate::context::PluginContext;
 use crate::error::{BadIds, PreferError};
 use crate::identity::{self, Container};
 use crate::lister::Listed;
 use crate::metrics::Source;
 use crate::own::{self, DecideError};
 use crate::resource::Resource;
-use crate::service::Desk;
 
 /// How long a pod that the kubelet knows may stay unknown here. The kubelet's watch and ours bring it within milliseconds of each
 /// other; the kubelet itself waits without a deadline, and admits no other pod meanwhile.
@@ -29,25 +29,29 @@ pub(crate) struct Ask {
 }
 
 /// The ids for the container that is next.
-pub(crate) async fn prefer(desk: &Desk, resource: Resource, ask: &Ask) -> Result<Vec<String>, PreferError> {
+pub(crate) async fn prefer(
+    context: &PluginContext,
+    resource: Resource,
+    ask: &Ask,
+) -> Result<Vec<String>, PreferError> {
     let cards = |id: &String| {
         resource.card(id).ok_or_else(|| BadIds::Unknown { resource: resource.name(), id: id.clone() })
     };
     let must = ask.must.iter().map(cards).collect::<Result<Vec<_>, _>>()?;
     let deadline = Instant::now() + PATIENCE;
-    let mut changes = desk.book.changes();
+    let mut changes = context.book.changes();
     loop {
         changes.mark_unchanged();
-        let listed = desk.lister.list().await?;
+        let listed = context.lister.list().await?;
         let late = Instant::now() >= deadline;
-        let found = desk.book.read(|pods| identity::next(pods, &listed, resource, ask.size, &must, late));
+        let found = context.book.read(|pods| identity::next(pods, &listed, resource, ask.size, &must, late));
         match found.first() {
             // A pod that is not known yet may be the one that asks.
-            Some(container) if late || !desk.book.behind(&listed) => {
-                return answer(desk, resource, ask, container, &listed);
+            Some(container) if late || !context.book.behind(&listed) => {
+                return answer(context, resource, ask, container, &listed);
             }
             None if late => {
-                desk.counts.preferred(Source::None);
+                context.counts.preferred(Source::None);
                 return Err(PreferError::Nobody { resource: resource.name(), size: ask.size });
             }
             // Or a successor of the same name.
@@ -59,42 +63,42 @@ pub(crate) async fn prefer(desk: &Desk, resource: Resource, ask: &Ask) -> Result
 }
 
 fn answer(
-    desk: &Desk,
+    context: &PluginContext,
     resource: Resource,
     ask: &Ask,
     container: &Container,
     listed: &[Listed],
 ) -> Result<Vec<String>, PreferError> {
     let Container { uid, name } = container;
-    let decided = desk.book.read(|pods| pods.get(uid).is_some_and(|entry| entry.record.is_some()));
+    let decided = context.book.read(|pods| pods.get(uid).is_some_and(|entry| entry.record.is_some()));
     if !decided {
-        decide(desk, uid, listed)?;
+        decide(context, uid, listed)?;
     }
-    let ids = desk.book.read(|pods| {
+    let ids = context.book.read(|pods| {
         let record = pods.get(uid).and_then(|entry| entry.record.as_ref());
         let part = record.and_then(|record| record.decision.part(name));
         let (_, _, from) = part.ok_or(PreferError::Nobody { resource: resource.name(), size: ask.size })?;
         let taken = |card| PreferError::Taken { uid: uid.clone(), container: name.clone(), card };
         pick(resource, &from, ask).map_err(taken)
     })?;
-    desk.book.steered(uid, name, ids.iter().cloned().collect());
-    let own = desk.book.read(|pods| pods.get(uid).and_then(|e| e.record.as_ref()).is_some_and(|r| r.own));
-    desk.counts.preferred(if own { Source::Own } else { Source::Decision });
+    context.book.steered(uid, name, ids.iter().cloned().collect());
+    let own = context.book.read(|pods| pods.get(uid).and_then(|e| e.record.as_ref()).is_some_and(|r| r.own));
+    context.counts.preferred(if own { Source::Own } else { Source::Decision });
     info!(uid, container = name, ?ids, own, "Devices for a container");
     Ok(ids)
 }
 
 /// Nobody has decided about this pod: the node does.
-fn decide(desk: &Desk, uid: &str, listed: &[Listed]) -> Result<(), PreferError> {
-    adopt_all(&desk.book, desk, listed);
-    let inventory = desk.eyes.picture.borrow().inventory();
-    let decision = desk.book.read(|pods| {
+fn decide(context: &PluginContext, uid: &str, listed: &[Listed]) -> Result<(), PreferError> {
+    adopt_all(&context.book, context, listed);
+    let inventory = context.eyes.picture.borrow().inventory();
+    let decision = context.book.read(|pods| {
         let entry = pods.get(uid)?;
-        Some(own::decide(&book::ledger(pods, inventory, uid), entry, desk.settings.policy))
+        Some(own::decide(&book::ledger(pods, inventory, uid), entry, context.settings.policy))
     });
     match decision {
         Some(Ok(decision)) => {
-            desk.book.decide(uid, decision);
+            context.book.decide(uid, decision);
             Ok(())
         }
         Some(Err(DecideError::NoRoom(why))) => {
@@ -106,9 +110,9 @@ fn decide(desk: &Desk, uid: &str, listed: &[Listed]) -> Result<(), PreferError> 
 }
 
 /// Pods that got their devices before there was a decision: what they have is what was decided.
-pub(crate) fn adopt_all(book: &Book, desk: &Desk, listed: &[Listed]) {
+pub(crate) fn adopt_all(book: &Book, context: &PluginContext, listed: &[Listed]) {
     for pod in listed {
-        let inventory = desk.eyes.picture.borrow().inventory();
+        let inventory = context.eyes.picture.borrow().inventory();
         let adopted = book.read(|pods| {
             let same = |entry: &&book::Entry| {
                 entry.pod.namespace == pod.namespace && entry.pod.name == pod.name && !entry.gone

@@ -9,12 +9,13 @@ use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
 use crate::book::Entry;
-use crate::error::{BadIds, StartError};
+use crate::context::PluginContext;
+use crate::devices;
+use crate::error::StartError;
 use crate::identity::{self, Holder};
 use crate::limits::{self, Who};
 use crate::prefer;
 use crate::resource::Resource;
-use crate::service::Desk;
 use crate::store::Record;
 
 /// How long it is waited for what is not known yet. The kubelet gives up after 30 s, and tries again by itself.
@@ -32,27 +33,31 @@ struct Grant {
 
 /// Prepares the start of the container that holds exactly these ids.
 pub(crate) async fn prepare(
-    desk: &Desk,
+    context: &PluginContext,
     resource: Resource,
     ids: BTreeSet<String>,
 ) -> Result<(), StartError> {
-    let prepared = match known(desk, resource, &ids) {
-        Ok(()) => grant(desk, resource, &ids).await,
+    let prepared = match devices::known(context, resource, &ids) {
+        Ok(()) => grant(context, resource, &ids).await,
         Err(unknown) => Err(unknown.into()),
     };
-    let written = prepared.and_then(|grant| write(desk, resource, &ids, &grant));
+    let written = prepared.and_then(|grant| write(context, resource, &ids, &grant));
     if let Err(error) = &written {
-        desk.counts.refused(error.reason());
+        context.counts.refused(error.reason());
     }
     written
 }
 
-async fn grant(desk: &Desk, resource: Resource, ids: &BTreeSet<String>) -> Result<Grant, StartError> {
+async fn grant(
+    context: &PluginContext,
+    resource: Resource,
+    ids: &BTreeSet<String>,
+) -> Result<Grant, StartError> {
     let started = Instant::now();
-    let mut changes = desk.book.changes();
+    let mut changes = context.book.changes();
     loop {
         changes.mark_unchanged();
-        let deadline = match look(desk, resource, ids, started).await {
+        let deadline = match look(context, resource, ids, started).await {
             Ok(Some(grant)) => return Ok(grant),
             Ok(None) => started + INIT_PATIENCE,
             Err(error) if Instant::now() >= started + PATIENCE => return Err(error),
@@ -65,13 +70,13 @@ async fn grant(desk: &Desk, resource: Resource, ids: &BTreeSet<String>) -> Resul
 
 /// Looks once; `None` if an init container's end would tell more.
 async fn look(
-    desk: &Desk,
+    context: &PluginContext,
     resource: Resource,
     ids: &BTreeSet<String>,
     started: Instant,
 ) -> Result<Option<Grant>, StartError> {
-    let listed = desk.lister.list().await?;
-    let holder = desk.book.read(|pods| identity::holder(pods, &listed, resource, ids));
+    let listed = context.lister.list().await?;
+    let holder = context.book.read(|pods| identity::holder(pods, &listed, resource, ids));
     let (uid, containers) = match holder {
         Holder::Pod { uid, containers } => (uid, containers),
         Holder::Stranger { namespace, name } => {
@@ -82,10 +87,10 @@ async fn look(
             return Err(StartError::Nobody(ids.join(", ")));
         }
     };
-    if desk.book.read(|pods| pods.get(&uid).is_some_and(|entry| entry.record.is_none())) {
-        prefer::adopt_all(&desk.book, desk, &listed);
+    if context.book.read(|pods| pods.get(&uid).is_some_and(|entry| entry.record.is_none())) {
+        prefer::adopt_all(&context.book, context, &listed);
     }
-    let Some(entry) = desk.book.read(|pods| pods.get(&uid).cloned()) else {
+    let Some(entry) = context.book.read(|pods| pods.get(&uid).cloned()) else {
         return Err(StartError::Stranger(uid));
     };
     let Some(record) = &entry.record else { return Err(StartError::Undecided(uid)) };
@@ -124,38 +129,29 @@ fn one_of(
 }
 
 /// Writes what the container is created with. The same again begins its accounting anew and changes nothing else.
-fn write(desk: &Desk, resource: Resource, ids: &BTreeSet<String>, grant: &Grant) -> Result<(), StartError> {
+fn write(
+    context: &PluginContext,
+    resource: Resource,
+    ids: &BTreeSet<String>,
+    grant: &Grant,
+) -> Result<(), StartError> {
     let pod = &grant.entry.pod;
-    let picture = desk.eyes.picture.borrow().clone();
+    let picture = context.eyes.picture.borrow().clone();
     let mut cards: Vec<CardId> = ids.iter().filter_map(|id| resource.card(id)).collect();
     // CUDA numbers the cards of a container as NVML does.
     cards.sort_by_key(|id| {
         picture.cards.iter().find(|card| card.id == *id).map_or(u32::MAX, |card| card.index)
     });
     let who = Who { uid: &pod.uid, namespace: &pod.namespace, pod: &pod.name, container: &grant.container };
-    let isolation = &desk.settings.isolation;
+    let isolation = &context.settings.isolation;
     if let Some(limits) = limits::of(who, &cards, grant.share, isolation) {
         let slots: Vec<&str> = ids.iter().map(String::as_str).collect();
-        limits::write(&desk.settings.places.state, &limits, &slots, isolation)?;
+        limits::write(&context.settings.places.state, &limits, &slots, isolation)?;
     }
-    if !desk.settings.no_cdi {
-        desk.settings.places.write_specs(&picture.with_minors(), isolation)?;
+    if !context.settings.no_cdi {
+        context.settings.places.write_specs(&picture.with_minors(), isolation)?;
     }
-    desk.book.started(&pod.uid, &grant.container, &cards);
+    context.book.started(&pod.uid, &grant.container, &cards);
     info!(uid = pod.uid, pod = pod.name, container = grant.container, ?ids, share = ?grant.share, "A container starts");
     Ok(())
-}
-
-/// Ids of a request, all of them of cards that are known.
-pub(crate) fn known<'a>(
-    desk: &Desk,
-    resource: Resource,
-    ids: impl IntoIterator<Item = &'a String>,
-) -> Result<(), BadIds> {
-    let picture = desk.eyes.picture.borrow();
-    let known = |id: &String| resource.card(id).is_some_and(|card| picture.minors.contains_key(&card));
-    match ids.into_iter().find(|id| !known(id)) {
-        Some(id) => Err(BadIds::Unknown { resource: resource.name(), id: id.clone() }),
-        None => Ok(()),
-    }
 }

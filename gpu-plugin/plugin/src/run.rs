@@ -18,13 +18,13 @@ pub use crate::api::ConfigError;
 use crate::args::Args;
 use crate::book::Book;
 use crate::cdi::Places;
+use crate::context::{PluginContext, Settings};
 use crate::driver::{self, Eyes};
 use crate::isolation::{self, InstallError, Isolation};
 use crate::kubelet::{self, Socket, Standing};
 use crate::lister::Lister;
 use crate::metrics::{Counts, Scrape};
 use crate::resource::Resource;
-use crate::service::{Desk, Settings};
 use crate::{api, events, node, pods};
 
 /// Threads for blocking work: name look-ups only.
@@ -71,7 +71,7 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
     let reason = "the kubelet has not been told yet";
     let ready = program::admin_port(args.admin_address, &metrics, reason, &token).await?;
 
-    let desk = Desk {
+    let context = PluginContext {
         settings: Arc::new(settings(&args, isolation)),
         eyes: eyes.clone(),
         book: book.clone(),
@@ -98,9 +98,9 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
         args.node_name.clone(),
         eyes.clone(),
     )));
-    tokio::spawn(pods::sweep(book, desk.lister.clone(), token.clone()));
-    tokio::spawn(token.clone().run_until_cancelled_owned(keep_specs(desk.clone())));
-    sockets(&args, &desk, &metrics, ready, token).await;
+    tokio::spawn(pods::sweep(book, context.lister.clone(), token.clone()));
+    tokio::spawn(token.clone().run_until_cancelled_owned(keep_specs(context.clone())));
+    sockets(&args, &context, &metrics, ready, token).await;
     Ok(())
 }
 
@@ -155,7 +155,13 @@ fn settings(args: &Args, isolation: Isolation) -> Settings {
 }
 
 /// Serves each resource until the token fires.
-async fn sockets(args: &Args, desk: &Desk, metrics: &Metrics, ready: Ready, token: CancellationToken) {
+async fn sockets(
+    args: &Args,
+    context: &PluginContext,
+    metrics: &Metrics,
+    ready: Ready,
+    token: CancellationToken,
+) {
     let mut running = JoinSet::new();
     let mut known = Vec::new();
     let resources = Resource::ALL.into_iter().filter(|r| *r == Resource::Slices || !args.no_whole_cards);
@@ -165,23 +171,23 @@ async fn sockets(args: &Args, desk: &Desk, metrics: &Metrics, ready: Ready, toke
         let socket = Socket {
             folder: args.kubelet_dir.join("device-plugins"),
             resource,
-            desk: desk.clone(),
+            context: context.clone(),
             metrics: metrics.clone(),
             standing,
         };
         running.spawn(socket.run(token.clone()));
     }
-    running.spawn(kubelet::tell_ready(ready, desk.clone(), known, token));
+    running.spawn(kubelet::tell_ready(ready, context.clone(), known, token));
     while running.join_next().await.is_some() {}
 }
 
 /// Keeps the CDI specs those of the cards.
-async fn keep_specs(desk: Desk) {
-    let Eyes { mut picture, .. } = desk.eyes.clone();
+async fn keep_specs(context: PluginContext) {
+    let Eyes { mut picture, .. } = context.eyes.clone();
     loop {
         let cards = picture.borrow_and_update().with_minors();
-        if !desk.settings.no_cdi
-            && let Err(error) = desk.settings.places.write_specs(&cards, &desk.settings.isolation)
+        if !context.settings.no_cdi
+            && let Err(error) = context.settings.places.write_specs(&cards, &context.settings.isolation)
         {
             warn!(
                 error = serve::chain::chain(&error),

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures::Stream;
 use ideal_gpu::card::CardId;
-use ideal_gpu::place::Policy;
 use proto::deviceplugin::v1beta1 as pb;
 use proto::deviceplugin::v1beta1::device_plugin_server::DevicePlugin;
 use tokio::sync::watch;
@@ -15,14 +14,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use tracing::{error, info};
 
-use crate::book::Book;
-use crate::cdi::{self, Places};
+use crate::cdi;
+use crate::context::PluginContext;
 use crate::devices;
-use crate::driver::{Eyes, Picture};
-use crate::error::{BadIds, Coded as _};
-use crate::isolation::{Access, Isolation, Mount};
-use crate::lister::PodResources;
-use crate::metrics::Counts;
+use crate::driver::Picture;
+use crate::error::BadIds;
+use crate::isolation::{Access, Mount};
 use crate::prefer::{self, Ask};
 use crate::prestart;
 use crate::resource::Resource;
@@ -31,38 +28,10 @@ use crate::resource::Resource;
 /// was too long or unreadable.
 const REFUSED: Duration = Duration::from_secs(5);
 
-/// How the node works.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where things are.
-    pub places: Places,
-    /// The runtime knows no CDI.
-    pub no_cdi: bool,
-    /// What holds containers to their limits.
-    pub isolation: Isolation,
-    /// Over cards, where the node decides.
-    pub policy: Policy,
-}
-
-/// What every call needs.
-#[derive(Clone)]
-pub struct Desk {
-    /// How the node works.
-    pub settings: Arc<Settings>,
-    /// The cards.
-    pub eyes: Eyes,
-    /// The pods.
-    pub book: Book,
-    /// What the kubelet has recorded.
-    pub lister: Arc<dyn PodResources>,
-    /// Metrics.
-    pub counts: Counts,
-}
-
 /// The service.
 #[derive(Clone)]
 pub struct Plugin {
-    desk: Desk,
+    context: PluginContext,
     resource: Resource,
     token: CancellationToken,
 }
@@ -73,23 +42,23 @@ pub(crate) const OPTIONS: pb::DevicePluginOptions =
 
 impl Plugin {
     /// Lists end when `token` fires.
-    pub fn new(desk: Desk, resource: Resource, token: CancellationToken) -> Self {
-        Self { desk, resource, token }
+    pub fn new(context: PluginContext, resource: Resource, token: CancellationToken) -> Self {
+        Self { context, resource, token }
     }
 
     /// What a container needs for these ids, whoever it is.
     fn allocation(&self, mut ids: Vec<String>) -> Result<pb::ContainerAllocateResponse, BadIds> {
-        prestart::known(&self.desk, self.resource, &ids)?;
+        devices::known(&self.context, self.resource, &ids)?;
         ids.sort_unstable();
-        if !self.desk.settings.no_cdi {
+        if !self.context.settings.no_cdi {
             let device = |id: &String| pb::CdiDevice { name: cdi::name(self.resource, id) };
             let cdi_devices = ids.iter().map(device).collect();
             return Ok(pb::ContainerAllocateResponse { cdi_devices, ..Default::default() });
         }
-        let picture = self.desk.eyes.picture.borrow().clone();
+        let picture = self.context.eyes.picture.borrow().clone();
         let cards: Vec<CardId> = ids.iter().filter_map(|id| self.resource.card(id)).collect();
         let minors = cards.iter().filter_map(|card| picture.minors.get(card));
-        let places = &self.desk.settings.places;
+        let places = &self.context.settings.places;
         let mut nodes: Vec<_> = minors.flat_map(|minor| places.nodes(*minor)).collect();
         nodes.sort();
         nodes.dedup();
@@ -107,7 +76,7 @@ impl Plugin {
         };
         Ok(pb::ContainerAllocateResponse {
             mounts: self
-                .desk
+                .context
                 .settings
                 .isolation
                 .mounts(&places.state, &slots)
@@ -128,7 +97,7 @@ fn join(cards: &[CardId]) -> String {
 
 /// A list that the kubelet watches.
 struct Watched {
-    desk: Desk,
+    context: PluginContext,
     resource: Resource,
     pictures: watch::Receiver<Arc<Picture>>,
     token: CancellationToken,
@@ -143,7 +112,7 @@ impl Watched {
             if self.sent.as_ref().is_none_or(|(sent, _)| *sent != devices) {
                 let healthy = devices.iter().filter(|device| device.health == "Healthy").count();
                 info!(resource = self.resource.name(), devices = devices.len(), healthy, "List sent");
-                self.desk.counts.listed(self.resource);
+                self.context.counts.listed(self.resource);
                 self.sent = Some((devices.clone(), Instant::now()));
                 return Some((Ok(pb::ListAndWatchResponse { devices }), self));
             }
@@ -187,9 +156,9 @@ impl DevicePlugin for Plugin {
         _: Request<pb::Empty>,
     ) -> Result<Response<Self::ListAndWatchStream>, Status> {
         let watched = Watched {
-            desk: self.desk.clone(),
+            context: self.context.clone(),
             resource: self.resource,
-            pictures: self.desk.eyes.picture.clone(),
+            pictures: self.context.eyes.picture.clone(),
             token: self.token.clone(),
             sent: None,
         };
@@ -202,8 +171,8 @@ impl DevicePlugin for Plugin {
     ) -> Result<Response<pb::PreferredAllocationResponse>, Status> {
         let mut replies = Vec::new();
         for container in request.into_inner().container_requests {
-            let ask = ask(self.resource, container).map_err(|e| e.status())?;
-            let ids = prefer::prefer(&self.desk, self.resource, &ask).await.map_err(|e| e.status())?;
+            let ask = ask(self.resource, container)?;
+            let ids = prefer::prefer(&self.context, self.resource, &ask).await?;
             replies.push(pb::ContainerPreferredAllocationResponse { device_i_ds: ids });
         }
         Ok(Response::new(pb::PreferredAllocationResponse { container_responses: replies }))
@@ -215,7 +184,7 @@ impl DevicePlugin for Plugin {
     ) -> Result<Response<pb::AllocateResponse>, Status> {
         let containers = request.into_inner().container_requests.into_iter();
         let replies = containers.map(|container| self.allocation(container.devices_ids));
-        let replies = replies.collect::<Result<_, _>>().map_err(|e| e.status())?;
+        let replies = replies.collect::<Result<_, BadIds>>()?;
         Ok(Response::new(pb::AllocateResponse { container_responses: replies }))
     }
 
@@ -224,8 +193,7 @@ impl DevicePlugin for Plugin {
         request: Request<pb::PreStartContainerRequest>,
     ) -> Result<Response<pb::PreStartContainerResponse>, Status> {
         let ids = request.into_inner().devices_ids;
-        let prepared = prestart::prepare(&self.desk, self.resource, ids.into_iter().collect()).await;
-        prepared.map_err(|e| e.status())?;
+        prestart::prepare(&self.context, self.resource, ids.into_iter().collect()).await?;
         Ok(Response::new(pb::PreStartContainerResponse {}))
     }
 }

@@ -8,13 +8,14 @@ use std::time::Duration;
 use ideal_gpu::place::Policy;
 use ideal_gpu_plugin::book::Book;
 use ideal_gpu_plugin::cdi::Places;
+use ideal_gpu_plugin::context::{PluginContext, Settings};
 use ideal_gpu_plugin::driver::Eyes;
 use ideal_gpu_plugin::isolation::Isolation;
 use ideal_gpu_plugin::lister::{ListError, Listed, PodResources};
 use ideal_gpu_plugin::pod::Wire;
 use ideal_gpu_plugin::pods::{Event, News, sweep};
 use ideal_gpu_plugin::resource::Resource;
-use ideal_gpu_plugin::service::{Desk, Plugin, Settings};
+use ideal_gpu_plugin::service::Plugin;
 use parking_lot::Mutex;
 use proto::deviceplugin::v1beta1 as pb;
 use proto::deviceplugin::v1beta1::device_plugin_server::DevicePlugin;
@@ -67,7 +68,7 @@ impl Agent {
         let places =
             Places { state: at("state"), cdi: at("cdi"), driver_root: at("root"), host_root: "/".into() };
         let book = Book::open(places.state.clone()).unwrap();
-        let desk = Desk {
+        let context = PluginContext {
             settings: Arc::new(Settings {
                 places,
                 no_cdi: false,
@@ -80,14 +81,14 @@ impl Agent {
             counts: Default::default(),
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(sweep(book.clone(), Arc::clone(&desk.lister), CancellationToken::new()));
+        tasks.spawn(sweep(book.clone(), Arc::clone(&context.lister), CancellationToken::new()));
         tasks.spawn(follow(
             api.clone(),
             node.to_owned(),
             News::of(book.clone()),
             StdRng::seed_from_u64(seed),
         ));
-        let plugin = |resource| Plugin::new(desk.clone(), resource, CancellationToken::new());
+        let plugin = |resource| Plugin::new(context.clone(), resource, CancellationToken::new());
         Self { book, plugins: Resource::ALL.map(plugin), _tasks: tasks }
     }
 

@@ -14,7 +14,11 @@ use proto::podresources::v1::pod_resources_lister_server::{PodResourcesLister, P
 use tempfile::TempDir;
 
 use super::*;
-use crate::driver::Ailment;
+use crate::book::Book;
+use crate::cdi::Places;
+use crate::context::Settings;
+use crate::driver::{Ailment, Eyes};
+use crate::isolation::Isolation;
 use crate::kubelet::{Socket, Standing};
 use crate::lister::Lister;
 use crate::pod::Pod;
@@ -67,7 +71,7 @@ fn entry(id: String) -> pr::ContainerDevices {
 struct Rig {
     dir: TempDir,
     recorded: Recorded,
-    desk: Desk,
+    context: PluginContext,
     pictures: watch::Sender<Arc<Picture>>,
     _usages: watch::Sender<Arc<Vec<cards::CardUsage>>>,
 }
@@ -99,24 +103,24 @@ async fn rig() -> Rig {
     let places = Places { state: at("state"), cdi: at("cdi"), driver_root: at(""), host_root: "/".into() };
     let library = at("libvcuda.so");
     std::fs::write(&library, "a library").unwrap();
-    let desk = Desk {
+    let context = PluginContext {
         settings: Arc::new(Settings {
             places,
             no_cdi: false,
             isolation: Isolation { library: Some(library), ..Isolation::default() },
-            policy: Policy::Binpack,
+            policy: Default::default(),
         }),
         eyes: Eyes { picture, usage },
         book: Book::open(at("state")).unwrap(),
         lister: Arc::new(Lister::new(socket)),
-        counts: Counts::default(),
+        counts: Default::default(),
     };
-    Rig { dir, recorded, desk, pictures, _usages }
+    Rig { dir, recorded, context, pictures, _usages }
 }
 
 impl Rig {
     fn plugin(&self) -> Plugin {
-        Plugin::new(self.desk.clone(), Resource::Slices, CancellationToken::new())
+        Plugin::new(self.context.clone(), Resource::Slices, CancellationToken::new())
     }
 
     /// A pod of one container comes to the node, decided on `cards` if there are any.
@@ -180,7 +184,7 @@ impl Rig {
 #[tokio::test]
 async fn the_decided_cards_are_steered_to_named_and_written_into_the_limits() {
     let rig = rig().await;
-    rig.desk.book.apply(rig.pod("p1", 2, &[1, 0]));
+    rig.context.book.apply(rig.pod("p1", 2, &[1, 0]));
     let ids = rig.preferred(2).await.unwrap();
     assert_eq!(ids, ["0-GPU-1", "0-GPU-0"]);
     let reply = rig.allocate(&["0-GPU-1", "0-GPU-0"]).await.unwrap();
@@ -203,7 +207,7 @@ async fn the_decided_cards_are_steered_to_named_and_written_into_the_limits() {
 #[tokio::test]
 async fn a_card_that_was_not_decided_is_never_started_on() {
     let rig = rig().await;
-    rig.desk.book.apply(rig.pod("p1", 1, &[1]));
+    rig.context.book.apply(rig.pod("p1", 1, &[1]));
     let wrong = ["2-GPU-0".to_owned()];
     rig.record("p1", &wrong);
     let refused = rig.start(&wrong).await.unwrap_err();
@@ -219,11 +223,11 @@ async fn a_card_that_was_not_decided_is_never_started_on() {
 #[tokio::test]
 async fn a_node_that_is_cut_off_starts_its_containers_from_what_it_remembers() {
     let mut rig = rig().await;
-    rig.desk.book.apply(rig.pod("p1", 1, &[1]));
+    rig.context.book.apply(rig.pod("p1", 1, &[1]));
     let ids = rig.preferred(1).await.unwrap();
     rig.record("p1", &ids);
     // A new process that the API server tells nothing.
-    rig.desk.book = Book::open(rig.dir.path().join("state")).unwrap();
+    rig.context.book = Book::open(rig.dir.path().join("state")).unwrap();
     rig.start(&ids).await.unwrap();
     assert_eq!(rig.limits(&ids[0])["pod_uid"], "p1");
 }
@@ -233,14 +237,14 @@ async fn without_a_scheduler_the_node_decides_beside_what_is_there_and_says_when
     let rig = rig().await;
     let mut cards = HashSet::new();
     for name in ["p1", "p2"] {
-        rig.desk.book.apply(rig.pod(name, 1, &[]));
+        rig.context.book.apply(rig.pod(name, 1, &[]));
         let ids = rig.preferred(1).await.unwrap();
         rig.record(name, &ids);
         rig.start(&ids).await.unwrap();
         cards.insert(Resource::Slices.card(&ids[0]).unwrap());
     }
     assert_eq!(cards.len(), 2, "60 % twice needs two cards");
-    rig.desk.book.apply(rig.pod("p3", 1, &[]));
+    rig.context.book.apply(rig.pod("p3", 1, &[]));
     let refused = rig.preferred(1).await.unwrap_err();
     assert!(refused.message().contains("card 0: 40 percent, 800 MiB, 4 slots free"), "{refused}");
 }
@@ -249,12 +253,11 @@ async fn without_a_scheduler_the_node_decides_beside_what_is_there_and_says_when
 async fn the_node_decides_nothing_about_a_pod_that_the_scheduler_would_have_refused_and_says_why() {
     let rig = rig().await;
     let mut pod = rig.pod("p1", 1, &[]);
-    let error = PodSpecError::Policy { annotation: CARD_POLICY, value: "random".to_owned() };
-    pod.policies = Err(error.clone());
-    rig.desk.book.apply(pod);
+    pod.policies = Err(PodSpecError::Policy { annotation: CARD_POLICY, value: "random".to_owned() });
+    rig.context.book.apply(pod);
     let refused = rig.preferred(1).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
-    assert!(refused.message().contains(&error.to_string()), "{refused}");
+    assert!(refused.message().contains("card-policy: \"random\" is not allowed"), "{refused}");
 }
 
 #[tokio::test]
@@ -263,9 +266,9 @@ async fn a_pod_that_came_before_the_plugin_keeps_the_cards_that_it_has() {
     let ids = ["3-GPU-0".to_owned(), "1-GPU-1".to_owned()];
     let pod = rig.pod("p1", 2, &[]);
     rig.record("p1", &ids);
-    rig.desk.book.apply(pod);
+    rig.context.book.apply(pod);
     rig.start(&ids).await.unwrap();
-    let own = rig.desk.book.read(|pods| pods["p1"].record.as_ref().unwrap().own);
+    let own = rig.context.book.read(|pods| pods["p1"].record.as_ref().unwrap().own);
     assert!(own, "the node decided, and will say so in the annotation");
 }
 
@@ -275,7 +278,7 @@ async fn a_decision_that_arrives_late_is_waited_for() {
     let pod = rig.pod("p1", 1, &[1]);
     let (asked, ()) = tokio::join!(rig.preferred(1), async {
         tokio::task::yield_now().await;
-        rig.desk.book.apply(pod);
+        rig.context.book.apply(pod);
     });
     assert_eq!(asked.unwrap(), ["0-GPU-1"]);
 }
@@ -283,7 +286,7 @@ async fn a_decision_that_arrives_late_is_waited_for() {
 #[tokio::test]
 async fn a_successor_of_the_same_name_does_not_get_the_cards_of_the_one_before() {
     let rig = rig().await;
-    rig.desk.book.apply(rig.pod("p1", 1, &[0]));
+    rig.context.book.apply(rig.pod("p1", 1, &[0]));
     let ids = rig.preferred(1).await.unwrap();
     rig.record("p1", &ids);
     rig.start(&ids).await.unwrap();
@@ -296,8 +299,8 @@ async fn a_successor_of_the_same_name_does_not_get_the_cards_of_the_one_before()
     (next.uid, next.created) = ("u2".to_owned(), "p2".to_owned());
     let (asked, ()) = tokio::join!(rig.preferred(1), async {
         tokio::task::yield_now().await;
-        rig.desk.book.delete("p1");
-        rig.desk.book.apply(next);
+        rig.context.book.delete("p1");
+        rig.context.book.apply(next);
     });
     assert_eq!(asked.unwrap(), ["0-GPU-1"]);
 }
@@ -322,7 +325,7 @@ async fn a_list_is_sent_when_it_changes_and_only_then() {
 #[tokio::test]
 async fn without_cdi_each_file_is_mounted_once() {
     let mut rig = rig().await;
-    Arc::make_mut(&mut rig.desk.settings).no_cdi = true;
+    Arc::make_mut(&mut rig.context.settings).no_cdi = true;
     std::fs::create_dir(rig.dir.path().join("dev")).unwrap();
     for name in ["nvidia0", "nvidiactl"] {
         std::fs::write(rig.dir.path().join("dev").join(name), "").unwrap();
@@ -363,7 +366,7 @@ async fn the_kubelet_is_told_again_when_it_or_the_socket_is_a_new_one_and_the_en
     let socket = Socket {
         folder: folder.clone(),
         resource: Resource::Slices,
-        desk: rig.desk.clone(),
+        context: rig.context.clone(),
         metrics: serve::metrics::Metrics::default(),
         standing,
     };

@@ -1,0 +1,40 @@
+//! What every call of the device plugin service needs.
+
+use std::sync::Arc;
+
+use ideal_gpu::place::Policy;
+
+use crate::book::Book;
+use crate::cdi::Places;
+use crate::driver::Eyes;
+use crate::isolation::Isolation;
+use crate::lister::PodResources;
+use crate::metrics::Counts;
+
+/// How the node works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where things are.
+    pub places: Places,
+    /// The runtime knows no CDI.
+    pub no_cdi: bool,
+    /// What holds containers to their limits.
+    pub isolation: Isolation,
+    /// Over cards, where the node decides.
+    pub policy: Policy,
+}
+
+/// What every call needs.
+#[derive(Clone)]
+pub struct PluginContext {
+    /// How the node works.
+    pub settings: Arc<Settings>,
+    /// The cards.
+    pub eyes: Eyes,
+    /// The pods.
+    pub book: Book,
+    /// What the kubelet has recorded.
+    pub lister: Arc<dyn PodResources>,
+    /// Metrics.
+    pub counts: Counts,
+}
