@@ -11,7 +11,7 @@ mod decide;
 mod facts;
 mod read;
 
-pub use decide::{Verdict, decide};
+pub use decide::{Explanation, decide};
 pub use facts::Facts;
 
 /// Why nothing is explained.
@@ -45,16 +45,16 @@ pub async fn explain(
     let Some(facts) = facts else {
         return Err(ExplainError::NoClaim { claim: args.claim.clone(), namespace });
     };
-    let verdict = decide(&facts);
+    let explanation = decide(&facts);
     match args.output {
-        Format::Text => writeln!(console.out, "{}/{}: {}", namespace, args.claim, verdict.sentence)?,
+        Format::Text => writeln!(console.out, "{}/{}: {}", namespace, args.claim, explanation.sentence)?,
         Format::Json => {
             let volume = facts.volume.as_ref().map(|volume| &volume.name);
             let disk = facts.volume.as_ref().map(|volume| &volume.disk);
-            let answer = json!({ "claim": args.claim, "namespace": namespace, "well": verdict.well,
-                "sentence": verdict.sentence, "volume": volume, "disk": disk });
+            let answer = json!({ "claim": args.claim, "namespace": namespace, "well": explanation.well,
+                "sentence": explanation.sentence, "volume": volume, "disk": disk });
             writeln!(console.out, "{answer:#}")?;
         }
     }
-    Ok(if verdict.well { Ended::Well } else { Ended::Found })
+    Ok(if explanation.well { Ended::Well } else { Ended::Found })
 }

@@ -7,23 +7,23 @@ use super::facts::{Attachment, Disk, Facts, Pod, Volume, newest};
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Explanation {
     /// Nothing is stuck.
     pub well: bool,
     /// The whole of it.
     pub sentence: String,
 }
 
-fn well(sentence: String) -> Verdict {
-    Verdict { well: true, sentence }
+fn well(sentence: String) -> Explanation {
+    Explanation { well: true, sentence }
 }
 
-fn stuck(sentence: String) -> Verdict {
-    Verdict { well: false, sentence }
+fn stuck(sentence: String) -> Explanation {
+    Explanation { well: false, sentence }
 }
 
 /// The sentence.
-pub fn decide(facts: &Facts) -> Verdict {
+pub fn decide(facts: &Facts) -> Explanation {
     let claim = &facts.claim;
     if claim.deleting {
         return deleted(facts);
@@ -45,7 +45,7 @@ pub fn decide(facts: &Facts) -> Verdict {
     }
 }
 
-fn deleted(facts: &Facts) -> Verdict {
+fn deleted(facts: &Facts) -> Explanation {
     let users: Vec<&str> = facts.pods.iter().map(|pod| pod.name.as_str()).collect();
     if users.is_empty() {
         return stuck("it is being deleted; no pod uses it, so its finalizers go next".to_owned());
@@ -54,7 +54,7 @@ fn deleted(facts: &Facts) -> Verdict {
 }
 
 /// A claim that names its volume, and is not bound.
-fn wants_volume(facts: &Facts) -> Verdict {
+fn wants_volume(facts: &Facts) -> Explanation {
     let claim = &facts.claim;
     let wanted = claim.volume.as_deref().unwrap_or_default();
     let Some(volume) = &facts.volume else {
@@ -78,7 +78,7 @@ fn wants_volume(facts: &Facts) -> Verdict {
 }
 
 /// A claim for which a disk is to be made.
-fn provisioning(facts: &Facts) -> Verdict {
+fn provisioning(facts: &Facts) -> Explanation {
     let claim = &facts.claim;
     let Some(name) = &claim.class else {
         return stuck("it names no StorageClass, and the cluster has no default one".to_owned());
@@ -110,7 +110,7 @@ fn provisioning(facts: &Facts) -> Verdict {
 }
 
 /// A claim that waits until the scheduler has a node for a pod.
-fn unscheduled(facts: &Facts) -> Verdict {
+fn unscheduled(facts: &Facts) -> Explanation {
     let Some(pod) = facts.pods.first() else {
         return well(
             "it waits for the first pod that uses it (WaitForFirstConsumer); there is none yet".to_owned(),
@@ -128,7 +128,7 @@ fn unscheduled(facts: &Facts) -> Verdict {
 }
 
 /// A claim with its volume: the disk, then each pod.
-fn bound(facts: &Facts, volume: &Volume) -> Verdict {
+fn bound(facts: &Facts, volume: &Volume) -> Explanation {
     if volume.driver != DRIVER_NAME {
         return well(format!("it is bound to volume {} of {}, none of ours", volume.name, volume.driver));
     }
@@ -160,7 +160,7 @@ fn bound(facts: &Facts, volume: &Volume) -> Verdict {
     })
 }
 
-fn growing(facts: &Facts) -> Option<Verdict> {
+fn growing(facts: &Facts) -> Option<Explanation> {
     let claim = &facts.claim;
     let has = claim.has.as_ref().filter(|has| **has != claim.wants)?;
     let failed = newest(&claim.events, &["VolumeResizeFailed", "FileSystemResizeFailed"]);
@@ -170,7 +170,7 @@ fn growing(facts: &Facts) -> Option<Verdict> {
 }
 
 /// What holds a pod up, if it is about its volume or comes after it.
-fn of_pod(facts: &Facts, volume: &Volume, pod: &Pod) -> Option<Verdict> {
+fn of_pod(facts: &Facts, volume: &Volume, pod: &Pod) -> Option<Explanation> {
     if pod.ready || pod.deleting {
         return None;
     }
@@ -190,7 +190,7 @@ fn of_pod(facts: &Facts, volume: &Volume, pod: &Pod) -> Option<Verdict> {
     }
 }
 
-fn attaching(facts: &Facts, pod: &Pod, node: &str, here: Option<&Attachment>) -> Verdict {
+fn attaching(facts: &Facts, pod: &Pod, node: &str, here: Option<&Attachment>) -> Explanation {
     let name = &pod.name;
     if let Some(other) = facts.attachments.iter().find(|one| one.node != node) {
         let held = &other.node;
@@ -229,7 +229,7 @@ fn attaching(facts: &Facts, pod: &Pod, node: &str, here: Option<&Attachment>) ->
     }
 }
 
-fn mounting(pod: &Pod, node: &str) -> Verdict {
+fn mounting(pod: &Pod, node: &str) -> Explanation {
     let name = &pod.name;
     if let Some(waiting) = pod.waiting.as_deref().filter(|waiting| !waiting.contains("ContainerCreating")) {
         return stuck(format!(

@@ -66,16 +66,16 @@ fn starting() -> Facts {
 fn stuck_at(from: Facts, change: impl FnOnce(&mut Facts)) -> String {
     let mut facts = from;
     change(&mut facts);
-    let verdict = decide(&facts);
-    assert!(!verdict.well, "{}", verdict.sentence);
-    verdict.sentence
+    let explanation = decide(&facts);
+    assert!(!explanation.well, "{}", explanation.sentence);
+    explanation.sentence
 }
 
 #[test]
 fn a_claim_that_is_used_is_well() {
-    let verdict = decide(&happy());
+    let explanation = decide(&happy());
     assert_eq!(
-        (verdict.well, verdict.sentence.as_str()),
+        (explanation.well, explanation.sentence.as_str()),
         (true, "it is bound to volume pv (disk cd-1, in-use); used by p")
     );
 }
@@ -84,9 +84,9 @@ fn a_claim_that_is_used_is_well() {
 fn a_claim_that_waits_for_its_first_pod_is_well() {
     let mut unused = pending();
     unused.pods.clear();
-    let verdict = decide(&unused);
+    let explanation = decide(&unused);
     let sentence = "it waits for the first pod that uses it (WaitForFirstConsumer); there is none yet";
-    assert_eq!((verdict.well, verdict.sentence.as_str()), (true, sentence));
+    assert_eq!((explanation.well, explanation.sentence.as_str()), (true, sentence));
 }
 
 #[test]
@@ -203,9 +203,9 @@ fn a_claim_that_is_deleted_or_grows_says_what_it_waits_for() {
 fn a_volume_of_another_driver_is_well() {
     let mut foreign = happy();
     foreign.volume.as_mut().unwrap().driver = "nfs".to_owned();
-    let verdict = decide(&foreign);
+    let explanation = decide(&foreign);
     let sentence = "it is bound to volume pv of nfs, none of ours";
-    assert_eq!((verdict.well, verdict.sentence.as_str()), (true, sentence));
+    assert_eq!((explanation.well, explanation.sentence.as_str()), (true, sentence));
 }
 
 #[test]
