@@ -16,7 +16,7 @@ mod decide;
 mod objects;
 
 pub use decide::{AdoptPlan, Facts, Refusal, decide};
-pub use objects::{Form, Wish};
+pub use objects::{AdoptRequest, Form};
 
 /// Why a disk is not adopted.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,7 @@ pub async fn adopt(
     args: &AdoptArgs,
     console: &mut Console<'_>,
 ) -> Result<Ended, AdoptError> {
-    let wish = Wish {
+    let request = AdoptRequest {
         disk: args.disk.clone(),
         namespace: args.namespace.clone().unwrap_or_else(|| kubernetes.namespace.clone()),
         claim: args.claim.clone(),
@@ -65,8 +65,8 @@ pub async fn adopt(
         },
         from_cluster: args.from_cluster.clone(),
     };
-    let facts = read_facts(kubernetes, cloud, &wish).await?;
-    let plan = decide(&wish, &facts)?;
+    let facts = read_facts(kubernetes, cloud, &request).await?;
+    let plan = decide(&request, &facts)?;
     for warning in &plan.warnings {
         writeln!(console.out, "# {warning}")?;
     }
@@ -79,28 +79,32 @@ pub async fn adopt(
     if let Some(volume) = &plan.volume {
         let made = kubernetes.all::<PersistentVolume>().create(&PostParams::default(), volume).await;
         made.map_err(|error| AdoptError::Kube("the volume is not made; nothing was changed", error))?;
-        writeln!(console.out, "persistentvolume/{} created", wish.volume)?;
+        writeln!(console.out, "persistentvolume/{} created", request.volume)?;
     }
     if let Some(claim) = &plan.claim {
-        let claims = kubernetes.within::<PersistentVolumeClaim>(&wish.namespace);
+        let claims = kubernetes.within::<PersistentVolumeClaim>(&request.namespace);
         let made = claims.create(&PostParams::default(), claim).await;
         made.map_err(|error| AdoptError::Kube("the volume is there, the claim is not; run it again", error))?;
-        writeln!(console.out, "persistentvolumeclaim/{} created in {}", wish.claim, wish.namespace)?;
+        writeln!(console.out, "persistentvolumeclaim/{} created in {}", request.claim, request.namespace)?;
     }
     if plan.volume.is_none() && plan.claim.is_none() {
         writeln!(
             console.out,
             "disk {} is adopted already, by claim {} in {}",
-            wish.disk, wish.claim, wish.namespace
+            request.disk, request.claim, request.namespace
         )?;
     }
     Ok(Ended::Well)
 }
 
-async fn read_facts(kubernetes: &Kubernetes, cloud: &Cloud, wish: &Wish) -> Result<Facts, AdoptError> {
+async fn read_facts(
+    kubernetes: &Kubernetes,
+    cloud: &Cloud,
+    request: &AdoptRequest,
+) -> Result<Facts, AdoptError> {
     let mut disk = None;
     for region in &cloud.regions {
-        let query = GetDisk { region_id: region.to_string(), disk_id: wish.disk.to_string() };
+        let query = GetDisk { region_id: region.to_string(), disk_id: request.disk.to_string() };
         match cloud.client.get_disk(&query).await {
             Ok(found) => disk = Some((region.clone(), found)),
             Err(ecx::Error::DiskNotFound(_)) => {}
@@ -108,15 +112,15 @@ async fn read_facts(kubernetes: &Kubernetes, cloud: &Cloud, wish: &Wish) -> Resu
         }
     }
     let read = |error| AdoptError::Kube("the API server cannot be read", error);
-    let claims = kubernetes.within::<PersistentVolumeClaim>(&wish.namespace);
-    let namespace = kubernetes.all::<Namespace>().get_opt(&wish.namespace).await.map_err(read)?;
+    let claims = kubernetes.within::<PersistentVolumeClaim>(&request.namespace);
+    let namespace = kubernetes.all::<Namespace>().get_opt(&request.namespace).await.map_err(read)?;
     Ok(Facts {
         disk,
         regions: cloud.regions.clone(),
         cluster: cloud.cluster.clone(),
         volumes: list(&kubernetes.all::<PersistentVolume>()).await.map_err(read)?,
-        claim: claims.get_opt(&wish.claim).await.map_err(read)?,
-        class: kubernetes.all::<StorageClass>().get_opt(&wish.class).await.map_err(read)?,
+        claim: claims.get_opt(&request.claim).await.map_err(read)?,
+        class: kubernetes.all::<StorageClass>().get_opt(&request.class).await.map_err(read)?,
         namespace: namespace.is_some(),
         nodes: list(&kubernetes.all::<Node>()).await.map_err(read)?,
     })

@@ -6,7 +6,7 @@ use eck_csi::volume::Region;
 use ecx::api::{Disk, Group};
 use kube::api::DynamicObject;
 
-use super::objects::Wish;
+use super::objects::AdoptRequest;
 use crate::cluster::{name, text};
 
 /// What was seen.
@@ -132,16 +132,16 @@ pub enum Refusal {
 }
 
 /// All checks, and what is made.
-pub fn decide(wish: &Wish, facts: &Facts) -> Result<AdoptPlan, Refusal> {
-    let (region, disk) = fit_disk(wish, facts)?;
-    let have_volume = check_volumes(wish, facts)?;
-    let have_claim = check_claim(wish, facts)?;
+pub fn decide(request: &AdoptRequest, facts: &Facts) -> Result<AdoptPlan, Refusal> {
+    let (region, disk) = fit_disk(request, facts)?;
+    let have_volume = check_volumes(request, facts)?;
+    let have_claim = check_claim(request, facts)?;
     let provisioner = facts.class.as_ref().map(|class| text(&class.data["provisioner"]).unwrap_or_default());
     if let Some(provisioner) = provisioner.filter(|provisioner| provisioner != DRIVER_NAME) {
-        return Err(Refusal::Class { class: wish.class.clone(), provisioner });
+        return Err(Refusal::Class { class: request.class.clone(), provisioner });
     }
     if !facts.namespace {
-        return Err(Refusal::Namespace(wish.namespace.clone()));
+        return Err(Refusal::Namespace(request.namespace.clone()));
     }
     let there = |node: &DynamicObject| {
         let labels = node.metadata.labels.as_ref();
@@ -153,18 +153,18 @@ pub fn decide(wish: &Wish, facts: &Facts) -> Result<AdoptPlan, Refusal> {
             "no node of the cluster is in {region}: a pod that uses the claim will wait for one"
         ));
     }
-    if wish.reclaim == "Delete" {
-        warnings.push(format!("disk {} will be deleted, with its data, when the claim is", wish.disk));
+    if request.reclaim == "Delete" {
+        warnings.push(format!("disk {} will be deleted, with its data, when the claim is", request.disk));
     }
     Ok(AdoptPlan {
-        volume: (!have_volume).then(|| wish.persistent_volume(region, disk.disk_size)),
-        claim: (!have_claim).then(|| wish.persistent_volume_claim(disk.disk_size)),
+        volume: (!have_volume).then(|| request.persistent_volume(region, disk.disk_size)),
+        claim: (!have_claim).then(|| request.persistent_volume_claim(disk.disk_size)),
         warnings,
     })
 }
 
-fn fit_disk<'a>(wish: &Wish, facts: &'a Facts) -> Result<(&'a Region, &'a Disk), Refusal> {
-    let id = wish.disk.to_string();
+fn fit_disk<'a>(request: &AdoptRequest, facts: &'a Facts) -> Result<(&'a Region, &'a Disk), Refusal> {
+    let id = request.disk.to_string();
     let Some((region, disk)) = &facts.disk else {
         let regions: Vec<&str> = facts.regions.iter().map(Region::as_str).collect();
         return Err(Refusal::NoDisk { disk: id, regions: regions.join(", ") });
@@ -176,8 +176,10 @@ fn fit_disk<'a>(wish: &Wish, facts: &'a Facts) -> Result<(&'a Region, &'a Disk),
         return Err(Refusal::Small { disk: id, gib: disk.disk_size });
     }
     // A run that was cut off between volume and claim goes on whatever a pod has done with the volume since.
-    let ours =
-        facts.volumes.iter().any(|volume| volume.data["spec"]["csi"]["volumeHandle"] == wish.disk.as_str());
+    let ours = facts
+        .volumes
+        .iter()
+        .any(|volume| volume.data["spec"]["csi"]["volumeHandle"] == request.disk.as_str());
     let holders = disk.holders();
     if !ours && !holders.is_empty() {
         return Err(Refusal::Attached { disk: id, holders: holders.join(", ") });
@@ -186,7 +188,7 @@ fn fit_disk<'a>(wish: &Wish, facts: &'a Facts) -> Result<(&'a Region, &'a Disk),
         return Err(Refusal::State { disk: id, state: disk.disk_status.as_str().to_owned() });
     }
     let owner = disk.labels.iter().find(|label| label.key == DISK_LABEL).map(|label| label.value.clone());
-    let allowed = |owner: &String| *owner == facts.cluster || wish.from_cluster.as_ref() == Some(owner);
+    let allowed = |owner: &String| *owner == facts.cluster || request.from_cluster.as_ref() == Some(owner);
     match owner {
         Some(owner) if !allowed(&owner) => Err(Refusal::Owner { disk: id, owner }),
         _ => Ok((region, disk)),
@@ -194,19 +196,19 @@ fn fit_disk<'a>(wish: &Wish, facts: &'a Facts) -> Result<(&'a Region, &'a Disk),
 }
 
 /// Whether the very volume is there.
-fn check_volumes(wish: &Wish, facts: &Facts) -> Result<bool, Refusal> {
+fn check_volumes(request: &AdoptRequest, facts: &Facts) -> Result<bool, Refusal> {
     let of_disk = |volume: &&DynamicObject| {
         let csi = &volume.data["spec"]["csi"];
-        csi["driver"] == DRIVER_NAME && csi["volumeHandle"] == wish.disk.as_str()
+        csi["driver"] == DRIVER_NAME && csi["volumeHandle"] == request.disk.as_str()
     };
     let Some(volume) = facts.volumes.iter().find(of_disk) else {
-        let taken = facts.volumes.iter().any(|volume| name(volume) == wish.volume);
-        return if taken { Err(Refusal::VolumeTaken(wish.volume.clone())) } else { Ok(false) };
+        let taken = facts.volumes.iter().any(|volume| name(volume) == request.volume);
+        return if taken { Err(Refusal::VolumeTaken(request.volume.clone())) } else { Ok(false) };
     };
     let reference = &volume.data["spec"]["claimRef"];
-    let ours = name(volume) == wish.volume
-        && reference["name"] == wish.claim.as_str()
-        && reference["namespace"] == wish.namespace.as_str()
+    let ours = name(volume) == request.volume
+        && reference["name"] == request.claim.as_str()
+        && reference["namespace"] == request.namespace.as_str()
         && volume.data["status"]["phase"] != "Released";
     if ours {
         return Ok(true);
@@ -215,18 +217,18 @@ fn check_volumes(wish: &Wish, facts: &Facts) -> Result<bool, Refusal> {
         Some(claim) => format!("{}/{claim}", text(&reference["namespace"]).unwrap_or_default()),
         None => "none".to_owned(),
     };
-    Err(Refusal::IsVolume { disk: wish.disk.to_string(), volume: name(volume).to_owned(), claim })
+    Err(Refusal::IsVolume { disk: request.disk.to_string(), volume: name(volume).to_owned(), claim })
 }
 
 /// Whether the very claim is there.
-fn check_claim(wish: &Wish, facts: &Facts) -> Result<bool, Refusal> {
+fn check_claim(request: &AdoptRequest, facts: &Facts) -> Result<bool, Refusal> {
     let Some(claim) = &facts.claim else { return Ok(false) };
     let takes = match text(&claim.data["spec"]["volumeName"]) {
-        Some(volume) if volume == wish.volume => return Ok(true),
+        Some(volume) if volume == request.volume => return Ok(true),
         Some(volume) => format!("volume {volume}"),
         None => "no volume by name".to_owned(),
     };
-    Err(Refusal::ClaimTaken { claim: wish.claim.clone(), namespace: wish.namespace.clone(), takes })
+    Err(Refusal::ClaimTaken { claim: request.claim.clone(), namespace: request.namespace.clone(), takes })
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ impl Form {
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct AdoptRequest {
     /// The disk.
     pub disk: DiskId,
     /// Namespace of the claim.
@@ -46,7 +46,7 @@ pub struct Wish {
     pub from_cluster: Option<String>,
 }
 
-impl Wish {
+impl AdoptRequest {
     /// The PersistentVolume for the disk of this size in this region.
     pub fn persistent_volume(&self, region: &Region, gib: u64) -> DynamicObject {
         let mut csi = json!({

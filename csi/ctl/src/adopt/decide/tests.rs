@@ -9,8 +9,8 @@ fn object(json: Value) -> DynamicObject {
     serde_json::from_value(json).unwrap()
 }
 
-fn wish() -> Wish {
-    Wish {
+fn request() -> AdoptRequest {
+    AdoptRequest {
         disk: DiskId::parse("cd-cl8fu00cho6gvo4defs0").unwrap(),
         namespace: "default".to_owned(),
         claim: "test-disk".to_owned(),
@@ -38,7 +38,7 @@ fn facts() -> Facts {
 fn with(change: impl FnOnce(&mut Facts)) -> Result<AdoptPlan, Refusal> {
     let mut facts = facts();
     change(&mut facts);
-    decide(&wish(), &facts)
+    decide(&request(), &facts)
 }
 
 fn disk(facts: &mut Facts) -> &mut Disk {
@@ -47,7 +47,7 @@ fn disk(facts: &mut Facts) -> &mut Disk {
 
 #[test]
 fn the_objects_are_those_of_the_guide() {
-    let plan = decide(&wish(), &facts()).unwrap();
+    let plan = decide(&request(), &facts()).unwrap();
     assert!(plan.warnings.is_empty());
     let (volume, claim) = (plan.volume.unwrap().data, plan.claim.unwrap().data);
     assert_eq!(volume["spec"]["csi"]["volumeHandle"], "cd-cl8fu00cho6gvo4defs0");
@@ -60,7 +60,7 @@ fn the_objects_are_those_of_the_guide() {
     for object in [&volume["spec"]["capacity"], &claim["spec"]["resources"]["requests"]] {
         assert_eq!(object["storage"], "20Gi");
     }
-    let block = Wish { form: Form::Block, ..wish() };
+    let block = AdoptRequest { form: Form::Block, ..request() };
     let volume = decide(&block, &facts()).unwrap().volume.unwrap().data;
     assert_eq!((volume["spec"]["csi"].get("fsType"), &volume["spec"]["volumeMode"]), (None, &json!("Block")));
 }
@@ -121,26 +121,26 @@ fn a_disk_of_another_cluster_is_adopted_only_when_that_is_said() {
     let mut labelled = facts();
     disk(&mut labelled).labels = vec![Label { key: "eck-csi".to_owned(), value: "c2".to_owned() }];
     assert_eq!(
-        decide(&wish(), &labelled).unwrap_err().to_string(),
+        decide(&request(), &labelled).unwrap_err().to_string(),
         "disk cd-cl8fu00cho6gvo4defs0 carries the label of cluster c2; if that cluster uses it no more, say --from-cluster c2"
     );
-    assert!(decide(&Wish { from_cluster: Some("c2".to_owned()), ..wish() }, &labelled).is_ok());
+    assert!(decide(&AdoptRequest { from_cluster: Some("c2".to_owned()), ..request() }, &labelled).is_ok());
 }
 
 #[test]
 fn what_an_earlier_run_made_is_left_as_it_is() {
-    let plan = decide(&wish(), &facts()).unwrap();
+    let plan = decide(&request(), &facts()).unwrap();
     let (volume, claim) = (plan.volume.unwrap(), plan.claim.unwrap());
     let mut cut_off = facts();
     cut_off.volumes = vec![volume.clone()];
-    let rest = decide(&wish(), &cut_off).unwrap();
+    let rest = decide(&request(), &cut_off).unwrap();
     assert_eq!((rest.volume, rest.claim), (None, Some(claim.clone())));
     cut_off.claim = Some(claim);
     disk(&mut cut_off).disk_status = DiskState::InUse;
-    let rest = decide(&wish(), &cut_off).unwrap();
+    let rest = decide(&request(), &cut_off).unwrap();
     assert_eq!((rest.volume, rest.claim), (None, None));
     // The same disk for another claim.
-    let other = Wish { claim: "other".to_owned(), ..wish() };
+    let other = AdoptRequest { claim: "other".to_owned(), ..request() };
     assert_eq!(
         decide(&other, &cut_off).unwrap_err().to_string(),
         "disk cd-cl8fu00cho6gvo4defs0 is volume test-disk already, for claim default/test-disk; `kubectl patch` a Released one (deploy/examples/released-pv.yaml)"
@@ -149,7 +149,7 @@ fn what_an_earlier_run_made_is_left_as_it_is() {
     let mut released = facts();
     released.volumes = vec![volume];
     released.volumes[0].data["status"] = json!({ "phase": "Released" });
-    assert!(matches!(decide(&wish(), &released), Err(Refusal::IsVolume { .. })));
+    assert!(matches!(decide(&request(), &released), Err(Refusal::IsVolume { .. })));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn what_a_person_should_know_is_said() {
     let plan = with(|f| f.nodes.clear()).unwrap();
     let nowhere = "no node of the cluster is in fj-xiamen-4: a pod that uses the claim will wait for one";
     assert_eq!(plan.warnings, [nowhere]);
-    let plan = decide(&Wish { reclaim: "Delete", ..wish() }, &facts()).unwrap();
+    let plan = decide(&AdoptRequest { reclaim: "Delete", ..request() }, &facts()).unwrap();
     let deleted = "disk cd-cl8fu00cho6gvo4defs0 will be deleted, with its data, when the claim is";
     assert_eq!(plan.warnings, [deleted]);
 }
