@@ -16,7 +16,7 @@ use kube::{Api, Client};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::cluster::{Cluster, NoPromise, Place};
+use crate::cluster::{Cluster, Place, ReserveError};
 use crate::leader::Gate;
 use crate::wire::ExtenderBindingArgs;
 
@@ -37,7 +37,7 @@ pub enum BindError {
     UnderWay,
     /// No cards.
     #[error(transparent)]
-    NoPromise(#[from] NoPromise),
+    ReserveError(#[from] ReserveError),
     /// The API server refused; nothing was bound.
     #[error("the API server refused the binding to {node}: {message}")]
     Refused {
@@ -76,11 +76,11 @@ impl BindError {
         match self {
             Self::NotLeader => "not the leader",
             Self::UnderWay => "under way",
-            Self::NoPromise(NoPromise::Full { why, .. }) => crate::filter::kind(why),
-            Self::NoPromise(NoPromise::Bound(_)) => "bound already",
-            Self::NoPromise(NoPromise::Elsewhere(_)) => "promised elsewhere",
-            Self::NoPromise(NoPromise::Taken(_)) => "cards taken",
-            Self::NoPromise(NoPromise::Unknown) | Self::Read(ReadError::Gone) => "pod unknown",
+            Self::ReserveError(ReserveError::Full { why, .. }) => crate::filter::kind(why),
+            Self::ReserveError(ReserveError::Bound(_)) => "bound already",
+            Self::ReserveError(ReserveError::Elsewhere(_)) => "promised elsewhere",
+            Self::ReserveError(ReserveError::Taken(_)) => "cards taken",
+            Self::ReserveError(ReserveError::Unknown) | Self::Read(ReadError::Gone) => "pod unknown",
             Self::Refused { .. } => "refused",
             Self::Unknown { .. } => "outcome unknown",
             Self::Read(ReadError::Unknown(_)) => "api server",

@@ -63,7 +63,7 @@ pub struct Cluster {
 
 /// Why no cards can be promised.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoPromise {
+pub enum ReserveError {
     /// They do not fit (any more).
     #[error("node {node}: {why}")]
     Full {
@@ -214,11 +214,11 @@ impl Cluster {
 
     /// Chooses cards on the node and counts them at once. A promise that is still open is given again, unchanged, unless
     /// somebody else has got its cards.
-    pub(crate) fn promise(&self, uid: &str, node: &str, policy: Policy) -> Result<Decision, NoPromise> {
+    pub(crate) fn promise(&self, uid: &str, node: &str, policy: Policy) -> Result<Decision, ReserveError> {
         let mut state = self.state.write();
         let State { nodes, pods, listing, .. } = &mut *state;
-        let known = pods.get_mut(uid).ok_or(NoPromise::Unknown)?;
-        let request = known.request.clone().ok_or(NoPromise::Unknown)?;
+        let known = pods.get_mut(uid).ok_or(ReserveError::Unknown)?;
+        let request = known.request.clone().ok_or(ReserveError::Unknown)?;
         match &mut known.place {
             Place::Unbound => {}
             Place::Promised { node: earlier, decision, sent } if earlier == node => {
@@ -227,15 +227,15 @@ impl Cluster {
                 let ill = |id: &CardId| others.cards().iter().any(|card| card.id == *id && !card.usable());
                 // Other cards would be a second promise: this one has to end first.
                 if !decision.fits(&others) || decision.charge().iter().any(|(id, _)| ill(id)) {
-                    return Err(NoPromise::Taken(node.to_owned()));
+                    return Err(ReserveError::Taken(node.to_owned()));
                 }
                 *sent = Instant::now();
                 return Ok(decision.clone());
             }
-            Place::Promised { node, .. } => return Err(NoPromise::Elsewhere(node.clone())),
-            Place::Bound { node } => return Err(NoPromise::Bound(node.clone())),
+            Place::Promised { node, .. } => return Err(ReserveError::Elsewhere(node.clone())),
+            Place::Bound { node } => return Err(ReserveError::Bound(node.clone())),
         }
-        let full = |why| NoPromise::Full { node: node.to_owned(), why };
+        let full = |why| ReserveError::Full { node: node.to_owned(), why };
         let ledger = nodes.get_mut(node).ok_or_else(|| full(Why::NoCards))?;
         let cards = place(ledger, &request.plan, policy).map_err(full)?;
         let decision = Decision::new(uid, &request.ask, &request.plan, &cards);

@@ -182,10 +182,10 @@ fn an_open_promise_is_given_again_unchanged_and_nowhere_else() {
     cluster.apply_node(&node("m", 1));
     let decision = promise(&cluster, "a", 60);
     assert_eq!(cluster.promise("a", "n", Policy::Spread).unwrap().to_text(), decision);
-    assert_eq!(cluster.promise("a", "m", Policy::Spread), Err(NoPromise::Elsewhere("n".to_owned())));
+    assert_eq!(cluster.promise("a", "m", Policy::Spread), Err(ReserveError::Elsewhere("n".to_owned())));
     cluster.give_back("a");
     assert!(cluster.promise("a", "m", Policy::Spread).is_ok());
-    assert_eq!(cluster.promise("b", "n", Policy::Spread), Err(NoPromise::Unknown));
+    assert_eq!(cluster.promise("b", "n", Policy::Spread), Err(ReserveError::Unknown));
     assert_eq!(used(&cluster), 60);
 }
 
@@ -196,14 +196,14 @@ fn a_promise_whose_cards_another_leader_gave_away_is_not_given_again() {
     // Its answer is lost, the other replica leads, and then the first one again, which reads everything.
     let decision = promise(&second, "b", 50);
     first.apply_pod(&typed(&bound(pod("b", 50), "n", &decision)));
-    assert_eq!(first.promise("a", "n", Policy::Binpack), Err(NoPromise::Taken("n".to_owned())));
+    assert_eq!(first.promise("a", "n", Policy::Binpack), Err(ReserveError::Taken("n".to_owned())));
     first.forget_pod("b");
     assert!(first.promise("a", "n", Policy::Binpack).is_ok());
     let mut ill = node("n", 1);
     let text = cards(1).replace("true", "false");
     ill.metadata.annotations.as_mut().unwrap().insert(CARDS.to_owned(), text);
     first.apply_node(&ill);
-    assert_eq!(first.promise("a", "n", Policy::Binpack), Err(NoPromise::Taken("n".to_owned())));
+    assert_eq!(first.promise("a", "n", Policy::Binpack), Err(ReserveError::Taken("n".to_owned())));
 }
 
 #[test]
@@ -214,5 +214,5 @@ fn a_pod_that_cannot_be_read_blocks_its_node_and_no_other() {
     cluster.apply_pod(&typed(&strange));
     cluster.apply_pod(&typed(&pod("a", 10)));
     let full = cluster.promise("a", "n", Policy::Binpack).unwrap_err();
-    assert_eq!(full, NoPromise::Full { node: "n".to_owned(), why: Why::Undecided { pods: 1 } });
+    assert_eq!(full, ReserveError::Full { node: "n".to_owned(), why: Why::Undecided { pods: 1 } });
 }
