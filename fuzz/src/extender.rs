@@ -17,7 +17,7 @@ use ideal_gpu::place::Policy;
 use ideal_gpu_scheduler::bind::Binder;
 use ideal_gpu_scheduler::cluster::Cluster;
 use ideal_gpu_scheduler::http::{App, extender, webhook};
-use ideal_gpu_scheduler::leader::Gate;
+use ideal_gpu_scheduler::leader::LeadershipGate;
 use ideal_gpu_scheduler::metrics::Measures;
 use ideal_gpu_scheduler::prioritize::Defaults;
 use ideal_gpu_scheduler::webhook::Rules;
@@ -66,7 +66,7 @@ fn router() -> Option<Router> {
     let measures = Measures::register(&mut Registry::default(), Arc::clone(&cluster));
     let app = Arc::new(App {
         cluster,
-        gate: Gate::default(),
+        gate: LeadershipGate::default(),
         binder: Binder::new(client, Duration::from_secs(1), Policy::Binpack),
         defaults: Defaults::default(),
         rules: Rules { trusted: vec![TRUSTED.to_owned()], scheduler_name: Some("ideal".to_owned()) },

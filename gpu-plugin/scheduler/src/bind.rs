@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Place, ReserveError};
-use crate::leader::Gate;
+use crate::leader::LeadershipGate;
 use crate::wire::ExtenderBindingArgs;
 
 /// The longest that the API server works on a request that nobody waits for any more (`--request-timeout`, 1 minute).
@@ -128,7 +128,7 @@ impl Binder {
     pub async fn bind(
         &self,
         cluster: &Cluster,
-        gate: &Gate,
+        gate: &LeadershipGate,
         args: &ExtenderBindingArgs,
     ) -> Result<(), BindError> {
         let uid = args.pod_uid.as_str();

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::bind::{BindError, Binder};
 use crate::cluster::Cluster;
 use crate::filter::{Verdict, filter};
-use crate::leader::Gate;
+use crate::leader::LeadershipGate;
 use crate::metrics::Measures;
 use crate::pod::Request;
 use crate::prioritize::{Defaults, prioritize};
@@ -38,7 +38,7 @@ pub struct App {
     /// Nodes, pods and promises.
     pub cluster: Arc<Cluster>,
     /// Whether this replica may bind.
-    pub gate: Gate,
+    pub gate: LeadershipGate,
     /// How it binds.
     pub binder: Binder,
     /// Policies of pods that name none.

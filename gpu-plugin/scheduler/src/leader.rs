@@ -25,9 +25,9 @@ pub use self::election::{Election, Standing, Step, Terms};
 
 /// Until when this replica may bind. Clones of the moment are useless after it: ask again.
 #[derive(Default)]
-pub struct Gate(Mutex<Option<Instant>>);
+pub struct LeadershipGate(Mutex<Option<Instant>>);
 
-impl Gate {
+impl LeadershipGate {
     /// The end of the current permission, if there is one that has not passed.
     pub fn until(&self) -> Option<Instant> {
         let until = *self.0.lock();

@@ -24,7 +24,7 @@ use crate::bind::Binder;
 use crate::certs::{self, CertError, Keeping};
 use crate::cluster::Cluster;
 use crate::http::{App, extender, webhook};
-use crate::leader::{self, Election, Gate, Standing};
+use crate::leader::{self, Election, LeadershipGate, Standing};
 use crate::metrics::Measures;
 use crate::prioritize::Defaults;
 use crate::tls::{self, BadTls, Current, Routes};
@@ -112,7 +112,7 @@ pub async fn start(
     let measures = register(metrics, &cluster);
     let app = Arc::new(App {
         cluster: Arc::clone(&cluster),
-        gate: Gate::default(),
+        gate: LeadershipGate::default(),
         binder: Binder::new(client.clone(), args.bind_timeout, args.card_policy),
         defaults: Defaults { node: args.node_policy, card: args.card_policy },
         rules: Rules { trusted: args.trusted_users.clone(), scheduler_name: args.set_scheduler_name.clone() },

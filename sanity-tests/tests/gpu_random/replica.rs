@@ -10,7 +10,7 @@ use ideal_gpu::place::Policy;
 use ideal_gpu_scheduler::bind::{BindError, Binder};
 use ideal_gpu_scheduler::cluster::Cluster;
 use ideal_gpu_scheduler::filter::{Verdict, filter};
-use ideal_gpu_scheduler::leader::Gate;
+use ideal_gpu_scheduler::leader::LeadershipGate;
 use ideal_gpu_scheduler::pod::Request;
 use ideal_gpu_scheduler::wire::ExtenderBindingArgs;
 use k8s_openapi::api::core::v1;
@@ -34,7 +34,7 @@ struct Listing {
 
 pub(crate) struct Replica {
     pub(crate) cluster: Arc<Cluster>,
-    gate: Arc<Gate>,
+    gate: Arc<LeadershipGate>,
     binder: Arc<Binder>,
     api: Api,
     /// Changes of pods and nodes that it has heard of.
@@ -48,7 +48,7 @@ pub(crate) struct Replica {
 impl Replica {
     /// Started anew: everything is read from the API server.
     pub(crate) fn started(api: &Api) -> Self {
-        let (cluster, gate) = (Arc::new(Cluster::default()), Arc::new(Gate::default()));
+        let (cluster, gate) = (Arc::new(Cluster::default()), Arc::new(LeadershipGate::default()));
         let binder = Arc::new(Binder::new(api.client(), BIND_TIMEOUT, Policy::Binpack));
         let (mut promises, known, watched) = (JoinSet::new(), Arc::clone(&cluster), Arc::clone(&binder));
         promises.spawn(async move { watched.watch_promises(&known).await });
