@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 mod election;
 
-pub use self::election::{Election, Standing, Step, Terms};
+pub use self::election::{Election, Leadership, Step, Terms};
 
 /// Until when this replica may bind. Clones of the moment are useless after it: ask again.
 #[derive(Default)]
@@ -76,7 +76,7 @@ pub async fn run(
     mut election: Election,
     beside: Option<Beside>,
     token: CancellationToken,
-    mut tell: impl FnMut(Standing),
+    mut tell: impl FnMut(Leadership),
 ) {
     let leases: Api<Lease> = Api::namespaced(client, namespace);
     loop {
@@ -92,12 +92,12 @@ pub async fn run(
                 tracing::warn!(%error, "A round of the election failed");
             }
         }
-        tell(election.standing(Instant::now()));
+        tell(election.leadership(Instant::now()));
         if token.run_until_cancelled(tokio::time::sleep(terms.retry)).await.is_none() {
             break;
         }
     }
-    tell(Standing::Follower("nobody: this one is shutting down".to_owned()));
+    tell(Leadership::Follower("nobody: this one is shutting down".to_owned()));
     if let Err(error) = release(&leases, &election).await {
         tracing::warn!(error = serve::chain::chain(&error), "The Lease could not be released; it expires");
     }

@@ -24,7 +24,7 @@ use crate::bind::Binder;
 use crate::certs::{self, CertError, Keeping};
 use crate::cluster::Cluster;
 use crate::http::{App, extender, webhook};
-use crate::leader::{self, Election, LeadershipGate, Standing};
+use crate::leader::{self, Election, Leadership, LeadershipGate};
 use crate::metrics::Measures;
 use crate::prioritize::Defaults;
 use crate::tls::{self, BadTls, Current, Routes};
@@ -195,18 +195,18 @@ async fn lead(
     ready: Ready,
     token: CancellationToken,
 ) {
-    let first = Standing::Follower("nobody that is known".to_owned());
-    let standing = watch::Sender::new(first);
+    let first = Leadership::Follower("nobody that is known".to_owned());
+    let leadership = watch::Sender::new(first);
     let readiness = Readiness { ready, of_all: args.follow_lease.is_some() };
-    let gate = open_and_close(Arc::clone(&app), watches, readiness, standing.subscribe());
+    let gate = open_and_close(Arc::clone(&app), watches, readiness, leadership.subscribe());
     let gate = tokio::spawn(token.clone().run_until_cancelled_owned(gate));
     if args.no_leader_election {
-        standing.send_replace(Standing::Leader(Instant::now() + FOR_EVER));
+        leadership.send_replace(Leadership::Leader(Instant::now() + FOR_EVER));
         token.cancelled().await;
     } else {
         let election = Election::new(args.lease_name.clone(), args.identity.clone(), args.terms());
         let tell = |now| {
-            standing.send_if_modified(|before| std::mem::replace(before, now) != *before);
+            leadership.send_if_modified(|before| std::mem::replace(before, now) != *before);
         };
         leader::run(client, &args.namespace, election, args.beside(), token, tell).await;
     }
@@ -235,30 +235,30 @@ async fn open_and_close(
     app: Arc<App>,
     watches: Watches,
     readiness: Readiness,
-    mut standing: watch::Receiver<Standing>,
+    mut leadership: watch::Receiver<Leadership>,
 ) {
     watches.synced().await;
     app.synced.store(true, Ordering::Release);
     let mut fresh = false;
     loop {
-        let now = standing.borrow_and_update().clone();
+        let now = leadership.borrow_and_update().clone();
         match now {
-            Standing::Leader(until) if fresh && until > Instant::now() => {
+            Leadership::Leader(until) if fresh && until > Instant::now() => {
                 app.gate.set(Some(until));
                 app.measures.leads(true);
                 readiness.binds();
                 tokio::select! {
-                    changed = standing.changed() => if changed.is_err() { return },
+                    changed = leadership.changed() => if changed.is_err() { return },
                     // Not renewed in time: the gate is shut by itself, readiness follows.
                     () = tokio::time::sleep_until(until) => {}
                 }
             }
-            Standing::Leader(until) if until > Instant::now() => {
+            Leadership::Leader(until) if until > Instant::now() => {
                 readiness.does_not_bind("it has become the leader and reads the cluster anew".to_owned());
                 // The holder before may have bound pods until a moment ago.
                 fresh = tokio::select! {
                     () = watches.refresh() => true,
-                    left = standing.wait_for(|now| matches!(now, Standing::Follower(_))) => {
+                    left = leadership.wait_for(|now| matches!(now, Leadership::Follower(_))) => {
                         if left.is_err() {
                             return;
                         }
@@ -266,14 +266,14 @@ async fn open_and_close(
                     }
                 };
             }
-            Standing::Leader(_) | Standing::Follower(_) => {
+            Leadership::Leader(_) | Leadership::Follower(_) => {
                 let holder =
-                    if let Standing::Follower(holder) = &now { holder } else { "nobody that is known" };
+                    if let Leadership::Follower(holder) = &now { holder } else { "nobody that is known" };
                 fresh = false;
                 app.gate.set(None);
                 app.measures.leads(false);
                 readiness.does_not_bind(format!("another replica binds; the Lease is held by {holder}"));
-                if standing.changed().await.is_err() {
+                if leadership.changed().await.is_err() {
                     return;
                 }
             }

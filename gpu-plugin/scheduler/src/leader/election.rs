@@ -59,7 +59,7 @@ pub enum Step {
 
 /// What the elections tell their program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum Leadership {
     /// This replica holds the Lease until then, if it is not renewed.
     Leader(Instant),
     /// Somebody else, or nobody that is known.
@@ -127,13 +127,13 @@ impl Election {
     }
 
     /// Where this replica stands.
-    pub fn standing(&self, now: Instant) -> Standing {
+    pub fn leadership(&self, now: Instant) -> Leadership {
         match (self.until, &self.last) {
-            (Some(until), _) if until > now => Standing::Leader(until),
+            (Some(until), _) if until > now => Leadership::Leader(until),
             (_, Some((seen, _))) if !seen.holder.is_empty() && seen.holder != self.identity => {
-                Standing::Follower(seen.holder.clone())
+                Leadership::Follower(seen.holder.clone())
             }
-            _ => Standing::Follower("nobody that is known".to_owned()),
+            _ => Leadership::Follower("nobody that is known".to_owned()),
         }
     }
 }
@@ -160,7 +160,7 @@ mod tests {
         let (mut stopped, mut started) = (None, None);
         for second in 0..60_u32 {
             let now = Instant::now();
-            if stopped.is_none() && !matches!(a.standing(now), Standing::Leader(_)) {
+            if stopped.is_none() && !matches!(a.leadership(now), Leadership::Leader(_)) {
                 stopped = Some(second);
             }
             if started.is_none() && matches!(b.saw(now, &seen("a", 1)), Step::Take { .. }) {
@@ -177,9 +177,9 @@ mod tests {
         let sent = Instant::now();
         tokio::time::advance(Duration::from_secs(8)).await;
         a.wrote(sent, &seen("a", 1));
-        assert_eq!(a.standing(Instant::now()), Standing::Leader(sent + Duration::from_secs(10)));
+        assert_eq!(a.leadership(Instant::now()), Leadership::Leader(sent + Duration::from_secs(10)));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(a.standing(Instant::now()), Standing::Follower("nobody that is known".to_owned()));
+        assert_eq!(a.leadership(Instant::now()), Leadership::Follower("nobody that is known".to_owned()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -189,7 +189,7 @@ mod tests {
             assert_eq!(b.saw(Instant::now(), &seen("a", version)), Step::Wait);
             tokio::time::advance(Duration::from_secs(14)).await;
         }
-        assert_eq!(b.standing(Instant::now()), Standing::Follower("a".to_owned()));
+        assert_eq!(b.leadership(Instant::now()), Leadership::Follower("a".to_owned()));
         assert_eq!(b.saw(Instant::now(), &seen("", 6)), Step::Take { transitions: 4 });
     }
 
@@ -199,6 +199,6 @@ mod tests {
         a.wrote(Instant::now(), &seen("a", 1));
         assert_eq!(a.saw(Instant::now(), &seen("a", 1)), Step::Renew { transitions: 3 });
         assert_eq!(a.saw(Instant::now(), &seen("b", 2)), Step::Wait);
-        assert_eq!(a.standing(Instant::now()), Standing::Follower("b".to_owned()));
+        assert_eq!(a.leadership(Instant::now()), Leadership::Follower("b".to_owned()));
     }
 }
