@@ -38,9 +38,9 @@ struct Known {
     request: Option<Arc<Request>>,
     place: Place,
     /// The listing of pods during which it was last heard of, by whatever way.
-    heard: u64,
+    last_seen_relist: u64,
     /// The last listing that showed it, or after which the watch or a look did: of its end a watch will tell.
-    told: u64,
+    confirmed_relist: u64,
 }
 
 #[derive(Default)]
@@ -181,7 +181,9 @@ impl Cluster {
     pub fn listing_ends(&self, listing: u64) {
         let mut state = self.state.write();
         state.listed = listing;
-        let gone = |known: &Known| known.heard < listing && !matches!(known.place, Place::Promised { .. });
+        let gone = |known: &Known| {
+            known.last_seen_relist < listing && !matches!(known.place, Place::Promised { .. })
+        };
         let gone: Vec<String> =
             state.pods.iter().filter(|(_, known)| gone(known)).map(|(uid, _)| uid.clone()).collect();
         gone.iter().for_each(|uid| state.forget_pod(uid));
@@ -242,7 +244,7 @@ impl Cluster {
         ledger.add(uid, decision.charge());
         known.place =
             Place::Promised { node: node.to_owned(), decision: decision.clone(), sent: Instant::now() };
-        known.heard = *listing;
+        known.last_seen_relist = *listing;
         Ok(decision)
     }
 
@@ -253,7 +255,7 @@ impl Cluster {
         let Some(known) = state.pods.get_mut(uid) else { return };
         if let Place::Promised { node, .. } = &known.place {
             known.place = Place::Bound { node: node.clone() };
-            known.heard = listing;
+            known.last_seen_relist = listing;
         }
     }
 
@@ -276,7 +278,7 @@ impl Cluster {
         let open = |(uid, known): (&String, &Known)| {
             let sent = match known.place {
                 Place::Promised { sent, .. } => Some(sent),
-                _ if known.told < state.listed => None,
+                _ if known.confirmed_relist < state.listed => None,
                 _ => return None,
             };
             let [uid, namespace, name] = [uid, &known.namespace, &known.name].map(String::clone);
@@ -337,7 +339,8 @@ impl State {
     fn apply_pod(&mut self, uid: &str, pod: &v1::Pod, request: Option<Arc<Request>>, looked: Option<u64>) {
         let known = self.pods.get(uid);
         // Not known when it was looked at: the watch may have told of its end while the answer was on its way.
-        let told = looked.map_or(self.listing, |listed| known.map_or(0, |known| known.told.max(listed)));
+        let confirmed_relist =
+            looked.map_or(self.listing, |listed| known.map_or(0, |known| known.confirmed_relist.max(listed)));
         let before = known.map(|known| known.place.clone());
         let place = match (pod::node(pod), before) {
             (Some(node), before) => {
@@ -359,8 +362,8 @@ impl State {
             name: name.clone().unwrap_or_default(),
             request,
             place,
-            heard: self.listing,
-            told,
+            last_seen_relist: self.listing,
+            confirmed_relist,
         };
         self.pods.insert(uid.to_owned(), known);
     }
