@@ -4,7 +4,7 @@ use ideal_gpu::card::Card;
 use proto::deviceplugin::v1beta1 as pb;
 
 use crate::context::PluginContext;
-use crate::error::BadIds;
+use crate::error::DeviceIdError;
 use crate::resource::Resource;
 
 /// Every device of every card: ill ones too, so that the kubelet knows them when they hold a container.
@@ -23,11 +23,11 @@ pub(crate) fn known<'a>(
     context: &PluginContext,
     resource: Resource,
     ids: impl IntoIterator<Item = &'a String>,
-) -> Result<(), BadIds> {
+) -> Result<(), DeviceIdError> {
     let picture = context.eyes.picture.borrow();
     let known = |id: &String| resource.card(id).is_some_and(|card| picture.minors.contains_key(&card));
     match ids.into_iter().find(|id| !known(id)) {
-        Some(id) => Err(BadIds::Unknown { resource: resource.name(), id: id.clone() }),
+        Some(id) => Err(DeviceIdError::Unknown { resource: resource.name(), id: id.clone() }),
         None => Ok(()),
     }
 }

@@ -10,18 +10,18 @@ use tonic::Code;
 use crate::file::WriteError;
 use crate::lister::ListError;
 
-serve::into_status!(BadIds, PreferError, StartError);
+serve::into_status!(DeviceIdError, PreferError, StartError);
 
 /// A device id that is none.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BadIds {
+pub(crate) enum DeviceIdError {
     #[error("device {id:?} of {resource} is of no card of this node")]
     Unknown { resource: &'static str, id: String },
     #[error("{resource}: {size} devices of {available} cannot be chosen")]
     Size { resource: &'static str, size: i32, available: usize },
 }
 
-impl GrpcCode for BadIds {
+impl GrpcCode for DeviceIdError {
     fn code(&self) -> Code {
         match self {
             Self::Unknown { .. } => Code::NotFound,
@@ -34,7 +34,7 @@ impl GrpcCode for BadIds {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PreferError {
     #[error(transparent)]
-    Ids(#[from] BadIds),
+    Ids(#[from] DeviceIdError),
     #[error(transparent)]
     List(#[from] ListError),
     #[error("no pod of this node is known that waits for {size} devices of {resource}")]
@@ -64,7 +64,7 @@ impl GrpcCode for PreferError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error(transparent)]
-    Ids(#[from] BadIds),
+    Ids(#[from] DeviceIdError),
     #[error(transparent)]
     List(#[from] ListError),
     #[error("the kubelet has recorded the devices {0} for no container")]

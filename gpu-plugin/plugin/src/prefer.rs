@@ -9,7 +9,7 @@ use tracing::info;
 
 use crate::book::{self, Book};
 use crate::context::PluginContext;
-use crate::error::{BadIds, PreferError};
+use crate::error::{DeviceIdError, PreferError};
 use crate::identity::{self, Container};
 use crate::lister::Listed;
 use crate::metrics::Source;
@@ -35,7 +35,7 @@ pub(crate) async fn prefer(
     ask: &Ask,
 ) -> Result<Vec<String>, PreferError> {
     let cards = |id: &String| {
-        resource.card(id).ok_or_else(|| BadIds::Unknown { resource: resource.name(), id: id.clone() })
+        resource.card(id).ok_or_else(|| DeviceIdError::Unknown { resource: resource.name(), id: id.clone() })
     };
     let must = ask.must.iter().map(cards).collect::<Result<Vec<_>, _>>()?;
     let deadline = Instant::now() + PATIENCE;

@@ -18,7 +18,7 @@ use crate::cdi;
 use crate::context::PluginContext;
 use crate::devices;
 use crate::driver::Picture;
-use crate::error::BadIds;
+use crate::error::DeviceIdError;
 use crate::isolation::{Access, Mount};
 use crate::prefer::{self, Ask};
 use crate::prestart;
@@ -47,7 +47,7 @@ impl Plugin {
     }
 
     /// What a container needs for these ids, whoever it is.
-    fn allocation(&self, mut ids: Vec<String>) -> Result<pb::ContainerAllocateResponse, BadIds> {
+    fn allocation(&self, mut ids: Vec<String>) -> Result<pb::ContainerAllocateResponse, DeviceIdError> {
         devices::known(&self.context, self.resource, &ids)?;
         ids.sort_unstable();
         if !self.context.settings.no_cdi {
@@ -184,7 +184,7 @@ impl DevicePlugin for Plugin {
     ) -> Result<Response<pb::AllocateResponse>, Status> {
         let containers = request.into_inner().container_requests.into_iter();
         let replies = containers.map(|container| self.allocation(container.devices_ids));
-        let replies = replies.collect::<Result<_, BadIds>>()?;
+        let replies = replies.collect::<Result<_, DeviceIdError>>()?;
         Ok(Response::new(pb::AllocateResponse { container_responses: replies }))
     }
 
@@ -198,12 +198,12 @@ impl DevicePlugin for Plugin {
     }
 }
 
-fn ask(resource: Resource, request: pb::ContainerPreferredAllocationRequest) -> Result<Ask, BadIds> {
+fn ask(resource: Resource, request: pb::ContainerPreferredAllocationRequest) -> Result<Ask, DeviceIdError> {
     let (available, must) = (request.available_device_i_ds, request.must_include_device_i_ds);
     let size = usize::try_from(request.allocation_size).ok();
     match size.filter(|size| *size > 0 && must.len() <= *size) {
         Some(size) => Ok(Ask { available, must, size }),
-        None => Err(BadIds::Size {
+        None => Err(DeviceIdError::Size {
             resource: resource.name(),
             size: request.allocation_size,
             available: available.len(),
