@@ -70,7 +70,7 @@ pub(crate) enum StartError {
     #[error("the kubelet has recorded the devices {0} for no container")]
     Nobody(String),
     #[error("the pod {0}, which holds the devices, is not known here yet")]
-    Stranger(String),
+    UnknownPod(String),
     #[error("pod {0}: no cards were decided for it, and its devices are not what it asks for")]
     Undecided(String),
     #[error("pod {0}: none of its containers asks for what the kubelet recorded")]
@@ -88,7 +88,7 @@ impl StartError {
             Self::Ids(_) => "unknown_device",
             Self::List(_) => "kubelet",
             Self::Nobody(_) => "nobody",
-            Self::Stranger(_) => "unknown_pod",
+            Self::UnknownPod(_) => "unknown_pod",
             Self::Undecided(_) => "undecided",
             Self::NoContainer(_) => "unknown_container",
             Self::NotGranted(_) => "wrong_cards",
@@ -102,7 +102,7 @@ impl GrpcCode for StartError {
         match self {
             Self::Ids(error) => error.code(),
             // Passes by itself; the kubelet starts the container again.
-            Self::List(_) | Self::Nobody(_) | Self::Stranger(_) | Self::Write(_) => Code::Unavailable,
+            Self::List(_) | Self::Nobody(_) | Self::UnknownPod(_) | Self::Write(_) => Code::Unavailable,
             // Stays until the pod is another one.
             Self::Undecided(_) | Self::NoContainer(_) | Self::NotGranted(_) => Code::FailedPrecondition,
         }

@@ -105,7 +105,7 @@ pub(crate) enum Holder {
     /// A container of this pod: one of these, in the pod's order. Several if an init container's devices were handed on.
     Pod { uid: String, containers: Vec<String> },
     /// A pod that the API server has not told of.
-    Stranger { namespace: String, name: String },
+    UnknownPod { namespace: String, name: String },
     /// The kubelet has recorded them for nobody.
     Nobody,
 }
@@ -119,7 +119,7 @@ pub(crate) fn holder(pods: &Pods, listed: &[Listed], resource: Resource, ids: &B
             Some(entry) => {
                 Holder::Pod { uid: entry.pod.uid.clone(), containers: candidates(entry, pod, resource, ids) }
             }
-            None => Holder::Stranger { namespace: pod.namespace.clone(), name: pod.name.clone() },
+            None => Holder::UnknownPod { namespace: pod.namespace.clone(), name: pod.name.clone() },
         };
     }
     // No container that lasts holds them: an init container does.

@@ -61,7 +61,7 @@ async fn grant(
             Ok(Some(grant)) => return Ok(grant),
             Ok(None) => started + INIT_PATIENCE,
             Err(error) if Instant::now() >= started + PATIENCE => return Err(error),
-            Err(StartError::Stranger(_) | StartError::Undecided(_)) => started + PATIENCE,
+            Err(StartError::UnknownPod(_) | StartError::Undecided(_)) => started + PATIENCE,
             Err(error) => return Err(error),
         };
         let _ = timeout_at(deadline, changes.changed()).await;
@@ -79,8 +79,8 @@ async fn look(
     let holder = context.book.read(|pods| identity::holder(pods, &listed, resource, ids));
     let (uid, containers) = match holder {
         Holder::Pod { uid, containers } => (uid, containers),
-        Holder::Stranger { namespace, name } => {
-            return Err(StartError::Stranger(format!("{namespace}/{name}")));
+        Holder::UnknownPod { namespace, name } => {
+            return Err(StartError::UnknownPod(format!("{namespace}/{name}")));
         }
         Holder::Nobody => {
             let ids = ids.iter().map(String::as_str).collect::<Vec<_>>();
@@ -91,7 +91,7 @@ async fn look(
         prefer::adopt_all(&context.book, context, &listed);
     }
     let Some(entry) = context.book.read(|pods| pods.get(&uid).cloned()) else {
-        return Err(StartError::Stranger(uid));
+        return Err(StartError::UnknownPod(uid));
     };
     let Some(record) = &entry.record else { return Err(StartError::Undecided(uid)) };
     if containers.is_empty() {

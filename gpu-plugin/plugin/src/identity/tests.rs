@@ -139,7 +139,7 @@ fn ids_are_held_by_the_container_that_has_exactly_them() {
     assert_eq!(of(&ids(&["0-GPU-c", "0-GPU-b"])), found("b"));
     assert_eq!(of(&ids(&["0-GPU-a"])), found("a"));
     assert_eq!(of(&ids(&["0-GPU-b"])), Holder::Nobody);
-    assert_eq!(of(&ids(&["0-GPU-d"])), Holder::Stranger { namespace: "ns".into(), name: "pod-u9".into() });
+    assert_eq!(of(&ids(&["0-GPU-d"])), Holder::UnknownPod { namespace: "ns".into(), name: "pod-u9".into() });
 }
 
 #[test]
