@@ -63,7 +63,7 @@ impl Changes {
 
 /// How a resource stands with the kubelet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum RegistrationState {
     /// The kubelet has not been told, or does not know it any more.
     Unknown,
     /// The kubelet knows our socket.
@@ -73,7 +73,7 @@ pub(crate) enum Standing {
     Rival(PathBuf),
 }
 
-impl Standing {
+impl RegistrationState {
     /// Why the resource cannot be had.
     fn trouble(&self, resource: Resource) -> Option<String> {
         let name = resource.name();
@@ -95,7 +95,7 @@ pub(crate) struct Socket {
     pub(crate) context: PluginContext,
     pub(crate) metrics: Metrics,
     /// Told of every change.
-    pub(crate) standing: watch::Sender<Standing>,
+    pub(crate) registration: watch::Sender<RegistrationState>,
 }
 
 impl Socket {
@@ -113,7 +113,7 @@ impl Socket {
                         () = self.keep_registered(&name, &path, &token) => false,
                         _ = &mut server => true,
                     };
-                    self.standing.send_replace(Standing::Unknown);
+                    self.registration.send_replace(RegistrationState::Unknown);
                     stop.cancel();
                     if token.is_cancelled() && !ended {
                         // Calls that run end well; a panic of the task has been logged.
@@ -155,31 +155,33 @@ impl Socket {
         while !token.is_cancelled() && identity(path).map(|(d, i, _)| (d, i)) == ours.map(|(d, i, _)| (d, i))
         {
             let kubelet = identity(&self.folder.join(KUBELET));
-            let (standing, patience) = match self.rival().await {
+            let (registration, patience) = match self.rival().await {
                 Some(rival) => {
                     // Once it is gone, the kubelet must be told again.
                     known = None;
-                    (Standing::Rival(rival), LOOK)
+                    (RegistrationState::Rival(rival), LOOK)
                 }
-                None if kubelet.is_none() => (Standing::Unknown, LOOK),
-                None if kubelet == known => (Standing::Registered, LOOK),
+                None if kubelet.is_none() => (RegistrationState::Unknown, LOOK),
+                None if kubelet == known => (RegistrationState::Registered, LOOK),
                 None => match self.register(name).await {
                     Ok(()) => {
                         known = kubelet;
-                        (Standing::Registered, LOOK)
+                        (RegistrationState::Registered, LOOK)
                     }
                     Err(error) => {
                         let resource = self.resource.name();
                         warn!(resource, error, "The kubelet does not register the resource yet");
-                        (Standing::Unknown, LOOK_OFTEN)
+                        (RegistrationState::Unknown, LOOK_OFTEN)
                     }
                 },
             };
-            if *self.standing.borrow() != standing {
-                if let (Standing::Rival(_), Some(trouble)) = (&standing, standing.trouble(self.resource)) {
+            if *self.registration.borrow() != registration {
+                if let (RegistrationState::Rival(_), Some(trouble)) =
+                    (&registration, registration.trouble(self.resource))
+                {
                     error!(trouble, "The resource is left to the other plugin");
                 }
-                self.standing.send_replace(standing);
+                self.registration.send_replace(registration);
             }
             tokio::select! {
                 () = token.cancelled() => {}
@@ -228,7 +230,7 @@ impl Socket {
 pub(crate) async fn tell_ready(
     ready: Ready,
     context: PluginContext,
-    mut sockets: Vec<(Resource, watch::Receiver<Standing>)>,
+    mut sockets: Vec<(Resource, watch::Receiver<RegistrationState>)>,
     token: CancellationToken,
 ) {
     let mut pictures = context.eyes.picture.clone();

@@ -21,7 +21,7 @@ use crate::cdi::Places;
 use crate::context::{PluginContext, Settings};
 use crate::driver::{self, Eyes};
 use crate::isolation::{self, InstallError, Isolation};
-use crate::kubelet::{self, Socket, Standing};
+use crate::kubelet::{self, RegistrationState, Socket};
 use crate::lister::Lister;
 use crate::metrics::{Counts, Scrape};
 use crate::resource::Resource;
@@ -166,14 +166,14 @@ async fn sockets(
     let mut known = Vec::new();
     let resources = Resource::ALL.into_iter().filter(|r| *r == Resource::Slices || !args.no_whole_cards);
     for resource in resources {
-        let (standing, stands) = watch::channel(Standing::Unknown);
+        let (registration, stands) = watch::channel(RegistrationState::Unknown);
         known.push((resource, stands));
         let socket = Socket {
             folder: args.kubelet_dir.join("device-plugins"),
             resource,
             context: context.clone(),
             metrics: metrics.clone(),
-            standing,
+            registration,
         };
         running.spawn(socket.run(token.clone()));
     }

@@ -19,7 +19,7 @@ use crate::cdi::Places;
 use crate::context::Settings;
 use crate::driver::{Ailment, Eyes};
 use crate::isolation::Isolation;
-use crate::kubelet::{Socket, Standing};
+use crate::kubelet::{RegistrationState, Socket};
 use crate::lister::Lister;
 use crate::pod::Pod;
 
@@ -362,13 +362,13 @@ async fn the_kubelet_is_told_again_when_it_or_the_socket_is_a_new_one_and_the_en
     let rig = rig().await;
     let folder = rig.dir.path().join("device-plugins");
     std::fs::create_dir(&folder).unwrap();
-    let (standing, mut stands) = watch::channel(Standing::Unknown);
+    let (registration, mut stands) = watch::channel(RegistrationState::Unknown);
     let socket = Socket {
         folder: folder.clone(),
         resource: Resource::Slices,
         context: rig.context.clone(),
         metrics: serve::metrics::Metrics::default(),
-        standing,
+        registration,
     };
     let token = CancellationToken::new();
     let running = tokio::spawn(socket.run(token.clone()));
@@ -389,7 +389,7 @@ async fn the_kubelet_is_told_again_when_it_or_the_socket_is_a_new_one_and_the_en
         let channel = serve::uds::connect(&folder.join(&request.endpoint)).await.unwrap();
         let options = DevicePluginClient::new(channel).get_device_plugin_options(pb::Empty {}).await.unwrap();
         assert_eq!(options.into_inner(), OPTIONS);
-        stands.wait_for(|standing| *standing == Standing::Registered).await.unwrap();
+        stands.wait_for(|registration| *registration == RegistrationState::Registered).await.unwrap();
         kubelet.abort();
         let _ended = kubelet.await;
     }
