@@ -34,7 +34,7 @@ pub struct Picture {
     /// N of `/dev/nvidiaN`.
     pub minors: BTreeMap<CardId, u32>,
     /// The cards that take no new work.
-    pub ailing: BTreeMap<CardId, Ailment>,
+    pub ailing: BTreeMap<CardId, Unhealthy>,
     /// Why there are no cards.
     pub absent: Option<String>,
     /// The driver has answered, or is known to be absent. Before, nothing must be told to anybody: the node would lose its
@@ -44,7 +44,7 @@ pub struct Picture {
 
 /// Why a card takes no new work.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ailment {
+pub struct Unhealthy {
     /// How ill it is.
     pub illness: Illness,
     /// What happened.
@@ -101,8 +101,8 @@ pub(crate) fn start(driver: Box<dyn Driver>, overcommit: Overcommit) -> std::io:
     Ok(Eyes { picture, usage })
 }
 
-fn ailment((card, illness, reason): (&CardId, Illness, &Reason)) -> (CardId, Ailment) {
-    (card.clone(), Ailment { illness, reason: reason.to_string() })
+fn ailment((card, illness, reason): (&CardId, Illness, &Reason)) -> (CardId, Unhealthy) {
+    (card.clone(), Unhealthy { illness, reason: reason.to_string() })
 }
 
 struct Watcher {

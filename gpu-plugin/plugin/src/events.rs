@@ -14,7 +14,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tracing::warn;
 
-use crate::driver::{Ailment, Eyes, Picture};
+use crate::driver::{Eyes, Picture, Unhealthy};
 
 /// Who says it.
 const COMPONENT: &str = "ideal-gpu-plugin";
@@ -54,7 +54,7 @@ pub(crate) async fn tell(client: Client, node: String, eyes: Eyes) {
 
 /// What is new since `told`. Another reason for a state that was told already is none: a card that is ill falls ill of many
 /// things at once.
-fn news(told: &BTreeMap<CardId, Ailment>, picture: &Picture) -> Vec<News> {
+fn news(told: &BTreeMap<CardId, Unhealthy>, picture: &Picture) -> Vec<News> {
     let index = |id: &CardId| picture.cards.iter().find(|card| card.id == *id).map_or(0, |card| card.index);
     let fresh = picture
         .ailing
@@ -109,7 +109,7 @@ mod tests {
 
     fn picture(ailing: &[(&str, Illness, &str)]) -> Picture {
         let one = |(card, illness, reason): &(&str, Illness, &str)| {
-            let ailment = Ailment { illness: *illness, reason: (*reason).to_owned() };
+            let ailment = Unhealthy { illness: *illness, reason: (*reason).to_owned() };
             (CardId::parse(card).unwrap(), ailment)
         };
         Picture { ailing: ailing.iter().map(one).collect(), ..Picture::default() }
