@@ -6,7 +6,7 @@ use ideal_gpu::place::Policy;
 
 use crate::book::Book;
 use crate::cdi::Places;
-use crate::driver::Eyes;
+use crate::driver::GpuWatch;
 use crate::isolation::Isolation;
 use crate::lister::PodResources;
 use crate::metrics::Counts;
@@ -30,7 +30,7 @@ pub struct PluginContext {
     /// How the node works.
     pub settings: Arc<Settings>,
     /// The cards.
-    pub eyes: Eyes,
+    pub gpu_watch: GpuWatch,
     /// The pods.
     pub book: Book,
     /// What the kubelet has recorded.

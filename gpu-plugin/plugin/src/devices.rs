@@ -24,7 +24,7 @@ pub(crate) fn known<'a>(
     resource: Resource,
     ids: impl IntoIterator<Item = &'a String>,
 ) -> Result<(), DeviceIdError> {
-    let picture = context.eyes.picture.borrow();
+    let picture = context.gpu_watch.picture.borrow();
     let known = |id: &String| resource.card(id).is_some_and(|card| picture.minors.contains_key(&card));
     match ids.into_iter().find(|id| !known(id)) {
         Some(id) => Err(DeviceIdError::Unknown { resource: resource.name(), id: id.clone() }),

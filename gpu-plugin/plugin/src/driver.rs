@@ -65,14 +65,14 @@ impl Picture {
 
 /// What the thread tells.
 #[derive(Debug, Clone)]
-pub struct Eyes {
+pub struct GpuWatch {
     /// The cards.
     pub picture: watch::Receiver<Arc<Picture>>,
     /// What is used of them.
     pub usage: watch::Receiver<Arc<Vec<CardUsage>>>,
 }
 
-impl Eyes {
+impl GpuWatch {
     /// Resolves once there is something to tell.
     pub(crate) async fn opened(&self) {
         // An error means that the thread has ended: then there is nothing to wait for.
@@ -81,7 +81,7 @@ impl Eyes {
 }
 
 /// Starts the thread. It ends when nobody looks any more, or with the process.
-pub(crate) fn start(driver: Box<dyn Driver>, overcommit: Overcommit) -> std::io::Result<Eyes> {
+pub(crate) fn start(driver: Box<dyn Driver>, overcommit: Overcommit) -> std::io::Result<GpuWatch> {
     let nothing =
         Picture { absent: Some("the driver has not been asked yet".to_owned()), ..Picture::default() };
     let (pictures, picture) = watch::channel(Arc::new(nothing));
@@ -98,7 +98,7 @@ pub(crate) fn start(driver: Box<dyn Driver>, overcommit: Overcommit) -> std::io:
         pauses: PAUSES.build(),
     };
     std::thread::Builder::new().name("cards".to_owned()).spawn(move || watcher.run())?;
-    Ok(Eyes { picture, usage })
+    Ok(GpuWatch { picture, usage })
 }
 
 fn ailment((card, illness, reason): (&CardId, Illness, &Reason)) -> (CardId, Unhealthy) {

@@ -14,7 +14,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tracing::warn;
 
-use crate::driver::{Eyes, Picture, Unhealthy};
+use crate::driver::{GpuWatch, Picture, Unhealthy};
 
 /// Who says it.
 const COMPONENT: &str = "ideal-gpu-plugin";
@@ -33,9 +33,9 @@ struct News {
 
 /// Tells of every card that falls ill or recovers, for ever. Events are best effort, as everywhere in Kubernetes: the state
 /// itself is in the device list, the node's annotation and the metrics.
-pub(crate) async fn tell(client: Client, node: String, eyes: Eyes) {
+pub(crate) async fn tell(client: Client, node: String, gpu_watch: GpuWatch) {
     let events: Api<Event> = Api::namespaced(client, NAMESPACE);
-    let mut pictures = eyes.picture;
+    let mut pictures = gpu_watch.picture;
     let mut told = BTreeMap::new();
     loop {
         let picture = pictures.borrow_and_update().clone();

@@ -233,7 +233,7 @@ pub(crate) async fn tell_ready(
     mut sockets: Vec<(Resource, watch::Receiver<RegistrationState>)>,
     token: CancellationToken,
 ) {
-    let mut pictures = context.eyes.picture.clone();
+    let mut pictures = context.gpu_watch.picture.clone();
     while !token.is_cancelled() {
         let absent = pictures.borrow_and_update().absent.clone();
         let mut standings = sockets.iter_mut();

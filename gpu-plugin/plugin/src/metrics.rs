@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::book::{self, Book};
-use crate::driver::Eyes;
+use crate::driver::GpuWatch;
 use crate::resource::Resource;
 
 mod containers;
@@ -107,7 +107,7 @@ struct OfAilment {
 
 /// Cards and containers, read when somebody scrapes.
 pub(crate) struct Scrape {
-    pub(crate) eyes: Eyes,
+    pub(crate) gpu_watch: GpuWatch,
     pub(crate) book: Book,
     /// The state folder.
     pub(crate) state: PathBuf,
@@ -153,14 +153,14 @@ impl Collector for Scrape {
 
 impl Scrape {
     fn labels(&self, id: &str) -> OfCard {
-        let picture = self.eyes.picture.borrow();
+        let picture = self.gpu_watch.picture.borrow();
         let card = picture.cards.iter().find(|card| card.id.as_str() == id);
         let (index, model) = card.map(|card| (card.index, card.model.clone())).unwrap_or_default();
         OfCard { card: id.to_owned(), index, model }
     }
 
     fn cards(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let picture = self.eyes.picture.borrow().clone();
+        let picture = self.gpu_watch.picture.borrow().clone();
         let node = self.book.read(|pods| book::ledger(pods, picture.inventory(), ""));
         let all = || {
             node.cards()
@@ -194,7 +194,7 @@ impl Scrape {
     }
 
     fn usage(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let usage = self.eyes.usage.borrow().clone();
+        let usage = self.gpu_watch.usage.borrow().clone();
         let all = || usage.iter().map(|usage| (self.labels(usage.card.as_str()), usage));
         let total = all().map(|(labels, usage)| (labels, usage.total_bytes)).collect();
         gauge(encoder, "ideal_gpu_card_memory_total_bytes", "Memory of the card", total)?;

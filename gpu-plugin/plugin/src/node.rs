@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::api;
-use crate::driver::{Eyes, Picture};
+use crate::driver::{GpuWatch, Picture};
 use crate::object_meta;
 
 /// Pause after a write that failed or did not help: another writer is not fought faster than this.
@@ -144,7 +144,7 @@ fn model(cards: &[Card]) -> Option<String> {
 }
 
 /// Keeps the node object right, for ever.
-pub(crate) async fn keep(client: Client, name: String, eyes: Eyes) {
+pub(crate) async fn keep(client: Client, name: String, gpu_watch: GpuWatch) {
     let (seen, node) = watch::channel(None);
     let selector = format!("metadata.name={name}");
     let tell = |event: Event<Node>| match event {
@@ -154,7 +154,7 @@ pub(crate) async fn keep(client: Client, name: String, eyes: Eyes) {
     };
     let nodes = Api::all(client);
     let follow = api::follow(nodes.clone(), &selector, tell);
-    tokio::join!(follow, repair(&nodes, &name, eyes.picture, node));
+    tokio::join!(follow, repair(&nodes, &name, gpu_watch.picture, node));
 }
 
 async fn repair(

@@ -91,7 +91,7 @@ fn answer(
 /// Nobody has decided about this pod: the node does.
 fn decide(context: &PluginContext, uid: &str, listed: &[Listed]) -> Result<(), PreferError> {
     adopt_all(&context.book, context, listed);
-    let inventory = context.eyes.picture.borrow().inventory();
+    let inventory = context.gpu_watch.picture.borrow().inventory();
     let decision = context.book.read(|pods| {
         let entry = pods.get(uid)?;
         Some(own::decide(&book::ledger(pods, inventory, uid), entry, context.settings.policy))
@@ -112,7 +112,7 @@ fn decide(context: &PluginContext, uid: &str, listed: &[Listed]) -> Result<(), P
 /// Pods that got their devices before there was a decision: what they have is what was decided.
 pub(crate) fn adopt_all(book: &Book, context: &PluginContext, listed: &[Listed]) {
     for pod in listed {
-        let inventory = context.eyes.picture.borrow().inventory();
+        let inventory = context.gpu_watch.picture.borrow().inventory();
         let adopted = book.read(|pods| {
             let same = |entry: &&book::Entry| {
                 entry.pod.namespace == pod.namespace && entry.pod.name == pod.name && !entry.gone

@@ -136,7 +136,7 @@ fn write(
     grant: &Grant,
 ) -> Result<(), StartError> {
     let pod = &grant.entry.pod;
-    let picture = context.eyes.picture.borrow().clone();
+    let picture = context.gpu_watch.picture.borrow().clone();
     let mut cards: Vec<CardId> = ids.iter().filter_map(|id| resource.card(id)).collect();
     // CUDA numbers the cards of a container as NVML does.
     cards.sort_by_key(|id| {

@@ -19,7 +19,7 @@ use crate::args::Args;
 use crate::book::Book;
 use crate::cdi::Places;
 use crate::context::{PluginContext, Settings};
-use crate::driver::{self, Eyes};
+use crate::driver::{self, GpuWatch};
 use crate::isolation::{self, InstallError, Isolation};
 use crate::kubelet::{self, RegistrationState, Socket};
 use crate::lister::Lister;
@@ -66,14 +66,14 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
     let client = api::client(&args).await?;
     let book = Book::open(args.state_dir.clone()).map_err(|e| RunError::State(serve::chain::chain(&e)))?;
     let isolation = isolation(&args)?;
-    let eyes = driver::start(driver, args.memory_overcommit).map_err(RunError::Thread)?;
-    let (metrics, counts) = measured(&args, &eyes, &book, &isolation);
+    let gpu_watch = driver::start(driver, args.memory_overcommit).map_err(RunError::Thread)?;
+    let (metrics, counts) = measured(&args, &gpu_watch, &book, &isolation);
     let reason = "the kubelet has not been told yet";
     let ready = program::admin_port(args.admin_address, &metrics, reason, &token).await?;
 
     let context = PluginContext {
         settings: Arc::new(settings(&args, isolation)),
-        eyes: eyes.clone(),
+        gpu_watch: gpu_watch.clone(),
         book: book.clone(),
         lister: Arc::new(Lister::new(args.kubelet_dir.join("pod-resources/kubelet.sock"))),
         counts,
@@ -83,7 +83,7 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
         args.node_name.clone(),
         book.clone(),
     )));
-    if token.run_until_cancelled(eyes.opened()).await.is_none() {
+    if token.run_until_cancelled(gpu_watch.opened()).await.is_none() {
         return Ok(());
     }
     // What follows the API server ends with the runtime: there is nothing to finish.
@@ -91,12 +91,12 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
     tokio::spawn(token.clone().run_until_cancelled_owned(events::tell(
         client.clone(),
         args.node_name.clone(),
-        eyes.clone(),
+        gpu_watch.clone(),
     )));
     tokio::spawn(token.clone().run_until_cancelled_owned(node::keep(
         client,
         args.node_name.clone(),
-        eyes.clone(),
+        gpu_watch.clone(),
     )));
     tokio::spawn(pods::sweep(book, context.lister.clone(), token.clone()));
     tokio::spawn(token.clone().run_until_cancelled_owned(keep_specs(context.clone())));
@@ -105,12 +105,12 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
 }
 
 /// The numbers that are told.
-fn measured(args: &Args, eyes: &Eyes, book: &Book, isolation: &Isolation) -> (Metrics, Counts) {
+fn measured(args: &Args, gpu_watch: &GpuWatch, book: &Book, isolation: &Isolation) -> (Metrics, Counts) {
     let (metrics, counts) = (Metrics::default(), Counts::default());
     metrics.register(|registry| {
         counts.register(registry);
         let scrape = Scrape {
-            eyes: eyes.clone(),
+            gpu_watch: gpu_watch.clone(),
             book: book.clone(),
             state: args.state_dir.clone(),
             library: isolation.library.clone(),
@@ -183,7 +183,7 @@ async fn sockets(
 
 /// Keeps the CDI specs those of the cards.
 async fn keep_specs(context: PluginContext) {
-    let Eyes { mut picture, .. } = context.eyes.clone();
+    let GpuWatch { mut picture, .. } = context.gpu_watch.clone();
     loop {
         let cards = picture.borrow_and_update().with_minors();
         if !context.settings.no_cdi

@@ -55,7 +55,7 @@ impl Plugin {
             let cdi_devices = ids.iter().map(device).collect();
             return Ok(pb::ContainerAllocateResponse { cdi_devices, ..Default::default() });
         }
-        let picture = self.context.eyes.picture.borrow().clone();
+        let picture = self.context.gpu_watch.picture.borrow().clone();
         let cards: Vec<CardId> = ids.iter().filter_map(|id| self.resource.card(id)).collect();
         let minors = cards.iter().filter_map(|card| picture.minors.get(card));
         let places = &self.context.settings.places;
@@ -158,7 +158,7 @@ impl DevicePlugin for Plugin {
         let watched = Watched {
             context: self.context.clone(),
             resource: self.resource,
-            pictures: self.context.eyes.picture.clone(),
+            pictures: self.context.gpu_watch.picture.clone(),
             token: self.token.clone(),
             sent: None,
         };

@@ -9,7 +9,7 @@ use ideal_gpu::place::Policy;
 use ideal_gpu_plugin::book::Book;
 use ideal_gpu_plugin::cdi::Places;
 use ideal_gpu_plugin::context::{PluginContext, Settings};
-use ideal_gpu_plugin::driver::Eyes;
+use ideal_gpu_plugin::driver::GpuWatch;
 use ideal_gpu_plugin::isolation::Isolation;
 use ideal_gpu_plugin::lister::{ListError, Listed, PodResources};
 use ideal_gpu_plugin::pod::Wire;
@@ -61,7 +61,7 @@ impl Agent {
         node: &str,
         folder: &Path,
         rules: Arc<Mutex<Rules>>,
-        eyes: Eyes,
+        gpu_watch: GpuWatch,
         seed: u64,
     ) -> Self {
         let at = |name: &str| folder.join(name);
@@ -75,7 +75,7 @@ impl Agent {
                 isolation: Isolation::default(),
                 policy: Policy::Binpack,
             }),
-            eyes,
+            gpu_watch,
             book: book.clone(),
             lister: Arc::new(Records(rules)),
             counts: Default::default(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt as _};
 use ideal_gpu::card::Inventory;
 use ideal_gpu::names::{CORE, CORE_PER_CARD, GPU, MEMORY, WHOLE};
-use ideal_gpu_plugin::driver::{Eyes, Picture};
+use ideal_gpu_plugin::driver::{GpuWatch, Picture};
 use parking_lot::Mutex;
 use proto::deviceplugin::v1beta1 as pb;
 use proto::deviceplugin::v1beta1::device_plugin_server::DevicePlugin;
@@ -33,7 +33,7 @@ pub(crate) struct Site {
     /// Of each resource; empty while the plugin is not registered.
     lists: Vec<(&'static str, Lists)>,
     pictures: watch::Sender<Arc<Picture>>,
-    eyes: Eyes,
+    gpu_watch: GpuWatch,
     folder: PathBuf,
     api: Api,
 }
@@ -52,7 +52,7 @@ impl Site {
             agent: None,
             lists: Vec::new(),
             pictures,
-            eyes: Eyes { picture, usage },
+            gpu_watch: GpuWatch { picture, usage },
             api: api.clone(),
         };
         site.see();
@@ -107,8 +107,8 @@ impl Site {
             return;
         }
         let agent = self.agent.get_or_insert_with(|| {
-            let (rules, eyes) = (Arc::clone(&self.rules), self.eyes.clone());
-            Agent::start(&self.api, &self.name, &self.folder, rules, eyes, rng.random())
+            let (rules, gpu_watch) = (Arc::clone(&self.rules), self.gpu_watch.clone());
+            Agent::start(&self.api, &self.name, &self.folder, rules, gpu_watch, rng.random())
         });
         for (resource, plugin) in [GPU, WHOLE].into_iter().zip(&agent.plugins) {
             let lists = plugin.list_and_watch(Request::new(pb::Empty {})).await.unwrap();

@@ -17,7 +17,7 @@ use super::*;
 use crate::book::Book;
 use crate::cdi::Places;
 use crate::context::Settings;
-use crate::driver::{Eyes, Unhealthy};
+use crate::driver::{GpuWatch, Unhealthy};
 use crate::isolation::Isolation;
 use crate::kubelet::{RegistrationState, Socket};
 use crate::lister::Lister;
@@ -110,7 +110,7 @@ async fn rig() -> Rig {
             isolation: Isolation { library: Some(library), ..Isolation::default() },
             policy: Default::default(),
         }),
-        eyes: Eyes { picture, usage },
+        gpu_watch: GpuWatch { picture, usage },
         book: Book::open(at("state")).unwrap(),
         lister: Arc::new(Lister::new(socket)),
         counts: Default::default(),
