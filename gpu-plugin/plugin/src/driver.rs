@@ -28,7 +28,7 @@ const PAUSES: ExponentialBuilder =
 
 /// The cards as they are now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Picture {
+pub struct GpuSnapshot {
     /// In NVML's order.
     pub cards: Vec<Card>,
     /// N of `/dev/nvidiaN`.
@@ -51,7 +51,7 @@ pub struct Unhealthy {
     pub reason: String,
 }
 
-impl Picture {
+impl GpuSnapshot {
     /// As the scheduler hears of it.
     pub(crate) fn inventory(&self) -> Inventory {
         Inventory { cards: self.cards.clone() }
@@ -67,7 +67,7 @@ impl Picture {
 #[derive(Debug, Clone)]
 pub struct GpuWatch {
     /// The cards.
-    pub picture: watch::Receiver<Arc<Picture>>,
+    pub picture: watch::Receiver<Arc<GpuSnapshot>>,
     /// What is used of them.
     pub usage: watch::Receiver<Arc<Vec<CardUsage>>>,
 }
@@ -82,8 +82,10 @@ impl GpuWatch {
 
 /// Starts the thread. It ends when nobody looks any more, or with the process.
 pub(crate) fn start(driver: Box<dyn Driver>, overcommit: Overcommit) -> std::io::Result<GpuWatch> {
-    let nothing =
-        Picture { absent: Some("the driver has not been asked yet".to_owned()), ..Picture::default() };
+    let nothing = GpuSnapshot {
+        absent: Some("the driver has not been asked yet".to_owned()),
+        ..GpuSnapshot::default()
+    };
     let (pictures, picture) = watch::channel(Arc::new(nothing));
     let (usages, usage) = watch::channel(Arc::default());
     let watcher = Watcher {
@@ -109,7 +111,7 @@ struct Watcher {
     driver: Box<dyn Driver>,
     overcommit: Overcommit,
     roster: Roster,
-    pictures: watch::Sender<Arc<Picture>>,
+    pictures: watch::Sender<Arc<GpuSnapshot>>,
     usages: watch::Sender<Arc<Vec<CardUsage>>>,
     started: Instant,
     absent: Option<String>,
@@ -186,7 +188,7 @@ impl Watcher {
 
     fn publish(&self) {
         let members = self.roster.members().iter();
-        let picture = Picture {
+        let picture = GpuSnapshot {
             cards: self.roster.cards(self.overcommit),
             minors: members.map(|member| (member.found.id.clone(), member.found.minor)).collect(),
             ailing: self.roster.ailing().map(ailment).collect(),

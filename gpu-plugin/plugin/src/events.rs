@@ -14,7 +14,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tracing::warn;
 
-use crate::driver::{GpuWatch, Picture, Unhealthy};
+use crate::driver::{GpuSnapshot, GpuWatch, Unhealthy};
 
 /// Who says it.
 const COMPONENT: &str = "ideal-gpu-plugin";
@@ -54,7 +54,7 @@ pub(crate) async fn tell(client: Client, node: String, gpu_watch: GpuWatch) {
 
 /// What is new since `told`. Another reason for a state that was told already is none: a card that is ill falls ill of many
 /// things at once.
-fn news(told: &BTreeMap<CardId, Unhealthy>, picture: &Picture) -> Vec<News> {
+fn news(told: &BTreeMap<CardId, Unhealthy>, picture: &GpuSnapshot) -> Vec<News> {
     let index = |id: &CardId| picture.cards.iter().find(|card| card.id == *id).map_or(0, |card| card.index);
     let fresh = picture
         .ailing
@@ -107,17 +107,17 @@ fn event(node: &str, news: &News, now: Timestamp) -> Event {
 mod tests {
     use super::*;
 
-    fn picture(ailing: &[(&str, Illness, &str)]) -> Picture {
+    fn picture(ailing: &[(&str, Illness, &str)]) -> GpuSnapshot {
         let one = |(card, illness, reason): &(&str, Illness, &str)| {
             let ailment = Unhealthy { illness: *illness, reason: (*reason).to_owned() };
             (CardId::parse(card).unwrap(), ailment)
         };
-        Picture { ailing: ailing.iter().map(one).collect(), ..Picture::default() }
+        GpuSnapshot { ailing: ailing.iter().map(one).collect(), ..GpuSnapshot::default() }
     }
 
     #[test]
     fn each_change_of_a_cards_state_is_told_once() {
-        let said = |told: &Picture, now: &Picture| {
+        let said = |told: &GpuSnapshot, now: &GpuSnapshot| {
             news(&told.ailing, now).into_iter().map(|news| news.reason).collect::<Vec<_>>()
         };
         let well = picture(&[]);

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::api;
-use crate::driver::{GpuWatch, Picture};
+use crate::driver::{GpuSnapshot, GpuWatch};
 use crate::object_meta;
 
 /// Pause after a write that failed or did not help: another writer is not fought faster than this.
@@ -84,7 +84,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(picture: &Picture) -> Self {
+    fn of(picture: &GpuSnapshot) -> Self {
         // Ill cards too: pods that are on them are still counted against these sums, and a sum that shrank under them would
         // turn pods away from cards with room. Which card may get work is the extender's business.
         let counted: Vec<&Card> = picture.cards.iter().filter(|card| !card.mig).collect();
@@ -160,7 +160,7 @@ pub(crate) async fn keep(client: Client, name: String, gpu_watch: GpuWatch) {
 async fn repair(
     nodes: &Api<Node>,
     name: &str,
-    mut pictures: watch::Receiver<std::sync::Arc<Picture>>,
+    mut pictures: watch::Receiver<std::sync::Arc<GpuSnapshot>>,
     mut seen: watch::Receiver<Option<Node>>,
 ) {
     let mut last = None;
@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    fn picture() -> Picture {
+    fn picture() -> GpuSnapshot {
         let card = |n: u32, healthy| Card {
             id: CardId::parse(&format!("GPU-{n}")).unwrap(),
             model: "NVIDIA GeForce RTX 3060".into(),
@@ -222,7 +222,7 @@ mod tests {
             healthy,
             mig: false,
         };
-        Picture { cards: vec![card(0, true), card(1, true), card(2, false)], ..Picture::default() }
+        GpuSnapshot { cards: vec![card(0, true), card(1, true), card(2, false)], ..GpuSnapshot::default() }
     }
 
     #[test]
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn without_a_driver_the_node_is_disabled_and_offers_nothing() {
-        let wanted = Wanted::of(&Picture { absent: Some("no driver".into()), ..Picture::default() });
+        let wanted = Wanted::of(&GpuSnapshot { absent: Some("no driver".into()), ..GpuSnapshot::default() });
         let metadata = wanted.metadata(&Node::default()).unwrap();
         assert_eq!(metadata["metadata"]["labels"], json!({LABEL_ENABLE: "disable"}));
         assert_eq!(

@@ -17,7 +17,7 @@ use tracing::{error, info};
 use crate::cdi;
 use crate::context::PluginContext;
 use crate::devices;
-use crate::driver::Picture;
+use crate::driver::GpuSnapshot;
 use crate::error::DeviceIdError;
 use crate::isolation::{Access, Mount};
 use crate::prefer::{self, Ask};
@@ -99,7 +99,7 @@ fn join(cards: &[CardId]) -> String {
 struct Watched {
     context: PluginContext,
     resource: Resource,
-    pictures: watch::Receiver<Arc<Picture>>,
+    pictures: watch::Receiver<Arc<GpuSnapshot>>,
     token: CancellationToken,
     sent: Option<(Vec<pb::Device>, Instant)>,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt as _};
 use ideal_gpu::card::Inventory;
 use ideal_gpu::names::{CORE, CORE_PER_CARD, GPU, MEMORY, WHOLE};
-use ideal_gpu_plugin::driver::{GpuWatch, Picture};
+use ideal_gpu_plugin::driver::{GpuSnapshot, GpuWatch};
 use parking_lot::Mutex;
 use proto::deviceplugin::v1beta1 as pb;
 use proto::deviceplugin::v1beta1::device_plugin_server::DevicePlugin;
@@ -32,7 +32,7 @@ pub(crate) struct Site {
     pub(crate) agent: Option<Agent>,
     /// Of each resource; empty while the plugin is not registered.
     lists: Vec<(&'static str, Lists)>,
-    pictures: watch::Sender<Arc<Picture>>,
+    pictures: watch::Sender<Arc<GpuSnapshot>>,
     gpu_watch: GpuWatch,
     folder: PathBuf,
     api: Api,
@@ -74,7 +74,12 @@ impl Site {
     fn see(&self) {
         let cards = self.inventory.cards.clone();
         let minors = cards.iter().map(|card| (card.id.clone(), card.index)).collect();
-        self.pictures.send_replace(Arc::new(Picture { cards, minors, asked: true, ..Picture::default() }));
+        self.pictures.send_replace(Arc::new(GpuSnapshot {
+            cards,
+            minors,
+            asked: true,
+            ..GpuSnapshot::default()
+        }));
         self.api.node(&self.name, &self.inventory.to_text());
     }
 

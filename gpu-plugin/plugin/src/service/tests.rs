@@ -72,7 +72,7 @@ struct Rig {
     dir: TempDir,
     recorded: Recorded,
     context: PluginContext,
-    pictures: watch::Sender<Arc<Picture>>,
+    pictures: watch::Sender<Arc<GpuSnapshot>>,
     _usages: watch::Sender<Arc<Vec<cards::CardUsage>>>,
 }
 
@@ -97,7 +97,8 @@ async fn rig() -> Rig {
     tokio::spawn(tonic::transport::Server::builder().add_service(server).serve_with_incoming(listener));
     let cards = vec![card(0), card(1)];
     let minors = cards.iter().map(|card| (card.id.clone(), card.index)).collect();
-    let (pictures, picture) = watch::channel(Arc::new(Picture { cards, minors, ..Picture::default() }));
+    let (pictures, picture) =
+        watch::channel(Arc::new(GpuSnapshot { cards, minors, ..GpuSnapshot::default() }));
     let (_usages, usage) = watch::channel(Arc::default());
     let at = |name: &str| dir.path().join(name);
     let places = Places { state: at("state"), cdi: at("cdi"), driver_root: at(""), host_root: "/".into() };
