@@ -74,7 +74,7 @@ pub struct GpuWatch {
 
 impl GpuWatch {
     /// Resolves once there is something to tell.
-    pub(crate) async fn opened(&self) {
+    pub(crate) async fn first_snapshot(&self) {
         // An error means that the thread has ended: then there is nothing to wait for.
         let _ = self.picture.clone().wait_for(|picture| picture.asked).await;
     }

@@ -83,7 +83,7 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
         args.node_name.clone(),
         book.clone(),
     )));
-    if token.run_until_cancelled(gpu_watch.opened()).await.is_none() {
+    if token.run_until_cancelled(gpu_watch.first_snapshot()).await.is_none() {
         return Ok(());
     }
     // What follows the API server ends with the runtime: there is nothing to finish.
