@@ -20,7 +20,6 @@ use crate::context::Settings;
 use crate::driver::{GpuWatch, Unhealthy};
 use crate::isolation::Isolation;
 use crate::kubelet::{RegistrationState, Socket};
-use crate::lister::Lister;
 use crate::pod::Pod;
 
 /// What the kubelet has recorded: ids by pod and container.
@@ -113,7 +112,7 @@ async fn rig() -> Rig {
         }),
         gpu_watch: GpuWatch { picture, usage },
         book: Book::open(at("state")).unwrap(),
-        lister: Arc::new(Lister::new(socket)),
+        lister: Arc::new(crate::lister::Lister::new(socket)),
         counts: Default::default(),
     };
     Rig { dir, recorded, context, pictures, _usages }
