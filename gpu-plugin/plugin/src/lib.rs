@@ -13,7 +13,7 @@
 //! | `identity` | pure: which container is asked for |
 //! | `prefer` | GetPreferredAllocation: which ids |
 //! | `prestart` | PreStartContainer: who it is, what it gets |
-//! | `own` | pure: decisions of the node itself, where no scheduler has decided |
+//! | `local_decision` | pure: decisions of the node itself, where no scheduler has decided |
 //! | `cdi`, `libraries`, `isolation`, `limits`, `state_layout`, `file` | what a container is created with |
 //! | `api`, `pods`, `node`, `events` | the API server: watches, own pods, own node, events about its cards |
 //! | `pod`, `object_meta` | what of Kubernetes' objects is read |
@@ -46,10 +46,10 @@ mod identity;
 mod kubelet;
 mod libraries;
 mod limits;
+mod local_decision;
 mod metrics;
 mod node;
 mod object_meta;
-mod own;
 mod prefer;
 mod prestart;
 mod state_layout;

@@ -12,8 +12,8 @@ use crate::context::PluginContext;
 use crate::error::{DeviceIdError, PreferError};
 use crate::identity::{self, Container};
 use crate::lister::Listed;
+use crate::local_decision::{self, DecideError};
 use crate::metrics::Source;
-use crate::own::{self, DecideError};
 use crate::resource::Resource;
 
 /// How long a pod that the kubelet knows may stay unknown here. The kubelet's watch and ours bring it within milliseconds of each
@@ -94,7 +94,7 @@ fn decide(context: &PluginContext, uid: &str, listed: &[Listed]) -> Result<(), P
     let inventory = context.gpu_watch.picture.borrow().inventory();
     let decision = context.book.read(|pods| {
         let entry = pods.get(uid)?;
-        Some(own::decide(&book::ledger(pods, inventory, uid), entry, context.settings.policy))
+        Some(local_decision::decide(&book::ledger(pods, inventory, uid), entry, context.settings.policy))
     });
     match decision {
         Some(Ok(decision)) => {
@@ -119,7 +119,7 @@ pub(crate) fn adopt_all(book: &Book, context: &PluginContext, listed: &[Listed])
             };
             let entry =
                 pods.values().find(same).filter(|entry| entry.record.is_none() && !entry.pod.finished)?;
-            let decision = own::adopt(&book::ledger(pods, inventory, &entry.pod.uid), entry, pod)?;
+            let decision = local_decision::adopt(&book::ledger(pods, inventory, &entry.pod.uid), entry, pod)?;
             Some((entry.pod.uid.clone(), decision))
         });
         if let Some((uid, decision)) = adopted {
