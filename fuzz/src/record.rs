@@ -1,7 +1,7 @@
 //! A decision that the node kept on its disk.
 
 use ideal_gpu::decision::Decision;
-use ideal_gpu_plugin::store::Record;
+use ideal_gpu_plugin::checkpoint::Record;
 
 pub(crate) fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };

@@ -13,11 +13,11 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::checkpoint::{Record, Store};
 use crate::file::WriteError;
 use crate::limits;
 use crate::lister::Listed;
 use crate::pod::Pod;
-use crate::store::{Record, Store};
 
 /// A pod of this node.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 //! | `kubelet` | sockets and registration |
 //! | `context`, `service` | what every call needs; the device plugin service: parse, operate, reply |
 //! | `lister` | the kubelet's pod-resources API: who holds what |
-//! | `book`, `store` | the node's pods and their decisions, in memory and on disk |
+//! | `book`, `checkpoint` | the node's pods and their decisions, in memory and on disk |
 //! | `identity` | pure: which container is asked for |
 //! | `prefer` | GetPreferredAllocation: which ids |
 //! | `prestart` | PreStartContainer: who it is, what it gets |
@@ -35,7 +35,7 @@ pub mod resource;
 pub mod service;
 
 // For fuzz/, which reads records as the plugin finds them on its disk.
-pub mod store;
+pub mod checkpoint;
 
 mod api;
 mod devices;

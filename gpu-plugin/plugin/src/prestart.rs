@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
 use crate::book::Entry;
+use crate::checkpoint::Record;
 use crate::context::PluginContext;
 use crate::devices;
 use crate::error::StartError;
@@ -16,7 +17,6 @@ use crate::identity::{self, Holder};
 use crate::limits::{self, Who};
 use crate::prefer;
 use crate::resource::Resource;
-use crate::store::Record;
 
 /// How long it is waited for what is not known yet. The kubelet gives up after 30 s, and tries again by itself.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -3,8 +3,8 @@ use ideal_gpu::decision::Decision;
 use ideal_gpu::pod::Policies;
 
 use super::*;
+use crate::checkpoint::Record;
 use crate::pod::Pod;
-use crate::store::Record;
 
 fn card(name: &str) -> CardId {
     CardId::parse(&format!("GPU-{name}")).unwrap()
