@@ -15,7 +15,7 @@
 //! | `prestart` | PreStartContainer: who it is, what it gets |
 //! | `local_decision` | pure: decisions of the node itself, where no scheduler has decided |
 //! | `cdi`, `libraries`, `isolation`, `limits`, `state_layout`, `file` | what a container is created with |
-//! | `api`, `pods`, `node`, `events` | the API server: watches, own pods, own node, events about its cards |
+//! | `api`, `pod_watch`, `node`, `events` | the API server: watches, own pods, own node, events about its cards |
 //! | `pod`, `object_meta` | what of Kubernetes' objects is read |
 //! | `metrics`, `error` | numbers; reasons and their codes |
 
@@ -30,7 +30,7 @@ pub mod driver;
 pub mod isolation;
 pub mod lister;
 pub mod pod;
-pub mod pods;
+pub mod pod_watch;
 pub mod resource;
 pub mod service;
 

@@ -25,7 +25,7 @@ use crate::kubelet::{self, RegistrationState, Socket};
 use crate::lister::Lister;
 use crate::metrics::{Counts, Scrape};
 use crate::resource::Resource;
-use crate::{api, events, node, pods};
+use crate::{api, events, node, pod_watch};
 
 /// Threads for blocking work: name look-ups only.
 const THREADS: usize = 2;
@@ -78,7 +78,7 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
         lister: Arc::new(Lister::new(args.kubelet_dir.join("pod-resources/kubelet.sock"))),
         counts,
     };
-    tokio::spawn(token.clone().run_until_cancelled_owned(pods::follow(
+    tokio::spawn(token.clone().run_until_cancelled_owned(pod_watch::follow(
         client.clone(),
         args.node_name.clone(),
         book.clone(),
@@ -87,7 +87,7 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
         return Ok(());
     }
     // What follows the API server ends with the runtime: there is nothing to finish.
-    tokio::spawn(token.clone().run_until_cancelled_owned(pods::publish(client.clone(), book.clone())));
+    tokio::spawn(token.clone().run_until_cancelled_owned(pod_watch::publish(client.clone(), book.clone())));
     tokio::spawn(token.clone().run_until_cancelled_owned(events::tell(
         client.clone(),
         args.node_name.clone(),
@@ -98,7 +98,7 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
         args.node_name.clone(),
         gpu_watch.clone(),
     )));
-    tokio::spawn(pods::sweep(book, context.lister.clone(), token.clone()));
+    tokio::spawn(pod_watch::sweep(book, context.lister.clone(), token.clone()));
     tokio::spawn(token.clone().run_until_cancelled_owned(keep_specs(context.clone())));
     sockets(&args, &context, &metrics, ready, token).await;
     Ok(())

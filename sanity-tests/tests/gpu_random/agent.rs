@@ -13,7 +13,7 @@ use ideal_gpu_plugin::driver::GpuWatch;
 use ideal_gpu_plugin::isolation::Isolation;
 use ideal_gpu_plugin::lister::{ListError, Listed, PodResources};
 use ideal_gpu_plugin::pod::Wire;
-use ideal_gpu_plugin::pods::{Event, News, sweep};
+use ideal_gpu_plugin::pod_watch::{Event, News, sweep};
 use ideal_gpu_plugin::resource::Resource;
 use ideal_gpu_plugin::service::Plugin;
 use parking_lot::Mutex;
