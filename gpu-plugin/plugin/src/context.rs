@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use ideal_gpu::place::Policy;
 
-use crate::book::Book;
 use crate::cdi::Places;
 use crate::driver::GpuWatch;
 use crate::isolation::Isolation;
 use crate::lister::PodResources;
 use crate::metrics::Counts;
+use crate::pod_cache::PodCache;
 
 /// How the node works.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct PluginContext {
     /// The cards.
     pub gpu_watch: GpuWatch,
     /// The pods.
-    pub book: Book,
+    pub pod_cache: PodCache,
     /// What the kubelet has recorded.
     pub lister: Arc<dyn PodResources>,
     /// Metrics.

@@ -7,8 +7,8 @@ use ideal_gpu::ask::{ContainerAsk, Phase};
 use ideal_gpu::card::CardId;
 use ideal_gpu::plan::Plan;
 
-use crate::book::{Entry, Pods};
 use crate::lister::Listed;
+use crate::pod_cache::{Entry, Pods};
 use crate::resource::Resource;
 
 /// A container by pod and name.

@@ -9,7 +9,7 @@
 //! | `kubelet` | sockets and registration |
 //! | `context`, `service` | what every call needs; the device plugin service: parse, operate, reply |
 //! | `lister` | the kubelet's pod-resources API: who holds what |
-//! | `book`, `checkpoint` | the node's pods and their decisions, in memory and on disk |
+//! | `pod_cache`, `checkpoint` | the node's pods and their decisions, in memory and on disk |
 //! | `identity` | pure: which container is asked for |
 //! | `prefer` | GetPreferredAllocation: which ids |
 //! | `prestart` | PreStartContainer: who it is, what it gets |
@@ -23,13 +23,13 @@ pub mod args;
 pub mod run;
 
 // For tests that put the service together with a kubelet, an API server and cards of their own, in one process.
-pub mod book;
 pub mod cdi;
 pub mod context;
 pub mod driver;
 pub mod isolation;
 pub mod lister;
 pub mod pod;
+pub mod pod_cache;
 pub mod pod_watch;
 pub mod resource;
 pub mod service;

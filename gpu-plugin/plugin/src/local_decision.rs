@@ -10,8 +10,8 @@ use ideal_gpu::place::{Policy, Why, place};
 use ideal_gpu::plan::Plan;
 use ideal_gpu::pod::PodSpecError;
 
-use crate::book::Entry;
 use crate::lister::Listed;
+use crate::pod_cache::Entry;
 use crate::resource::Resource;
 
 /// Why the node decides nothing about a pod.

@@ -11,8 +11,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::book::{self, Book};
 use crate::driver::GpuWatch;
+use crate::pod_cache::{self, PodCache};
 use crate::resource::Resource;
 
 mod containers;
@@ -108,7 +108,7 @@ struct OfAilment {
 /// Cards and containers, read when somebody scrapes.
 pub(crate) struct Scrape {
     pub(crate) gpu_watch: GpuWatch,
-    pub(crate) book: Book,
+    pub(crate) pod_cache: PodCache,
     /// The state folder.
     pub(crate) state: PathBuf,
     /// The isolation library, if there is one.
@@ -161,7 +161,7 @@ impl Scrape {
 
     fn cards(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let picture = self.gpu_watch.picture.borrow().clone();
-        let node = self.book.read(|pods| book::ledger(pods, picture.inventory(), ""));
+        let node = self.pod_cache.read(|pods| pod_cache::ledger(pods, picture.inventory(), ""));
         let all = || {
             node.cards()
                 .iter()

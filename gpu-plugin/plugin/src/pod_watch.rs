@@ -1,4 +1,4 @@
-//! The node's own pods: into the book, and the node's own decisions back into their annotations.
+//! The node's own pods: into the pod cache, and the node's own decisions back into their annotations.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::api;
-use crate::book::Book;
 use crate::lister::PodResources;
 use crate::pod::Wire;
+use crate::pod_cache::PodCache;
 
 /// How often it is looked whether the kubelet has let go of a pod that the API server has no more.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -23,16 +23,16 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// How long a decision that could not be written back waits for the next try.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// What the API server tells of the node's pods, on its way into the book.
+/// What the API server tells of the node's pods, on its way into the pod cache.
 pub struct News {
-    book: Book,
+    pod_cache: PodCache,
     listed: HashSet<String>,
 }
 
 impl News {
-    /// For this book.
-    pub fn of(book: Book) -> Self {
-        Self { book, listed: HashSet::new() }
+    /// For this pod_cache.
+    pub fn of(pod_cache: PodCache) -> Self {
+        Self { pod_cache, listed: HashSet::new() }
     }
 
     /// One piece.
@@ -41,52 +41,52 @@ impl News {
             Event::Init => self.listed.clear(),
             Event::InitApply(wire) | Event::Apply(wire) => {
                 self.listed.insert(wire.uid().unwrap_or_default());
-                is(&self.book, wire);
+                is(&self.pod_cache, wire);
             }
             Event::Delete(wire) => {
                 let uid = wire.uid().unwrap_or_default();
                 self.listed.remove(&uid);
-                self.book.delete(&uid);
+                self.pod_cache.delete(&uid);
             }
-            Event::InitDone => self.book.keep(&std::mem::take(&mut self.listed)),
+            Event::InitDone => self.pod_cache.keep(&std::mem::take(&mut self.listed)),
         }
     }
 }
 
-/// Fills the book from the API server, for ever.
-pub(crate) async fn follow(client: Client, node: String, book: Book) {
-    let mut news = News::of(book);
+/// Fills the pod cache from the API server, for ever.
+pub(crate) async fn follow(client: Client, node: String, pod_cache: PodCache) {
+    let mut news = News::of(pod_cache);
     let tell = |event| news.tell(event);
     api::follow(Api::<Wire>::all(client), &format!("spec.nodeName={node}"), tell).await;
 }
 
-fn is(book: &Book, wire: Wire) {
+fn is(pod_cache: &PodCache, wire: Wire) {
     let (uid, namespace, name) =
         (wire.uid().unwrap_or_default(), wire.namespace().unwrap_or_default(), wire.name_any());
     match wire.read() {
-        Ok(Some(pod)) => book.apply(pod),
-        Ok(None) => book.other(uid, namespace, name),
+        Ok(Some(pod)) => pod_cache.apply(pod),
+        Ok(None) => pod_cache.other(uid, namespace, name),
         Err(reason) => {
             // It may run all the same: only what names cards can be refused, and only by the scheduler's webhook.
             warn!(uid, namespace, name, %reason, "The pod's request cannot be read, or is what no node gives: no card is given to it");
-            book.other(uid, namespace, name);
+            pod_cache.other(uid, namespace, name);
         }
     }
 }
 
 /// Forgets pods that are gone everywhere, until `token` fires.
-pub async fn sweep(book: Book, lister: Arc<dyn PodResources>, token: CancellationToken) {
-    let mut changes = book.changes();
+pub async fn sweep(pod_cache: PodCache, lister: Arc<dyn PodResources>, token: CancellationToken) {
+    let mut changes = pod_cache.changes();
     while !token.is_cancelled() {
-        if book.has_gone() {
+        if pod_cache.has_gone() {
             match lister.list().await {
-                Ok(listed) => book.sweep(&listed),
+                Ok(listed) => pod_cache.sweep(&listed),
                 Err(error) => {
                     warn!(error = serve::chain::chain(&error), "Pods that are gone cannot be forgotten yet")
                 }
             }
         }
-        if book.has_gone() {
+        if pod_cache.has_gone() {
             let _ = tokio::time::timeout(SWEEP, token.cancelled()).await;
         } else {
             tokio::select! {
@@ -98,12 +98,12 @@ pub async fn sweep(book: Book, lister: Arc<dyn PodResources>, token: Cancellatio
 }
 
 /// Writes the node's own decisions into the pods' annotations, so that a scheduler that comes later counts them.
-pub(crate) async fn publish(client: Client, book: Book) {
-    let mut changes = book.changes();
+pub(crate) async fn publish(client: Client, pod_cache: PodCache) {
+    let mut changes = pod_cache.changes();
     loop {
         changes.mark_unchanged();
         let mut again = false;
-        for (uid, namespace, name, text) in unpublished(&book) {
+        for (uid, namespace, name, text) in unpublished(&pod_cache) {
             let pods = Api::<Wire>::namespaced(client.clone(), &namespace);
             // With the uid, so that a successor of the same name is never meant.
             let patch = json!({ "metadata": { "uid": uid, "annotations": { DECISION: text } } });
@@ -128,8 +128,8 @@ pub(crate) async fn publish(client: Client, book: Book) {
     }
 }
 
-fn unpublished(book: &Book) -> Vec<(String, String, String, String)> {
-    book.read(|pods| {
+fn unpublished(pod_cache: &PodCache) -> Vec<(String, String, String, String)> {
+    pod_cache.read(|pods| {
         let own = pods.values().filter(|entry| !entry.gone && !entry.pod.finished).filter_map(|entry| {
             let record = entry.record.as_ref().filter(|record| record.own)?;
             let text = record.decision.to_text();

@@ -7,13 +7,13 @@ use ideal_gpu::card::CardId;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
-use crate::book::{self, Book};
 use crate::context::PluginContext;
 use crate::error::{DeviceIdError, PreferError};
 use crate::identity::{self, Container};
 use crate::lister::Listed;
 use crate::local_decision::{self, DecideError};
 use crate::metrics::Source;
+use crate::pod_cache::{self, PodCache};
 use crate::resource::Resource;
 
 /// How long a pod that the kubelet knows may stay unknown here. The kubelet's watch and ours bring it within milliseconds of each
@@ -39,15 +39,16 @@ pub(crate) async fn prefer(
     };
     let must = ask.must.iter().map(cards).collect::<Result<Vec<_>, _>>()?;
     let deadline = Instant::now() + PATIENCE;
-    let mut changes = context.book.changes();
+    let mut changes = context.pod_cache.changes();
     loop {
         changes.mark_unchanged();
         let listed = context.lister.list().await?;
         let late = Instant::now() >= deadline;
-        let found = context.book.read(|pods| identity::next(pods, &listed, resource, ask.size, &must, late));
+        let found =
+            context.pod_cache.read(|pods| identity::next(pods, &listed, resource, ask.size, &must, late));
         match found.first() {
             // A pod that is not known yet may be the one that asks.
-            Some(container) if late || !context.book.behind(&listed) => {
+            Some(container) if late || !context.pod_cache.behind(&listed) => {
                 return answer(context, resource, ask, container, &listed);
             }
             None if late => {
@@ -70,19 +71,20 @@ fn answer(
     listed: &[Listed],
 ) -> Result<Vec<String>, PreferError> {
     let Container { uid, name } = container;
-    let decided = context.book.read(|pods| pods.get(uid).is_some_and(|entry| entry.record.is_some()));
+    let decided = context.pod_cache.read(|pods| pods.get(uid).is_some_and(|entry| entry.record.is_some()));
     if !decided {
         decide(context, uid, listed)?;
     }
-    let ids = context.book.read(|pods| {
+    let ids = context.pod_cache.read(|pods| {
         let record = pods.get(uid).and_then(|entry| entry.record.as_ref());
         let part = record.and_then(|record| record.decision.part(name));
         let (_, _, from) = part.ok_or(PreferError::Nobody { resource: resource.name(), size: ask.size })?;
         let taken = |card| PreferError::Taken { uid: uid.clone(), container: name.clone(), card };
         pick(resource, &from, ask).map_err(taken)
     })?;
-    context.book.steered(uid, name, ids.iter().cloned().collect());
-    let own = context.book.read(|pods| pods.get(uid).and_then(|e| e.record.as_ref()).is_some_and(|r| r.own));
+    context.pod_cache.steered(uid, name, ids.iter().cloned().collect());
+    let own =
+        context.pod_cache.read(|pods| pods.get(uid).and_then(|e| e.record.as_ref()).is_some_and(|r| r.own));
     context.counts.preferred(if own { Source::Own } else { Source::Decision });
     info!(uid, container = name, ?ids, own, "Devices for a container");
     Ok(ids)
@@ -90,15 +92,15 @@ fn answer(
 
 /// Nobody has decided about this pod: the node does.
 fn decide(context: &PluginContext, uid: &str, listed: &[Listed]) -> Result<(), PreferError> {
-    adopt_all(&context.book, context, listed);
+    adopt_all(&context.pod_cache, context, listed);
     let inventory = context.gpu_watch.picture.borrow().inventory();
-    let decision = context.book.read(|pods| {
+    let decision = context.pod_cache.read(|pods| {
         let entry = pods.get(uid)?;
-        Some(local_decision::decide(&book::ledger(pods, inventory, uid), entry, context.settings.policy))
+        Some(local_decision::decide(&pod_cache::ledger(pods, inventory, uid), entry, context.settings.policy))
     });
     match decision {
         Some(Ok(decision)) => {
-            context.book.decide(uid, decision);
+            context.pod_cache.decide(uid, decision);
             Ok(())
         }
         Some(Err(DecideError::NoRoom(why))) => {
@@ -110,21 +112,22 @@ fn decide(context: &PluginContext, uid: &str, listed: &[Listed]) -> Result<(), P
 }
 
 /// Pods that got their devices before there was a decision: what they have is what was decided.
-pub(crate) fn adopt_all(book: &Book, context: &PluginContext, listed: &[Listed]) {
+pub(crate) fn adopt_all(pod_cache: &PodCache, context: &PluginContext, listed: &[Listed]) {
     for pod in listed {
         let inventory = context.gpu_watch.picture.borrow().inventory();
-        let adopted = book.read(|pods| {
-            let same = |entry: &&book::Entry| {
+        let adopted = pod_cache.read(|pods| {
+            let same = |entry: &&pod_cache::Entry| {
                 entry.pod.namespace == pod.namespace && entry.pod.name == pod.name && !entry.gone
             };
             let entry =
                 pods.values().find(same).filter(|entry| entry.record.is_none() && !entry.pod.finished)?;
-            let decision = local_decision::adopt(&book::ledger(pods, inventory, &entry.pod.uid), entry, pod)?;
+            let decision =
+                local_decision::adopt(&pod_cache::ledger(pods, inventory, &entry.pod.uid), entry, pod)?;
             Some((entry.pod.uid.clone(), decision))
         });
         if let Some((uid, decision)) = adopted {
             info!(uid, "The pod has its devices already: they are taken as decided");
-            book.decide(&uid, decision);
+            pod_cache.decide(&uid, decision);
         }
     }
 }

@@ -8,13 +8,13 @@ use ideal_gpu::card::CardId;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
-use crate::book::Entry;
 use crate::checkpoint::Record;
 use crate::context::PluginContext;
 use crate::devices;
 use crate::error::StartError;
 use crate::identity::{self, Holder};
 use crate::limits::{self, Who};
+use crate::pod_cache::Entry;
 use crate::prefer;
 use crate::resource::Resource;
 
@@ -54,7 +54,7 @@ async fn grant(
     ids: &BTreeSet<String>,
 ) -> Result<Grant, StartError> {
     let started = Instant::now();
-    let mut changes = context.book.changes();
+    let mut changes = context.pod_cache.changes();
     loop {
         changes.mark_unchanged();
         let deadline = match look(context, resource, ids, started).await {
@@ -76,7 +76,7 @@ async fn look(
     started: Instant,
 ) -> Result<Option<Grant>, StartError> {
     let listed = context.lister.list().await?;
-    let holder = context.book.read(|pods| identity::holder(pods, &listed, resource, ids));
+    let holder = context.pod_cache.read(|pods| identity::holder(pods, &listed, resource, ids));
     let (uid, containers) = match holder {
         Holder::Pod { uid, containers } => (uid, containers),
         Holder::UnknownPod { namespace, name } => {
@@ -87,10 +87,10 @@ async fn look(
             return Err(StartError::Nobody(ids.join(", ")));
         }
     };
-    if context.book.read(|pods| pods.get(&uid).is_some_and(|entry| entry.record.is_none())) {
-        prefer::adopt_all(&context.book, context, &listed);
+    if context.pod_cache.read(|pods| pods.get(&uid).is_some_and(|entry| entry.record.is_none())) {
+        prefer::adopt_all(&context.pod_cache, context, &listed);
     }
-    let Some(entry) = context.book.read(|pods| pods.get(&uid).cloned()) else {
+    let Some(entry) = context.pod_cache.read(|pods| pods.get(&uid).cloned()) else {
         return Err(StartError::UnknownPod(uid));
     };
     let Some(record) = &entry.record else { return Err(StartError::Undecided(uid)) };
@@ -151,7 +151,7 @@ fn write(
     if !context.settings.no_cdi {
         context.settings.places.write_specs(&picture.with_minors(), isolation)?;
     }
-    context.book.started(&pod.uid, &grant.container, &cards);
+    context.pod_cache.started(&pod.uid, &grant.container, &cards);
     info!(uid = pod.uid, pod = pod.name, container = grant.container, ?ids, share = ?grant.share, "A container starts");
     Ok(())
 }

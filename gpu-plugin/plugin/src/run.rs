@@ -16,7 +16,6 @@ use tracing::{info, warn};
 
 pub use crate::api::ConfigError;
 use crate::args::Args;
-use crate::book::Book;
 use crate::cdi::Places;
 use crate::context::{PluginContext, Settings};
 use crate::driver::{self, GpuWatch};
@@ -24,6 +23,7 @@ use crate::isolation::{self, InstallError, Isolation};
 use crate::kubelet::{self, RegistrationState, Socket};
 use crate::lister::Lister;
 use crate::metrics::{Counts, Scrape};
+use crate::pod_cache::PodCache;
 use crate::resource::Resource;
 use crate::{api, events, node, pod_watch};
 
@@ -64,30 +64,33 @@ pub fn run(args: Args) -> Result<(), RunError> {
 /// Serves with this driver until `token` fires.
 pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken) -> Result<(), RunError> {
     let client = api::client(&args).await?;
-    let book = Book::open(args.state_dir.clone()).map_err(|e| RunError::State(serve::chain::chain(&e)))?;
+    let pod_cache =
+        PodCache::open(args.state_dir.clone()).map_err(|e| RunError::State(serve::chain::chain(&e)))?;
     let isolation = isolation(&args)?;
     let gpu_watch = driver::start(driver, args.memory_overcommit).map_err(RunError::Thread)?;
-    let (metrics, counts) = measured(&args, &gpu_watch, &book, &isolation);
+    let (metrics, counts) = measured(&args, &gpu_watch, &pod_cache, &isolation);
     let reason = "the kubelet has not been told yet";
     let ready = program::admin_port(args.admin_address, &metrics, reason, &token).await?;
 
     let context = PluginContext {
         settings: Arc::new(settings(&args, isolation)),
         gpu_watch: gpu_watch.clone(),
-        book: book.clone(),
+        pod_cache: pod_cache.clone(),
         lister: Arc::new(Lister::new(args.kubelet_dir.join("pod-resources/kubelet.sock"))),
         counts,
     };
     tokio::spawn(token.clone().run_until_cancelled_owned(pod_watch::follow(
         client.clone(),
         args.node_name.clone(),
-        book.clone(),
+        pod_cache.clone(),
     )));
     if token.run_until_cancelled(gpu_watch.first_snapshot()).await.is_none() {
         return Ok(());
     }
     // What follows the API server ends with the runtime: there is nothing to finish.
-    tokio::spawn(token.clone().run_until_cancelled_owned(pod_watch::publish(client.clone(), book.clone())));
+    tokio::spawn(
+        token.clone().run_until_cancelled_owned(pod_watch::publish(client.clone(), pod_cache.clone())),
+    );
     tokio::spawn(token.clone().run_until_cancelled_owned(events::tell(
         client.clone(),
         args.node_name.clone(),
@@ -98,20 +101,25 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
         args.node_name.clone(),
         gpu_watch.clone(),
     )));
-    tokio::spawn(pod_watch::sweep(book, context.lister.clone(), token.clone()));
+    tokio::spawn(pod_watch::sweep(pod_cache, context.lister.clone(), token.clone()));
     tokio::spawn(token.clone().run_until_cancelled_owned(keep_specs(context.clone())));
     sockets(&args, &context, &metrics, ready, token).await;
     Ok(())
 }
 
 /// The numbers that are told.
-fn measured(args: &Args, gpu_watch: &GpuWatch, book: &Book, isolation: &Isolation) -> (Metrics, Counts) {
+fn measured(
+    args: &Args,
+    gpu_watch: &GpuWatch,
+    pod_cache: &PodCache,
+    isolation: &Isolation,
+) -> (Metrics, Counts) {
     let (metrics, counts) = (Metrics::default(), Counts::default());
     metrics.register(|registry| {
         counts.register(registry);
         let scrape = Scrape {
             gpu_watch: gpu_watch.clone(),
-            book: book.clone(),
+            pod_cache: pod_cache.clone(),
             state: args.state_dir.clone(),
             library: isolation.library.clone(),
         };

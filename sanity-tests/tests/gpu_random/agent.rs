@@ -1,4 +1,4 @@
-//! One life of ideal-gpu-plugin: the product's own service, book and sweep in this process. What stands in is its sockets, its
+//! One life of ideal-gpu-plugin: the product's own service, pod_cache and sweep in this process. What stands in is its sockets, its
 //! watch, which may be late, and the driver.
 
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ideal_gpu::place::Policy;
-use ideal_gpu_plugin::book::Book;
 use ideal_gpu_plugin::cdi::Places;
 use ideal_gpu_plugin::context::{PluginContext, Settings};
 use ideal_gpu_plugin::driver::GpuWatch;
 use ideal_gpu_plugin::isolation::Isolation;
 use ideal_gpu_plugin::lister::{ListError, Listed, PodResources};
 use ideal_gpu_plugin::pod::Wire;
+use ideal_gpu_plugin::pod_cache::PodCache;
 use ideal_gpu_plugin::pod_watch::{Event, News, sweep};
 use ideal_gpu_plugin::resource::Resource;
 use ideal_gpu_plugin::service::Plugin;
@@ -48,7 +48,7 @@ impl PodResources for Records {
 }
 
 pub(crate) struct Agent {
-    pub(crate) book: Book,
+    pub(crate) pod_cache: PodCache,
     pub(crate) plugins: [Plugin; 2],
     /// They end with it.
     _tasks: JoinSet<()>,
@@ -67,7 +67,7 @@ impl Agent {
         let at = |name: &str| folder.join(name);
         let places =
             Places { state: at("state"), cdi: at("cdi"), driver_root: at("root"), host_root: "/".into() };
-        let book = Book::open(places.state.clone()).unwrap();
+        let pod_cache = PodCache::open(places.state.clone()).unwrap();
         let context = PluginContext {
             settings: Arc::new(Settings {
                 places,
@@ -76,20 +76,20 @@ impl Agent {
                 policy: Policy::Binpack,
             }),
             gpu_watch,
-            book: book.clone(),
+            pod_cache: pod_cache.clone(),
             lister: Arc::new(Records(rules)),
             counts: Default::default(),
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(sweep(book.clone(), Arc::clone(&context.lister), CancellationToken::new()));
+        tasks.spawn(sweep(pod_cache.clone(), Arc::clone(&context.lister), CancellationToken::new()));
         tasks.spawn(follow(
             api.clone(),
             node.to_owned(),
-            News::of(book.clone()),
+            News::of(pod_cache.clone()),
             StdRng::seed_from_u64(seed),
         ));
         let plugin = |resource| Plugin::new(context.clone(), resource, CancellationToken::new());
-        Self { book, plugins: Resource::ALL.map(plugin), _tasks: tasks }
+        Self { pod_cache, plugins: Resource::ALL.map(plugin), _tasks: tasks }
     }
 
     fn plugin(&self, resource: &str) -> &Plugin {

@@ -172,15 +172,15 @@ pub(crate) fn settled(world: &World, compared: &mut Compared) {
         let there = world.jobs.iter().filter(|job| job.stage.object_of() == Some(number));
         let uids = there.filter(|job| job.asks()).map(|job| job.pod.uid.clone()).collect();
         if let Some(agent) = &site.agent {
-            kept(site, &agent.book.read(|pods| pods.keys().cloned().collect()), &uids);
+            kept(site, &agent.pod_cache.read(|pods| pods.keys().cloned().collect()), &uids);
             compared.books += 1;
         }
     }
 }
 
 /// The plugin remembers these pods, and has files of no others.
-fn kept(site: &Site, book: &BTreeSet<String>, uids: &BTreeSet<String>) {
-    assert_eq!(book, uids, "pods in the book of {}", site.name);
+fn kept(site: &Site, pod_cache: &BTreeSet<String>, uids: &BTreeSet<String>) {
+    assert_eq!(pod_cache, uids, "pods in the pod_cache of {}", site.name);
     let names = |folder: &str| {
         let entries = std::fs::read_dir(site.state().join(folder)).into_iter().flatten();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<BTreeSet<_>>()
@@ -201,7 +201,7 @@ pub(crate) fn nothing_is_left(world: &World, compared: &mut Compared) {
     for site in &world.sites {
         let rules = site.rules.lock();
         assert!(rules.holders().is_empty() && rules.active().count() == 0);
-        assert_eq!(site.agent.as_ref().unwrap().book.read(|pods| pods.len()), 0);
+        assert_eq!(site.agent.as_ref().unwrap().pod_cache.read(|pods| pods.len()), 0);
         compared.empty += 1;
     }
     for replica in &world.replicas {

@@ -22,7 +22,7 @@ impl World {
         let here = &self.sites[site];
         here.rules.lock().add(pod.clone());
         let agent = here.agent.as_ref().unwrap();
-        let knows = agent.book.read(|pods| pods.contains_key(&pod.uid));
+        let knows = agent.pod_cache.read(|pods| pods.contains_key(&pod.uid));
         self.counts.known_late += u64::from(self.jobs[job].asks() && !knows);
         let admitted = admission::admit(&here.rules, agent, &pod.uid).await;
         admitted

@@ -73,7 +73,7 @@ impl Scrape {
     }
 
     fn rows(&self) -> Vec<Row> {
-        let started = self.book.read(|pods| {
+        let started = self.pod_cache.read(|pods| {
             let running =
                 pods.values().filter(|entry| !entry.pod.finished).filter_map(|entry| entry.record.as_ref());
             running.cloned().collect::<Vec<_>>()

@@ -14,13 +14,13 @@ use proto::podresources::v1::pod_resources_lister_server::{PodResourcesLister, P
 use tempfile::TempDir;
 
 use super::*;
-use crate::book::Book;
 use crate::cdi::Places;
 use crate::context::Settings;
 use crate::driver::{GpuWatch, Unhealthy};
 use crate::isolation::Isolation;
 use crate::kubelet::{RegistrationState, Socket};
 use crate::pod::Pod;
+use crate::pod_cache::PodCache;
 
 /// What the kubelet has recorded: ids by pod and container.
 type Recorded = Arc<Mutex<BTreeMap<(String, String), Vec<String>>>>;
@@ -111,7 +111,7 @@ async fn rig() -> Rig {
             policy: Default::default(),
         }),
         gpu_watch: GpuWatch { picture, usage },
-        book: Book::open(at("state")).unwrap(),
+        pod_cache: PodCache::open(at("state")).unwrap(),
         lister: Arc::new(crate::lister::Lister::new(socket)),
         counts: Default::default(),
     };
@@ -184,7 +184,7 @@ impl Rig {
 #[tokio::test]
 async fn the_decided_cards_are_steered_to_named_and_written_into_the_limits() {
     let rig = rig().await;
-    rig.context.book.apply(rig.pod("p1", 2, &[1, 0]));
+    rig.context.pod_cache.apply(rig.pod("p1", 2, &[1, 0]));
     let ids = rig.preferred(2).await.unwrap();
     assert_eq!(ids, ["0-GPU-1", "0-GPU-0"]);
     let reply = rig.allocate(&["0-GPU-1", "0-GPU-0"]).await.unwrap();
@@ -207,7 +207,7 @@ async fn the_decided_cards_are_steered_to_named_and_written_into_the_limits() {
 #[tokio::test]
 async fn a_card_that_was_not_decided_is_never_started_on() {
     let rig = rig().await;
-    rig.context.book.apply(rig.pod("p1", 1, &[1]));
+    rig.context.pod_cache.apply(rig.pod("p1", 1, &[1]));
     let wrong = ["2-GPU-0".to_owned()];
     rig.record("p1", &wrong);
     let refused = rig.start(&wrong).await.unwrap_err();
@@ -223,11 +223,11 @@ async fn a_card_that_was_not_decided_is_never_started_on() {
 #[tokio::test]
 async fn a_node_that_is_cut_off_starts_its_containers_from_what_it_remembers() {
     let mut rig = rig().await;
-    rig.context.book.apply(rig.pod("p1", 1, &[1]));
+    rig.context.pod_cache.apply(rig.pod("p1", 1, &[1]));
     let ids = rig.preferred(1).await.unwrap();
     rig.record("p1", &ids);
     // A new process that the API server tells nothing.
-    rig.context.book = Book::open(rig.dir.path().join("state")).unwrap();
+    rig.context.pod_cache = PodCache::open(rig.dir.path().join("state")).unwrap();
     rig.start(&ids).await.unwrap();
     assert_eq!(rig.limits(&ids[0])["pod_uid"], "p1");
 }
@@ -237,14 +237,14 @@ async fn without_a_scheduler_the_node_decides_beside_what_is_there_and_says_when
     let rig = rig().await;
     let mut cards = HashSet::new();
     for name in ["p1", "p2"] {
-        rig.context.book.apply(rig.pod(name, 1, &[]));
+        rig.context.pod_cache.apply(rig.pod(name, 1, &[]));
         let ids = rig.preferred(1).await.unwrap();
         rig.record(name, &ids);
         rig.start(&ids).await.unwrap();
         cards.insert(Resource::Slices.card(&ids[0]).unwrap());
     }
     assert_eq!(cards.len(), 2, "60 % twice needs two cards");
-    rig.context.book.apply(rig.pod("p3", 1, &[]));
+    rig.context.pod_cache.apply(rig.pod("p3", 1, &[]));
     let refused = rig.preferred(1).await.unwrap_err();
     assert!(refused.message().contains("card 0: 40 percent, 800 MiB, 4 slots free"), "{refused}");
 }
@@ -254,7 +254,7 @@ async fn the_node_decides_nothing_about_a_pod_that_the_scheduler_would_have_refu
     let rig = rig().await;
     let mut pod = rig.pod("p1", 1, &[]);
     pod.policies = Err(PodSpecError::Policy { annotation: CARD_POLICY, value: "random".to_owned() });
-    rig.context.book.apply(pod);
+    rig.context.pod_cache.apply(pod);
     let refused = rig.preferred(1).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
     assert!(refused.message().contains("card-policy: \"random\" is not allowed"), "{refused}");
@@ -266,9 +266,9 @@ async fn a_pod_that_came_before_the_plugin_keeps_the_cards_that_it_has() {
     let ids = ["3-GPU-0".to_owned(), "1-GPU-1".to_owned()];
     let pod = rig.pod("p1", 2, &[]);
     rig.record("p1", &ids);
-    rig.context.book.apply(pod);
+    rig.context.pod_cache.apply(pod);
     rig.start(&ids).await.unwrap();
-    let own = rig.context.book.read(|pods| pods["p1"].record.as_ref().unwrap().own);
+    let own = rig.context.pod_cache.read(|pods| pods["p1"].record.as_ref().unwrap().own);
     assert!(own, "the node decided, and will say so in the annotation");
 }
 
@@ -278,7 +278,7 @@ async fn a_decision_that_arrives_late_is_waited_for() {
     let pod = rig.pod("p1", 1, &[1]);
     let (asked, ()) = tokio::join!(rig.preferred(1), async {
         tokio::task::yield_now().await;
-        rig.context.book.apply(pod);
+        rig.context.pod_cache.apply(pod);
     });
     assert_eq!(asked.unwrap(), ["0-GPU-1"]);
 }
@@ -286,7 +286,7 @@ async fn a_decision_that_arrives_late_is_waited_for() {
 #[tokio::test]
 async fn a_successor_of_the_same_name_does_not_get_the_cards_of_the_one_before() {
     let rig = rig().await;
-    rig.context.book.apply(rig.pod("p1", 1, &[0]));
+    rig.context.pod_cache.apply(rig.pod("p1", 1, &[0]));
     let ids = rig.preferred(1).await.unwrap();
     rig.record("p1", &ids);
     rig.start(&ids).await.unwrap();
@@ -299,8 +299,8 @@ async fn a_successor_of_the_same_name_does_not_get_the_cards_of_the_one_before()
     (next.uid, next.created) = ("u2".to_owned(), "p2".to_owned());
     let (asked, ()) = tokio::join!(rig.preferred(1), async {
         tokio::task::yield_now().await;
-        rig.context.book.delete("p1");
-        rig.context.book.apply(next);
+        rig.context.pod_cache.delete("p1");
+        rig.context.pod_cache.apply(next);
     });
     assert_eq!(asked.unwrap(), ["0-GPU-1"]);
 }

@@ -26,8 +26,8 @@ fn pod(uid: &str, on: Option<&str>) -> Pod {
     }
 }
 
-fn decided(book: &Book, uid: &str) -> Option<CardId> {
-    book.read(|pods| Some(pods.get(uid)?.record.as_ref()?.decision.charge()[0].0.clone()))
+fn decided(pod_cache: &PodCache, uid: &str) -> Option<CardId> {
+    pod_cache.read(|pods| Some(pods.get(uid)?.record.as_ref()?.decision.charge()[0].0.clone()))
 }
 
 fn listed() -> Vec<Listed> {
@@ -37,15 +37,15 @@ fn listed() -> Vec<Listed> {
 #[test]
 fn a_decision_is_remembered_over_a_restart_and_the_first_one_stays() {
     let dir = tempfile::tempdir().unwrap();
-    let book = Book::open(dir.path().to_owned()).unwrap();
-    assert!(book.behind(&listed()));
-    book.apply(pod("u1", None));
-    assert_eq!((decided(&book, "u1"), book.behind(&listed())), (None, false));
-    book.apply(pod("u1", Some("a")));
-    book.apply(pod("u1", Some("b")));
-    assert_eq!(decided(&book, "u1"), Some(card("a")));
-    book.steered("u1", "c", ["3-GPU-a".to_owned()].into());
-    let later = Book::open(dir.path().to_owned()).unwrap();
+    let pod_cache = PodCache::open(dir.path().to_owned()).unwrap();
+    assert!(pod_cache.behind(&listed()));
+    pod_cache.apply(pod("u1", None));
+    assert_eq!((decided(&pod_cache, "u1"), pod_cache.behind(&listed())), (None, false));
+    pod_cache.apply(pod("u1", Some("a")));
+    pod_cache.apply(pod("u1", Some("b")));
+    assert_eq!(decided(&pod_cache, "u1"), Some(card("a")));
+    pod_cache.steered("u1", "c", ["3-GPU-a".to_owned()].into());
+    let later = PodCache::open(dir.path().to_owned()).unwrap();
     assert_eq!(decided(&later, "u1"), Some(card("a")));
     later.read(|pods| assert!(pods["u1"].record.as_ref().unwrap().steered.contains_key("c")));
 }
@@ -53,33 +53,33 @@ fn a_decision_is_remembered_over_a_restart_and_the_first_one_stays() {
 #[test]
 fn a_forged_decision_is_none() {
     let dir = tempfile::tempdir().unwrap();
-    let book = Book::open(dir.path().to_owned()).unwrap();
+    let pod_cache = PodCache::open(dir.path().to_owned()).unwrap();
     let mut forged = pod("u1", Some("a"));
     forged.decision = forged.decision.map(|text| text.replace("\"core\":10", "\"core\":99"));
-    book.apply(forged);
+    pod_cache.apply(forged);
     let mut stolen = pod("u2", Some("a"));
     stolen.decision = pod("u1", Some("a")).decision;
-    book.apply(stolen);
-    assert_eq!((decided(&book, "u1"), decided(&book, "u2")), (None, None));
+    pod_cache.apply(stolen);
+    assert_eq!((decided(&pod_cache, "u1"), decided(&pod_cache, "u2")), (None, None));
 }
 
 #[test]
 fn a_pod_is_forgotten_when_neither_side_has_it() {
     let dir = tempfile::tempdir().unwrap();
-    let book = Book::open(dir.path().to_owned()).unwrap();
-    book.apply(pod("u1", Some("a")));
-    book.sweep(&[]);
-    assert_eq!(decided(&book, "u1"), Some(card("a")), "the API server has it");
-    book.delete("u1");
-    assert!(book.has_gone());
-    book.sweep(&listed());
-    assert_eq!(decided(&book, "u1"), Some(card("a")), "the kubelet still runs it");
+    let pod_cache = PodCache::open(dir.path().to_owned()).unwrap();
+    pod_cache.apply(pod("u1", Some("a")));
+    pod_cache.sweep(&[]);
+    assert_eq!(decided(&pod_cache, "u1"), Some(card("a")), "the API server has it");
+    pod_cache.delete("u1");
+    assert!(pod_cache.has_gone());
+    pod_cache.sweep(&listed());
+    assert_eq!(decided(&pod_cache, "u1"), Some(card("a")), "the kubelet still runs it");
     // Its successor of the same name is here: what the kubelet lists is that one.
-    book.apply(pod("u2", Some("b")));
-    book.sweep(&listed());
-    assert_eq!((decided(&book, "u1"), decided(&book, "u2")), (None, Some(card("b"))));
+    pod_cache.apply(pod("u2", Some("b")));
+    pod_cache.sweep(&listed());
+    assert_eq!((decided(&pod_cache, "u1"), decided(&pod_cache, "u2")), (None, Some(card("b"))));
     assert!(!dir.path().join("pods/u1.json").exists());
-    book.keep(&HashSet::new());
-    book.sweep(&[]);
-    assert_eq!(decided(&book, "u2"), None);
+    pod_cache.keep(&HashSet::new());
+    pod_cache.sweep(&[]);
+    assert_eq!(decided(&pod_cache, "u2"), None);
 }

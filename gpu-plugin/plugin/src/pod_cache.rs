@@ -40,9 +40,9 @@ struct Pages {
     others: BTreeMap<String, (String, String)>,
 }
 
-/// The book. Clones share it.
+/// The pod cache. Clones share it.
 #[derive(Clone)]
-pub struct Book {
+pub struct PodCache {
     pages: Arc<Mutex<Pages>>,
     store: Store,
     state: PathBuf,
@@ -81,7 +81,7 @@ impl Entry {
     }
 }
 
-impl Book {
+impl PodCache {
     /// With what was kept of an earlier life.
     pub fn open(state: PathBuf) -> Result<Self, WriteError> {
         let store = Store::open(&state)?;
