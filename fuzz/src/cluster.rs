@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 use std::iter::once;
 
-use ideal_gpu::ledger::Used;
 use ideal_gpu::place::Policy;
+use ideal_gpu::usage::Used;
 use ideal_gpu_scheduler::cluster::Cluster;
 use ideal_gpu_scheduler::filter::filter;
 use ideal_gpu_scheduler::pod::Request;

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use ideal_gpu::ask::PodAsk;
 use ideal_gpu::card::Inventory;
 use ideal_gpu::decision::Decision;
-use ideal_gpu::ledger::Node;
 use ideal_gpu::names::{CORE_PER_CARD, SLOTS_PER_CARD};
 use ideal_gpu::place::{Policy, place, score};
 use ideal_gpu::plan::Plan;
+use ideal_gpu::usage::Node;
 
 use crate::decision::container;
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask::{ContainerAsk, PodAsk, Share};
 use crate::card::CardId;
-use crate::ledger::{Charge, Node};
 use crate::plan::Plan;
+use crate::usage::{Charge, Node};
 
 /// Version of the form. Another one is not read.
 const VERSION: u32 = 1;

@@ -2,14 +2,13 @@
 //! too. Plain data and pure functions: no Kubernetes client, no NVML, no clock.
 //!
 //! Imports point one way: `quantity` and `container_paths` import nothing; `names` ← (`card`, `slot`, `ask`, `accounting`) ← `plan` ←
-//! `ledger` ← `place`, `decision`; `pod` needs `ask`, `place` and `quantity`; `limits` needs `card` and `names` only.
+//! `usage` ← `place`, `decision`; `pod` needs `ask`, `place` and `quantity`; `limits` needs `card` and `names` only.
 
 pub mod accounting;
 pub mod ask;
 pub mod card;
 pub mod container_paths;
 pub mod decision;
-pub mod ledger;
 pub mod limits;
 pub mod names;
 pub mod place;
@@ -17,3 +16,4 @@ pub mod plan;
 pub mod pod;
 pub mod quantity;
 pub mod slot;
+pub mod usage;

@@ -4,9 +4,9 @@ use std::fmt;
 
 use crate::ask::Share;
 use crate::card::{Card, CardId};
-use crate::ledger::{Node, Used};
 use crate::names::{CORE_PER_CARD, SLOTS_PER_CARD};
 use crate::plan::Plan;
+use crate::usage::{Node, Used};
 
 /// Steps of the search at most: enough for every pod that a person would write, and a bound for those that nobody would.
 const STEPS: u32 = 4000;

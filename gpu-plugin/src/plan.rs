@@ -8,7 +8,7 @@ use crate::ask::{Phase, PodAsk, Share};
 use crate::names::{MAX_CARDS_PER_NODE, SLOTS_PER_CARD};
 
 /// Slots and whole cards together that a machine can have at most. A pod that needs more fits nowhere (see
-/// [`Node::allocatable`](crate::ledger::Node::allocatable)), so the rest of it need not be planned: it could be thousands of containers.
+/// [`Node::allocatable`](crate::usage::Node::allocatable)), so the rest of it need not be planned: it could be thousands of containers.
 const MOST: usize = (MAX_CARDS_PER_NODE * (SLOTS_PER_CARD + 1)) as usize;
 
 /// A slot that the pod needs, on one card.

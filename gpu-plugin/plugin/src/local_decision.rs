@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use ideal_gpu::card::CardId;
 use ideal_gpu::decision::Decision;
-use ideal_gpu::ledger::Node;
 use ideal_gpu::place::{Policy, Why, place};
 use ideal_gpu::plan::Plan;
 use ideal_gpu::pod::PodSpecError;
+use ideal_gpu::usage::Node;
 
 use crate::lister::Listed;
 use crate::pod_cache::Entry;

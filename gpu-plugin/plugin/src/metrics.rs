@@ -161,7 +161,7 @@ impl Scrape {
 
     fn cards(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let picture = self.gpu_watch.picture.borrow().clone();
-        let node = self.pod_cache.read(|pods| pod_cache::ledger(pods, picture.inventory(), ""));
+        let node = self.pod_cache.read(|pods| pod_cache::usage(pods, picture.inventory(), ""));
         let all = || {
             node.cards()
                 .iter()

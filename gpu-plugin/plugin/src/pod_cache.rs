@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use ideal_gpu::card::{CardId, Inventory};
 use ideal_gpu::decision::Decision;
-use ideal_gpu::ledger::Node;
 use ideal_gpu::pod::Policies;
+use ideal_gpu::usage::Node;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -240,7 +240,7 @@ impl PodCache {
 }
 
 /// The node's ledger: every pod with a decision whose containers have not ended, except one.
-pub(crate) fn ledger(pods: &Pods, inventory: Inventory, except: &str) -> Node {
+pub(crate) fn usage(pods: &Pods, inventory: Inventory, except: &str) -> Node {
     let mut node = Node::new(inventory);
     for (uid, entry) in pods {
         if let Some(record) = entry.record.as_ref().filter(|_| uid != except && !entry.pod.finished) {

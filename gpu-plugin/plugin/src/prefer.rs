@@ -96,7 +96,7 @@ fn decide(context: &PluginContext, uid: &str, listed: &[Listed]) -> Result<(), P
     let inventory = context.gpu_watch.picture.borrow().inventory();
     let decision = context.pod_cache.read(|pods| {
         let entry = pods.get(uid)?;
-        Some(local_decision::decide(&pod_cache::ledger(pods, inventory, uid), entry, context.settings.policy))
+        Some(local_decision::decide(&pod_cache::usage(pods, inventory, uid), entry, context.settings.policy))
     });
     match decision {
         Some(Ok(decision)) => {
@@ -122,7 +122,7 @@ pub(crate) fn adopt_all(pod_cache: &PodCache, context: &PluginContext, listed: &
             let entry =
                 pods.values().find(same).filter(|entry| entry.record.is_none() && !entry.pod.finished)?;
             let decision =
-                local_decision::adopt(&pod_cache::ledger(pods, inventory, &entry.pod.uid), entry, pod)?;
+                local_decision::adopt(&pod_cache::usage(pods, inventory, &entry.pod.uid), entry, pod)?;
             Some((entry.pod.uid.clone(), decision))
         });
         if let Some((uid, decision)) = adopted {

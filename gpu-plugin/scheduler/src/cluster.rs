@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use ideal_gpu::card::{CardId, Inventory};
 use ideal_gpu::decision::Decision;
-use ideal_gpu::ledger::{Node, Used};
 use ideal_gpu::names::CARDS;
 use ideal_gpu::place::{Policy, Why, place};
+use ideal_gpu::usage::{Node, Used};
 use k8s_openapi::api::core::v1;
 use parking_lot::RwLock;
 use tokio::time::Instant;

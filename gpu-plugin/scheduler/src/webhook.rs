@@ -4,10 +4,10 @@
 use std::sync::OnceLock;
 
 use ideal_gpu::card::{Card, CardId, Inventory};
-use ideal_gpu::ledger::Node;
 use ideal_gpu::names::{CORE, CORE_PER_CARD, DECISION, GPU, MAX_CARDS_PER_NODE, SLOTS_PER_CARD};
 use ideal_gpu::place::{Policy, Why, fits};
 use ideal_gpu::pod::{PodSpecError, Quantities};
+use ideal_gpu::usage::Node;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use serde_json::{Value, json};
 

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use ideal_gpu::ask::Share;
 use ideal_gpu::card::CardId;
-use ideal_gpu::ledger::{Node, Used};
 use ideal_gpu::names::{CORE, CORE_PER_CARD, GPU, MEMORY, SLOTS_PER_CARD, WHOLE};
 use ideal_gpu::slot::SlotId;
+use ideal_gpu::usage::{Node, Used};
 use proto::deviceplugin::v1beta1::ContainerAllocateResponse;
 use sanity_tests::fake_kubelet::pod::Container;
 use sanity_tests::fake_kubelet::rules::Ids;

@@ -5,8 +5,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ideal_gpu::ledger::Node;
 use ideal_gpu::place::Policy;
+use ideal_gpu::usage::Node;
 use ideal_gpu_scheduler::bind::{BindError, Binder};
 use ideal_gpu_scheduler::cluster::Cluster;
 use ideal_gpu_scheduler::filter::{Verdict, filter};

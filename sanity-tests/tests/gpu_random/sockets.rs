@@ -206,7 +206,7 @@ impl<'a> Machine<'a> {
         }
         for (id, shares) in shares {
             let card = self.inventory.cards.iter().find(|card| card.id == id).unwrap();
-            let mut used = ideal_gpu::ledger::Used::default();
+            let mut used = ideal_gpu::usage::Used::default();
             for share in shares {
                 assert!(used.fits(card, share), "{id} is overcommitted");
                 used.add(share);
