@@ -9,19 +9,19 @@
 //! | [`xid`] | NVIDIA's error numbers and what each means for a card |
 //! | [`health`] | the state machine of one card, pure |
 //! | [`roster`] | every card with its state: events in, `ideal_gpu` cards out, pure but for the probe |
-//! | [`offer`] | what the node says about a card: memory times overcommitment, the label |
+//! | [`capacity`] | what the node says about a card: memory times overcommitment, the label |
 //!
-//! Imports point one way: `driver`, `xid` ← `health`, `offer` ← `roster`; `driver` ← `nvml`.
+//! Imports point one way: `driver`, `xid` ← `health`, `capacity` ← `roster`; `driver` ← `nvml`.
 
+pub mod capacity;
 pub mod driver;
 pub mod health;
 pub mod nvml;
-pub mod offer;
 pub mod roster;
 pub mod xid;
 
+pub use capacity::{Overcommit, label_value};
 pub use driver::{CardEvent, CardUsage, Driver, DriverError, Found, ProcessUsage};
 pub use health::{Illness, Reason, State};
 pub use nvml::Nvml;
-pub use offer::{Overcommit, label_value};
 pub use roster::Roster;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use ideal_gpu::card::{Card, CardId};
 
+use crate::capacity::Overcommit;
 use crate::driver::{CardEvent, Driver, DriverError, Found};
 use crate::health::{Event, Illness, Reason, State};
-use crate::offer::Overcommit;
 
 /// Every card that was seen since the start. `now` is always the time since one fixed moment, e.g. the start.
 #[derive(Debug, Default)]
