@@ -7,7 +7,9 @@ mod machine;
 
 use std::time::{Duration, Instant};
 
-use cards::{CardEvent, CardUsage, Driver, DriverError, Nvml, Overcommit, ProcessUsage, Roster, label_value};
+use cards::{
+    CardEvent, CardUsage, Driver, DriverError, HealthTracker, Nvml, Overcommit, ProcessUsage, label_value,
+};
 use ideal_gpu::card::CardId;
 use machine::{Machine, card};
 
@@ -91,19 +93,19 @@ fn an_xid_that_comes_between_two_calls_is_kept_in_its_order() {
 fn a_card_that_falls_off_is_told_once_and_the_others_are_watched_on() {
     let machine = Machine::new(&(card(0) + &card(1)));
     let mut driver = machine.driver();
-    let mut roster = Roster::new();
-    roster.listed(driver.cards(), NOW);
+    let mut tracker = HealthTracker::new();
+    tracker.listed(driver.cards(), NOW);
     machine.write(&(card(0) + "lost = true\n" + &card(1)));
     let lost = event(&mut driver);
     assert_eq!(lost, CardEvent::Lost { card: id(0) });
-    assert!(roster.happened(&lost, NOW));
+    assert!(tracker.happened(&lost, NOW));
     assert_eq!(driver.next_event(NOW), Ok(None), "told once");
     assert_eq!(driver.probe(&id(0)), Err(DriverError::Lost));
     assert_eq!(driver.probe(&id(1)), Ok(()));
     assert_eq!(driver.usage().unwrap().len(), 1);
-    roster.listed(driver.cards(), NOW);
+    tracker.listed(driver.cards(), NOW);
     assert_eq!(
-        roster.cards(Overcommit::NONE).iter().map(|card| card.healthy).collect::<Vec<_>>(),
+        tracker.cards(Overcommit::NONE).iter().map(|card| card.healthy).collect::<Vec<_>>(),
         [false, true]
     );
     machine.write(&(card(0) + "lost = true\n" + &card(1) + &machine::xid(1, 1, 74)));
@@ -112,8 +114,8 @@ fn a_card_that_falls_off_is_told_once_and_the_others_are_watched_on() {
     machine.write(&(card(0) + &card(1)));
     let found = driver.cards().unwrap();
     assert_eq!(found.iter().map(|card| card.incarnation).collect::<Vec<_>>(), [1, 0], "back, and as new");
-    roster.listed(Ok(found), NOW);
-    assert!(roster.cards(Overcommit::NONE).iter().all(|card| card.healthy));
+    tracker.listed(Ok(found), NOW);
+    assert!(tracker.cards(Overcommit::NONE).iter().all(|card| card.healthy));
 }
 
 #[test]
@@ -210,25 +212,26 @@ fn a_probe_hears_errors_and_resets_that_are_asked_for() {
 fn a_transient_error_heals_and_a_fatal_one_waits_for_the_driver() {
     let machine = Machine::new(&(card(0) + &card(1)));
     let mut driver = machine.driver();
-    let mut roster = Roster::new();
+    let mut tracker = HealthTracker::new();
     let s = Duration::from_secs;
-    let health =
-        |roster: &Roster| roster.cards(Overcommit::NONE).iter().map(|card| card.healthy).collect::<Vec<_>>();
-    roster.listed(driver.cards(), s(0));
+    let health = |tracker: &HealthTracker| {
+        tracker.cards(Overcommit::NONE).iter().map(|card| card.healthy).collect::<Vec<_>>()
+    };
+    tracker.listed(driver.cards(), s(0));
     machine.write(&(card(0) + &card(1) + &machine::xid(1, 0, 74) + &machine::xid(2, 1, 95)));
     for _ in 0..2 {
-        assert!(roster.happened(&event(&mut driver), s(1)));
+        assert!(tracker.happened(&event(&mut driver), s(1)));
     }
-    assert_eq!(health(&roster), [false, false]);
-    assert!(roster.probe(&mut driver, roster.next_probe().unwrap()));
-    assert!(!roster.listed(driver.cards(), s(20)));
-    assert_eq!(health(&roster), [true, false]);
+    assert_eq!(health(&tracker), [false, false]);
+    assert!(tracker.probe(&mut driver, tracker.next_probe().unwrap()));
+    assert!(!tracker.listed(driver.cards(), s(20)));
+    assert_eq!(health(&tracker), [true, false]);
     machine.write("driver = \"not_loaded\"\n");
-    roster.listed(driver.cards(), s(21));
-    assert_eq!(health(&roster), [false, false]);
+    tracker.listed(driver.cards(), s(21));
+    assert_eq!(health(&tracker), [false, false]);
     machine.write(&(card(0) + &card(1)));
-    roster.listed(driver.cards(), s(22));
-    assert_eq!(health(&roster), [true, true]);
+    tracker.listed(driver.cards(), s(22));
+    assert_eq!(health(&tracker), [true, true]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use cards::{CardUsage, Driver, Illness, Overcommit, Reason, Roster};
+use cards::{CardUsage, Driver, HealthTracker, Illness, Overcommit, Reason};
 use ideal_gpu::card::{Card, CardId, Inventory};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -91,7 +91,7 @@ pub(crate) fn start(driver: Box<dyn Driver>, overcommit: Overcommit) -> std::io:
     let watcher = Watcher {
         driver,
         overcommit,
-        roster: Roster::new(),
+        tracker: HealthTracker::new(),
         pictures,
         usages,
         started: Instant::now(),
@@ -110,7 +110,7 @@ fn ailment((card, illness, reason): (&CardId, Illness, &Reason)) -> (CardId, Unh
 struct Watcher {
     driver: Box<dyn Driver>,
     overcommit: Overcommit,
-    roster: Roster,
+    tracker: HealthTracker,
     pictures: watch::Sender<Arc<GpuSnapshot>>,
     usages: watch::Sender<Arc<Vec<CardUsage>>>,
     started: Instant,
@@ -127,14 +127,14 @@ impl Watcher {
             if now >= list {
                 list = now + self.list(now);
             }
-            self.roster.probe(&mut *self.driver, now);
+            self.tracker.probe(&mut *self.driver, now);
             if now >= usage && self.absent.is_none() {
                 let read = self.driver.usage().unwrap_or_default();
                 self.usages.send_replace(Arc::new(read));
                 usage = now + USAGE;
             }
             self.publish();
-            let due = [Some(list), self.roster.next_probe(), self.absent.is_none().then_some(usage)];
+            let due = [Some(list), self.tracker.next_probe(), self.absent.is_none().then_some(usage)];
             let due = due.into_iter().flatten().min().unwrap_or(list);
             if self.wait(due.saturating_sub(self.started.elapsed())) {
                 list = Duration::ZERO;
@@ -156,10 +156,10 @@ impl Watcher {
         let failed = answer.is_err();
         self.asked |= !failed || absent.is_some();
         self.absent = absent;
-        self.roster.listed(answer, now);
+        self.tracker.listed(answer, now);
         if !failed {
             self.pauses = PAUSES.build();
-            return if self.roster.has_failed() { AWAITED } else { LIST };
+            return if self.tracker.has_failed() { AWAITED } else { LIST };
         }
         self.pauses.next().unwrap_or(ABSENT.1)
     }
@@ -174,7 +174,7 @@ impl Watcher {
             Ok(None) => false,
             Ok(Some(event)) => {
                 warn!(?event, "A card reported something");
-                self.roster.happened(&event, self.started.elapsed());
+                self.tracker.happened(&event, self.started.elapsed());
                 // Whatever it was, the list may be another one.
                 true
             }
@@ -187,11 +187,11 @@ impl Watcher {
     }
 
     fn publish(&self) {
-        let members = self.roster.members().iter();
+        let members = self.tracker.members().iter();
         let picture = GpuSnapshot {
-            cards: self.roster.cards(self.overcommit),
+            cards: self.tracker.cards(self.overcommit),
             minors: members.map(|member| (member.found.id.clone(), member.found.minor)).collect(),
-            ailing: self.roster.ailing().map(ailment).collect(),
+            ailing: self.tracker.ailing().map(ailment).collect(),
             absent: self.absent.clone(),
             asked: self.asked,
         };

@@ -10,7 +10,7 @@ use crate::health::{Event, Illness, Reason, State};
 
 /// Every card that was seen since the start. `now` is always the time since one fixed moment, e.g. the start.
 #[derive(Debug, Default)]
-pub struct Roster {
+pub struct HealthTracker {
     members: Vec<Member>,
 }
 
@@ -23,7 +23,7 @@ pub struct Member {
     pub state: State,
 }
 
-impl Roster {
+impl HealthTracker {
     /// Nothing was seen yet.
     pub fn new() -> Self {
         Self::default()
