@@ -31,14 +31,14 @@ pub const LONGEST_PROBE: Duration = Duration::from_secs(600);
 
 /// How ill a card is that is not healthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Illness {
+pub enum Health {
     /// [`State::Suspect`].
     Suspect,
     /// [`State::Failed`].
     Failed,
 }
 
-impl Illness {
+impl Health {
     /// Its name in metrics.
     pub const fn name(self) -> &'static str {
         match self {
@@ -134,11 +134,11 @@ impl State {
     }
 
     /// How ill it is and why, if it is not healthy.
-    pub fn ill(&self) -> Option<(Illness, &Reason)> {
+    pub fn ill(&self) -> Option<(Health, &Reason)> {
         match self {
             Self::Healthy { .. } => None,
-            Self::Suspect { reason, .. } => Some((Illness::Suspect, reason)),
-            Self::Failed { reason, .. } => Some((Illness::Failed, reason)),
+            Self::Suspect { reason, .. } => Some((Health::Suspect, reason)),
+            Self::Failed { reason, .. } => Some((Health::Failed, reason)),
         }
     }
 

@@ -6,7 +6,7 @@ use ideal_gpu::card::{Card, CardId};
 
 use crate::capacity::Overcommit;
 use crate::driver::{CardEvent, Driver, DriverError, Found};
-use crate::health::{Event, Illness, Reason, State};
+use crate::health::{Event, Health, Reason, State};
 
 /// Every card that was seen since the start. `now` is always the time since one fixed moment, e.g. the start.
 #[derive(Debug, Default)]
@@ -126,10 +126,10 @@ impl HealthTracker {
     }
 
     /// The cards that are not healthy: how ill they are, and why.
-    pub fn ailing(&self) -> impl Iterator<Item = (&CardId, Illness, &Reason)> {
+    pub fn ailing(&self) -> impl Iterator<Item = (&CardId, Health, &Reason)> {
         self.members.iter().filter_map(|member| {
-            let (illness, reason) = member.state.ill()?;
-            Some((&member.found.id, illness, reason))
+            let (health, reason) = member.state.ill()?;
+            Some((&member.found.id, health, reason))
         })
     }
 }

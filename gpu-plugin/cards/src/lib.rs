@@ -22,6 +22,6 @@ pub mod xid;
 
 pub use capacity::{Overcommit, label_value};
 pub use driver::{CardEvent, CardUsage, Driver, DriverError, Found, ProcessUsage};
-pub use health::{Illness, Reason, State};
+pub use health::{Health, Reason, State};
 pub use health_tracker::HealthTracker;
 pub use nvml::Nvml;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use cards::{CardUsage, Driver, HealthTracker, Illness, Overcommit, Reason};
+use cards::{CardUsage, Driver, Health, HealthTracker, Overcommit, Reason};
 use ideal_gpu::card::{Card, CardId, Inventory};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -46,7 +46,7 @@ pub struct GpuSnapshot {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unhealthy {
     /// How ill it is.
-    pub illness: Illness,
+    pub health: Health,
     /// What happened.
     pub reason: String,
 }
@@ -103,8 +103,8 @@ pub(crate) fn start(driver: Box<dyn Driver>, overcommit: Overcommit) -> std::io:
     Ok(GpuWatch { picture, usage })
 }
 
-fn ailment((card, illness, reason): (&CardId, Illness, &Reason)) -> (CardId, Unhealthy) {
-    (card.clone(), Unhealthy { illness, reason: reason.to_string() })
+fn ailment((card, health, reason): (&CardId, Health, &Reason)) -> (CardId, Unhealthy) {
+    (card.clone(), Unhealthy { health, reason: reason.to_string() })
 }
 
 struct Watcher {

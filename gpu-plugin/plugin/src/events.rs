@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use cards::Illness;
+use cards::Health;
 use ideal_gpu::card::CardId;
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -59,11 +59,11 @@ fn news(told: &BTreeMap<CardId, Unhealthy>, picture: &GpuSnapshot) -> Vec<News> 
     let fresh = picture
         .ailing
         .iter()
-        .filter(|(card, ailment)| told.get(*card).is_none_or(|before| before.illness != ailment.illness));
+        .filter(|(card, ailment)| told.get(*card).is_none_or(|before| before.health != ailment.health));
     let ill = fresh.map(|(card, ailment)| {
-        let (reason, until) = match ailment.illness {
-            Illness::Suspect => ("GPUSuspect", "until it is found well"),
-            Illness::Failed => ("GPUFailed", "until it is reset or replaced"),
+        let (reason, until) = match ailment.health {
+            Health::Suspect => ("GPUSuspect", "until it is found well"),
+            Health::Failed => ("GPUFailed", "until it is reset or replaced"),
         };
         let message = format!("card {} ({card}) takes no new work {until}: {}", index(card), ailment.reason);
         News { kind: "Warning", reason, message }
@@ -107,9 +107,9 @@ fn event(node: &str, news: &News, now: Timestamp) -> Event {
 mod tests {
     use super::*;
 
-    fn picture(ailing: &[(&str, Illness, &str)]) -> GpuSnapshot {
-        let one = |(card, illness, reason): &(&str, Illness, &str)| {
-            let ailment = Unhealthy { illness: *illness, reason: (*reason).to_owned() };
+    fn picture(ailing: &[(&str, Health, &str)]) -> GpuSnapshot {
+        let one = |(card, health, reason): &(&str, Health, &str)| {
+            let ailment = Unhealthy { health: *health, reason: (*reason).to_owned() };
             (CardId::parse(card).unwrap(), ailment)
         };
         GpuSnapshot { ailing: ailing.iter().map(one).collect(), ..GpuSnapshot::default() }
@@ -121,9 +121,9 @@ mod tests {
             news(&told.ailing, now).into_iter().map(|news| news.reason).collect::<Vec<_>>()
         };
         let well = picture(&[]);
-        let suspect = picture(&[("GPU-a", Illness::Suspect, "XID 31")]);
-        let still = picture(&[("GPU-a", Illness::Suspect, "no answer")]);
-        let failed = picture(&[("GPU-a", Illness::Failed, "XID 79")]);
+        let suspect = picture(&[("GPU-a", Health::Suspect, "XID 31")]);
+        let still = picture(&[("GPU-a", Health::Suspect, "no answer")]);
+        let failed = picture(&[("GPU-a", Health::Failed, "XID 79")]);
         assert_eq!(said(&well, &suspect), ["GPUSuspect"]);
         assert!(said(&suspect, &still).is_empty());
         assert_eq!(said(&still, &failed), ["GPUFailed"]);

@@ -187,7 +187,7 @@ impl Scrape {
         gauge(encoder, "ideal_gpu_card_healthy", "1 if new work may go there", healthy)?;
         let ailing = picture.ailing.iter().map(|(id, ailment)| {
             let OfCard { card, index, model } = self.labels(id.as_str());
-            let (state, reason) = (ailment.illness.name(), ailment.reason.clone());
+            let (state, reason) = (ailment.health.name(), ailment.reason.clone());
             (OfAilment { card, index, model, state, reason }, 1)
         });
         gauge(encoder, "ideal_gpu_card_ailing", "1 for a card that takes no new work", ailing.collect())

@@ -60,10 +60,10 @@ fn the_same_list_again_changes_nothing_and_an_event_changes_one_card() {
     assert!(tracker.happened(&xid, s(2)));
     assert!(!tracker.happened(&xid, s(3)), "the first reason stays");
     assert_eq!(health(&tracker), [true, false]);
-    let (_, illness, reason) = tracker.ailing().next().unwrap();
+    let (_, health, reason) = tracker.ailing().next().unwrap();
     assert_eq!(
-        (illness, reason.to_string().as_str()),
-        (Illness::Failed, "XID 79 (GPU has fallen off the bus)")
+        (health, reason.to_string().as_str()),
+        (Health::Failed, "XID 79 (GPU has fallen off the bus)")
     );
     assert!(!tracker.happened(&CardEvent::Lost { card: CardId::parse("GPU-9").unwrap() }, s(3)), "not ours");
 }

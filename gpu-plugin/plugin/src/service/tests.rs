@@ -313,7 +313,7 @@ async fn a_list_is_sent_when_it_changes_and_only_then() {
     assert_eq!(lists.next().await.unwrap().unwrap().devices.len(), 10);
     rig.pictures.send_modify(|picture| {
         Arc::make_mut(picture).ailing =
-            [(card(0).id, Unhealthy { illness: cards::Illness::Suspect, reason: "why".to_owned() })].into()
+            [(card(0).id, Unhealthy { health: cards::Health::Suspect, reason: "why".to_owned() })].into()
     });
     rig.pictures.send_modify(|picture| Arc::make_mut(picture).cards[0].healthy = false);
     let devices = lists.next().await.unwrap().unwrap().devices;
