@@ -9,7 +9,6 @@ use folder_watch::FolderChanges;
 use proto::deviceplugin::v1beta1::RegisterRequest;
 use proto::deviceplugin::v1beta1::device_plugin_server::DevicePluginServer;
 use proto::deviceplugin::v1beta1::registration_client::RegistrationClient;
-use serve::admin::Ready;
 use serve::metrics::Metrics;
 use serve::{grpc, uds};
 use tokio::net::UnixStream;
@@ -20,6 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::context::PluginContext;
 use crate::lister::MAX_MESSAGE;
+use crate::registration_state::RegistrationState;
 use crate::resource::Resource;
 use crate::service::{OPTIONS, Plugin};
 
@@ -57,33 +57,6 @@ impl Changes {
         match &self.0 {
             Some(changes) => changes.next(patience).await,
             None => tokio::time::sleep(LOOK_OFTEN).await,
-        }
-    }
-}
-
-/// How a resource stands with the kubelet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum RegistrationState {
-    /// The kubelet has not been told, or does not know it any more.
-    Unknown,
-    /// The kubelet knows our socket.
-    Registered,
-    /// Another plugin serves the resource on this socket. The kubelet takes whoever registered last and says so to nobody, and
-    /// two plugins would each give the same cards away.
-    Rival(PathBuf),
-}
-
-impl RegistrationState {
-    /// Why the resource cannot be had.
-    fn trouble(&self, resource: Resource) -> Option<String> {
-        let name = resource.name();
-        match self {
-            Self::Unknown => Some(format!("the kubelet has not registered {name}")),
-            Self::Registered => None,
-            Self::Rival(socket) => Some(format!(
-                "another device plugin serves {name} on {}: remove it, or start this one with --no-whole-cards",
-                socket.display()
-            )),
         }
     }
 }
@@ -223,27 +196,5 @@ impl Socket {
         self.context.counts.registered(self.resource);
         info!(resource = self.resource.name(), socket = name, "Registered with the kubelet");
         Ok(())
-    }
-}
-
-/// Says whether the program is ready, and if not, why.
-pub(crate) async fn tell_ready(
-    ready: Ready,
-    context: PluginContext,
-    mut sockets: Vec<(Resource, watch::Receiver<RegistrationState>)>,
-    token: CancellationToken,
-) {
-    let mut pictures = context.gpu_watch.picture.clone();
-    while !token.is_cancelled() {
-        let absent = pictures.borrow_and_update().absent.clone();
-        let mut standings = sockets.iter_mut();
-        let trouble = standings.find_map(|(resource, now)| now.borrow_and_update().trouble(*resource));
-        ready.set(absent.or(trouble).map_or(Ok(()), Err));
-        let sockets = sockets.iter_mut().map(|(_, known)| Box::pin(known.changed()));
-        tokio::select! {
-            () = token.cancelled() => {}
-            changed = pictures.changed() => if changed.is_err() { return },
-            _ = futures::future::select_all(sockets) => {}
-        }
     }
 }

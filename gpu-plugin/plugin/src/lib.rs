@@ -6,11 +6,13 @@
 //! | `args`, `run` | flags; puts everything together |
 //! | `driver` | the cards, seen from a thread of their own |
 //! | `resource`, `devices` | the two kubelet resources and their lists |
-//! | `kubelet` | sockets and registration |
+//! | `kubelet`, `registration_state` | sockets and registration; how each resource stands with the kubelet |
 //! | `context`, `service` | what every call needs; the device plugin service: parse, operate, reply |
 //! | `lister` | the kubelet's pod-resources API: who holds what |
 //! | `pod_cache`, `checkpoint` | the node's pods and their decisions, in memory and on disk |
 //! | `identity` | pure: which container is asked for |
+//! | `device_list` | ListAndWatch: the stream of lists |
+//! | `allocate` | Allocate: CDI names, or device files where there is no CDI |
 //! | `prefer` | GetPreferredAllocation: which ids |
 //! | `prestart` | PreStartContainer: who it is, what it gets |
 //! | `local_decision` | pure: decisions of the node itself, where no scheduler has decided |
@@ -37,7 +39,9 @@ pub mod service;
 // For fuzz/, which reads records as the plugin finds them on its disk.
 pub mod checkpoint;
 
+mod allocate;
 mod api;
+mod device_list;
 mod devices;
 mod error;
 mod events;
@@ -52,4 +56,5 @@ mod node;
 mod object_meta;
 mod prefer;
 mod prestart;
+mod registration_state;
 mod state_layout;

@@ -20,10 +20,11 @@ use crate::cdi::Places;
 use crate::context::{PluginContext, Settings};
 use crate::driver::{self, GpuWatch};
 use crate::isolation::{self, InstallError, Isolation};
-use crate::kubelet::{self, RegistrationState, Socket};
+use crate::kubelet::Socket;
 use crate::lister::Lister;
 use crate::metrics::{Counts, Scrape};
 use crate::pod_cache::PodCache;
+use crate::registration_state::{self, RegistrationState};
 use crate::resource::Resource;
 use crate::{api, events, node, pod_watch};
 
@@ -185,7 +186,7 @@ async fn sockets(
         };
         running.spawn(socket.run(token.clone()));
     }
-    running.spawn(kubelet::tell_ready(ready, context.clone(), known, token));
+    running.spawn(registration_state::tell_ready(ready, context.clone(), known, token));
     while running.join_next().await.is_some() {}
 }
 

@@ -1,32 +1,20 @@
 //! The device plugin service of one resource: each RPC is parse, operate, reply.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
 
 use futures::Stream;
-use ideal_gpu::card::CardId;
 use proto::deviceplugin::v1beta1 as pb;
 use proto::deviceplugin::v1beta1::device_plugin_server::DevicePlugin;
-use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
-use tracing::{error, info};
 
-use crate::cdi;
+use crate::allocate::allocate;
 use crate::context::PluginContext;
-use crate::devices;
-use crate::driver::GpuSnapshot;
+use crate::device_list::DeviceList;
 use crate::error::DeviceIdError;
-use crate::isolation::{Access, Mount};
 use crate::prefer::{self, Ask};
 use crate::prestart;
 use crate::resource::Resource;
-
-/// A stream that ends so soon after a message was refused, not abandoned: the kubelet tells a plugin no other way that a message
-/// was too long or unreadable.
-const REFUSED: Duration = Duration::from_secs(5);
 
 /// The service.
 #[derive(Clone)]
@@ -45,99 +33,6 @@ impl Plugin {
     pub fn new(context: PluginContext, resource: Resource, token: CancellationToken) -> Self {
         Self { context, resource, token }
     }
-
-    /// What a container needs for these ids, whoever it is.
-    fn allocation(&self, mut ids: Vec<String>) -> Result<pb::ContainerAllocateResponse, DeviceIdError> {
-        devices::known(&self.context, self.resource, &ids)?;
-        ids.sort_unstable();
-        if !self.context.settings.no_cdi {
-            let device = |id: &String| pb::CdiDevice { name: cdi::name(self.resource, id) };
-            let cdi_devices = ids.iter().map(device).collect();
-            return Ok(pb::ContainerAllocateResponse { cdi_devices, ..Default::default() });
-        }
-        let picture = self.context.gpu_watch.picture.borrow().clone();
-        let cards: Vec<CardId> = ids.iter().filter_map(|id| self.resource.card(id)).collect();
-        let minors = cards.iter().filter_map(|card| picture.minors.get(card));
-        let places = &self.context.settings.places;
-        let mut nodes: Vec<_> = minors.flat_map(|minor| places.nodes(*minor)).collect();
-        nodes.sort();
-        nodes.dedup();
-        let device = |(path, host): (String, std::path::PathBuf)| pb::DeviceSpec {
-            container_path: path,
-            host_path: host.to_string_lossy().into_owned(),
-            permissions: "rw".to_owned(),
-        };
-        let slots: Vec<(&str, &CardId)> = ids.iter().map(String::as_str).zip(&cards).collect();
-        let slots = if self.resource == Resource::Slices { slots } else { Vec::new() };
-        let mount = |Mount { path, host, access }: Mount| pb::Mount {
-            container_path: path,
-            host_path: host.to_string_lossy().into_owned(),
-            read_only: access != Access::Write,
-        };
-        Ok(pb::ContainerAllocateResponse {
-            mounts: self
-                .context
-                .settings
-                .isolation
-                .mounts(&places.state, &slots)
-                .into_iter()
-                .map(mount)
-                .collect(),
-            devices: nodes.into_iter().map(device).collect(),
-            // NVIDIA's runtime adds the driver's libraries for the cards that are named here.
-            envs: [("NVIDIA_VISIBLE_DEVICES".to_owned(), join(&cards))].into(),
-            ..Default::default()
-        })
-    }
-}
-
-fn join(cards: &[CardId]) -> String {
-    cards.iter().map(CardId::as_str).collect::<Vec<_>>().join(",")
-}
-
-/// A list that the kubelet watches.
-struct Watched {
-    context: PluginContext,
-    resource: Resource,
-    pictures: watch::Receiver<Arc<GpuSnapshot>>,
-    token: CancellationToken,
-    sent: Option<(Vec<pb::Device>, Instant)>,
-}
-
-impl Watched {
-    /// The next list that differs from the last one.
-    async fn next(mut self) -> Option<(Result<pb::ListAndWatchResponse, Status>, Self)> {
-        loop {
-            let devices = devices::list(self.resource, &self.pictures.borrow_and_update().cards);
-            if self.sent.as_ref().is_none_or(|(sent, _)| *sent != devices) {
-                let healthy = devices.iter().filter(|device| device.health == "Healthy").count();
-                info!(resource = self.resource.name(), devices = devices.len(), healthy, "List sent");
-                self.context.counts.listed(self.resource);
-                self.sent = Some((devices.clone(), Instant::now()));
-                return Some((Ok(pb::ListAndWatchResponse { devices }), self));
-            }
-            tokio::select! {
-                () = self.token.cancelled() => return None,
-                changed = self.pictures.changed() => changed.ok()?,
-            }
-        }
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        let Some((devices, at)) = self.sent.take().filter(|_| !self.token.is_cancelled()) else { return };
-        let (resource, devices) = (self.resource.name(), devices.len());
-        if at.elapsed() < REFUSED {
-            let ms = at.elapsed().as_millis();
-            error!(
-                resource,
-                devices, ms, "The kubelet closed the stream right after a list: it refused it, or ended"
-            );
-        } else {
-            info!(resource, "The kubelet closed the stream");
-        }
-    }
 }
 
 #[tonic::async_trait]
@@ -155,14 +50,8 @@ impl DevicePlugin for Plugin {
         &self,
         _: Request<pb::Empty>,
     ) -> Result<Response<Self::ListAndWatchStream>, Status> {
-        let watched = Watched {
-            context: self.context.clone(),
-            resource: self.resource,
-            pictures: self.context.gpu_watch.picture.clone(),
-            token: self.token.clone(),
-            sent: None,
-        };
-        Ok(Response::new(Box::pin(futures::stream::unfold(watched, Watched::next))))
+        let list = DeviceList::new(self.context.clone(), self.resource, self.token.clone());
+        Ok(Response::new(Box::pin(list.messages())))
     }
 
     async fn get_preferred_allocation(
@@ -183,7 +72,7 @@ impl DevicePlugin for Plugin {
         request: Request<pb::AllocateRequest>,
     ) -> Result<Response<pb::AllocateResponse>, Status> {
         let containers = request.into_inner().container_requests.into_iter();
-        let replies = containers.map(|container| self.allocation(container.devices_ids));
+        let replies = containers.map(|asked| allocate(&self.context, self.resource, asked.devices_ids));
         let replies = replies.collect::<Result<_, DeviceIdError>>()?;
         Ok(Response::new(pb::AllocateResponse { container_responses: replies }))
     }

@@ -1,71 +1,31 @@
-//! The service over a hand-written pod-resources server on a real socket, and a picture of two cards.
+//! The service over a hand-written pod-resources server on a real socket, and a snapshot of two cards.
+
+mod pod_resources;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
 
 use ideal_gpu::ask::{ContainerAsk, Phase, PodAsk, Share};
-use ideal_gpu::card::Card;
+use ideal_gpu::card::{Card, CardId};
 use ideal_gpu::decision::Decision;
 use ideal_gpu::names::CARD_POLICY;
 use ideal_gpu::plan::Plan;
 use ideal_gpu::pod::{PodSpecError, Policies};
-use proto::podresources::v1 as pr;
-use proto::podresources::v1::pod_resources_lister_server::{PodResourcesLister, PodResourcesListerServer};
+use pod_resources::{Kubelet, Recorded};
+use proto::podresources::v1::pod_resources_lister_server::PodResourcesListerServer;
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use super::*;
 use crate::cdi::Places;
 use crate::context::Settings;
-use crate::driver::{GpuWatch, Unhealthy};
+use crate::driver::{GpuSnapshot, GpuWatch, Unhealthy};
 use crate::isolation::Isolation;
-use crate::kubelet::{RegistrationState, Socket};
+use crate::kubelet::Socket;
 use crate::pod::Pod;
 use crate::pod_cache::PodCache;
-
-/// What the kubelet has recorded: ids by pod and container.
-type Recorded = Arc<Mutex<BTreeMap<(String, String), Vec<String>>>>;
-
-struct Kubelet(Recorded);
-
-#[tonic::async_trait]
-impl PodResourcesLister for Kubelet {
-    async fn list(
-        &self,
-        _: Request<pr::ListPodResourcesRequest>,
-    ) -> Result<Response<pr::ListPodResourcesResponse>, Status> {
-        let recorded = self.0.lock().unwrap().clone();
-        let pods = recorded.into_iter().map(|((pod, container), ids)| pr::PodResources {
-            name: pod,
-            namespace: "ns".into(),
-            containers: vec![pr::ContainerResources {
-                name: container,
-                devices: ids.into_iter().map(entry).collect(),
-                ..Default::default()
-            }],
-            ..Default::default()
-        });
-        Ok(Response::new(pr::ListPodResourcesResponse { pod_resources: pods.collect() }))
-    }
-
-    async fn get_allocatable_resources(
-        &self,
-        _: Request<pr::AllocatableResourcesRequest>,
-    ) -> Result<Response<pr::AllocatableResourcesResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
-    }
-
-    async fn get(
-        &self,
-        _: Request<pr::GetPodResourcesRequest>,
-    ) -> Result<Response<pr::GetPodResourcesResponse>, Status> {
-        Err(Status::unimplemented("not asked for"))
-    }
-}
-
-/// One entry for each id, as the kubelet writes them.
-fn entry(id: String) -> pr::ContainerDevices {
-    pr::ContainerDevices { resource_name: "ideal.com/gpu".into(), device_ids: vec![id], topology: None }
-}
+use crate::registration_state::RegistrationState;
 
 struct Rig {
     dir: TempDir,
