@@ -16,7 +16,7 @@ use kube::{Api, Client};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::cluster::{Cluster, Place, ReserveError};
+use crate::cluster::{Cluster, Placement, ReserveError};
 use crate::leader::LeadershipGate;
 use crate::wire::ExtenderBindingArgs;
 
@@ -145,13 +145,13 @@ impl Binder {
         let decision = match &before {
             // It asks for no cards: bound as any other, without a decision.
             None => None,
-            Some(Place::Bound { node }) if *node == args.node => return Ok(()),
+            Some(Placement::Bound { node }) if *node == args.node => return Ok(()),
             Some(_) => {
                 let policy = cluster.request(uid).and_then(|request| request.policies.card);
                 Some(cluster.promise(uid, &args.node, policy.unwrap_or(self.card))?)
             }
         };
-        let again = matches!(before, Some(Place::Promised { .. }));
+        let again = matches!(before, Some(Placement::Promised { .. }));
         // The look may have taken long: what counts is whether the Binding itself is sent and answered in time.
         let Some(until) = gate.until() else {
             if !again {

@@ -21,7 +21,7 @@ use crate::pod::{self, Request};
 
 /// Where a pod is, as far as its cards are concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Placement {
     /// Nowhere yet.
     Unbound,
     /// A Binding with this decision is on its way since then, or its outcome is not known.
@@ -30,17 +30,21 @@ pub(crate) enum Place {
     Bound { node: String },
 }
 
+/// Which listing of pods: the first is 1, and 0 is before any.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Relist(u64);
+
 /// A pod that asks for cards and has not ended.
 struct Known {
     namespace: String,
     name: String,
     /// `None` for a pod whose request cannot be read; it may be bound all the same.
     request: Option<Arc<Request>>,
-    place: Place,
+    place: Placement,
     /// The listing of pods during which it was last heard of, by whatever way.
-    last_seen_relist: u64,
+    last_seen_relist: Relist,
     /// The last listing that showed it, or after which the watch or a look did: of its end a watch will tell.
-    confirmed_relist: u64,
+    confirmed_relist: Relist,
 }
 
 #[derive(Default)]
@@ -49,10 +53,10 @@ struct State {
     /// The nodes that exist; others are here only because pods name them.
     existing: HashSet<String>,
     pods: HashMap<String, Known>,
-    /// Number of the current listing of pods.
-    listing: u64,
-    /// Number of the last one that has ended.
-    listed: u64,
+    /// The current listing of pods.
+    listing: Relist,
+    /// The last one that has ended.
+    listed: Relist,
 }
 
 /// The cluster, behind one lock that nobody holds across an await.
@@ -141,16 +145,16 @@ impl Cluster {
     }
 
     /// A pod as it was looked at, by a request that was sent when [`Self::listed`] was `listed`.
-    pub(crate) fn looked(&self, pod: &v1::Pod, listed: u64) {
+    pub(crate) fn looked(&self, pod: &v1::Pod, listed: Relist) {
         self.hear(pod, Some(listed));
     }
 
-    /// Number of the last complete listing of pods.
-    pub(crate) fn listed(&self) -> u64 {
+    /// The last complete listing of pods.
+    pub(crate) fn listed(&self) -> Relist {
         self.state.read().listed
     }
 
-    fn hear(&self, pod: &v1::Pod, looked: Option<u64>) {
+    fn hear(&self, pod: &v1::Pod, looked: Option<Relist>) {
         let Some(uid) = pod.metadata.uid.as_deref() else { return };
         let request = match Request::of_known(pod) {
             Ok(request) => request.map(|request| Some(Arc::new(request))),
@@ -169,20 +173,20 @@ impl Cluster {
         self.state.write().forget_pod(uid);
     }
 
-    /// A listing of pods starts; its number.
-    pub fn listing_starts(&self) -> u64 {
+    /// A listing of pods starts.
+    pub fn listing_starts(&self) -> Relist {
         let mut state = self.state.write();
-        state.listing += 1;
+        state.listing = Relist(state.listing.0 + 1);
         state.listing
     }
 
     /// A complete listing of pods has ended: pods not heard of since it started are gone, but for those whose Binding is on
     /// its way; of those its answer will tell.
-    pub fn listing_ends(&self, listing: u64) {
+    pub fn listing_ends(&self, listing: Relist) {
         let mut state = self.state.write();
         state.listed = listing;
         let gone = |known: &Known| {
-            known.last_seen_relist < listing && !matches!(known.place, Place::Promised { .. })
+            known.last_seen_relist < listing && !matches!(known.place, Placement::Promised { .. })
         };
         let gone: Vec<String> =
             state.pods.iter().filter(|(_, known)| gone(known)).map(|(uid, _)| uid.clone()).collect();
@@ -210,7 +214,7 @@ impl Cluster {
     }
 
     /// Where the pod is.
-    pub(crate) fn place(&self, uid: &str) -> Option<Place> {
+    pub(crate) fn place(&self, uid: &str) -> Option<Placement> {
         self.state.read().pods.get(uid).map(|known| known.place.clone())
     }
 
@@ -222,8 +226,8 @@ impl Cluster {
         let known = pods.get_mut(uid).ok_or(ReserveError::Unknown)?;
         let request = known.request.clone().ok_or(ReserveError::Unknown)?;
         match &mut known.place {
-            Place::Unbound => {}
-            Place::Promised { node: earlier, decision, sent } if earlier == node => {
+            Placement::Unbound => {}
+            Placement::Promised { node: earlier, decision, sent } if earlier == node => {
                 let mut others = nodes.get(node).cloned().unwrap_or_default();
                 others.remove(uid);
                 let ill = |id: &CardId| others.cards().iter().any(|card| card.id == *id && !card.usable());
@@ -234,8 +238,8 @@ impl Cluster {
                 *sent = Instant::now();
                 return Ok(decision.clone());
             }
-            Place::Promised { node, .. } => return Err(ReserveError::Elsewhere(node.clone())),
-            Place::Bound { node } => return Err(ReserveError::Bound(node.clone())),
+            Placement::Promised { node, .. } => return Err(ReserveError::Elsewhere(node.clone())),
+            Placement::Bound { node } => return Err(ReserveError::Bound(node.clone())),
         }
         let full = |why| ReserveError::Full { node: node.to_owned(), why };
         let ledger = nodes.get_mut(node).ok_or_else(|| full(Why::NoCards))?;
@@ -243,7 +247,7 @@ impl Cluster {
         let decision = Decision::new(uid, &request.ask, &request.plan, &cards);
         ledger.add(uid, decision.charge());
         known.place =
-            Place::Promised { node: node.to_owned(), decision: decision.clone(), sent: Instant::now() };
+            Placement::Promised { node: node.to_owned(), decision: decision.clone(), sent: Instant::now() };
         known.last_seen_relist = *listing;
         Ok(decision)
     }
@@ -253,8 +257,8 @@ impl Cluster {
         let mut state = self.state.write();
         let listing = state.listing;
         let Some(known) = state.pods.get_mut(uid) else { return };
-        if let Place::Promised { node, .. } = &known.place {
-            known.place = Place::Bound { node: node.clone() };
+        if let Placement::Promised { node, .. } = &known.place {
+            known.place = Placement::Bound { node: node.clone() };
             known.last_seen_relist = listing;
         }
     }
@@ -264,11 +268,11 @@ impl Cluster {
         let mut state = self.state.write();
         let State { nodes, pods, .. } = &mut *state;
         let Some(known) = pods.get_mut(uid) else { return };
-        if let Place::Promised { node, .. } = &known.place {
+        if let Placement::Promised { node, .. } = &known.place {
             if let Some(node) = nodes.get_mut(node) {
                 node.remove(uid);
             }
-            known.place = Place::Unbound;
+            known.place = Placement::Unbound;
         }
     }
 
@@ -277,7 +281,7 @@ impl Cluster {
         let state = self.state.read();
         let open = |(uid, known): (&String, &Known)| {
             let sent = match known.place {
-                Place::Promised { sent, .. } => Some(sent),
+                Placement::Promised { sent, .. } => Some(sent),
                 _ if known.confirmed_relist < state.listed => None,
                 _ => return None,
             };
@@ -300,7 +304,7 @@ impl Cluster {
     pub fn counts(&self) -> (usize, usize) {
         let state = self.state.read();
         let undecided = state.nodes.values().map(Node::undecided).sum();
-        let placed = state.pods.values().filter(|known| known.place != Place::Unbound).count();
+        let placed = state.pods.values().filter(|known| known.place != Placement::Unbound).count();
         (placed, undecided)
     }
 }
@@ -324,7 +328,7 @@ impl State {
 
     fn forget_pod(&mut self, uid: &str) {
         let Some(known) = self.pods.remove(uid) else { return };
-        if let Place::Promised { node, .. } | Place::Bound { node } = known.place {
+        if let Placement::Promised { node, .. } | Placement::Bound { node } = known.place {
             self.uncount(uid, &node);
         }
     }
@@ -336,25 +340,26 @@ impl State {
         self.tidy(node);
     }
 
-    fn apply_pod(&mut self, uid: &str, pod: &v1::Pod, request: Option<Arc<Request>>, looked: Option<u64>) {
+    fn apply_pod(&mut self, uid: &str, pod: &v1::Pod, request: Option<Arc<Request>>, looked: Option<Relist>) {
         let known = self.pods.get(uid);
         // Not known when it was looked at: the watch may have told of its end while the answer was on its way.
-        let confirmed_relist =
-            looked.map_or(self.listing, |listed| known.map_or(0, |known| known.confirmed_relist.max(listed)));
+        let confirmed_relist = looked.map_or(self.listing, |listed| {
+            known.map_or(Relist(0), |known| known.confirmed_relist.max(listed))
+        });
         let before = known.map(|known| known.place.clone());
         let place = match (pod::node(pod), before) {
             (Some(node), before) => {
-                if let Some(Place::Promised { node: was, .. } | Place::Bound { node: was }) = before
+                if let Some(Placement::Promised { node: was, .. } | Placement::Bound { node: was }) = before
                     && was != node
                 {
                     self.uncount(uid, &was);
                 }
                 self.count(uid, node, pod, request.as_deref());
-                Place::Bound { node: node.to_owned() }
+                Placement::Bound { node: node.to_owned() }
             }
             // News from before our own Binding: what we did is later.
             (None, Some(place)) => place,
-            (None, None) => Place::Unbound,
+            (None, None) => Placement::Unbound,
         };
         let (namespace, name) = (&pod.metadata.namespace, &pod.metadata.name);
         let known = Known {

@@ -3,7 +3,7 @@
 use ideal_gpu::place::{Policy, Why, fits};
 use ideal_gpu::pod::PodSpecError;
 
-use crate::cluster::{Cluster, Place};
+use crate::cluster::{Cluster, Placement};
 use crate::pod::Request;
 
 /// What a node is for a pod.
@@ -73,7 +73,7 @@ pub fn filter<'n>(
         Ok(Some(request)) => request,
         Ok(None) | Err(_) => return names.map(|name| (name, Verdict::Fits)).collect(),
     };
-    if let Some(Place::Promised { node, .. }) = cluster.place(uid) {
+    if let Some(Placement::Promised { node, .. }) = cluster.place(uid) {
         // Only there can the promise be kept; elsewhere it would be a second one.
         let verdict = |name| if name == node { Verdict::Fits } else { Verdict::Promised(node.clone()) };
         return names.map(|name| (name, verdict(name))).collect();

@@ -1,4 +1,7 @@
 //! `admission.k8s.io/v1`, as far as it is used.
+//!
+//! By hand and not by `kube::core::admission`, which reads the whole object with its review: an object that cannot be read could not be
+//! refused with words then (ADR 0013).
 
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};

@@ -12,7 +12,7 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Relist};
 
 /// Pause after a watch that failed; the API server's own clients start at 0.8 s and end at 30 s.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -124,7 +124,7 @@ async fn nodes(client: Client, cluster: Arc<Cluster>, watches: Watches) {
 async fn pods(client: Client, cluster: Arc<Cluster>, watches: Watches) {
     loop {
         let wanted = watches.wanted();
-        let mut listing = 0;
+        let mut listing = Relist::default();
         let stream = watcher(Api::<Pod>::all(client.clone()), watcher::Config::default());
         let apply = |event: Event<Pod>| match event {
             Event::Init => listing = cluster.listing_starts(),

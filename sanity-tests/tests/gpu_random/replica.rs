@@ -8,7 +8,7 @@ use std::time::Duration;
 use ideal_gpu::place::Policy;
 use ideal_gpu::usage::Node;
 use ideal_gpu_scheduler::bind::{BindError, Binder};
-use ideal_gpu_scheduler::cluster::Cluster;
+use ideal_gpu_scheduler::cluster::{Cluster, Relist};
 use ideal_gpu_scheduler::filter::{Verdict, filter};
 use ideal_gpu_scheduler::leader::LeadershipGate;
 use ideal_gpu_scheduler::pod::Request;
@@ -27,7 +27,7 @@ const FOR_EVER: Duration = Duration::from_secs(365 * 86_400);
 
 /// A listing of pods that has begun.
 struct Listing {
-    number: u64,
+    number: Relist,
     /// Once the API server has answered: what is still to be read, and the change that the answer is as old as.
     answer: Option<(VecDeque<Arc<Object>>, usize)>,
 }
