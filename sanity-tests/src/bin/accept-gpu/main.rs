@@ -132,14 +132,16 @@ async fn accept(flags: &Flags) -> Result<Report, Error> {
     Ok(report)
 }
 
-/// Waits until the node has its annotation, and the kubelet the devices.
+/// Waits until the node has its annotation and, by a patch of its own, its amounts, and the kubelet the devices.
 async fn wait_for_plugin(rig: &mut Rig<'_>) -> Result<(), Error> {
     let node = &rig.node;
     let annotated = async || node.object()["metadata"]["annotations"].get("ideal.com/cards").map(|_| ());
     rig.plugin.until("the node's cards", TIMEOUT, annotated).await?;
+    // What never comes, the comparison reports.
+    let amounts = async || node.object()["status"]["allocatable"].get("ideal.com/vcuda-core").map(|_| ());
+    let _late = rig.plugin.until("the node's amounts", LIST_TIMEOUT, amounts).await;
     for resource in ["ideal.com/gpu", "nvidia.com/gpu"] {
         let listed = async || node.kubelet.rules().allocatable(resource).filter(|devices| *devices > 0);
-        // If a list never comes, the comparison reports it.
         let _late = rig.plugin.until(resource, LIST_TIMEOUT, listed).await;
     }
     Ok(node.publish()?)
