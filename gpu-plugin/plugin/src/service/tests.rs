@@ -2,7 +2,7 @@
 
 mod pod_resources;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
