@@ -1,6 +1,5 @@
 //! The node object: capacity, cards and labels, put right whenever they are not what they should be.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,12 +8,11 @@ use ideal_gpu::names::{
     CARDS, CORE, CORE_PER_CARD, LABEL_ENABLE, LABEL_MODEL, LABEL_NODE_TYPE, MEMORY, NODE_TYPE_GPU,
 };
 use ideal_gpu::quantity;
-use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher::Event;
-use kube::{Api, Client, Resource, ResourceExt as _};
+use kube::{Api, Client, ResourceExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -43,34 +41,7 @@ struct Status {
     allocatable: BTreeMap<String, Quantity>,
 }
 
-impl Resource for Node {
-    type DynamicType = ();
-    type Scope = ClusterResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        "Node".into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        "".into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        "v1".into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        "nodes".into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+object_meta::read_in_place_of!(Node, k8s_openapi::api::core::v1::Node);
 
 /// What the node should say.
 #[derive(Debug, Clone, PartialEq, Eq)]

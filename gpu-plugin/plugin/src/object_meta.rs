@@ -43,6 +43,41 @@ pub(crate) fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectM
     })
 }
 
+/// Makes a type of ours, with a field `metadata`, what kube reads in place of one of Kubernetes' own types.
+macro_rules! read_in_place_of {
+    ($ours:ty, $kubernetes:ty) => {
+        impl kube::Resource for $ours {
+            type DynamicType = ();
+            type Scope = <$kubernetes as kube::Resource>::Scope;
+
+            fn kind((): &()) -> std::borrow::Cow<'_, str> {
+                <$kubernetes as kube::Resource>::kind(&())
+            }
+
+            fn group((): &()) -> std::borrow::Cow<'_, str> {
+                <$kubernetes as kube::Resource>::group(&())
+            }
+
+            fn version((): &()) -> std::borrow::Cow<'_, str> {
+                <$kubernetes as kube::Resource>::version(&())
+            }
+
+            fn plural((): &()) -> std::borrow::Cow<'_, str> {
+                <$kubernetes as kube::Resource>::plural(&())
+            }
+
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+pub(crate) use read_in_place_of;
+
 fn only(mut all: BTreeMap<String, String>, kept: &[&str]) -> BTreeMap<String, String> {
     all.retain(|name, _| kept.contains(&name.as_str()));
     all

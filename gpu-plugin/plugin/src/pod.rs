@@ -1,15 +1,12 @@
 //! What of a pod matters on its node. The rest of the object is dropped while it is read.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ideal_gpu::ask::{Phase, PodAsk};
 use ideal_gpu::names::DECISION;
 use ideal_gpu::pod::{ContainerSpec, PodRequest, PodSpecError, Policies, Quantities};
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
 use serde::Deserialize;
 
 use crate::object_meta;
@@ -92,34 +89,7 @@ pub(crate) struct Pod {
     pub(crate) init_done: BTreeSet<String>,
 }
 
-impl Resource for Wire {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        "Pod".into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        "".into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        "v1".into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        "pods".into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+object_meta::read_in_place_of!(Wire, k8s_openapi::api::core::v1::Pod);
 
 impl Wire {
     /// What the pod asks for; `Ok(None)` if that is no card.
