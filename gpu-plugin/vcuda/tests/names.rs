@@ -4,11 +4,15 @@
 // A test from its first line to its last: what cannot be unwrapped has failed.
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code, reason = "each test uses a part of it")]
+mod rig;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use ideal_gpu::accounting::layout::FILE_BYTES;
+use rig::built;
 use tempfile::TempDir;
 
 /// Compiles a file of tests/names.
@@ -17,23 +21,6 @@ fn gcc(folder: &Path, source: &str, out: &str, options: &[&str]) {
     let mut gcc = Command::new("gcc");
     gcc.current_dir(folder).args(["-O1", "-w", "-o", out]).arg(source).args(options);
     assert!(gcc.status().unwrap().success(), "{out} does not compile");
-}
-
-/// The library that is handed over (`hack/build`), else it is built: cargo does not build a C library for the tests of its own package.
-fn library() -> PathBuf {
-    if let Some(folder) = std::env::var_os("ECK_PROGRAMS") {
-        return Path::new(&folder).join("libvcuda.so");
-    }
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
-    cargo.args(["build", "--quiet", "--message-format=json", "-p", "vcuda"]);
-    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let messages = String::from_utf8(output.stdout).unwrap();
-    let mut files = messages.lines().filter_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        message["filenames"][0].as_str().map(PathBuf::from)
-    });
-    files.rfind(|path| path.ends_with("libvcuda.so")).unwrap()
 }
 
 #[test]
@@ -58,7 +45,7 @@ fn every_way_to_look_a_function_up_leads_to_ours() {
     let output = Command::new(at.join("program"))
         .current_dir(at)
         .env("LD_LIBRARY_PATH", at)
-        .env("LD_PRELOAD", library())
+        .env("LD_PRELOAD", built("vcuda", "libvcuda.so"))
         .output()
         .unwrap();
     let (said, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
@@ -98,7 +85,7 @@ base driver: opened
 fn etc(folder: &Path) {
     fs::create_dir_all(folder.join("etc/ideal-gpu/turn")).unwrap();
     fs::create_dir(folder.join("work")).unwrap();
-    fs::copy(library(), folder.join("etc/ideal-gpu/libvcuda.so")).unwrap();
+    fs::copy(built("vcuda", "libvcuda.so"), folder.join("etc/ideal-gpu/libvcuda.so")).unwrap();
     fs::write(folder.join("etc/ld.so.preload"), "/etc/ideal-gpu/libvcuda.so\n").unwrap();
 }
 

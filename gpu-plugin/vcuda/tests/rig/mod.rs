@@ -336,8 +336,8 @@ pub(crate) fn compile(source: &str, out: &str, options: &[&str]) -> PathBuf {
     out
 }
 
-/// Where a library is: in the folder that is handed over (`hack/build`), else it is built, once.
-fn built(package: &'static str, file: &str) -> PathBuf {
+/// Where a C library is, which cargo does not build for tests: in the folder that is handed over (`hack/build`), else it is built, once.
+pub(crate) fn built(package: &'static str, file: &str) -> PathBuf {
     if let Some(folder) = std::env::var_os("ECK_PROGRAMS") {
         return Path::new(&folder).join(file);
     }
