@@ -24,6 +24,8 @@ mod error;
 mod expand;
 mod health;
 mod list;
+#[cfg(test)]
+mod local_cloud;
 mod metrics;
 mod modify;
 mod name;
