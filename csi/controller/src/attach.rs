@@ -186,32 +186,4 @@ async fn settled(driver: &Driver, machine: &Machine, disk: &Disk) -> Result<Disk
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ecx::api::{Attachment, DiskState};
-
-    fn disk(state: &str, holder: Option<&str>) -> Disk {
-        let attach = |i: &str| Attachment { instance_id: i.to_owned(), ..Attachment::default() };
-        Disk {
-            disk_id: "cd-1".into(),
-            disk_status: DiskState::parse(state),
-            attachments: holder.map(attach).into_iter().collect(),
-            ..Disk::default()
-        }
-    }
-
-    #[test]
-    fn an_attach_is_sent_only_for_a_free_disk() {
-        for state in ["available", "detached"] {
-            assert_eq!(decide(&disk(state, None), "evm-1").unwrap(), AttachStep::Attach);
-        }
-        for state in ["attaching", "diskAttaching", "detaching", "creating", "resizing", "some new state"] {
-            assert_eq!(decide(&disk(state, Some("evm-1")), "evm-1").unwrap(), AttachStep::Wait, "{state}");
-        }
-        assert_eq!(decide(&disk("in-use", Some("evm-1")), "evm-1").unwrap(), AttachStep::Done);
-        assert_eq!(decide(&disk("attached", Some("evm-2")), "evm-1").unwrap(), AttachStep::Refuse);
-        // Attached, but the cloud does not say to whom: not ours to claim.
-        assert_eq!(decide(&disk("in-use", None), "evm-1").unwrap(), AttachStep::Refuse);
-        assert!(matches!(decide(&disk("expired", None), "evm-1"), Err(AttachError::Dead { .. })));
-    }
-}
+mod tests;

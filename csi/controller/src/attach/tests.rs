@@ -1,0 +1,158 @@
+use std::time::Duration;
+
+use super::*;
+use ecx::api::{Attachment, DiskState, Op};
+use ecx_sim::Effect;
+use ecx_sim::config::Config;
+use pb::volume_capability::{AccessMode, AccessType, MountVolume, access_mode};
+
+use crate::local_cloud::{
+    LocalCloud, MACHINE, OTHER_MACHINE, OTHER_REGION, REGION, disk, region, run, volume,
+};
+
+const DISK: &str = "cd-1";
+
+fn to(machine: &str) -> AttachRequest {
+    let node = NodeId::Instance { region: region(REGION), instance: machine.into() };
+    AttachRequest { volume: volume(DISK), node, readonly: false }
+}
+
+/// A cloud with one free disk.
+fn cloud() -> LocalCloud {
+    let cloud = LocalCloud::new();
+    cloud.add(disk(DISK));
+    cloud
+}
+
+fn message() -> pb::ControllerPublishVolumeRequest {
+    let mode = AccessMode { mode: access_mode::Mode::SingleNodeWriter.into() };
+    let access_type = Some(AccessType::Mount(MountVolume::default()));
+    pb::ControllerPublishVolumeRequest {
+        volume_id: DISK.into(),
+        node_id: format!("{REGION}/{MACHINE}"),
+        volume_capability: Some(pb::VolumeCapability { access_mode: Some(mode), access_type }),
+        readonly: true,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn every_field_of_the_message_is_taken() {
+    let taken = AttachRequest::try_from(message()).unwrap();
+    assert_eq!(taken, AttachRequest { readonly: true, ..to(MACHINE) });
+}
+
+#[test]
+fn a_missing_field_is_refused_by_name() {
+    let refused =
+        |message: pb::ControllerPublishVolumeRequest| AttachRequest::try_from(message).unwrap_err().field;
+    let volume_id = String::new();
+    assert_eq!(refused(pb::ControllerPublishVolumeRequest { volume_id, ..message() }), "volume_id");
+    let node_id = String::new();
+    assert_eq!(refused(pb::ControllerPublishVolumeRequest { node_id, ..message() }), "node_id");
+    let volume_capability = None;
+    let message = pb::ControllerPublishVolumeRequest { volume_capability, ..message() };
+    assert_eq!(refused(message), "volume_capability");
+}
+
+#[test]
+fn attaches_of_one_volume_follow_each_other() {
+    assert_eq!(to(MACHINE).key(), DISK);
+    assert_eq!([true, false].map(AttachRequest::on_conflict), [OnConflict::Wait; 2]);
+}
+
+fn found(state: &str, holder: Option<&str>) -> Disk {
+    let attach = |i: &str| Attachment { instance_id: i.to_owned(), ..Attachment::default() };
+    let attachments = holder.map(attach).into_iter().collect();
+    Disk { disk_status: DiskState::parse(state), attachments, ..disk(DISK) }
+}
+
+#[test]
+fn an_attach_is_sent_only_for_a_free_disk() {
+    for state in ["available", "detached"] {
+        assert_eq!(decide(&found(state, None), "evm-1").unwrap(), AttachStep::Attach);
+    }
+    for state in ["attaching", "diskAttaching", "detaching", "creating", "resizing", "some new state"] {
+        assert_eq!(decide(&found(state, Some("evm-1")), "evm-1").unwrap(), AttachStep::Wait, "{state}");
+    }
+    assert_eq!(decide(&found("in-use", Some("evm-1")), "evm-1").unwrap(), AttachStep::Done);
+    assert_eq!(decide(&found("attached", Some("evm-2")), "evm-1").unwrap(), AttachStep::Refuse);
+    // Attached, but the cloud does not say to whom: not ours to claim.
+    assert_eq!(decide(&found("in-use", None), "evm-1").unwrap(), AttachStep::Refuse);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attach_puts_the_disk_on_the_machine_and_tells_what_to_look_for() {
+    let cloud = cloud();
+    let published = run(&cloud.driver(), to(MACHINE)).await.unwrap();
+    let expected = PublishContext::new(volume(DISK).disk().unwrap(), 20 << 30);
+    assert_eq!(published, expected);
+    assert_eq!(cloud.record_of(DISK).holder.as_deref(), Some(MACHINE));
+    let sent = format!(r#"{{"diskID":"{DISK}","instanceID":"{MACHINE}","regionID":"{REGION}"}}"#);
+    assert_eq!(cloud.sent(Op::AttachDisk), [sent]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_is_there_already_is_not_attached_again() {
+    let cloud = cloud();
+    for _ in 0..2 {
+        run(&cloud.driver(), to(MACHINE)).await.unwrap();
+    }
+    assert_eq!(cloud.sent(Op::AttachDisk).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_is_published_for_reading_only_or_not_but_not_both() {
+    let (cloud, readonly) = (cloud(), || AttachRequest { readonly: true, ..to(MACHINE) });
+    let driver = cloud.driver();
+    assert!(run(&driver, readonly()).await.unwrap().readonly);
+    assert!(run(&driver, readonly()).await.unwrap().readonly);
+    let other = run(&driver, to(MACHINE)).await.unwrap_err();
+    assert!(matches!(other, AttachError::OtherReadonly { published: true, .. }), "{other}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attach_across_regions_is_refused_with_both() {
+    let cloud = cloud();
+    let node = NodeId::Instance { region: region(OTHER_REGION), instance: "evm-fjxiamen41".into() };
+    let refused = run(&cloud.driver(), AttachRequest { node, ..to(MACHINE) }).await.unwrap_err();
+    let text =
+        format!("disk {DISK} is in region {REGION}, node {OTHER_REGION}/evm-fjxiamen41 in {OTHER_REGION}");
+    assert_eq!(refused.to_string(), text);
+    assert!(cloud.sent(Op::AttachDisk).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_does_not_exist_is_not_found() {
+    let driver = LocalCloud::new().driver();
+    for id in [DISK, "pvc-1"] {
+        let missing = run(&driver, AttachRequest { volume: volume(id), ..to(MACHINE) }).await.unwrap_err();
+        assert!(matches!(&missing, AttachError::NoVolume(named) if named == id), "{missing}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_no_controller_ever_named_is_not_found() {
+    let node = NodeId::Unknown("worker-1".into());
+    let missing = run(&cloud().driver(), AttachRequest { node, ..to(MACHINE) }).await.unwrap_err();
+    assert!(matches!(&missing, AttachError::NoNode(node) if node == "worker-1"), "{missing}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_gone_is_looked_for_anew_by_its_address() {
+    let cloud = cloud();
+    let driver = cloud.driver();
+    let node = NodeId::parse(format!("{REGION}.10.0.0.3")).unwrap();
+    let by_address = |id| AttachRequest { volume: volume(id), node: node.clone(), readonly: false };
+    run(&driver, by_address(DISK)).await.unwrap();
+    cloud.add(disk("cd-2"));
+    cloud.change(|world| {
+        let mut machine = world.machines.remove(MACHINE).unwrap();
+        machine.id = "evm-new".into();
+        world.machines.insert("evm-new".into(), machine);
+    });
+    let gone = run(&driver, by_address("cd-2")).await.unwrap_err();
+    assert!(matches!(gone, AttachError::NoNode(_)), "{gone}");
+    run(&driver, by_address("cd-2")).await.unwrap();
+    assert_eq!(cloud.record_of("cd-2").holder.as_deref(), Some("evm-new"));
+}
