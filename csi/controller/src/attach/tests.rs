@@ -156,3 +156,145 @@ async fn a_machine_that_is_gone_is_looked_for_anew_by_its_address() {
     run(&driver, by_address("cd-2")).await.unwrap();
     assert_eq!(cloud.record_of("cd-2").holder.as_deref(), Some("evm-new"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_of_another_machine_stays_there_and_the_message_names_the_node() {
+    let cloud = cloud();
+    let driver = cloud.driver();
+    let node = NodeId::parse(format!("{REGION}.10.0.0.4")).unwrap();
+    run(&driver, AttachRequest { node, ..to(MACHINE) }).await.unwrap();
+    let refused = run(&driver, to(MACHINE)).await.unwrap_err();
+    let named = format!("{REGION}.10.0.0.4");
+    assert!(matches!(&refused, AttachError::Elsewhere { holders, .. } if *holders == named), "{refused}");
+    assert_eq!(cloud.record_of(DISK).holder.as_deref(), Some(OTHER_MACHINE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_on_with_the_disk_is_waited_for() {
+    let cloud = LocalCloud::new();
+    cloud.add_busy(disk(DISK));
+    run(&cloud.driver(), to(MACHINE)).await.unwrap();
+    assert_eq!(cloud.sent(Op::AttachDisk).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_disk_is_not_attached() {
+    let cloud = LocalCloud::new();
+    cloud.add(found("expired", None));
+    let dead = run(&cloud.driver(), to(MACHINE)).await.unwrap_err();
+    assert!(
+        matches!(&dead, AttachError::Dead { disk, state } if (&**disk, &**state) == (DISK, "expired")),
+        "{dead}"
+    );
+    assert!(cloud.sent(Op::AttachDisk).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_what_has_changed_since_the_look_is_met_by_another_look() {
+    let cloud = cloud();
+    cloud.meets(Op::AttachDisk, 1, Effect::Delay { ms: 1000 });
+    let driver = cloud.driver();
+    let snapshotted =
+        cloud.after(500, |world| world.disks.get_mut(DISK).unwrap().disk.disk_status = DiskState::Backup);
+    let free = async {
+        snapshotted.await;
+        cloud
+            .after(3000, |world| world.disks.get_mut(DISK).unwrap().disk.disk_status = DiskState::Available)
+            .await;
+    };
+    let (attached, ()) = tokio::join!(run(&driver, to(MACHINE)), free);
+    attached.unwrap();
+    assert_eq!(cloud.sent(Op::AttachDisk).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attach_that_the_cloud_keeps_refusing_is_sent_three_times() {
+    let cloud = LocalCloud::new();
+    cloud.add_held(disk(DISK), OTHER_MACHINE);
+    // What the cloud shows and what it does are two things.
+    cloud.change(|world| world.disks.get_mut(DISK).unwrap().disk.disk_status = DiskState::Available);
+    let refused = run(&cloud.driver(), to(MACHINE)).await.unwrap_err();
+    assert!(
+        matches!(&refused, AttachError::Cloud { source: ecx::Error::AttachedElsewhere(_), .. }),
+        "{refused}"
+    );
+    assert_eq!(cloud.sent(Op::AttachDisk).len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_reply_to_an_attach_that_was_done_is_a_success() {
+    let cloud = cloud();
+    cloud.meets(Op::AttachDisk, 1, Effect::DropAfter);
+    run(&cloud.driver(), to(MACHINE)).await.unwrap();
+    assert_eq!(cloud.sent(Op::AttachDisk).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_attach_that_was_not_done_is_left_to_the_retry() {
+    let cloud = cloud();
+    cloud.meets(Op::AttachDisk, 1, Effect::DropBefore);
+    let driver = cloud.driver();
+    let lost = run(&driver, to(MACHINE)).await.unwrap_err();
+    assert!(matches!(lost, AttachError::Cloud { source: ecx::Error::NoReply(_), .. }), "{lost}");
+    assert_eq!(cloud.sent(Op::AttachDisk).len(), 1);
+    run(&driver, to(MACHINE)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_no_other_look_can_change_is_told_at_once() {
+    let mut config = Config::default();
+    config.regions.get_mut(REGION).unwrap().instances[0].max_disks = 0;
+    let cloud = LocalCloud::of(config);
+    cloud.add(disk(DISK));
+    let driver = cloud.driver();
+    driver.disk_locator.learn(DISK, &region(REGION));
+    let full = run(&driver, to(MACHINE)).await.unwrap_err();
+    assert!(matches!(full, AttachError::Cloud { source: ecx::Error::NoSlot(_), .. }), "{full}");
+    assert_eq!(cloud.sent(Op::GetDisk).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attach_whose_job_fails_is_a_failure() {
+    let cloud = cloud();
+    cloud.meets(Op::AttachDisk, 1, Effect::JobFails);
+    let failed = run(&cloud.driver(), to(MACHINE)).await.unwrap_err();
+    assert!(matches!(&failed, AttachError::JobFailed { disk } if disk == DISK), "{failed}");
+}
+
+/// The world changes after the attach is done and before it is seen.
+async fn attach_and_meanwhile(
+    cloud: &LocalCloud,
+    change: fn(&mut ecx_sim::world::World),
+) -> Result<PublishContext, AttachError> {
+    let driver = cloud.driver();
+    let (attached, ()) = tokio::join!(run(&driver, to(MACHINE)), cloud.after(600, change));
+    attached
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_was_taken_off_at_once_is_attached_again() {
+    let cloud = cloud();
+    let attached = attach_and_meanwhile(&cloud, |world| {
+        let record = world.disks.get_mut(DISK).unwrap();
+        (record.holder, record.disk.disk_status) = (None, DiskState::Available);
+    });
+    attached.await.unwrap();
+    assert_eq!(cloud.sent(Op::AttachDisk).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_vanishes_meanwhile_is_not_found() {
+    let cloud = cloud();
+    let gone = attach_and_meanwhile(&cloud, |world| world.disks.clear()).await.unwrap_err();
+    assert!(matches!(&gone, AttachError::NoVolume(disk) if disk == DISK), "{gone}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attach_that_does_not_end_is_given_up() {
+    let cloud = cloud();
+    cloud.meets(Op::AttachDisk, 1, Effect::Stuck);
+    let (driver, started) = (cloud.driver(), tokio::time::Instant::now());
+    let late = run(&driver, to(MACHINE)).await.unwrap_err();
+    assert!(matches!(late, AttachError::Wait { .. }), "{late}");
+    assert!(started.elapsed() > Duration::from_secs(299), "{:?}", started.elapsed());
+}
