@@ -161,19 +161,4 @@ async fn act(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ecx::api::{Attachment, DiskState};
-
-    #[test]
-    fn only_the_named_machine_loses_the_disk() {
-        let attachment = Attachment { instance_id: "evm-1".into(), ..Attachment::default() };
-        let held = Disk { disk_status: DiskState::InUse, attachments: vec![attachment], ..Disk::default() };
-        assert_eq!(decide(&held, Some("evm-1")), DetachStep::Detach("evm-1".into()));
-        assert_eq!(decide(&held, Some("evm-2")), DetachStep::Done);
-        assert_eq!(decide(&held, None), DetachStep::Detach("evm-1".into()));
-        let busy = Disk { disk_status: DiskState::Detaching, ..held.clone() };
-        assert_eq!(decide(&busy, Some("evm-1")), DetachStep::Wait);
-        assert_eq!(decide(&Disk::default(), Some("evm-1")), DetachStep::Done);
-    }
-}
+mod tests;
