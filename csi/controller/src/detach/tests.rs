@@ -108,3 +108,116 @@ async fn what_does_not_exist_is_on_no_machine() {
     }
     assert!(cloud.sent(Op::DetachDisk).is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_exist_has_no_disk() {
+    let cloud = cloud();
+    let node = Some(NodeId::Unknown("worker-1".into()));
+    run(&cloud.driver(), DetachRequest { node, ..from(MACHINE) }).await.unwrap();
+    assert_eq!(holder(&cloud).as_deref(), Some(MACHINE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_of_another_machine_stays_there() {
+    let cloud = cloud();
+    let driver = cloud.driver();
+    // The first time its region is not known, then it is, and the cloud's refusal is the look.
+    for sent in [0, 1] {
+        run(&driver, from(OTHER_MACHINE)).await.unwrap();
+        assert_eq!(cloud.sent(Op::DetachDisk).len(), sent);
+    }
+    assert_eq!(holder(&cloud).as_deref(), Some(MACHINE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_on_with_the_disk_is_waited_for() {
+    let cloud = LocalCloud::new();
+    cloud.add(Disk { disk_status: DiskState::Backup, ..disk(DISK) });
+    let driver = cloud.driver();
+    let held = cloud.after(3000, |world| {
+        let record = world.disks.get_mut(DISK).unwrap();
+        (record.holder, record.disk.disk_status) = (Some(MACHINE.into()), DiskState::InUse);
+    });
+    let (detached, ()) = tokio::join!(run(&driver, from(MACHINE)), held);
+    detached.unwrap();
+    assert_eq!((holder(&cloud), cloud.sent(Op::DetachDisk).len()), (None, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detach_that_the_cloud_keeps_refusing_is_sent_three_times() {
+    let cloud = cloud();
+    cloud.change(|world| world.disks.get_mut(DISK).unwrap().disk.disk_status = DiskState::Expired);
+    let refused = run(&cloud.driver(), from(MACHINE)).await.unwrap_err();
+    assert!(matches!(refused, DetachError::Cloud { source: ecx::Error::DiskState(_), .. }), "{refused}");
+    assert_eq!(cloud.sent(Op::DetachDisk).len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_reply_to_a_detach_that_was_done_is_a_success() {
+    let cloud = cloud();
+    cloud.meets(Op::DetachDisk, 1, Effect::DropAfter);
+    run(&cloud.driver(), from(MACHINE)).await.unwrap();
+    assert_eq!((holder(&cloud), cloud.sent(Op::DetachDisk).len()), (None, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_detach_that_was_not_done_is_left_to_the_retry() {
+    let cloud = cloud();
+    cloud.meets(Op::DetachDisk, 1, Effect::DropBefore);
+    let driver = cloud.driver();
+    let lost = run(&driver, from(MACHINE)).await.unwrap_err();
+    assert!(matches!(lost, DetachError::Cloud { source: ecx::Error::NoReply(_), .. }), "{lost}");
+    assert_eq!(cloud.sent(Op::DetachDisk).len(), 1);
+    run(&driver, from(MACHINE)).await.unwrap();
+    assert_eq!(holder(&cloud), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_is_gone_when_the_detach_arrives_is_on_no_machine() {
+    let cloud = cloud();
+    cloud.meets(Op::DetachDisk, 1, Effect::Vanish);
+    run(&cloud.driver(), from(MACHINE)).await.unwrap();
+    assert_eq!(cloud.sent(Op::DetachDisk).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detach_whose_job_fails_is_a_failure_that_names_the_machine() {
+    let cloud = cloud();
+    cloud.meets(Op::DetachDisk, 1, Effect::JobFails);
+    let failed = run(&cloud.driver(), from(MACHINE)).await.unwrap_err();
+    let DetachError::JobFailed { disk, instance } = &failed else { panic!("{failed}") };
+    assert_eq!((disk.as_str(), instance.as_str()), (DISK, MACHINE));
+}
+
+/// The world changes after the detach is done and before it is seen.
+async fn detach_and_meanwhile(cloud: &LocalCloud, change: fn(&mut ecx_sim::world::World)) {
+    let driver = cloud.driver();
+    let (detached, ()) = tokio::join!(run(&driver, from(MACHINE)), cloud.after(600, change));
+    detached.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_somebody_put_back_at_once_is_detached_again() {
+    let cloud = cloud();
+    let put_back = |world: &mut ecx_sim::world::World| {
+        let record = world.disks.get_mut(DISK).unwrap();
+        (record.holder, record.disk.disk_status) = (Some(MACHINE.into()), DiskState::InUse);
+    };
+    detach_and_meanwhile(&cloud, put_back).await;
+    assert_eq!((holder(&cloud), cloud.sent(Op::DetachDisk).len()), (None, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_vanishes_meanwhile_is_on_no_machine() {
+    let cloud = cloud();
+    detach_and_meanwhile(&cloud, |world| world.disks.clear()).await;
+    assert_eq!(cloud.sent(Op::DetachDisk).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detach_that_does_not_end_is_given_up() {
+    let cloud = cloud();
+    cloud.meets(Op::DetachDisk, 1, Effect::Stuck);
+    let late = run(&cloud.driver(), from(MACHINE)).await.unwrap_err();
+    assert!(matches!(late, DetachError::Wait { .. }), "{late}");
+}
