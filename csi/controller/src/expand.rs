@@ -132,22 +132,4 @@ fn decide(disk: &Disk, size: &SizeRange) -> Result<ExpandStep, ExpandError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ecx::api::DiskState;
-
-    #[test]
-    fn a_disk_only_ever_grows() {
-        let disk = |gib, state: &str| Disk {
-            disk_size: gib,
-            disk_status: DiskState::parse(state),
-            ..Disk::default()
-        };
-        let size = SizeRange { min_gib: 30, max_gib: 40 };
-        assert_eq!(decide(&disk(20, "in-use"), &size).unwrap(), ExpandStep::Grow);
-        assert_eq!(decide(&disk(30, "available"), &size).unwrap(), ExpandStep::Done);
-        assert_eq!(decide(&disk(35, "in-use"), &size).unwrap(), ExpandStep::Done);
-        assert_eq!(decide(&disk(20, "resizing"), &size).unwrap(), ExpandStep::Wait);
-        assert!(matches!(decide(&disk(50, "in-use"), &size), Err(ExpandError::OutOfRange(_))));
-    }
-}
+mod tests;

@@ -1,0 +1,114 @@
+use super::*;
+use ecx::api::{DiskState, Op};
+use ecx_sim::Effect;
+use pb::volume_capability::{AccessMode, AccessType, BlockVolume, access_mode};
+
+use crate::local_cloud::{CLUSTER, LocalCloud, MACHINE, REGION, disk, run, volume};
+
+const DISK: &str = "cd-1";
+
+/// To 30 GiB, or 40 at most.
+fn grow() -> ExpandRequest {
+    ExpandRequest { volume: volume(DISK), size: SizeRange { min_gib: 30, max_gib: 40 } }
+}
+
+/// A cloud with one disk of 20 GiB.
+fn cloud() -> LocalCloud {
+    let cloud = LocalCloud::new();
+    cloud.add(disk(DISK));
+    cloud
+}
+
+fn size(cloud: &LocalCloud) -> u64 {
+    cloud.record_of(DISK).disk.disk_size
+}
+
+/// The body of an order to grow to 30 GiB that is the `number`th.
+fn order(number: u32) -> String {
+    let token = token::resize(CLUSTER, &order_subject(&volume(DISK).disk().unwrap(), number), 30);
+    format!(r#"{{"clientToken":"{token}","diskID":"{DISK}","diskSize":30,"regionID":"{REGION}"}}"#)
+}
+
+fn message() -> pb::ControllerExpandVolumeRequest {
+    let (required_bytes, limit_bytes) = (30 << 30, 40 << 30);
+    let capacity_range = Some(pb::CapacityRange { required_bytes, limit_bytes });
+    pb::ControllerExpandVolumeRequest { volume_id: DISK.into(), capacity_range, ..Default::default() }
+}
+
+fn refused(message: pb::ControllerExpandVolumeRequest) -> String {
+    match ExpandRequest::try_from(message).unwrap_err() {
+        BadSize::Field(field) | BadSize::OutOfRange(field) => field.field,
+    }
+}
+
+#[test]
+fn every_field_of_the_message_is_taken() {
+    assert_eq!(ExpandRequest::try_from(message()).unwrap(), grow());
+}
+
+#[test]
+fn a_missing_field_is_refused_by_name() {
+    let volume_id = String::new();
+    assert_eq!(refused(pb::ControllerExpandVolumeRequest { volume_id, ..message() }), "volume_id");
+    let capacity_range = None;
+    assert_eq!(refused(pb::ControllerExpandVolumeRequest { capacity_range, ..message() }), "capacity_range");
+}
+
+#[test]
+fn a_capability_is_optional_but_must_be_one_of_a_disk() {
+    let with = |mode: access_mode::Mode| {
+        let access_type = Some(AccessType::Block(BlockVolume {}));
+        let access_mode = Some(AccessMode { mode: mode.into() });
+        let volume_capability = Some(pb::VolumeCapability { access_mode, access_type });
+        pb::ControllerExpandVolumeRequest { volume_capability, ..message() }
+    };
+    assert_eq!(ExpandRequest::try_from(with(access_mode::Mode::SingleNodeWriter)).unwrap(), grow());
+    assert_eq!(refused(with(access_mode::Mode::MultiNodeMultiWriter)), "volume_capability.access_mode.mode");
+}
+
+#[test]
+fn a_size_that_no_disk_has_is_refused_by_name() {
+    let capacity_range = Some(pb::CapacityRange { required_bytes: 1 << 60, limit_bytes: 0 });
+    let message = pb::ControllerExpandVolumeRequest { capacity_range, ..message() };
+    assert_eq!(refused(message), "capacity_range.required_bytes");
+}
+
+#[test]
+fn expansions_of_one_volume_follow_each_other() {
+    assert_eq!(grow().key(), DISK);
+    assert_eq!([true, false].map(ExpandRequest::on_conflict), [OnConflict::Wait; 2]);
+}
+
+#[test]
+fn a_disk_only_ever_grows() {
+    let found =
+        |gib, state: &str| Disk { disk_size: gib, disk_status: DiskState::parse(state), ..disk(DISK) };
+    let wanted = grow().size;
+    assert_eq!(decide(&found(20, "in-use"), &wanted).unwrap(), ExpandStep::Grow);
+    assert_eq!(decide(&found(30, "available"), &wanted).unwrap(), ExpandStep::Done);
+    assert_eq!(decide(&found(35, "in-use"), &wanted).unwrap(), ExpandStep::Done);
+    assert_eq!(decide(&found(40, "in-use"), &wanted).unwrap(), ExpandStep::Done);
+    assert_eq!(decide(&found(20, "resizing"), &wanted).unwrap(), ExpandStep::Wait);
+}
+
+#[test]
+fn a_disk_that_is_larger_than_it_may_be_is_refused_with_both_sizes() {
+    let error = decide(&Disk { disk_size: 50, ..disk(DISK) }, &grow().size).unwrap_err();
+    let ExpandError::OutOfRange(field) = &error else { panic!("{error}") };
+    assert_eq!((field.field.as_str(), field.value.as_str()), ("capacity_range.limit_bytes", "42949672960"));
+    assert_eq!(field.allowed, "at least the disk's size, 53687091200 bytes: disks never shrink");
+}
+
+#[test]
+fn a_dead_disk_does_not_grow() {
+    let error = decide(&Disk { disk_status: DiskState::Expired, ..disk(DISK) }, &grow().size).unwrap_err();
+    let ExpandError::Dead { disk, state } = &error else { panic!("{error}") };
+    assert_eq!((disk.as_str(), state.as_str()), (DISK, "expired"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_is_grown_to_the_wanted_size_by_one_order() {
+    let cloud = cloud();
+    assert_eq!(run(&cloud.driver(), grow()).await.unwrap(), 30 << 30);
+    assert_eq!((size(&cloud), cloud.sent(Op::ResizeDisk)), (30, vec![order(1)]));
+}
