@@ -112,3 +112,112 @@ async fn a_disk_is_grown_to_the_wanted_size_by_one_order() {
     assert_eq!(run(&cloud.driver(), grow()).await.unwrap(), 30 << 30);
     assert_eq!((size(&cloud), cloud.sent(Op::ResizeDisk)), (30, vec![order(1)]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_attached_disk_grows_too() {
+    let cloud = LocalCloud::new();
+    cloud.add_held(disk(DISK), MACHINE);
+    assert_eq!(run(&cloud.driver(), grow()).await.unwrap(), 30 << 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_is_large_enough_is_told_with_its_own_size_and_left_alone() {
+    let cloud = LocalCloud::new();
+    cloud.add(Disk { disk_size: 35, ..disk(DISK) });
+    assert_eq!(run(&cloud.driver(), grow()).await.unwrap(), 35 << 30);
+    assert!(cloud.sent(Op::ResizeDisk).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_does_not_exist_is_not_found() {
+    let driver = LocalCloud::new().driver();
+    for id in [DISK, "pvc-1"] {
+        let missing = run(&driver, ExpandRequest { volume: volume(id), ..grow() }).await.unwrap_err();
+        assert!(matches!(&missing, ExpandError::NoVolume(named) if named == id), "{missing}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_on_with_the_disk_is_waited_for() {
+    let cloud = LocalCloud::new();
+    cloud.add_busy(disk(DISK));
+    assert_eq!(run(&cloud.driver(), grow()).await.unwrap(), 30 << 30);
+    assert_eq!(cloud.sent(Op::ResizeDisk), [order(1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_fails_is_ordered_anew_three_times_in_all() {
+    let cloud = cloud();
+    cloud.meets(Op::ResizeDisk, 3, Effect::JobFails);
+    let driver = cloud.driver();
+    let failed = run(&driver, grow()).await.unwrap_err();
+    let ExpandError::OrderFailed { disk, attempts } = &failed else { panic!("{failed}") };
+    assert_eq!((disk.as_str(), *attempts), (DISK, 3));
+    assert_eq!(cloud.sent(Op::ResizeDisk), [1, 2, 3].map(order));
+    // The next call goes on counting.
+    assert_eq!(run(&driver, grow()).await.unwrap(), 30 << 30);
+    assert_eq!(cloud.sent(Op::ResizeDisk)[3], order(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_forgotten_when_the_disk_has_grown() {
+    let cloud = cloud();
+    cloud.meets(Op::ResizeDisk, 2, Effect::JobFails);
+    let driver = cloud.driver();
+    run(&driver, grow()).await.unwrap();
+    assert_eq!(driver.order_attempts.next("grow cd-1 to 30"), 1);
+}
+
+/// The world changes on the order's way to the cloud.
+async fn grow_and_meanwhile(cloud: &LocalCloud, change: fn(&mut Disk)) -> u64 {
+    cloud.meets(Op::ResizeDisk, 1, Effect::Delay { ms: 1000 });
+    let driver = cloud.driver();
+    let now = |change: fn(&mut Disk)| {
+        move |world: &mut ecx_sim::world::World| change(&mut world.disks.get_mut(DISK).unwrap().disk)
+    };
+    let meanwhile = async {
+        cloud.after(500, now(change)).await;
+        cloud.after(3000, now(|disk| disk.disk_status = DiskState::Available)).await;
+    };
+    tokio::join!(run(&driver, grow()), meanwhile).0.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_was_refused_for_the_disks_state_is_sent_again_as_it_was() {
+    let cloud = cloud();
+    assert_eq!(grow_and_meanwhile(&cloud, |disk| disk.disk_status = DiskState::Backup).await, 30 << 30);
+    assert_eq!(cloud.sent(Op::ResizeDisk), [order(1), order(1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_somebody_else_has_grown_meanwhile_is_large_enough() {
+    let cloud = cloud();
+    assert_eq!(grow_and_meanwhile(&cloud, |disk| disk.disk_size = 32).await, 32 << 30);
+    assert_eq!(cloud.sent(Op::ResizeDisk).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_for_quota_is_told_at_once() {
+    let cloud = cloud();
+    cloud.meets(Op::ResizeDisk, 1, Effect::Quota);
+    let refused = run(&cloud.driver(), grow()).await.unwrap_err();
+    assert!(matches!(refused, ExpandError::Cloud { source: ecx::Error::Quota(_), .. }), "{refused}");
+    assert_eq!(cloud.sent(Op::ResizeDisk).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_vanishes_meanwhile_is_not_found() {
+    let cloud = cloud();
+    let driver = cloud.driver();
+    let vanished = cloud.after(500, |world| world.disks.clear());
+    let (gone, ()) = tokio::join!(run(&driver, grow()), vanished);
+    assert!(matches!(gone, Err(ExpandError::NoVolume(_))), "{gone:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_growth_that_does_not_end_is_given_up() {
+    let cloud = cloud();
+    cloud.meets(Op::ResizeDisk, 1, Effect::Stuck);
+    let late = run(&cloud.driver(), grow()).await.unwrap_err();
+    assert!(matches!(late, ExpandError::Wait { .. }), "{late}");
+}
