@@ -14,6 +14,8 @@ pub mod sysfs;
 
 mod command;
 mod events;
+#[cfg(test)]
+pub(crate) mod fake;
 mod foreign;
 mod mount;
 mod opened;

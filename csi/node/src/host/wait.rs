@@ -31,7 +31,7 @@ pub(super) fn wait_for_device(
 }
 
 /// The one device that is large enough.
-fn only(found: Vec<Device>, want: &PublishContext) -> Result<Device, DeviceError> {
+pub(super) fn only(found: Vec<Device>, want: &PublishContext) -> Result<Device, DeviceError> {
     let serials = want.serials.join(", ");
     let mut found = found.into_iter();
     match (found.next(), found.next()) {

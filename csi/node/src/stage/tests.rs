@@ -5,7 +5,11 @@ use eck_csi::volume_options::VolumeOptions;
 use uuid::Uuid;
 
 use crate::host::device::tests::device;
+use crate::host::fake::{Disk, FakeMachine};
 use crate::host::{Foreign, Formatted};
+
+mod disks;
+mod encrypted;
 
 const VOLUME: &str = "cd-cfebko79upsq2iuo7lkg";
 
@@ -25,6 +29,31 @@ pub(crate) fn ask() -> StageRequest {
         options: VolumeOptions::default(),
         keys: None,
     }
+}
+
+/// Stages from what the disk holds; a disk that is not there yet is not waited for.
+fn stage_now(machine: &FakeMachine, request: &StageRequest) -> Result<StageResult, StageError> {
+    stage(machine, request, Instant::now())
+}
+
+fn machine(content: Content) -> FakeMachine {
+    FakeMachine::new([Disk::new(content)])
+}
+
+/// This volume's own file system, as large as its disk.
+fn own(fs: FsType) -> Content {
+    formatted(fs, fsid::filesystem_uuid(&volume(VOLUME)), 20 << 30)
+}
+
+/// The same, with flags that ask for a check.
+fn unclean(content: Content) -> Content {
+    let Content::Formatted(found) = content else { panic!("no file system: {content:?}") };
+    Content::Formatted(Formatted { clean: false, ..found })
+}
+
+fn ask_for(fs: FsType, options: &[&str]) -> StageRequest {
+    let options = options.iter().map(|option| (*option).to_owned()).collect();
+    StageRequest { access: AccessType::Mount { fs: Some(fs), options }, ..ask() }
 }
 
 fn formatted(fs: FsType, uuid: Uuid, size_bytes: u64) -> Content {
@@ -114,6 +143,23 @@ fn a_copy_has_its_sources_uuid_gets_its_own_and_is_never_formatted() {
     assert!(matches!(decide(&Content::Blank, &copy()), Err(StageError::BlankCopy { .. })));
     let others = decide(&sources(FsType::Ext4, fsid::filesystem_uuid(&volume("cd-source"))), &ask());
     assert!(matches!(others, Err(StageError::OtherVolume { .. })));
+}
+
+#[test]
+fn a_file_system_grows_if_it_lacks_more_of_its_disk_than_mkfs_leaves_out() {
+    let own = fsid::filesystem_uuid(&volume(VOLUME));
+    let grows = |fs, lacks| plan(&formatted(fs, own, device().size_bytes - lacks), None).unwrap().grow;
+    assert!(!grows(FsType::Ext4, 0) && !grows(FsType::Ext4, SLACK) && grows(FsType::Ext4, SLACK + 1));
+    assert!(!grows(FsType::Vfat, 10 << 30), "nothing grows a FAT");
+}
+
+#[test]
+fn what_is_mounted_to_be_read_is_staged_for_whoever_only_reads() {
+    let reader = StageRequest { read_only: true, ..ask() };
+    for flag in ["ro", "rw"] {
+        let line = format!("40 22 253:16 / /staging {flag} - ext4 /dev/vdb {flag}");
+        assert!(is_staged(&MountTable::parse(line.as_bytes()), Some(&device()), &reader, None).unwrap());
+    }
 }
 
 #[test]
