@@ -8,6 +8,7 @@ use crate::host::device::tests::device;
 use crate::host::fake::{Disk, FakeMachine};
 use crate::host::{Foreign, Formatted};
 
+mod copies;
 mod disks;
 mod encrypted;
 
