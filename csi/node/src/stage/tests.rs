@@ -11,6 +11,7 @@ use crate::host::{Foreign, Formatted};
 mod copies;
 mod disks;
 mod encrypted;
+mod operation;
 mod refusals;
 
 const VOLUME: &str = "cd-cfebko79upsq2iuo7lkg";
