@@ -71,12 +71,66 @@ fn host_reason(error: &HostError) -> Option<(Severity, &'static str)> {
 mod tests {
     use super::*;
     use eck_csi::volume::FsType;
+    use std::io::ErrorKind;
+
+    const FS: FsType = FsType::Ext4;
+
+    fn told(error: impl Into<HostError>) -> Option<(Severity, &'static str)> {
+        finding(&StageError::from(error.into())).map(|finding| (finding.severity, finding.reason))
+    }
+
+    fn vdb() -> String {
+        "vdb".to_owned()
+    }
 
     #[test]
-    fn damage_is_data_loss_and_a_refusal_is_no_illness() {
-        let (device, report) = ("vdb".to_owned(), "bad".to_owned());
-        let damaged = FsError::Damaged { device: device.clone(), fs: FsType::Ext4, report };
-        assert_eq!(finding(&HostError::from(damaged).into()).unwrap().severity, Severity::DataLoss);
-        assert_eq!(finding(&StageError::OtherVolume { device }), None);
+    fn damage_is_data_loss_and_its_message_says_where() {
+        let damaged = FsError::Damaged { device: vdb(), fs: FS, report: "bad".into() };
+        let told = finding(&HostError::from(damaged).into()).unwrap();
+        assert_eq!((told.severity, told.reason), (Severity::DataLoss, "FileSystemDamaged"));
+        assert!(told.message.contains("vdb") && told.message.contains("bad"), "{}", told.message);
+    }
+
+    #[test]
+    fn a_refusal_is_no_illness() {
+        assert_eq!(finding(&StageError::OtherVolume { device: vdb() }), None);
+        assert_eq!(finding(&StageError::ReadOnlyDevice { device: vdb() }), None);
+        assert_eq!(told(FsError::NotBlank { device: vdb(), found: "data".into() }), None);
+        assert_eq!(told(LuksError::WrongKey { device: vdb() }), None);
+        assert_eq!(told(MountError::NoFileSystem { fs: FS }), None);
+    }
+
+    #[test]
+    fn what_can_be_looked_at_anew_is_not_remembered() {
+        assert_eq!(told(DeviceError::NotFound { serials: "x".into() }), None);
+        assert_eq!(told(DeviceError::Changed { device: vdb(), what: "it is gone".into() }), None);
+        assert_eq!(told(MountError::Busy { path: "/staging".into() }), None);
+    }
+
+    #[test]
+    fn what_cannot_be_used_for_its_own_sake_is_inaccessible() {
+        let (status, stderr, what) = (|| "exit status: 8".to_owned(), String::new, || "is blank".to_owned());
+        let unreadable = DeviceError::Unreadable { device: vdb(), at: 0, errno: nix::errno::Errno::EIO };
+        let tool = FsError::Tool { program: "mkfs.ext4", device: vdb(), status: status(), stderr: stderr() };
+        let unproven = FsError::Unproven { program: "mkfs.ext4", device: vdb(), what: what() };
+        let cryptsetup =
+            LuksError::Tool { action: "open", device: vdb(), status: status(), stderr: stderr() };
+        let source = || ErrorKind::Other.into();
+        for (told, reason) in [
+            (told(unreadable), "DiskUnreadable"),
+            (told(FsError::Unsound { device: vdb(), fs: FS, report: String::new() }), "FileSystemErrors"),
+            (told(tool), "FileSystemToolFailed"),
+            (told(unproven), "FileSystemToolFailed"),
+            (told(cryptsetup), "EncryptionFailed"),
+            (told(LuksError::Unproven { device: vdb(), what: what() }), "EncryptionFailed"),
+            (told(MountError::Io { what: "mount".into(), source: source() }), "MountFailed"),
+        ] {
+            assert_eq!(told, Some((Severity::Inaccessible, reason)));
+        }
+        assert_eq!(
+            told(FsError::NoTool { program: "mkfs.ext4", source: source() }),
+            None,
+            "the node's fault"
+        );
     }
 }
