@@ -67,3 +67,6 @@ impl TryFrom<pb::NodeStageVolumeRequest> for StageRequest {
         Ok(Self { volume, publish, staging, access, read_only, provisioned, source, options, keys })
     }
 }
+
+#[cfg(test)]
+mod tests;
