@@ -102,3 +102,6 @@ fn expand(host: &impl Host, request: &ExpandRequest, deadline: Instant) -> Resul
         _ => Err(not_there()),
     }
 }
+
+#[cfg(test)]
+mod tests;
