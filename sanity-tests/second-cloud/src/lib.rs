@@ -1,0 +1,5 @@
+//! A second cloud, written from ECX-API.md alone: it shares neither the client's types nor the simulator's code, so that an
+//! error in reading that paper is not made on both sides. It speaks *dialects*: each is the base with one thing said or done
+//! otherwise, as a real cloud may ([`DIALECTS`]). Time comes from outside, and the truth can be looked at ([`Cloud::truth`]).
+
+mod ask;
