@@ -3,3 +3,4 @@
 //! otherwise, as a real cloud may ([`DIALECTS`]). Time comes from outside, and the truth can be looked at ([`Cloud::truth`]).
 
 mod ask;
+mod dialect;
