@@ -4,3 +4,4 @@
 
 mod ask;
 mod dialect;
+mod world;
