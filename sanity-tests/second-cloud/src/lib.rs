@@ -4,4 +4,5 @@
 
 mod ask;
 mod dialect;
+mod passing;
 mod world;
