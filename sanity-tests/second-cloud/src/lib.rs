@@ -5,4 +5,5 @@
 mod ask;
 mod dialect;
 mod passing;
+mod words;
 mod world;
