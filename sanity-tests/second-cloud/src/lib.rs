@@ -2,8 +2,10 @@
 //! error in reading that paper is not made on both sides. It speaks *dialects*: each is the base with one thing said or done
 //! otherwise, as a real cloud may ([`DIALECTS`]). Time comes from outside, and the truth can be looked at ([`Cloud::truth`]).
 
+mod answer;
 mod ask;
 mod dialect;
 mod passing;
+mod reads;
 mod words;
 mod world;
