@@ -9,3 +9,4 @@ mod passing;
 mod reads;
 mod words;
 mod world;
+mod writes;
