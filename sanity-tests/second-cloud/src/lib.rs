@@ -4,9 +4,17 @@
 
 mod answer;
 mod ask;
+mod cloud;
 mod dialect;
+mod dialects;
 mod passing;
 mod reads;
 mod words;
 mod world;
 mod writes;
+
+pub use ask::Op;
+pub use cloud::{Cloud, HOME, REGIONS, Reply};
+pub use dialect::*;
+pub use dialects::{DIALECTS, Named};
+pub use world::{Disk, Entry, Event, Machine, Millis, Order, Snapshot, Stage, State, World};
