@@ -1,0 +1,136 @@
+//! One cloud, and controllers that see it through a transport of their own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use eck_csi::volume::Region;
+use eck_csi_controller::driver::Driver;
+use eck_csi_controller::service::Controller;
+use ecx::transport::{Exchange, Incoming, NoReply, Outgoing, Transport};
+use ecx::{Client, Credentials, Profile};
+use second_cloud::{Cloud, Dialect, Millis, REGIONS, World};
+use tokio::time::Instant;
+
+/// The cluster that the controller serves.
+const CLUSTER: &str = "test";
+
+/// When the cloud began: `words.rs` of `second-cloud` has the same instant.
+const BEGAN: Duration = Duration::from_millis(1_767_225_600_000);
+
+pub(crate) struct Rig {
+    /// Of the dialect.
+    pub(crate) name: &'static str,
+    cloud: Arc<Cloud>,
+    start: Instant,
+    dialect: Dialect,
+    /// What was broken so far.
+    pub(crate) broken: Vec<String>,
+    /// What is called was done before.
+    pub(crate) again: bool,
+    /// The scene is over: an operation never ends.
+    pub(crate) over: bool,
+}
+
+impl Rig {
+    /// A cloud in which as yet the base is spoken.
+    pub(crate) fn new(name: &'static str, dialect: Dialect) -> Self {
+        let cloud = Arc::new(Cloud::new(&dialect));
+        Self { name, cloud, start: Instant::now(), dialect, broken: Vec::new(), again: false, over: false }
+    }
+
+    /// From now on the dialect is spoken.
+    pub(crate) fn speak(&self, names: &[String]) {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.cloud.speak(self.dialect.clone(), &names);
+    }
+
+    /// A new controller that knows nothing, with the keys of now.
+    pub(crate) fn controller(&self) -> Controller {
+        let profile = Profile::default();
+        let timeout = Duration::from_millis(profile.http_timeout_ms);
+        let (cloud, start, chance) = (Arc::clone(&self.cloud), self.start, AtomicU64::new(0));
+        let wire = Wire { cloud, start, timeout, chance, requests: AtomicU64::new(0) };
+        let credentials = Credentials::new(&self.cloud.key(), "sk");
+        let client = Arc::new(Client::over(Arc::new(wire), profile, credentials));
+        let regions = REGIONS.map(|code| Region::parse("region", code).unwrap());
+        Controller::new(Arc::new(Driver::new(client, CLUSTER.to_owned(), regions.into())))
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        millis(self.start)
+    }
+
+    /// What is true in the cloud now.
+    pub(crate) fn truth(&self) -> World {
+        self.cloud.truth(self.now())
+    }
+
+    /// Notes what is broken, once.
+    pub(crate) fn broken(&mut self, text: String) {
+        if std::env::var_os("DIALECT").is_some() {
+            eprintln!("    BROKEN {text}");
+        }
+        if !self.broken.contains(&text) {
+            self.broken.push(text);
+        }
+    }
+}
+
+fn millis(start: Instant) -> Millis {
+    u64::try_from(start.elapsed().as_millis()).unwrap()
+}
+
+/// Requests of one controller, after which none is answered: a loop without an end is seen by then, and need not be paid for.
+const FLOOD: u64 = 1500;
+
+/// A controller's way to the cloud.
+struct Wire {
+    cloud: Arc<Cloud>,
+    start: Instant,
+    timeout: Duration,
+    chance: AtomicU64,
+    requests: AtomicU64,
+}
+
+impl Wire {
+    async fn send(&self, request: Outgoing) -> Result<Incoming, NoReply> {
+        if self.requests.fetch_add(1, Ordering::Relaxed) > FLOOD {
+            std::future::pending::<()>().await;
+        }
+        let no_reply = |code, message: &str| NoReply { code, message: message.to_owned() };
+        let target = request.url.splitn(4, '/').last().unwrap_or_default();
+        let method = if request.body.is_some() { "POST" } else { "GET" };
+        let headers: Vec<(&str, &str)> =
+            request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let body = request.body.as_deref().unwrap_or_default();
+        let reply = self.cloud.answer(method, &format!("/{target}"), &headers, body, millis(self.start));
+        let delay = Duration::from_millis(reply.delay);
+        tokio::time::sleep(delay.min(self.timeout)).await;
+        if delay > self.timeout {
+            return Err(no_reply("timeout", "operation timed out"));
+        }
+        if reply.lost {
+            return Err(no_reply("connection", "connection closed before message completed"));
+        }
+        let retry_after =
+            reply.headers.iter().find(|(name, _)| *name == "retry-after").map(|(_, value)| value.clone());
+        Ok(Incoming { http: reply.status, retry_after, body: reply.body })
+    }
+}
+
+impl Transport for Wire {
+    fn exchange(&self, request: Outgoing) -> Exchange<'_> {
+        Box::pin(self.send(request))
+    }
+
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + BEGAN + self.start.elapsed()
+    }
+
+    fn random(&self) -> u128 {
+        // A multiplicative generator: each run is the same.
+        let next = self.chance.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        u128::from(next.wrapping_mul(0xbf58_476d_1ce4_e5b9)) << 64 | u128::from(next)
+    }
+}
