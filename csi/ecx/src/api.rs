@@ -4,6 +4,7 @@
 mod disk;
 mod envelope;
 mod instance;
+mod lenient;
 mod op;
 mod order;
 mod snapshot;

@@ -62,7 +62,7 @@ pub fn decode<T: DeserializeOwned>(op: Op, reply: &Reply<'_>, ok_codes: &[String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Disk, DiskList, DiskState, Group, OrderReply};
+    use crate::api::{Disk, DiskList, DiskState, Group, InstanceList, OrderReply, SnapshotList};
     use crate::profile::Profile;
     use proptest::prelude::*;
 
@@ -90,9 +90,30 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_without_id_is_none_and_one_without_state_is_not_free() {
-        let nameless = r#"{"statusCode":800,"returnObj":{"diskList":[{"diskStatus":"available"}]}}"#;
-        assert!(matches!(answer::<DiskList>(Op::ListDisks, 200, nameless), Err(Error::Unreadable(_))));
+    fn a_reply_without_its_list_is_not_an_empty_list() {
+        for told in [r#"{}"#, r#"[]"#, r#"{"disks":[]}"#, r#"{"diskList":{}}"#, r#"{"totalCount":0}"#] {
+            let body = format!(r#"{{"statusCode":800,"returnObj":{told}}}"#);
+            for op in [Op::ListDisks, Op::FindDiskByName] {
+                assert!(matches!(answer::<DiskList>(op, 200, &body), Err(Error::Unreadable(_))), "{told}");
+            }
+            let instances = answer::<InstanceList>(Op::ListInstances, 200, &body);
+            assert!(matches!(instances, Err(Error::Unreadable(_))), "{told}");
+            let snapshots = answer::<SnapshotList>(Op::ListSnapshots, 200, &body);
+            assert!(matches!(snapshots, Err(Error::Unreadable(_))), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_hides_no_other() {
+        let body = r#"{"statusCode":800,"returnObj":{"totalCount":"3","diskList":[
+            {"diskID":"cd-1","diskSize":"20","createTime":"yesterday"}, {"diskStatus":"available"}, {"diskID":"cd-2","diskSize":[]}]}}"#;
+        let list: DiskList = answer(Op::ListDisks, 200, body).unwrap();
+        assert_eq!((list.total_count, list.disk_list.len(), list.unreadable.len()), (Some(3), 1, 2));
+        assert_eq!((list.disk_list[0].disk_id.as_str(), list.disk_list[0].disk_size), ("cd-1", 20));
+    }
+
+    #[test]
+    fn a_disk_without_state_is_not_free_and_is_no_other() {
         let disk: Disk = read(200, r#"{"statusCode":800,"returnObj":{"diskID":"cd-1"}}"#).unwrap();
         assert_eq!(disk.disk_status.group(), Group::Busy);
         assert_eq!(disk.clone().about("cd-1"), Ok(disk.clone()));

@@ -17,7 +17,7 @@ impl World {
         let named =
             |d: &&DiskRecord| d.disk.region_id == request.region_id && d.disk.disk_name == request.disk_name;
         let disk_list: Vec<Disk> = self.disks.values().filter(named).map(shown).collect();
-        Ok(DiskList { total_count: Some(disk_list.len() as u64), disk_list, next_token: None })
+        Ok(DiskList { total_count: Some(disk_list.len() as u64), disk_list, ..DiskList::default() })
     }
 
     /// Op 6. The token is the last id of the page before.
@@ -36,7 +36,7 @@ impl World {
         let disk_list: Vec<Disk> = rest.by_ref().take(request.max_results as usize).map(shown).collect();
         let more = rest.next().is_some();
         let next_token = disk_list.last().filter(|_| more).map(|d| d.disk_id.clone());
-        Ok(DiskList { disk_list, total_count, next_token })
+        Ok(DiskList { disk_list, total_count, next_token, ..DiskList::default() })
     }
 
     /// Op 11.
@@ -102,7 +102,8 @@ impl World {
         let total = found.len() as u64;
         let results =
             found.into_iter().skip(size * (request.page_no.max(1) as usize - 1)).take(size).collect();
-        Ok(InstanceList { results, total_count: Some(total), total_page: Some(total.div_ceil(size as u64)) })
+        let (total_count, total_page) = (Some(total), Some(total.div_ceil(size as u64)));
+        Ok(InstanceList { results, total_count, total_page, ..InstanceList::default() })
     }
 
     /// A machine's state changes from outside: `running`, `stopped`, `deleted`, ….

@@ -143,6 +143,7 @@ impl World {
             rest.by_ref().take(request.max_results.clamp(1, 1000) as usize).cloned().collect();
         let more = rest.next().is_some();
         let next_token = list.last().filter(|_| more).map(|s| s.snapshot_id.clone());
-        Ok(SnapshotList { snapshot_total: Some(total), snapshot_list: list, next_token })
+        let snapshot_total = Some(total);
+        Ok(SnapshotList { snapshot_total, snapshot_list: list, next_token, ..SnapshotList::default() })
     }
 }

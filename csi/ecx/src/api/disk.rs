@@ -1,7 +1,9 @@
 //! Disks: requests, replies, states.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
+use super::lenient;
 use crate::error::{ApiMessage, Error};
 
 /// Body of CreateDisk, and (with a snapshot, without type and labels) of CreateDiskFromSnapshot.
@@ -148,17 +150,46 @@ pub struct ListDisks {
 
 /// Reply of FindDiskByName and ListDisks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "DiskListRecord", into = "DiskListRecord")]
 pub struct DiskList {
     /// The disks of this page.
-    #[serde(rename = "diskList", deserialize_with = "super::envelope::null_is_default")]
     pub disk_list: Vec<Disk>,
+    /// Records of this page that cannot be read, as they came: disks of which nothing else is known.
+    pub unreadable: Vec<Value>,
     /// Disks in all.
-    #[serde(rename = "totalCount")]
     pub total_count: Option<u64>,
     /// Opaque; absent at the end.
-    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
     pub next_token: Option<String>,
+}
+
+/// The same on the wire. A reply without the list tells of no disk, not of none: the list must be there, though it may be null.
+#[derive(Serialize, Deserialize)]
+struct DiskListRecord {
+    #[serde(rename = "diskList", deserialize_with = "super::envelope::null_is_default")]
+    disk_list: Vec<Value>,
+    #[serde(default, rename = "totalCount", deserialize_with = "lenient::optional_number")]
+    total_count: Option<u64>,
+    #[serde(
+        default,
+        rename = "nextToken",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::optional_text"
+    )]
+    next_token: Option<String>,
+}
+
+impl From<DiskListRecord> for DiskList {
+    fn from(record: DiskListRecord) -> Self {
+        let (disk_list, unreadable) = lenient::split(record.disk_list);
+        Self { disk_list, unreadable, total_count: record.total_count, next_token: record.next_token }
+    }
+}
+
+impl From<DiskList> for DiskListRecord {
+    fn from(list: DiskList) -> Self {
+        let disk_list = lenient::joined(&list.disk_list, list.unreadable);
+        Self { disk_list, total_count: list.total_count, next_token: list.next_token }
+    }
 }
 
 /// Body of AttachDisk and DetachDisk.
@@ -179,15 +210,15 @@ pub struct AttachDisk {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
     /// `cd-…`.
-    #[serde(rename = "diskID")]
+    #[serde(rename = "diskID", deserialize_with = "lenient::text")]
     pub disk_id: String,
     /// Name; may repeat.
     #[serde(default, rename = "diskName", deserialize_with = "super::envelope::null_is_default")]
     pub disk_name: String,
-    /// Size in GiB.
-    #[serde(default, rename = "diskSize")]
+    /// Size in GiB; 0 if it is not told.
+    #[serde(default, rename = "diskSize", deserialize_with = "lenient::number")]
     pub disk_size: u64,
-    /// E.g. `SAS`.
+    /// E.g. `SAS`; empty if it is not told.
     #[serde(default, rename = "diskType", deserialize_with = "super::envelope::null_is_default")]
     pub disk_type: String,
     /// State.
@@ -209,7 +240,7 @@ pub struct Disk {
     #[serde(default, rename = "instanceID", skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<String>,
     /// Epoch milliseconds.
-    #[serde(default, rename = "createTime")]
+    #[serde(default, rename = "createTime", deserialize_with = "lenient::milliseconds")]
     pub create_time: Option<u64>,
     /// Id of the snapshot that the content was made from.
     #[serde(default, rename = "volumeSourceID", skip_serializing_if = "Option::is_none")]
@@ -218,7 +249,12 @@ pub struct Disk {
     #[serde(default, rename = "volumeDescription", skip_serializing_if = "Option::is_none")]
     pub volume_description: Option<String>,
     /// Operations per second that were ordered, of types that have it.
-    #[serde(default, rename = "provisionedIops", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "provisionedIops",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::optional_number"
+    )]
     pub provisioned_iops: Option<u64>,
 }
 
@@ -371,6 +407,7 @@ impl Serialize for DiskState {
 
 impl<'de> Deserialize<'de> for DiskState {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self::parse(&text))
+        // Null is not told either.
+        lenient::text(deserializer).map(|text| Self::parse(&text))
     }
 }

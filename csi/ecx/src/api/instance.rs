@@ -1,6 +1,9 @@
 //! Instances, disk types and stock.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::lenient;
 
 /// Body of ListInstances.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,34 +26,61 @@ pub struct ListInstances {
 
 /// Reply of ListInstances.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(from = "InstanceListRecord", into = "InstanceListRecord")]
 pub struct InstanceList {
     /// This page.
     pub results: Vec<Instance>,
+    /// Records of this page that cannot be read, as they came.
+    pub unreadable: Vec<Value>,
     /// Instances in all.
     pub total_count: Option<u64>,
     /// Pages in all.
     pub total_page: Option<u64>,
 }
 
-/// A machine.
+/// The same on the wire; as with disks the list must be there.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InstanceListRecord {
+    #[serde(deserialize_with = "super::envelope::null_is_default")]
+    results: Vec<Value>,
+    #[serde(default, deserialize_with = "lenient::optional_number")]
+    total_count: Option<u64>,
+    #[serde(default, deserialize_with = "lenient::optional_number")]
+    total_page: Option<u64>,
+}
+
+impl From<InstanceListRecord> for InstanceList {
+    fn from(record: InstanceListRecord) -> Self {
+        let (results, unreadable) = lenient::split(record.results);
+        Self { results, unreadable, total_count: record.total_count, total_page: record.total_page }
+    }
+}
+
+impl From<InstanceList> for InstanceListRecord {
+    fn from(list: InstanceList) -> Self {
+        let results = lenient::joined(&list.results, list.unreadable);
+        Self { results, total_count: list.total_count, total_page: list.total_page }
+    }
+}
+
+/// A machine. One without an id is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Instance {
     /// Opaque id.
-    #[serde(rename = "instanceID")]
+    #[serde(rename = "instanceID", deserialize_with = "lenient::text")]
     pub instance_id: String,
     /// Name.
-    #[serde(rename = "instanceName")]
+    #[serde(default, rename = "instanceName", deserialize_with = "lenient::text")]
     pub instance_name: String,
     /// E.g. `running`.
-    #[serde(rename = "instanceStatus")]
+    #[serde(default, rename = "instanceStatus", deserialize_with = "lenient::text")]
     pub instance_status: String,
     /// Private IPv4 address.
-    #[serde(rename = "privateIP")]
+    #[serde(default, rename = "privateIP")]
     pub private_ip: Option<String>,
     /// Disk ids.
-    #[serde(rename = "attachedVolume", deserialize_with = "super::envelope::null_is_default")]
+    #[serde(default, rename = "attachedVolume", deserialize_with = "super::envelope::null_is_default")]
     pub attached_volume: Vec<String>,
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::lenient;
+
 /// What an order answers: create, delete and resize.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -68,6 +70,7 @@ pub struct Job {
     #[serde(rename = "jobID")]
     pub job_id: String,
     /// 0, 1 or 2.
+    #[serde(deserialize_with = "lenient::small_number")]
     pub status: u8,
     /// The same as text; not to be relied on.
     #[serde(rename = "jobStatus")]
@@ -90,7 +93,7 @@ pub struct GetOrder {
 #[serde(default)]
 pub struct Order {
     /// State as a numeric string.
-    #[serde(rename = "orderStatus")]
+    #[serde(rename = "orderStatus", deserialize_with = "lenient::text")]
     pub order_status: String,
     /// Ids of what was made; can be empty for a moment after 3.
     #[serde(rename = "instanceIDList")]

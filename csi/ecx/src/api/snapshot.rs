@@ -1,6 +1,9 @@
 //! Snapshots.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::lenient;
 
 /// Body of CreateSnapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,45 +84,78 @@ pub struct ListSnapshots {
 
 /// Reply of ListSnapshots.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "SnapshotListRecord", into = "SnapshotListRecord")]
 pub struct SnapshotList {
     /// This page.
-    #[serde(rename = "snapshotList", deserialize_with = "super::envelope::null_is_default")]
     pub snapshot_list: Vec<Snapshot>,
+    /// Records of this page that cannot be read, as they came.
+    pub unreadable: Vec<Value>,
     /// In all.
-    #[serde(rename = "snapshotTotal")]
     pub snapshot_total: Option<u64>,
     /// Absent at the end.
-    #[serde(rename = "nextToken", skip_serializing_if = "Option::is_none")]
     pub next_token: Option<String>,
 }
 
-/// A snapshot.
+/// The same on the wire; as with disks the list must be there.
+#[derive(Serialize, Deserialize)]
+struct SnapshotListRecord {
+    #[serde(rename = "snapshotList", deserialize_with = "super::envelope::null_is_default")]
+    snapshot_list: Vec<Value>,
+    #[serde(default, rename = "snapshotTotal", deserialize_with = "lenient::optional_number")]
+    snapshot_total: Option<u64>,
+    #[serde(
+        default,
+        rename = "nextToken",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::optional_text"
+    )]
+    next_token: Option<String>,
+}
+
+impl From<SnapshotListRecord> for SnapshotList {
+    fn from(record: SnapshotListRecord) -> Self {
+        let (snapshot_list, unreadable) = lenient::split(record.snapshot_list);
+        Self {
+            snapshot_list,
+            unreadable,
+            snapshot_total: record.snapshot_total,
+            next_token: record.next_token,
+        }
+    }
+}
+
+impl From<SnapshotList> for SnapshotListRecord {
+    fn from(list: SnapshotList) -> Self {
+        let snapshot_list = lenient::joined(&list.snapshot_list, list.unreadable);
+        Self { snapshot_list, snapshot_total: list.snapshot_total, next_token: list.next_token }
+    }
+}
+
+/// A snapshot. One without an id is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Snapshot {
     /// Id.
-    #[serde(rename = "snapshotID")]
+    #[serde(rename = "snapshotID", deserialize_with = "lenient::text")]
     pub snapshot_id: String,
     /// Name.
-    #[serde(rename = "snapshotName")]
+    #[serde(default, rename = "snapshotName", deserialize_with = "lenient::text")]
     pub snapshot_name: String,
     /// `creating`, `available`, `deleting`, …
-    #[serde(rename = "snapshotStatus")]
+    #[serde(default, rename = "snapshotStatus", deserialize_with = "lenient::text")]
     pub snapshot_status: String,
     /// Source disk.
-    #[serde(rename = "diskID")]
+    #[serde(default, rename = "diskID", deserialize_with = "lenient::text")]
     pub disk_id: String,
-    /// GiB.
-    #[serde(rename = "volumeSize")]
+    /// GiB; 0 if it is not told.
+    #[serde(default, rename = "volumeSize", deserialize_with = "lenient::number")]
     pub volume_size: u64,
     /// Region.
-    #[serde(rename = "regionID")]
+    #[serde(default, rename = "regionID", deserialize_with = "lenient::text")]
     pub region_id: String,
     /// RFC 3339.
-    #[serde(rename = "createTime")]
+    #[serde(default, rename = "createTime", deserialize_with = "lenient::text")]
     pub create_time: String,
     /// The disk type of the source.
-    #[serde(rename = "volumeType", skip_serializing_if = "Option::is_none")]
+    #[serde(default, rename = "volumeType", skip_serializing_if = "Option::is_none")]
     pub volume_type: Option<String>,
 }
