@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use eck_csi::volume::{DiskId, Region};
 use ecx::Error;
 use ecx::api::Disk;
-use futures::future::join_all;
+use futures::StreamExt as _;
+use futures::future::try_join_all;
+use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 
 use crate::disk_reader::{DiskReader, Query};
@@ -42,8 +44,9 @@ impl DiskLocator {
         self.known.lock().remove(disk);
     }
 
-    /// The disk as it is now, and its region. A known disk costs one read; an unknown one a read in every region. "Not
-    /// found" is only said when every region has said so.
+    /// The disk as it is now, and its region. A known disk costs one read; an unknown one is looked for in every region at once,
+    /// and the first that has it ends the search: a region that does not answer costs nothing then. "Not found" is only said when
+    /// every region has said so, of that very disk.
     pub(crate) async fn locate(
         &self,
         reader: &DiskReader,
@@ -53,12 +56,40 @@ impl DiskLocator {
             let found = reader.disk(&region, disk.as_str()).await?;
             return Ok(found.map(|found| (region, found)));
         }
-        let found = self.everywhere(reader, &Query::Id(disk.to_string())).await?;
-        let first = found.into_iter().next();
-        if let Some((region, _)) = &first {
-            self.learn(disk.as_str(), region);
+        for query in [Query::Hint(disk.to_string()), Query::Id(disk.to_string())] {
+            if let Some((region, found)) = self.first(reader, &query).await? {
+                self.learn(disk.as_str(), &region);
+                return Ok(Some((region, found)));
+            }
         }
-        Ok(first)
+        Ok(None)
+    }
+
+    /// That a region answers, whichever is the first; the error of the last if none does.
+    pub(crate) async fn any_answer(&self, reader: &DiskReader, query: &Query) -> Result<(), Error> {
+        let looks = self.all.iter().map(|region| Box::pin(reader.ask(region, query.clone())));
+        futures::future::select_ok(looks).await.map(drop)
+    }
+
+    /// What the first region has that has any.
+    async fn first(&self, reader: &DiskReader, query: &Query) -> Result<Option<(Region, Disk)>, Error> {
+        let look = |region: &Region| {
+            let region = region.clone();
+            async move { (reader.ask(&region, query.clone()).await, region) }
+        };
+        let mut looks: FuturesUnordered<_> = self.all.iter().map(look).collect();
+        let mut failed = None;
+        while let Some((answer, region)) = looks.next().await {
+            match answer {
+                Ok(mut disks) => {
+                    if let Some(disk) = disks.pop() {
+                        return Ok(Some((region, disk)));
+                    }
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(None), Err)
     }
 
     /// The disks that fit `query` in all regions of the cluster; see [`Self::among`].
@@ -70,8 +101,7 @@ impl DiskLocator {
         self.among(&self.all, reader, query).await
     }
 
-    /// The disks that fit `query` in `regions`. An error in one region is an error, unless `query` is by id and another
-    /// region has the disk: ids are unique.
+    /// The disks that fit `query` in `regions`. An error in one region is an error.
     pub(crate) async fn among(
         &self,
         regions: &[Region],
@@ -82,17 +112,6 @@ impl DiskLocator {
             let disks = reader.ask(region, query.clone()).await?;
             Ok::<_, Error>(disks.into_iter().map(|disk| (region.clone(), disk)).collect::<Vec<_>>())
         });
-        let (mut found, mut failed) = (Vec::new(), None);
-        for look in join_all(looks).await {
-            match look {
-                Ok(disks) => found.extend(disks),
-                Err(error) => failed = Some(error),
-            }
-        }
-        let decided = matches!(query, Query::Id(_)) && !found.is_empty();
-        match failed {
-            Some(error) if !decided => Err(error),
-            _ => Ok(found),
-        }
+        Ok(try_join_all(looks).await?.into_iter().flatten().collect())
     }
 }

@@ -1,7 +1,8 @@
 //! Reads of disk state, shared by everybody.
 //!
 //! One task a region answers all questions. Those that arrive together, or while a read is under way, are one batch: one is
-//! asked by itself, more by one ListDisks unless the region has too many disks for that to pay. A read only answers questions that were asked before it began, so nobody is
+//! asked by itself, more by one ListDisks unless the region has too many disks for that to pay. What the list cannot answer is
+//! asked by itself: that a disk is gone or free is never said because a list does not tell of it. A read only answers questions that were asked before it began, so nobody is
 //! ever told an older state than the one at the time of asking. Waiting is the same: all waiters of a region share the
 //! ticks of one poller.
 
@@ -11,15 +12,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use eck_csi::volume::Region;
-use ecx::api::{Disk, FindDiskByName, GetDisk, Group, ListDisks};
+use ecx::api::{Disk, FindDiskByName, GetDisk, Group};
 use ecx::{Client, Error};
 use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+mod listing;
 mod poller;
 mod question;
+
+use listing::Listing;
 
 pub(crate) use question::Query;
 use question::{Answer, HANGS, Question, ask};
@@ -34,9 +38,6 @@ const GATHER_IN_LINE: Duration = Duration::from_secs(3);
 
 /// How soon it is seen that the line is gone.
 const LOOK_AT_LINE: Duration = Duration::from_millis(100);
-
-/// Disks of one page (ECX-API B.8: at most 1000).
-const PAGE: u32 = 1000;
 
 /// Why a wait ended without a verdict.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +91,11 @@ impl DiskReader {
         Ok(self.ask(region, Query::Id(id.to_owned())).await?.pop())
     }
 
+    /// The disk `id` as it is now, by its own word where it is not busy: what an end may be founded on.
+    pub(crate) async fn proven(&self, region: &Region, id: &str) -> Result<Option<Disk>, Error> {
+        Ok(self.ask(region, Query::Proven(id.to_owned())).await?.pop())
+    }
+
     /// Looks at every tick of the region's poller until `judge` has a verdict, or the profile's patience ends. A read that
     /// fails for a moment is a tick without a look.
     pub(crate) async fn wait<T>(
@@ -119,6 +125,7 @@ impl DiskReader {
     }
 
     /// Waits until nothing goes on with the disk; `None` if it is gone.
+    /// Proven, as [`Self::proven`].
     pub(crate) async fn settled(&self, region: &Region, id: &str) -> Result<Option<Disk>, WaitError> {
         let judge = |disks: &[Disk]| match disks.first() {
             None => Verdict::Done(None),
@@ -127,7 +134,7 @@ impl DiskReader {
             }
             Some(disk) => Verdict::Done(Some(disk.clone())),
         };
-        self.wait(region, Query::Id(id.to_owned()), judge).await
+        self.wait(region, Query::Proven(id.to_owned()), judge).await
     }
 
     fn region(&self, region: &Region) -> RegionReader {
@@ -194,13 +201,19 @@ async fn read(
         join_all(batch.into_iter().map(each)).await;
         return;
     }
-    let listed = list(&client, &region).await.map(|(disks, taken)| {
-        pages.store(taken, Ordering::Relaxed);
-        disks
-    });
-    for (query, replies) in batch {
-        answer(replies, &listed.as_ref().map(|disks| fitting(disks, &query)).map_err(Error::clone));
-    }
+    let listing = match Listing::read(&client, &region).await {
+        Ok(listing) => listing,
+        Err(error) => return batch.into_values().for_each(|replies| answer(replies, &Err(error.clone()))),
+    };
+    pages.store(listing.pages, Ordering::Relaxed);
+    let (client, region, listing) = (&client, &region, &listing);
+    let each = |(query, replies)| async move {
+        match listing.answer(&query) {
+            Some(told) => answer(replies, &told),
+            None => answer(replies, &one(client, region, &query).await),
+        }
+    };
+    join_all(batch.into_iter().map(each)).await;
 }
 
 fn answer(replies: Vec<oneshot::Sender<Answer>>, answer: &Answer) {
@@ -212,39 +225,17 @@ fn answer(replies: Vec<oneshot::Sender<Answer>>, answer: &Answer) {
 async fn one(client: &Client, region: &str, query: &Query) -> Answer {
     let region_id = region.to_owned();
     match query {
-        Query::All => list(client, region).await.map(|(disks, _)| disks),
+        Query::All => Listing::read(client, region).await?.all(),
         Query::Name(name) => {
             let query = FindDiskByName { region_id, disk_name: name.clone() };
             client.find_disk_by_name(&query).await.map(|found| found.disk_list)
         }
-        Query::Id(id) => match client.get_disk(&GetDisk { region_id, disk_id: id.clone() }).await {
-            Ok(disk) => Ok(vec![disk]),
-            Err(Error::DiskNotFound(_)) => Ok(vec![]),
-            Err(error) => Err(error),
-        },
-    }
-}
-
-fn fitting(disks: &[Disk], query: &Query) -> Vec<Disk> {
-    let fits = |disk: &&Disk| match query {
-        Query::All => true,
-        Query::Id(id) => disk.disk_id == *id,
-        Query::Name(name) => disk.disk_name == *name,
-    };
-    disks.iter().filter(fits).cloned().collect()
-}
-
-/// Every disk of the region, and how many pages they took.
-async fn list(client: &Client, region: &str) -> Result<(Vec<Disk>, usize), Error> {
-    let (mut disks, mut next_token, mut pages) = (Vec::new(), None, 0);
-    loop {
-        let query = ListDisks { region_id: region.to_owned(), max_results: PAGE, next_token };
-        let page = client.list_disks(&query).await?;
-        disks.extend(page.disk_list);
-        pages += 1;
-        next_token = page.next_token.filter(|token| !token.is_empty());
-        if next_token.is_none() {
-            return Ok((disks, pages));
+        Query::Hint(id) | Query::Id(id) | Query::Proven(id) => {
+            match client.get_disk(&GetDisk { region_id, disk_id: id.clone() }).await {
+                Ok(disk) => Ok(vec![disk]),
+                Err(Error::DiskNotFound(_)) => Ok(vec![]),
+                Err(error) => Err(error),
+            }
         }
     }
 }

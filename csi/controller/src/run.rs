@@ -111,13 +111,14 @@ fn profile(args: &Args) -> Result<Profile, RunError> {
     Ok(profile)
 }
 
-/// Ready once the cloud has answered in every region: keys and clock are right then. Afterwards the cloud's moods are
-/// each request's own affair; taking the controller out of service would help nobody.
+/// Ready once the cloud has answered in one region: keys and clock are right then. A region that is down takes only itself down: its
+/// requests fail, each by itself. Afterwards the cloud's moods are each request's own affair; taking the controller out of service
+/// would help nobody.
 async fn watch_cloud(driver: Arc<Driver>, ready: Ready) {
     let probe = Query::Name("eck-csi-readiness".to_owned());
     loop {
-        match driver.disk_locator.everywhere(&driver.reader, &probe).await {
-            Ok(_) => return ready.set(Ok(())),
+        match driver.disk_locator.any_answer(&driver.reader, &probe).await {
+            Ok(()) => return ready.set(Ok(())),
             Err(error) => {
                 tracing::warn!(%error, "The cloud does not answer yet");
                 ready.set(Err(error.to_string()));

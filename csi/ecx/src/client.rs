@@ -25,6 +25,10 @@ pub use crate::transport::BadClient;
 /// own, and a simulation's seed must give the same pauses again.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
+/// The longest pause that a throttle reply can make everybody take. A gateway that says an hour, by mistake or for one caller, must
+/// not stop all regions for an hour; a minute later it is asked again.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
+
 /// A client of one account.
 pub struct Client {
     profile: Profile,
@@ -183,7 +187,7 @@ impl Client {
             if attempt >= self.profile.attempts || !again(op, &error, attempt) {
                 return Err(total(open, error));
             }
-            if error.outcome_unknown() {
+            if error.outcome_unknown() && !op.reads() {
                 open = Some(error);
             }
             // 0.5 to 1.
@@ -202,8 +206,7 @@ impl Client {
             let (code, message) = (lost.code.to_owned(), lost.message);
             Error::NoReply(ApiMessage { code, message, request_id: request_id.clone() })
         })?;
-        let seconds = reply.retry_after.and_then(|v| v.parse::<f64>().ok());
-        let retry_after = seconds.filter(|s| (0.0..3600.0).contains(s)).map(Duration::from_secs_f64);
+        let retry_after = reply.retry_after.as_deref().and_then(pause_asked_for);
         let reply = Reply { http: reply.http, body: &reply.body, retry_after, request_id: &request_id };
         decode(op, &reply, &self.profile.ok_codes)
     }
@@ -252,12 +255,19 @@ impl Client {
     }
 }
 
-/// The error of all attempts together: the last one's, but that a refused order says nothing of an earlier attempt
-/// whose outcome is open. That one may have taken the last of the stock or the quota itself.
+/// The pause of a `Retry-After` in seconds. It holds everybody, so that no server may ask for a longer one than [`LONGEST_HOLD`].
+fn pause_asked_for(header: &str) -> Option<Duration> {
+    let seconds = header.trim().parse::<f64>().ok().filter(|seconds| *seconds >= 0.0)?;
+    Some(Duration::from_secs_f64(seconds.min(LONGEST_HOLD.as_secs_f64())))
+}
+
+/// The error of all attempts of a write together: an earlier attempt whose outcome is open stays open, whatever refuses the last one.
+/// It may have taken the last of the stock or the quota itself, and keys that are changed meanwhile say nothing of it. Only what the
+/// last attempt tells of the disk is more than that: whoever asked looks at the disk then.
 fn total(open: Option<Error>, last: Error) -> Error {
-    match (open, last) {
-        (Some(open), Error::SoldOut(_) | Error::Quota(_) | Error::Billing(_)) => open,
-        (_, last) => last,
+    match open {
+        Some(open) if !last.tells_of_the_disk() => open,
+        _ => last,
     }
 }
 

@@ -194,6 +194,34 @@ impl Error {
         }
     }
 
+    /// True if it tells how the disk is, or how the order is, so that whoever asked looks there next; false if the request alone was
+    /// refused, which tells nothing of what an earlier one has done.
+    pub(crate) fn tells_of_the_disk(&self) -> bool {
+        match self {
+            Self::DiskNotFound(_)
+            | Self::DiskState(_)
+            | Self::AttachedElsewhere(_)
+            | Self::Shrink(_)
+            | Self::TokenConflict(_)
+            | Self::InProgress(_)
+            | Self::Server(_)
+            | Self::NoReply(_)
+            | Self::Unreadable(_)
+            | Self::Unknown(_) => true,
+            Self::InstanceNotFound(_)
+            | Self::InstanceState(_)
+            | Self::NoSlot(_)
+            | Self::RegionMismatch(_)
+            | Self::Quota(_)
+            | Self::SoldOut(_)
+            | Self::Billing(_)
+            | Self::Parameter(_)
+            | Self::Auth(_)
+            | Self::Denied(_)
+            | Self::Throttled { .. } => false,
+        }
+    }
+
     /// True if a write that ended so may have taken effect all the same.
     pub fn outcome_unknown(&self) -> bool {
         matches!(

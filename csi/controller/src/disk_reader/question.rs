@@ -13,8 +13,12 @@ pub(super) const HANGS: Duration = Duration::from_secs(3);
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Query {
-    /// The disk with this id: none or one.
+    /// The disk with this id, if a look at the region's list shows it: where a disk is looked for.
+    Hint(String),
+    /// The disk with this id: none or one. That there is none is by the disk's own word.
     Id(String),
+    /// The same, and that it is at rest, and where, is by the disk's own word as well.
+    Proven(String),
     /// The disks with this name: any number.
     Name(String),
     /// All disks of the region.

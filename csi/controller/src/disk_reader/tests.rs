@@ -8,21 +8,20 @@ const REGION: &str = "zj-shaoxing-2";
 /// A region with so many disks, `cd-0` and on.
 fn cloud(disks: usize) -> (Sim, DiskReader, Region) {
     let sim = Sim::start(Config::default()).unwrap();
-    sim.change(|world| {
-        for n in 0..disks {
-            let disk = Disk {
-                disk_id: format!("cd-{n}"),
-                disk_name: format!("pvc-{n}"),
-                disk_status: DiskState::Available,
-                region_id: REGION.into(),
-                ..Disk::default()
-            };
-            let record = DiskRecord { disk, holder: None, pending: None, history: Vec::new() };
-            world.disks.insert(record.disk.disk_id.clone(), record);
-        }
-    });
+    sim.change(|world| world.disks.extend((0..disks).map(disk)));
     let client = Client::new(sim.profile(), sim.credentials()).unwrap();
     (sim, DiskReader::new(Arc::new(client)), Region::parse("region", REGION).unwrap())
+}
+
+fn disk(n: usize) -> (String, DiskRecord) {
+    let disk = Disk {
+        disk_id: format!("cd-{n}"),
+        disk_name: format!("pvc-{n}"),
+        disk_status: DiskState::Available,
+        region_id: REGION.into(),
+        ..Disk::default()
+    };
+    (disk.disk_id.clone(), DiskRecord { disk, holder: None, pending: None, history: Vec::new() })
 }
 
 /// Asks for `cd-0`, … at once; gives the calls that it took.
@@ -55,17 +54,28 @@ async fn a_list_of_many_pages_is_only_taken_for_more_questions_than_it_has_pages
     assert_eq!(ask_for(&sim, &reader, &region, 4).await, [Op::ListDisks; 3]);
 }
 
+#[tokio::test]
+async fn disks_that_the_list_does_not_show_are_each_asked_for_by_themselves() {
+    let (sim, reader, region) = cloud(1);
+    let ids = ["cd-0", "cd-7", "cd-8"];
+    let found = join_all(ids.map(|id| reader.disk(&region, id))).await;
+    let found: Vec<bool> = found.into_iter().map(|disk| disk.unwrap().is_some()).collect();
+    assert_eq!(found, [true, false, false]);
+    assert_eq!((sim.calls()[&Op::ListDisks], sim.calls()[&Op::GetDisk]), (1, 2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn while_others_stand_in_line_a_read_takes_along_what_is_asked_later() {
     let cloud = ecx_sim::Local::new(Config::default()).unwrap();
     cloud.begin();
+    cloud.change(|world| world.disks.extend([0, 1, 1000, 2000].map(disk)));
     let profile = ecx::Profile { base_url: "http://ecx-sim".into(), burst: 1.0, ..ecx::Profile::default() };
     let transport = cloud.transport(1, Duration::from_secs(10));
     let client = Arc::new(Client::over(transport, profile, cloud.credentials()));
     let (reader, region) = (DiskReader::new(Arc::clone(&client)), Region::parse("region", REGION).unwrap());
     let ask = async |after: u64| {
         tokio::time::sleep(Duration::from_millis(after)).await;
-        assert_eq!(reader.disk(&region, &format!("cd-{after}")).await.unwrap(), None);
+        assert!(reader.disk(&region, &format!("cd-{after}")).await.unwrap().is_some());
     };
     let lists = |cloud: &ecx_sim::Local| cloud.calls().get(&Op::ListDisks).copied().unwrap_or(0);
     // Nobody in line: each is read by itself.

@@ -83,6 +83,40 @@ async fn an_order_is_not_sold_out_while_an_earlier_attempt_may_have_bought_the_l
     }
 }
 
+const REFUSALS: [&str; 3] = [
+    "HTTP/1.1 401 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+    "HTTP/1.1 403 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+    "HTTP/1.1 400 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+];
+
+#[tokio::test]
+async fn an_order_whose_outcome_is_open_stays_so_whatever_refuses_the_next_attempt() {
+    let body = DeleteDisk { client_token: "t".into(), region_id: "r-1".into(), disk_id: "cd-1".into() };
+    for refusal in REFUSALS {
+        // A key is asked with twice: the clock may have jumped.
+        let (client, _) = cloud(vec![None, Some(refusal), Some(refusal)]).await;
+        let error = client.delete_disk(&body).await.unwrap_err();
+        assert!(error.outcome_unknown() && error.retryable(), "{refusal}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_is_refused_after_a_lost_reply_is_refused() {
+    let (client, _) = cloud(vec![None, Some(REFUSALS[1])]).await;
+    let query = GetDisk { region_id: "r-1".into(), disk_id: "cd-1".into() };
+    assert!(matches!(client.get_disk(&query).await, Err(Error::Denied(_))));
+}
+
+#[test]
+fn no_server_holds_everybody_for_longer_than_a_minute() {
+    for (header, seconds) in [("3", 3), (" 60 ", 60), ("61", 60), ("3000", 60), ("1e300", 60), ("inf", 60)] {
+        assert_eq!(pause_asked_for(header), Some(Duration::from_secs(seconds)), "{header}");
+    }
+    for other in ["", "-1", "NaN", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"] {
+        assert_eq!(pause_asked_for(other), None, "{other}");
+    }
+}
+
 #[tokio::test]
 async fn a_throttled_attach_waits_as_long_as_it_is_told() {
     let (client, seen) = cloud(vec![Some(SLOW), Some(OK)]).await;
