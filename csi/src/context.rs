@@ -101,18 +101,17 @@ impl PublishContext {
             BadField::new(format!("publish_context.{key}"), value, allowed)
         };
         let disk = get(DISK)?;
-        let disk = DiskId::parse(disk)
-            .ok_or_else(|| bad(DISK, disk, "a disk id such as cd-cfebko79upsq2iuo7lkg"))?;
+        let disk = DiskId::parse(disk).ok_or_else(|| bad(DISK, disk, DiskId::ALLOWED))?;
         let list = get(SERIALS)?;
         let serials: Vec<String> = list.split(',').map(str::to_owned).collect();
         let plain = |s: &String| {
-            (1..=64).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            (1..=64).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         };
         if !serials.iter().all(plain) {
             return Err(bad(
                 SERIALS,
                 list,
-                "serials of letters, digits and '-', 1 to 64 bytes each, joined by commas",
+                "serials of letters, digits, '-', '_' and '.', 1 to 64 bytes each, joined by commas",
             ));
         }
         let size = get(SIZE)?;
@@ -195,7 +194,7 @@ mod tests {
             (SIZE, "-1"),
             (SERIALS, "a,,b"),
             (SERIALS, "../x"),
-            (DISK, "vol-1"),
+            (DISK, "vol/1"),
             (READONLY, "yes"),
         ] {
             let mut bad = good.clone();

@@ -38,17 +38,20 @@ impl fmt::Display for VolumeId {
     }
 }
 
-/// The id of an ECX disk: `cd-` and lower-case letters and digits (ecx/API.md §2.2; the simulator is stricter).
+/// The id of an ECX disk. The guide shows `cd-` and 20 lower-case letters and digits, but it is the cloud's own text and means nothing
+/// here: whatever can stand in a URL, in a file's name and in a mapping's name unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DiskId(String);
 
 impl DiskId {
+    /// What an id may be, for errors.
+    pub const ALLOWED: &str = "a disk id such as cd-cfebko79upsq2iuo7lkg: 1 to 64 letters, digits, '-', '_' or '.', the first no mark";
+
     /// Parses an id, or `None` when no disk can have it.
     pub fn parse(value: &str) -> Option<Self> {
-        let rest = value.strip_prefix("cd-")?;
-        let fits = !rest.is_empty() && value.len() <= 64;
-        let alphabet = rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        (fits && alphabet).then(|| Self(value.to_owned()))
+        let plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let begins = value.starts_with(|first: char| first.is_ascii_alphanumeric());
+        (plain && begins && value.len() <= 64).then(|| Self(value.to_owned()))
     }
 
     /// The id's text.
@@ -56,13 +59,21 @@ impl DiskId {
         &self.0
     }
 
-    /// Every serial under which a hypervisor may show this disk: without the prefix, cut to virtio-blk's 20 bytes, whole.
+    /// Every serial under which a hypervisor may show this disk: without a prefix such as `cd-`, cut to virtio-blk's 20 bytes, whole.
     /// Which one ECX uses is not known (ecx/API.md §4), so the node looks for all.
     pub fn serials(&self) -> Vec<String> {
-        let xid = self.0.trim_start_matches("cd-");
+        let kind = |prefix: &str| prefix.len() <= 4 && prefix.bytes().all(|b| b.is_ascii_lowercase());
+        let bare = match self.0.split_once('-') {
+            Some((prefix, rest)) if kind(prefix) && !rest.is_empty() => rest,
+            _ => &self.0,
+        };
         let cut = |s: &str| s[..s.len().min(VIRTIO_SERIAL_BYTES)].to_owned();
-        let mut serials = vec![cut(xid), cut(&self.0), self.0.clone()];
-        serials.dedup();
+        let mut serials = Vec::new();
+        for serial in [cut(bare), cut(&self.0), bare.to_owned(), self.0.clone()] {
+            if !serials.contains(&serial) {
+                serials.push(serial);
+            }
+        }
         serials
     }
 }

@@ -191,7 +191,7 @@ pub struct BundleArgs {
 }
 
 fn disk(text: &str) -> Result<DiskId, String> {
-    DiskId::parse(text).ok_or_else(|| "a disk id is cd- and lower-case letters and digits".to_owned())
+    DiskId::parse(text).ok_or_else(|| DiskId::ALLOWED.to_owned())
 }
 
 fn fs(text: &str) -> Result<FsType, String> {

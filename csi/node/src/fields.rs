@@ -137,7 +137,7 @@ mod tests {
         assert!(
             matches!(publish_context(&volume, &other), Err(RequestError::Field(f)) if f.allowed.contains("cd-a"))
         );
-        let unknown = VolumeId::parse("fake-vol".into()).unwrap();
+        let unknown = VolumeId::parse("fake/vol".into()).unwrap();
         assert!(matches!(publish_context(&unknown, &other), Err(RequestError::NoVolume(_))));
         assert!(matches!(volume_at("cd-a".into(), "some/path".into()), Err(RequestError::NoVolume(_))));
         assert!(matches!(volume_at("cd-a".into(), String::new()), Err(RequestError::Field(_))));

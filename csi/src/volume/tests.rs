@@ -7,8 +7,25 @@ fn the_guides_disk_id_has_three_possible_serials() {
 }
 
 #[test]
-fn text_of_another_form_is_a_volume_id_but_no_disk() {
-    for id in ["fake-vol-id-1", "cd-", "cd-../etc", "CD-ABC", "cd-盘", "cd-a b"] {
+fn a_disk_id_is_the_clouds_own_text() {
+    for id in ["cd-1", "ecd-abc1", "cd-AbC1", "cd-0f3f1d9e-0acf-4a0e-a5d4-8fb1f43e62e5", "18228", "vol_1.2"] {
+        assert_eq!(VolumeId::parse(id.into()).unwrap().disk().unwrap().as_str(), id);
+    }
+}
+
+#[test]
+fn an_id_of_another_form_is_looked_for_with_and_without_its_prefix_cut_and_whole() {
+    let serials = |id: &str| DiskId::parse(id).unwrap().serials();
+    let uuid = "0f3f1d9e-0acf-4a0e-a5d4-8fb1f43e62e5";
+    assert_eq!(serials(uuid), ["0f3f1d9e-0acf-4a0e-a", uuid]);
+    let prefixed = format!("cd-{uuid}");
+    assert_eq!(serials(&prefixed), ["0f3f1d9e-0acf-4a0e-a", "cd-0f3f1d9e-0acf-4a0", uuid, &prefixed]);
+    assert_eq!(serials("18228"), ["18228"]);
+}
+
+#[test]
+fn text_that_no_url_or_file_name_can_have_is_a_volume_id_but_no_disk() {
+    for id in ["../etc", "cd-../etc", ".hidden", "-flag", "cd-盘", "cd-a b", "cd-a%2f"] {
         assert!(VolumeId::parse(id.into()).unwrap().disk().is_none(), "{id}");
     }
     assert!(VolumeId::parse(String::new()).is_err());

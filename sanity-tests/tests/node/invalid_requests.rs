@@ -34,7 +34,7 @@ type Case<Request> = (&'static str, fn(&mut Request), Code, &'static str);
 const STAGE: &[Case<Stage>] = &[
     ("no id", |request| request.volume_id.clear(), InvalidArgument, "volume_id"),
     ("a long id", |request| request.volume_id = long_id(), InvalidArgument, "at most 128 bytes"),
-    ("an id of no disk", |request| request.volume_id = "fake-vol-id-1".into(), NotFound, "fake-vol-id-1"),
+    ("an id of no disk", |request| request.volume_id = "fake/vol-id-1".into(), NotFound, "fake/vol-id-1"),
     ("no path", |request| request.staging_target_path.clear(), InvalidArgument, "staging_target_path"),
     (
         "a relative path",
@@ -108,7 +108,7 @@ const STAGE: &[Case<Stage>] = &[
 
 const PUBLISH: &[Case<Publish>] = &[
     ("no id", |request| request.volume_id.clear(), InvalidArgument, "volume_id"),
-    ("an id of no disk", |request| request.volume_id = "fake-vol-id-1".into(), NotFound, "fake-vol-id-1"),
+    ("an id of no disk", |request| request.volume_id = "fake/vol-id-1".into(), NotFound, "fake/vol-id-1"),
     ("no target", |request| request.target_path.clear(), InvalidArgument, "target_path"),
     ("dots", |request| request.target_path += "/../x", InvalidArgument, "without '..'"),
     (
