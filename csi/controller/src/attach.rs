@@ -11,11 +11,13 @@ use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::{NodeId, VolumeId};
 use ecx::api::{AttachDisk, Disk, Group};
 use proto::csi::v1 as pb;
+use tokio::time::Instant;
 
+use crate::accepted::{Ended, Handle};
 use crate::attach_queue::Change;
 use crate::driver::Driver;
 use crate::error::AttachError;
-use crate::nodes::Machine;
+use crate::nodes::{Machine, Resolved};
 
 /// What to do about a disk that is to be on `instance`.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,6 +33,9 @@ enum AttachStep {
 
 /// An attach that the cloud refuses although the disk is free and at rest is sent so often.
 const ATTEMPTS: u32 = 3;
+
+/// The holder of a disk of which the cloud says no more than that it is attached.
+const UNTOLD: &str = "a machine that the cloud does not name";
 
 /// ControllerPublishVolume.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,8 +86,14 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
     let cloud = |source| AttachError::Cloud { disk: id.to_string(), source };
     let found = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?;
     let (region, mut disk) = found.ok_or_else(no_volume)?;
-    let machine = driver.nodes.resolve(&driver.client, node).await.map_err(cloud)?;
-    let machine = machine.ok_or_else(|| AttachError::NoNode(node.to_string()))?;
+    let machine = match driver.nodes.resolve(&driver.client, node).await.map_err(cloud)? {
+        Resolved::One(machine) => machine,
+        Resolved::None => return Err(AttachError::NoNode(node.to_string())),
+        Resolved::Several(machines) => {
+            let (node, machines) = (node.to_string(), machines.join(" and "));
+            return Err(AttachError::AmbiguousNode { node, machines });
+        }
+    };
     if machine.region != region {
         let (disk_region, node_region) = (region.to_string(), machine.region.to_string());
         return Err(AttachError::OtherRegion {
@@ -92,7 +103,7 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
             node_region,
         });
     }
-    let mut attempts = 0;
+    let (mut attempts, deadline) = (0, driver.deadline());
     loop {
         match decide(&disk, &machine.instance)? {
             AttachStep::Done => {
@@ -103,17 +114,21 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
                 }
                 return Ok(PublishContext { readonly, ..PublishContext::new(id, disk.size_bytes()) });
             }
-            AttachStep::Wait => disk = settled(driver, &machine, &disk).await?,
+            AttachStep::Wait => disk = settled(driver, &machine, &disk, deadline).await?,
             AttachStep::Refuse => {
                 // The spec: the message names the node by its node id.
                 let name = |instance: &&str| driver.nodes.name(&region, instance).to_string();
                 let holders = disk.holders().iter().map(name).collect::<Vec<_>>().join(", ");
+                let holders = if holders.is_empty() { UNTOLD.to_owned() } else { holders };
                 return Err(AttachError::Elsewhere { disk: id.to_string(), holders });
+            }
+            AttachStep::Attach if attempts == ATTEMPTS => {
+                return Err(AttachError::NotShown { disk: id.to_string(), attempts });
             }
             AttachStep::Attach => {
                 let _permit = driver.attach_queue.acquire(&machine.instance, Change::Attach).await;
                 attempts += 1;
-                disk = act(driver, &machine, node, disk, attempts < ATTEMPTS).await?;
+                disk = act(driver, &machine, node, disk, attempts < ATTEMPTS, deadline).await?;
             }
         }
     }
@@ -140,6 +155,7 @@ async fn act(
     node: &NodeId,
     disk: Disk,
     again: bool,
+    deadline: Instant,
 ) -> Result<Disk, AttachError> {
     let body = AttachDisk {
         region_id: machine.region.to_string(),
@@ -147,7 +163,7 @@ async fn act(
         instance_id: Some(machine.instance.clone()),
     };
     let job = match driver.client.attach_disk(&body).await {
-        Ok(reply) => reply.disk_request_id.or(reply.disk_job_id),
+        Ok(reply) => Handle::job(reply),
         // The disk is not as it was when we looked: look again and decide anew.
         Err(ecx::Error::DiskState(_) | ecx::Error::AttachedElsewhere(_)) if again => {
             return read(driver, machine, &disk).await;
@@ -164,11 +180,14 @@ async fn act(
         }
         Err(source) => return Err(AttachError::Cloud { disk: disk.disk_id, source }),
     };
-    let now = settled(driver, machine, &disk).await?;
-    if now.disk_status.group() == Group::Settled && driver.job_failed(&machine.region, job).await {
-        return Err(AttachError::JobFailed { disk: now.disk_id });
+    let over = |disk: Option<&Disk>| {
+        disk.is_none_or(|disk| matches!(disk.disk_status.group(), Group::Attached | Group::Dead))
+    };
+    let ended = driver.ended(&machine.region, &disk.disk_id, &job, deadline, over).await;
+    match ended.map_err(|source| AttachError::Wait { disk: disk.disk_id.clone(), source })? {
+        Ended::Shown(now) | Ended::NotShown(now) => now.ok_or(AttachError::NoVolume(disk.disk_id)),
+        Ended::Failed => Err(AttachError::JobFailed { disk: disk.disk_id }),
     }
-    Ok(now)
 }
 
 /// The disk as it is now.
@@ -179,8 +198,13 @@ async fn read(driver: &Driver, machine: &Machine, disk: &Disk) -> Result<Disk, A
 }
 
 /// The disk when nothing goes on with it any more.
-async fn settled(driver: &Driver, machine: &Machine, disk: &Disk) -> Result<Disk, AttachError> {
-    let waited = driver.reader.settled(&machine.region, &disk.disk_id).await;
+async fn settled(
+    driver: &Driver,
+    machine: &Machine,
+    disk: &Disk,
+    deadline: Instant,
+) -> Result<Disk, AttachError> {
+    let waited = driver.reader.settled_until(deadline, &machine.region, &disk.disk_id).await;
     let now = waited.map_err(|source| AttachError::Wait { disk: disk.disk_id.clone(), source })?;
     now.ok_or_else(|| AttachError::NoVolume(disk.disk_id.clone()))
 }

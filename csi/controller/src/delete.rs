@@ -5,14 +5,15 @@ use std::sync::Arc;
 use eck_csi::field::BadField;
 use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::{DiskId, Region, VolumeId};
-use ecx::api::{DeleteDisk, Disk, DiskState, GetOrder, Group, ListSnapshots};
+use ecx::api::{DeleteDisk, Disk, DiskState, Group, ListSnapshots};
 use ecx::token;
 use proto::csi::v1 as pb;
+use tokio::time::Instant;
 
-use crate::disk_reader::{Query, Verdict};
+use crate::accepted::{Ended, Handle};
 use crate::driver::Driver;
 use crate::error::DeleteError;
-use crate::name::order_subject;
+use crate::name::{label, order_subject};
 use crate::snapshot;
 
 /// A refund whose order fails is ordered anew, each time with a token of its own, so often in one call.
@@ -63,40 +64,83 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
     // An id of another form never was a disk here.
     let Some(id) = volume.disk() else { return Ok(()) };
     let cloud = |source| DeleteError::Cloud { disk: id.to_string(), source };
-    let Some((region, mut disk)) = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?
-    else {
+    let located = driver.disk_locator.locate_proven(&driver.reader, &id).await.map_err(cloud)?;
+    let Some((region, disk)) = located else {
         driver.disk_locator.forget(id.as_str());
         return Ok(());
     };
+    ours(driver, &disk)?;
     let purpose = format!("delete {id}");
-    for _ in 1..=ATTEMPTS {
-        let (mut order, number) = (None, driver.order_attempts.next(&purpose));
-        if decide(&disk)? == DeleteStep::Refund {
-            let subject = order_subject(&id, number);
-            let client_token = token::delete(&driver.cluster, &subject);
-            let body = DeleteDisk { client_token, region_id: region.to_string(), disk_id: id.to_string() };
-            order = match driver.client.delete_disk(&body).await {
-                Ok(reply) => reply.master_order_id,
-                Err(ecx::Error::DiskNotFound(_)) => return Ok(()),
-                Err(ecx::Error::InProgress(_)) => None,
-                Err(source @ ecx::Error::DiskState(_)) => {
-                    return Err(with_snapshots(driver, &region, &id).await?.unwrap_or(cloud(source)));
-                }
-                Err(source) => return Err(cloud(source)),
-            };
-        }
-        let failed = order.is_some();
-        let Some(left) = gone(driver, &region, id.as_str(), order).await? else {
-            driver.order_attempts.done(&purpose);
-            driver.disk_locator.forget(id.as_str());
-            return Ok(());
+    let (mut attempts, deadline, mut now) = (0, driver.deadline(), Some(disk));
+    while let Some(disk) = now {
+        now = match decide(&disk)? {
+            DeleteStep::Wait => {
+                let waited = driver.reader.settled_until(deadline, &region, id.as_str()).await;
+                waited.map_err(|source| DeleteError::Wait { disk: id.to_string(), source })?
+            }
+            DeleteStep::Refund if attempts == ATTEMPTS => {
+                return Err(DeleteError::OrderFailed { disk: id.to_string(), attempts });
+            }
+            DeleteStep::Refund => {
+                attempts += 1;
+                refund(driver, &region, &id, &purpose, deadline).await?
+            }
         };
-        if failed {
-            driver.order_attempts.failed(&purpose, number);
-        }
-        disk = left;
     }
-    Err(DeleteError::OrderFailed { disk: id.to_string(), attempts: ATTEMPTS })
+    driver.order_attempts.done(&purpose);
+    driver.disk_locator.forget(id.as_str());
+    Ok(())
+}
+
+/// A disk that carries another cluster's label is that cluster's, whatever handle names it.
+fn ours(driver: &Driver, disk: &Disk) -> Result<(), DeleteError> {
+    match label(disk) {
+        Some(cluster) if cluster != driver.cluster => {
+            let (disk, cluster) = (disk.disk_id.clone(), cluster.to_owned());
+            Err(DeleteError::OtherCluster { disk, cluster })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Orders the refund and waits for its end; gives the disk as it is then, `None` when it is gone by its own word.
+async fn refund(
+    driver: &Driver,
+    region: &Region,
+    id: &DiskId,
+    purpose: &str,
+    deadline: Instant,
+) -> Result<Option<Disk>, DeleteError> {
+    let cloud = |source| DeleteError::Cloud { disk: id.to_string(), source };
+    let wait = |source| DeleteError::Wait { disk: id.to_string(), source };
+    let number = driver.order_attempts.next(purpose);
+    let client_token = token::delete(&driver.cluster, &order_subject(id, number));
+    let body = DeleteDisk { client_token, region_id: region.to_string(), disk_id: id.to_string() };
+    let handle = match driver.client.delete_disk(&body).await {
+        Ok(reply) => Handle::order(reply.master_order_id),
+        Err(ecx::Error::InProgress(said)) => Handle::order(said.order_id),
+        Err(source @ ecx::Error::DiskNotFound(_)) => {
+            let now = driver.reader.proven(region, id.as_str()).await.map_err(cloud)?;
+            return if now.is_some() { Err(cloud(source)) } else { Ok(None) };
+        }
+        Err(source @ ecx::Error::DiskState(_)) => {
+            return Err(with_snapshots(driver, region, id).await?.unwrap_or(cloud(source)));
+        }
+        Err(source) => return Err(cloud(source)),
+    };
+    let gone = |disk: Option<&Disk>| disk.is_none();
+    match driver.ended(region, id.as_str(), &handle, deadline, gone).await.map_err(wait)? {
+        Ended::Shown(now) => Ok(now),
+        Ended::Failed => {
+            driver.order_attempts.failed(purpose, number);
+            driver.reader.proven(region, id.as_str()).await.map_err(cloud)
+        }
+        // Refunded, and still shown: in a recycle bin, or late. Nothing is left to order; it is waited for.
+        Ended::NotShown(_) => {
+            let ended = driver.ended(region, id.as_str(), &Handle::None, deadline, gone).await;
+            ended.map_err(wait).map(|_| None)
+        }
+    }
 }
 
 /// The error of a disk that has snapshots, `None` if it has none: such a disk the cloud does not refund (ECX-API B.4).
@@ -122,32 +166,5 @@ fn decide(disk: &Disk) -> Result<DeleteStep, DeleteError> {
             Err(DeleteError::Attached { disk: disk.disk_id.clone(), holders: disk.holders().join(", ") })
         }
         (Group::Busy | Group::Dead, _) => Err(DeleteError::Busy { disk: disk.disk_id.clone(), state }),
-    }
-}
-
-/// Waits until the disk is gone; gives it as it is if the order failed.
-async fn gone(
-    driver: &Driver,
-    region: &Region,
-    id: &str,
-    order: Option<String>,
-) -> Result<Option<Disk>, DeleteError> {
-    let wait = |source| DeleteError::Wait { disk: id.to_owned(), source };
-    let judge = |disks: &[Disk]| match disks.first() {
-        None => Verdict::Done(None),
-        Some(disk) if disk.disk_status == DiskState::Deleting => Verdict::Wait("deleting".to_owned()),
-        Some(disk) => Verdict::Done(Some(disk.clone())),
-    };
-    loop {
-        let left = driver.reader.wait(region, Query::Id(id.to_owned()), judge).await.map_err(wait)?;
-        // The disk is still there and is not being deleted: either the order has not begun, or it has failed.
-        let (Some(_), Some(order)) = (&left, &order) else { return Ok(left) };
-        let query = GetOrder { master_order_id: order.clone() };
-        let order = driver.client.get_order(&query).await;
-        let order = order.map_err(|source| DeleteError::Cloud { disk: id.to_owned(), source })?;
-        // 3 done, 14 opening; everything else has ended without success (ECX-API §3).
-        if !matches!(order.order_status.as_str(), "3" | "14") {
-            return Ok(left);
-        }
     }
 }

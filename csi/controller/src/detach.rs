@@ -7,18 +7,21 @@ use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::{DiskId, NodeId, Region, VolumeId};
 use ecx::api::{AttachDisk, Disk, Group};
 use proto::csi::v1 as pb;
+use tokio::time::Instant;
 
+use crate::accepted::{Ended, Handle};
 use crate::attach_queue::Change;
 use crate::driver::Driver;
 use crate::error::DetachError;
+use crate::nodes::{Identity, Resolved};
 
 /// What to do about a disk that is to leave a machine.
 #[derive(Debug, PartialEq, Eq)]
 enum DetachStep {
     Done,
     Wait,
-    /// From this machine.
-    Detach(String),
+    /// From this machine; from whichever has it, if the cloud does not name it.
+    Detach(Option<String>),
 }
 
 /// A detach that the cloud refuses although the disk is there, attached and at rest is sent so often.
@@ -74,50 +77,115 @@ async fn detach(driver: &Driver, volume: &VolumeId, node: Option<&NodeId>) -> Re
 async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>) -> Result<(), DetachError> {
     let cloud = |source| DetachError::Cloud { disk: id.to_string(), source };
     let wait = |source| DetachError::Wait { disk: id.to_string(), source };
-    let instance = match node {
-        None => None,
-        Some(node) => match driver.nodes.resolve(&driver.client, node).await.map_err(cloud)? {
-            Some(machine) => Some(machine.instance),
-            // The machine does not exist: nothing is attached to it.
+    let (mut attempts, deadline) = (0, driver.deadline());
+    let (region, mut now) = match (driver.disk_locator.known(id), node) {
+        // A detach names the machine, so it cannot take the disk from another one: it needs no look before. Whatever it is answered,
+        // the disk is looked at afterwards.
+        (Some(region), Some(NodeId::Instance { instance, .. })) => {
+            attempts += 1;
+            let now = act(driver, &region, Some(instance), id, true, deadline).await?;
+            (region, now)
+        }
+        _ => match driver.disk_locator.locate_proven(&driver.reader, id).await.map_err(cloud)? {
+            Some((region, disk)) => (region, Some(disk)),
             None => return Ok(()),
         },
     };
-    let (region, mut step) = match (driver.disk_locator.known(id), &instance) {
-        // A detach names the machine, so it cannot take the disk from another one: it needs no look before, the cloud's
-        // refusal is one.
-        (Some(region), Some(instance)) => (region, DetachStep::Detach(instance.clone())),
-        _ => match driver.disk_locator.locate(&driver.reader, id).await.map_err(cloud)? {
-            Some((region, disk)) => (region, decide(&disk, instance.as_deref())),
-            None => return Ok(()),
-        },
-    };
-    let mut attempts = 0;
     loop {
-        let now = match step {
+        let Some(disk) = now else { return Ok(()) };
+        now = match step(driver, &region, &disk, node).await? {
             DetachStep::Done => return Ok(()),
-            DetachStep::Wait => driver.reader.settled(&region, id.as_str()).await.map_err(wait)?,
+            DetachStep::Wait => {
+                driver.reader.settled_until(deadline, &region, id.as_str()).await.map_err(wait)?
+            }
+            DetachStep::Detach(_) if attempts == ATTEMPTS => {
+                return Err(DetachError::StillHeld { disk: id.to_string(), holders: told(&disk), attempts });
+            }
             DetachStep::Detach(instance) => {
-                let _permit = driver.attach_queue.acquire(&instance, Change::Detach).await;
                 attempts += 1;
-                act(driver, &region, &instance, id, attempts < ATTEMPTS).await?
+                act(driver, &region, instance.as_deref(), id, attempts < ATTEMPTS, deadline).await?
             }
         };
-        let Some(disk) = now else { return Ok(()) };
-        step = decide(&disk, instance.as_deref());
     }
 }
 
-/// `instance`: from which machine; `None`: from any.
-fn decide(disk: &Disk, instance: Option<&str>) -> DetachStep {
-    match disk.disk_status.group() {
-        Group::Settled => DetachStep::Done,
-        Group::Busy => DetachStep::Wait,
-        Group::Attached | Group::Dead => {
-            let holders = disk.holders();
-            let mut wanted = holders.iter().filter(|holder| instance.is_none_or(|i| i == **holder));
-            wanted.next().map_or(DetachStep::Done, |holder| DetachStep::Detach((*holder).to_owned()))
+/// What to do about the disk as it is, by its own word. It has left the node when it is free, or with machines that are others for sure.
+async fn step(
+    driver: &Driver,
+    region: &Region,
+    disk: &Disk,
+    node: Option<&NodeId>,
+) -> Result<DetachStep, DetachError> {
+    let node = match (decide(disk, node.map(|_| &[] as &[String])), node) {
+        (Some(decided), _) => return Ok(decided),
+        // Without a node every holder is meant, and nothing is to be found out.
+        (None, None) => return Ok(DetachStep::Wait),
+        (None, Some(node)) => node,
+    };
+    let cloud = |source| DetachError::Cloud { disk: disk.disk_id.clone(), source };
+    let candidates = match driver.nodes.resolve(&driver.client, node).await.map_err(cloud)? {
+        Resolved::One(machine) => vec![machine.instance],
+        Resolved::Several(machines) => machines,
+        Resolved::None => vec![],
+    };
+    match decide(disk, Some(&candidates)) {
+        Some(decided) => Ok(decided),
+        None => identify(driver, region, disk, node).await,
+    }
+}
+
+/// `candidates`: the machines that the node can be; `None`: every machine is meant. Nothing is decided of a disk on another machine:
+/// that one is to be identified.
+fn decide(disk: &Disk, candidates: Option<&[String]>) -> Option<DetachStep> {
+    let holders = disk.holders();
+    match (disk.disk_status.group(), candidates) {
+        (Group::Busy, _) => Some(DetachStep::Wait),
+        (Group::Settled | Group::Dead, _) if holders.is_empty() => Some(DetachStep::Done),
+        (_, None) => Some(DetachStep::Detach(holders.first().map(|holder| (*holder).to_owned()))),
+        // The detach names the machine, so it takes the disk from no other.
+        (_, Some([one])) if holders.is_empty() => Some(DetachStep::Detach(Some(one.clone()))),
+        (_, Some(candidates)) => {
+            let held = candidates.iter().find(|one| holders.contains(&one.as_str()));
+            held.map(|held| DetachStep::Detach(Some(held.clone())))
         }
     }
+}
+
+/// Whether the machines that hold the disk are the node all the same: it may have got another machine, or be one that the cloud does
+/// not show by its address.
+async fn identify(
+    driver: &Driver,
+    region: &Region,
+    disk: &Disk,
+    node: &NodeId,
+) -> Result<DetachStep, DetachError> {
+    let (holders, mut others) = (disk.holders(), 0);
+    for holder in &holders {
+        let identity = driver.nodes.identity(&driver.client, region, holder, node).await;
+        match identity.map_err(|source| DetachError::Cloud { disk: disk.disk_id.clone(), source })? {
+            Identity::Same => return Ok(DetachStep::Detach(Some((*holder).to_owned()))),
+            Identity::Other => others += 1,
+            Identity::Unknown => {}
+        }
+    }
+    if !holders.is_empty() && others == holders.len() {
+        return Ok(DetachStep::Done);
+    }
+    let (node, holders) = (node.to_string(), told(disk));
+    Err(DetachError::UnknownNode { disk: disk.disk_id.clone(), node, holders })
+}
+
+/// The machines that hold the disk, for messages.
+fn told(disk: &Disk) -> String {
+    let holders = disk.holders().join(", ");
+    if holders.is_empty() { "a machine that the cloud does not name".to_owned() } else { holders }
+}
+
+/// Whether the machine may hold the disk; `None`: any machine.
+fn holds(disk: &Disk, instance: Option<&str>) -> bool {
+    let holders = disk.holders();
+    let untold = holders.is_empty() && disk.disk_status.group() == Group::Attached;
+    untold || instance.map_or(!holders.is_empty(), |instance| holders.contains(&instance))
 }
 
 /// Sends the detach and waits for its end; gives the disk as it is then, `None` if it is gone. `again`: whether a refusal may
@@ -125,39 +193,50 @@ fn decide(disk: &Disk, instance: Option<&str>) -> DetachStep {
 async fn act(
     driver: &Driver,
     region: &Region,
-    instance: &str,
+    instance: Option<&str>,
     disk: &DiskId,
     again: bool,
+    deadline: Instant,
 ) -> Result<Option<Disk>, DetachError> {
+    let _permit = driver.attach_queue.acquire(instance.unwrap_or_default(), Change::Detach).await;
     let id = disk.to_string();
-    let cloud = |source| DetachError::Cloud { disk: id.clone(), source };
-    let body = AttachDisk {
-        region_id: region.to_string(),
-        disk_id: id.clone(),
-        instance_id: Some(instance.to_owned()),
-    };
+    let (region_id, instance_id) = (region.to_string(), instance.map(str::to_owned));
+    let body = AttachDisk { region_id, disk_id: id.clone(), instance_id };
     let job = match driver.client.detach_disk(&body).await {
-        Ok(reply) => reply.disk_request_id.or(reply.disk_job_id),
-        Err(ecx::Error::DiskNotFound(_)) => return Ok(None),
-        // The disk is not there, or something goes on with it, or the machine is gone: the disk tells.
-        Err(ecx::Error::DiskState(_) | ecx::Error::InstanceNotFound(_)) if again => {
-            return driver.reader.disk(region, &id).await.map_err(cloud);
-        }
-        Err(source) if source.outcome_unknown() => {
-            let now = driver.reader.disk(region, &id).await.map_err(cloud)?;
-            // Still attached and nothing goes on: sending again is for the retry, which reads first.
-            let held = now.as_ref().is_some_and(|d| d.disk_status.group() == Group::Attached);
-            return if held { Err(cloud(source)) } else { Ok(now) };
-        }
-        Err(source) => return Err(cloud(source)),
+        Ok(reply) => Handle::job(reply),
+        Err(source) => return refused(driver, region, instance, &id, again, source).await,
     };
-    let waited = driver.reader.settled(region, &id).await;
-    let now = waited.map_err(|source| DetachError::Wait { disk: id.clone(), source })?;
-    let held = now.as_ref().is_some_and(|d| d.holders().contains(&instance));
-    if held && driver.job_failed(region, job).await {
-        return Err(DetachError::JobFailed { disk: id, instance: instance.to_owned() });
+    let over = |disk: Option<&Disk>| {
+        disk.is_none_or(|disk| disk.disk_status.group() != Group::Busy && !holds(disk, instance))
+    };
+    let ended = driver.ended(region, &id, &job, deadline, over).await;
+    match ended.map_err(|source| DetachError::Wait { disk: id.clone(), source })? {
+        Ended::Shown(now) | Ended::NotShown(now) => Ok(now),
+        Ended::Failed => {
+            let instance = instance.unwrap_or("its machine").to_owned();
+            Err(DetachError::JobFailed { disk: id, instance })
+        }
     }
-    Ok(now)
+}
+
+/// A refusal is a hint, never an answer: the disk tells. An error if it is where it was and nothing goes on.
+async fn refused(
+    driver: &Driver,
+    region: &Region,
+    instance: Option<&str>,
+    id: &str,
+    again: bool,
+    source: ecx::Error,
+) -> Result<Option<Disk>, DetachError> {
+    if let (ecx::Error::InstanceNotFound(_), Some(instance)) = (&source, instance) {
+        driver.nodes.forget(instance);
+    }
+    let cloud = |source| DetachError::Cloud { disk: id.to_owned(), source };
+    let now = driver.reader.proven(region, id).await.map_err(cloud)?;
+    let held =
+        now.as_ref().is_some_and(|disk| disk.disk_status.group() != Group::Busy && holds(disk, instance));
+    let passes = matches!(source, ecx::Error::DiskState(_) | ecx::Error::InstanceNotFound(_));
+    if held && !(passes && again) { Err(cloud(source)) } else { Ok(now) }
 }
 
 #[cfg(test)]

@@ -56,6 +56,28 @@ impl DiskLocator {
             let found = reader.disk(&region, disk.as_str()).await?;
             return Ok(found.map(|found| (region, found)));
         }
+        self.search(reader, disk).await
+    }
+
+    /// The same, and that it is free is by its own word as well.
+    pub(crate) async fn locate_proven(
+        &self,
+        reader: &DiskReader,
+        disk: &DiskId,
+    ) -> Result<Option<(Region, Disk)>, Error> {
+        let region = match self.known(disk) {
+            Some(region) => region,
+            None => match self.search(reader, disk).await? {
+                Some((region, _)) => region,
+                None => return Ok(None),
+            },
+        };
+        let found = reader.proven(&region, disk.as_str()).await?;
+        Ok(found.map(|found| (region, found)))
+    }
+
+    /// A disk whose region is not known.
+    async fn search(&self, reader: &DiskReader, disk: &DiskId) -> Result<Option<(Region, Disk)>, Error> {
         for query in [Query::Hint(disk.to_string()), Query::Id(disk.to_string())] {
             if let Some((region, found)) = self.first(reader, &query).await? {
                 self.learn(disk.as_str(), &region);

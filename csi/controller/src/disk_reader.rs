@@ -102,16 +102,26 @@ impl DiskReader {
         &self,
         region: &Region,
         query: Query,
+        judge: impl FnMut(&[Disk]) -> Verdict<T>,
+    ) -> Result<T, WaitError> {
+        self.wait_until(Instant::now() + self.client.profile().poll.give_up(), region, query, judge).await
+    }
+
+    /// The same, until `deadline`.
+    pub(crate) async fn wait_until<T>(
+        &self,
+        deadline: Instant,
+        region: &Region,
+        query: Query,
         mut judge: impl FnMut(&[Disk]) -> Verdict<T>,
     ) -> Result<T, WaitError> {
-        let patience = self.client.profile().poll.give_up();
         let started = Instant::now();
         let mut last = "nothing".to_owned();
         let (sender, mut looks) = mpsc::unbounded_channel();
         // The reader lives as long as `self`, so a failed send can only be followed by a closed channel below.
         let _ = self.region(region).waiters.send(poller::Waiter::new(query, sender));
         loop {
-            let look = tokio::time::timeout_at(started + patience, looks.recv()).await;
+            let look = tokio::time::timeout_at(deadline, looks.recv()).await;
             match look {
                 Ok(Some(Ok(disks))) => match judge(&disks) {
                     Verdict::Done(verdict) => return Ok(verdict),
@@ -124,9 +134,18 @@ impl DiskReader {
         }
     }
 
-    /// Waits until nothing goes on with the disk; `None` if it is gone.
-    /// Proven, as [`Self::proven`].
+    /// Waits until nothing goes on with the disk; `None` if it is gone. Proven, as [`Self::proven`].
     pub(crate) async fn settled(&self, region: &Region, id: &str) -> Result<Option<Disk>, WaitError> {
+        self.settled_until(Instant::now() + self.client.profile().poll.give_up(), region, id).await
+    }
+
+    /// The same, until `deadline`.
+    pub(crate) async fn settled_until(
+        &self,
+        deadline: Instant,
+        region: &Region,
+        id: &str,
+    ) -> Result<Option<Disk>, WaitError> {
         let judge = |disks: &[Disk]| match disks.first() {
             None => Verdict::Done(None),
             Some(disk) if disk.disk_status.group() == Group::Busy => {
@@ -134,7 +153,7 @@ impl DiskReader {
             }
             Some(disk) => Verdict::Done(Some(disk.clone())),
         };
-        self.wait(region, Query::Proven(id.to_owned()), judge).await
+        self.wait_until(deadline, region, Query::Proven(id.to_owned()), judge).await
     }
 
     fn region(&self, region: &Region) -> RegionReader {

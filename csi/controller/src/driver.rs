@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use eck_csi::volume::{Region, VolumeId};
 use ecx::Client;
-use ecx::api::{Disk, GetJob};
+use ecx::api::Disk;
 
 use crate::attach_queue::AttachQueue;
 use crate::disk_locator::DiskLocator;
@@ -41,13 +41,6 @@ impl Driver {
         let none = || ReadError::NoVolume(volume.to_string());
         let disk = volume.disk().ok_or_else(none)?;
         self.disk_locator.locate(&self.reader, &disk).await?.ok_or_else(none)
-    }
-
-    /// Whether the cloud says that an attach's or detach's job failed; a job nobody knows did not.
-    pub(crate) async fn job_failed(&self, region: &Region, job: Option<String>) -> bool {
-        let Some(job_id) = job else { return false };
-        let query = GetJob { region_id: region.to_string(), job_id };
-        self.client.get_job(&query).await.is_ok_and(|job| job.status == 2)
     }
 
     /// The disk type that a StorageClass's type means.

@@ -88,6 +88,8 @@ pub(crate) enum DeleteError {
     Attached { disk: String, holders: String },
     #[error("disk {disk} is {state}: something else goes on with it")]
     Busy { disk: String, state: String },
+    #[error("disk {disk} is cluster {cluster}'s by its label, and no disk of this one to delete")]
+    OtherCluster { disk: String, cluster: String },
     #[error("the cloud did not refund disk {disk}: its order failed {attempts} times")]
     OrderFailed { disk: String, attempts: u32 },
     #[error("disk {disk} has snapshots, and the cloud refunds no such disk: {snapshots}")]
@@ -103,6 +105,10 @@ impl GrpcCode for DeleteError {
         match self {
             // The spec's code for a volume in use.
             Self::Attached { .. } | Self::Snapshots { .. } => Code::FailedPrecondition,
+            // A person must say whose it is.
+            Self::OtherCluster { .. } => Code::FailedPrecondition,
+            // The disk is there, by its own word: this is about something else.
+            Self::Cloud { source: ecx::Error::DiskNotFound(_), .. } => Code::Unavailable,
             Self::Busy { .. } => Code::Aborted,
             Self::OrderFailed { .. } => Code::Internal,
             Self::Cloud { source, .. } => cloud_code(source),
@@ -118,6 +124,11 @@ pub enum AttachError {
     NoVolume(String),
     #[error("there is no node {0}")]
     NoNode(String),
+    #[error(
+        "node {node} can be any of the machines {machines}: they have its address; name the node's own with --instance-id of \
+         eck-csi-node, or the cluster's VPC with vpc of the profile"
+    )]
+    AmbiguousNode { node: String, machines: String },
     #[error("disk {disk} is published there already, with readonly {published}")]
     OtherReadonly { disk: String, published: bool },
     #[error("disk {disk} is attached to {holders}; it must be detached there first")]
@@ -128,6 +139,8 @@ pub enum AttachError {
     Dead { disk: String, state: String },
     #[error("the cloud could not attach {disk}: its job failed")]
     JobFailed { disk: String },
+    #[error("the cloud took {attempts} attaches of {disk} and shows it free")]
+    NotShown { disk: String, attempts: u32 },
     #[error("attaching {disk}")]
     Cloud { disk: String, source: ecx::Error },
     #[error("attaching {disk}")]
@@ -145,8 +158,10 @@ impl GrpcCode for AttachError {
             // The pair can never work: no retry helps.
             Self::OtherRegion { .. } => Code::InvalidArgument,
             Self::Dead { .. } => Code::Internal,
+            // A person must say which; nothing may be attached meanwhile.
+            Self::AmbiguousNode { .. } => Code::FailedPrecondition,
             // Nothing is attached; the next attempt may do better.
-            Self::JobFailed { .. } => Code::Unavailable,
+            Self::JobFailed { .. } | Self::NotShown { .. } => Code::Unavailable,
             Self::Cloud { source, .. } => cloud_code(source),
             Self::Wait { source, .. } => wait_code(source),
         }
@@ -158,6 +173,12 @@ impl GrpcCode for AttachError {
 pub enum DetachError {
     #[error("the cloud could not take {disk} from {instance}: the machine still uses it")]
     JobFailed { disk: String, instance: String },
+    #[error(
+        "node {node} is not known to the cloud, and disk {disk} is on {holders}: whether that is the node cannot be told"
+    )]
+    UnknownNode { disk: String, node: String, holders: String },
+    #[error("the cloud took {attempts} detaches of {disk} and shows it on {holders}")]
+    StillHeld { disk: String, holders: String, attempts: u32 },
     #[error("detaching {disk}")]
     Cloud { disk: String, source: ecx::Error },
     #[error("detaching {disk}")]
@@ -167,8 +188,12 @@ pub enum DetachError {
 impl GrpcCode for DetachError {
     fn code(&self) -> Code {
         match self {
-            // The node may let go later.
-            Self::JobFailed { .. } => Code::Unavailable,
+            // The node may let go later, and a machine that is not shown may be shown again.
+            Self::JobFailed { .. } | Self::UnknownNode { .. } | Self::StillHeld { .. } => Code::Unavailable,
+            // The disk is there, by its own word: this is about something else, and no end.
+            Self::Cloud { source: ecx::Error::DiskNotFound(_) | ecx::Error::Parameter(_), .. } => {
+                Code::Unavailable
+            }
             Self::Cloud { source, .. } => cloud_code(source),
             Self::Wait { source, .. } => wait_code(source),
         }
@@ -186,6 +211,10 @@ pub enum ExpandError {
     Dead { disk: String, state: String },
     #[error("the cloud did not grow disk {disk}: its order failed {attempts} times")]
     OrderFailed { disk: String, attempts: u32 },
+    #[error("the cloud says that disk {disk} has grown to {gib} GiB, and shows it smaller")]
+    NotShown { disk: String, gib: u64 },
+    #[error("the cloud does not tell the size of disk {0}")]
+    NoSize(String),
     #[error("growing {disk}")]
     Cloud { disk: String, source: ecx::Error },
     #[error("growing {disk}")]
@@ -198,6 +227,8 @@ impl GrpcCode for ExpandError {
             Self::NoVolume(_) => Code::NotFound,
             Self::OutOfRange(_) => Code::OutOfRange,
             Self::Dead { .. } | Self::OrderFailed { .. } => Code::Internal,
+            // It may only be late: ask again.
+            Self::NotShown { .. } | Self::NoSize(_) => Code::Unavailable,
             Self::Cloud { source, .. } => cloud_code(source),
             Self::Wait { source, .. } => wait_code(source),
         }

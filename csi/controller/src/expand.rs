@@ -6,11 +6,13 @@ use eck_csi::capability::Capability;
 use eck_csi::driver::GIB;
 use eck_csi::field::BadField;
 use eck_csi::operations::{OnConflict, Operation};
-use eck_csi::volume::{BadSize, SizeRange, VolumeId};
+use eck_csi::volume::{BadSize, DiskId, Region, SizeRange, VolumeId};
 use ecx::api::{Disk, Group, ResizeDisk};
 use ecx::token;
 use proto::csi::v1 as pb;
+use tokio::time::Instant;
 
+use crate::accepted::{Ended, Handle};
 use crate::driver::Driver;
 use crate::error::ExpandError;
 use crate::name::order_subject;
@@ -75,49 +77,76 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
     let found = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?;
     let (region, mut disk) = found.ok_or_else(no_volume)?;
     let purpose = format!("grow {id} to {}", size.min_gib);
-    let (mut attempt, mut sent) = (0, None);
+    let (mut attempts, deadline) = (0, driver.deadline());
     loop {
-        let step = decide(&disk, size)?;
-        if let (ExpandStep::Grow, Some(number)) = (&step, sent.take()) {
-            // Nothing goes on with the disk and it has not grown.
-            driver.order_attempts.failed(&purpose, number);
-        }
-        match step {
+        match decide(&disk, size)? {
             ExpandStep::Done => {
                 driver.order_attempts.done(&purpose);
                 return Ok(disk.size_bytes());
             }
-            ExpandStep::Wait => {}
-            ExpandStep::Grow if attempt == ATTEMPTS => {
+            ExpandStep::Wait => {
+                let waited = driver.reader.settled_until(deadline, &region, id.as_str()).await;
+                let now = waited.map_err(|source| ExpandError::Wait { disk: id.to_string(), source })?;
+                disk = now.ok_or_else(no_volume)?;
+            }
+            ExpandStep::Grow if attempts == ATTEMPTS => {
                 return Err(ExpandError::OrderFailed { disk: id.to_string(), attempts: ATTEMPTS });
             }
             ExpandStep::Grow => {
-                attempt += 1;
-                let number = driver.order_attempts.next(&purpose);
-                let subject = order_subject(&id, number);
-                let body = ResizeDisk {
-                    client_token: token::resize(&driver.cluster, &subject, size.min_gib),
-                    region_id: region.to_string(),
-                    disk_id: id.to_string(),
-                    disk_size: size.min_gib,
-                };
-                match driver.client.resize_disk(&body).await {
-                    Ok(_) | Err(ecx::Error::InProgress(_)) => sent = Some(number),
-                    // The state or the size is not what we saw: look again.
-                    Err(ecx::Error::DiskState(_) | ecx::Error::Shrink(_)) => {}
-                    Err(source) => return Err(cloud(source)),
-                }
+                attempts += 1;
+                let now = order(driver, &region, &id, size, &purpose, deadline).await?;
+                disk = now.ok_or_else(no_volume)?;
             }
         }
-        let waited = driver.reader.settled(&region, id.as_str()).await;
-        let now = waited.map_err(|source| ExpandError::Wait { disk: id.to_string(), source })?;
-        disk = now.ok_or_else(no_volume)?;
+    }
+}
+
+/// Orders the growth and waits for its end; gives the disk as it is then.
+async fn order(
+    driver: &Driver,
+    region: &Region,
+    id: &DiskId,
+    size: &SizeRange,
+    purpose: &str,
+    deadline: Instant,
+) -> Result<Option<Disk>, ExpandError> {
+    let cloud = |source| ExpandError::Cloud { disk: id.to_string(), source };
+    let number = driver.order_attempts.next(purpose);
+    let body = ResizeDisk {
+        client_token: token::resize(&driver.cluster, &order_subject(id, number), size.min_gib),
+        region_id: region.to_string(),
+        disk_id: id.to_string(),
+        disk_size: size.min_gib,
+    };
+    let handle = match driver.client.resize_disk(&body).await {
+        Ok(reply) => Handle::order(reply.master_order_id),
+        Err(ecx::Error::InProgress(said)) => Handle::order(said.order_id),
+        // The state or the size is not what we saw: look again.
+        Err(ecx::Error::DiskState(_) | ecx::Error::Shrink(_)) => {
+            return driver.reader.proven(region, id.as_str()).await.map_err(cloud);
+        }
+        Err(source) => return Err(cloud(source)),
+    };
+    let grown = |disk: &Disk| disk.disk_size >= size.min_gib && disk.disk_status.group() != Group::Busy;
+    let over =
+        |disk: Option<&Disk>| disk.is_none_or(|disk| grown(disk) || disk.disk_status.group() == Group::Dead);
+    let ended = driver.ended(region, id.as_str(), &handle, deadline, over).await;
+    match ended.map_err(|source| ExpandError::Wait { disk: id.to_string(), source })? {
+        Ended::Shown(now) => Ok(now),
+        Ended::Failed => {
+            driver.order_attempts.failed(purpose, number);
+            driver.reader.proven(region, id.as_str()).await.map_err(cloud)
+        }
+        Ended::NotShown(_) => Err(ExpandError::NotShown { disk: id.to_string(), gib: size.min_gib }),
     }
 }
 
 fn decide(disk: &Disk, size: &SizeRange) -> Result<ExpandStep, ExpandError> {
     if disk.disk_status.group() == Group::Busy {
         return Ok(ExpandStep::Wait);
+    }
+    if disk.disk_size == 0 {
+        return Err(ExpandError::NoSize(disk.disk_id.clone()));
     }
     if disk.disk_size > size.max_gib {
         let allowed = format!("at least the disk's size, {} bytes: disks never shrink", disk.size_bytes());

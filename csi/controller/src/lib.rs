@@ -9,7 +9,8 @@
 // A new error or state does not compile until every match has decided what it means.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
-pub mod args;
+pub mod accepted;
+mod args;
 mod attach;
 mod attach_queue;
 mod audit;

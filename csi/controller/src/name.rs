@@ -1,6 +1,8 @@
 //! From a CSI volume name to a disk name, and from a disk to the subject of an order's client token.
 
+use eck_csi::driver::DISK_LABEL;
 use eck_csi::volume::DiskId;
+use ecx::api::Disk;
 use uuid::Uuid;
 
 /// Namespace of hashed names: a UUID v4 drawn once; changing it would lose the disks of volumes under way.
@@ -15,6 +17,11 @@ pub(crate) fn disk_name(volume: &str) -> String {
     } else {
         format!("eck-{}", Uuid::new_v5(&NAMESPACE, volume.as_bytes()))
     }
+}
+
+/// The cluster whose label the disk carries; `None` if it carries none.
+pub(crate) fn label(disk: &Disk) -> Option<&str> {
+    disk.labels.iter().find(|label| label.key == DISK_LABEL).map(|label| label.value.as_str())
 }
 
 /// The name of the snapshot through which the volume is cloned. It is gone when the clone is there.

@@ -1,4 +1,4 @@
-//! Which machine a node id means.
+//! Which machine a node id means. A machine is the node's only if exactly one can be: an address is one VPC's, not the account's.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,35 @@ use ecx::{Client, Error};
 use parking_lot::Mutex;
 
 mod addresses;
+mod instances;
 
-use addresses::Addresses;
+use addresses::{Addresses, Candidate};
+use instances::Which;
 
 /// A machine in the cloud.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Machine {
     pub(crate) region: Region,
     pub(crate) instance: String,
+}
+
+/// What a node id stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Resolved {
+    One(Machine),
+    /// No machine that the cloud shows.
+    None,
+    /// Any of these: nothing that is known of the node decides.
+    Several(Vec<String>),
+}
+
+/// Whether a machine that holds a disk is the node's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Identity {
+    Same,
+    Other,
+    /// The cloud does not tell enough of it.
+    Unknown,
 }
 
 /// Node ids and machines, learnt as we go.
@@ -26,24 +47,56 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    /// The machine of a node; `None` if there is none. An address is looked up once and then remembered: a node that
-    /// keeps its name and address but changes its machine also restarts, and a machine that is gone is forgotten.
-    pub(crate) async fn resolve(&self, client: &Client, node: &NodeId) -> Result<Option<Machine>, Error> {
+    /// The machine of a node. An address is looked up, and the answer believed for a while.
+    pub(crate) async fn resolve(&self, client: &Client, node: &NodeId) -> Result<Resolved, Error> {
         let machine = match node {
-            NodeId::Unknown(_) => return Ok(None),
+            NodeId::Unknown(_) => return Ok(Resolved::None),
             NodeId::Instance { region, instance } => {
                 Machine { region: region.clone(), instance: instance.clone() }
             }
             NodeId::Address { region, ip } => {
-                let Some(instance) = self.by_address.find(client, region, *ip).await? else {
-                    return Ok(None);
-                };
-                Machine { region: region.clone(), instance }
+                let candidates = self.by_address.find(client, region, *ip).await?;
+                match only(&candidates, node) {
+                    Some(one) => Machine { region: region.clone(), instance: one.instance.clone() },
+                    None if candidates.is_empty() => return Ok(Resolved::None),
+                    None => {
+                        let ids = candidates.into_iter().map(|candidate| candidate.instance);
+                        return Ok(Resolved::Several(ids.collect()));
+                    }
+                }
             }
         };
-        let mut names = self.names.lock();
-        names.insert(machine.instance.clone(), node.clone());
-        Ok(Some(machine))
+        self.names.lock().insert(machine.instance.clone(), node.clone());
+        Ok(Resolved::One(machine))
+    }
+
+    /// Whether `holder`, which has a disk of `region`, is the machine of `node`: what the cloud tells of that machine decides, and what
+    /// it does not tell decides nothing.
+    pub(crate) async fn identity(
+        &self,
+        client: &Client,
+        region: &Region,
+        holder: &str,
+        node: &NodeId,
+    ) -> Result<Identity, Error> {
+        if let NodeId::Instance { instance, .. } = node {
+            return Ok(if instance == holder { Identity::Same } else { Identity::Other });
+        }
+        let shown = instances::read(client, region, &Which::Id(holder.to_owned())).await?;
+        let Some(shown) = shown.into_iter().find(|machine| machine.instance_id == holder) else {
+            return Ok(Identity::Unknown);
+        };
+        let (addresses, name) = (shown.private_addresses(), node.to_string());
+        Ok(match node {
+            _ if shown.instance_name == name => Identity::Same,
+            NodeId::Address { region: of_node, ip } if of_node == region && addresses.contains(ip) => {
+                Identity::Same
+            }
+            NodeId::Address { region: of_node, .. } if of_node != region || !addresses.is_empty() => {
+                Identity::Other
+            }
+            NodeId::Address { .. } | NodeId::Instance { .. } | NodeId::Unknown(_) => Identity::Unknown,
+        })
     }
 
     /// Forgets a machine that the cloud does not know (any more).
@@ -58,5 +111,35 @@ impl Nodes {
         let names = self.names.lock();
         let unseen = || NodeId::Instance { region: region.clone(), instance: instance.to_owned() };
         names.get(instance).cloned().unwrap_or_else(unseen)
+    }
+}
+
+/// The one machine that the node can be: the only one, or the only one that is called as the node is.
+fn only<'a>(candidates: &'a [Candidate], node: &NodeId) -> Option<&'a Candidate> {
+    if let [one] = candidates {
+        return Some(one);
+    }
+    let name = node.to_string();
+    let mut named = candidates.iter().filter(|candidate| candidate.name == name);
+    named.next().filter(|_| named.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(instance: &str, name: &str) -> Candidate {
+        Candidate { instance: instance.into(), name: name.into() }
+    }
+
+    #[test]
+    fn of_several_machines_only_one_that_has_the_nodes_name_is_the_node() {
+        let node = NodeId::parse("fj-xiamen-4.172.16.0.6".into()).unwrap();
+        let (mine, other) = (candidate("evm-1", "fj-xiamen-4.172.16.0.6"), candidate("evm-2", "other"));
+        assert_eq!(only(&[other.clone(), mine.clone()], &node), Some(&mine));
+        assert_eq!(only(&[other.clone()], &node), Some(&other));
+        assert_eq!(only(&[mine.clone(), mine], &node), None);
+        assert_eq!(only(&[other.clone(), candidate("evm-3", "")], &node), None);
+        assert_eq!(only(&[], &node), None);
     }
 }

@@ -23,8 +23,10 @@ pub struct Reply<'a> {
 
 /// The payload of a success of `op`, or the error that the reply means. An order in progress is [`Error::InProgress`].
 pub fn decode<T: DeserializeOwned>(op: Op, reply: &Reply<'_>, ok_codes: &[String]) -> Result<T, Error> {
-    let said =
-        |code: String, message: String| ApiMessage { code, message, request_id: reply.request_id.to_owned() };
+    let said = |code: String, message: String| {
+        let request_id = reply.request_id.to_owned();
+        ApiMessage { code, message, request_id, order_id: None }
+    };
     let Ok(Value::Object(envelope)) = serde_json::from_slice::<Value>(reply.body) else {
         let text: String = String::from_utf8_lossy(reply.body).chars().take(200).collect();
         let said = said(format!("http {}", reply.http), text);
@@ -44,7 +46,10 @@ pub fn decode<T: DeserializeOwned>(op: Op, reply: &Reply<'_>, ok_codes: &[String
     let message = first(["description", "message", "reason"]);
     if !(200..300).contains(&reply.http) || !ok_codes.contains(&status) {
         let code = first(["errorCode", "error", "code"]);
-        return Err(Error::from_reply(reply.http, said(code, message), reply.retry_after));
+        let order =
+            envelope.get("returnObj").and_then(|told| told.get("masterOrderID")).and_then(Value::as_str);
+        let said = ApiMessage { order_id: order.map(str::to_owned), ..said(code, message) };
+        return Err(Error::from_reply(reply.http, said, reply.retry_after));
     }
     let payload = envelope.get("returnObj").or_else(|| envelope.get("data")).cloned().unwrap_or(Value::Null);
     if payload.is_null() && op.reads() {
@@ -132,6 +137,14 @@ mod tests {
             let disk: Disk = read(200, &envelope).unwrap();
             assert_eq!((disk.disk_id.as_str(), disk.disk_status), ("cd-1", DiskState::InUse));
         }
+    }
+
+    #[test]
+    fn an_order_in_progress_is_told_with_its_id() {
+        let body =
+            r#"{"statusCode":900,"errorCode":"ebs.order.inProgress","returnObj":{"masterOrderID":"o-1"}}"#;
+        let Err(Error::InProgress(said)) = answer::<OrderReply>(Op::DeleteDisk, 200, body) else { panic!() };
+        assert_eq!(said.order_id.as_deref(), Some("o-1"));
     }
 
     #[test]

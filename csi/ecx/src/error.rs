@@ -14,6 +14,8 @@ pub struct ApiMessage {
     pub message: String,
     /// Our request id, by which the cloud side can find the call.
     pub request_id: String,
+    /// The order that a refusal is about: one in progress is told with its id.
+    pub order_id: Option<String>,
 }
 
 impl fmt::Display for ApiMessage {

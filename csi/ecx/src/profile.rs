@@ -31,6 +31,8 @@ pub struct Profile {
     pub min_size_gib: u64,
     /// Largest disk, GiB.
     pub max_size_gib: u64,
+    /// Id or name of the cluster's VPC: of two machines with one address the node is the one in it. Empty: not known.
+    pub vpc: String,
     /// A region's list of disks is whole and as new as the word of one disk, so that what it does not show is gone. Where that is
     /// not known, each disk is asked by itself before it counts as gone or free.
     pub lists_are_proof: bool,
@@ -110,6 +112,7 @@ impl Default for Profile {
             default_disk_type: "SAS".to_owned(),
             min_size_gib: 20,
             max_size_gib: 32_768,
+            vpc: String::new(),
             lists_are_proof: false,
             poll: Poll::default(),
             http_timeout_ms: 10_000,

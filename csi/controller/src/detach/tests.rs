@@ -51,16 +51,40 @@ fn detaches_of_one_volume_follow_each_other() {
     assert_eq!([true, false].map(DetachRequest::on_conflict), [OnConflict::Wait; 2]);
 }
 
+fn detach_from(machine: &str) -> Option<DetachStep> {
+    Some(DetachStep::Detach(Some(machine.into())))
+}
+
+fn held_by(machine: &str) -> Disk {
+    let attachment = Attachment { instance_id: machine.into(), ..Attachment::default() };
+    Disk { disk_status: DiskState::InUse, attachments: vec![attachment], ..Disk::default() }
+}
+
 #[test]
 fn only_the_named_machine_loses_the_disk() {
-    let attachment = Attachment { instance_id: "evm-1".into(), ..Attachment::default() };
-    let held = Disk { disk_status: DiskState::InUse, attachments: vec![attachment], ..Disk::default() };
-    assert_eq!(decide(&held, Some("evm-1")), DetachStep::Detach("evm-1".into()));
-    assert_eq!(decide(&held, Some("evm-2")), DetachStep::Done);
-    assert_eq!(decide(&held, None), DetachStep::Detach("evm-1".into()));
-    let busy = Disk { disk_status: DiskState::Detaching, ..held.clone() };
-    assert_eq!(decide(&busy, Some("evm-1")), DetachStep::Wait);
-    assert_eq!(decide(&Disk::default(), Some("evm-1")), DetachStep::Done);
+    let (held, evm) = (held_by("evm-1"), |n: u8| [format!("evm-{n}")]);
+    assert_eq!(decide(&held, Some(&evm(1))), detach_from("evm-1"));
+    assert_eq!(decide(&held, Some(&evm(2))), None);
+    assert_eq!(decide(&held, None), detach_from("evm-1"));
+}
+
+#[test]
+fn a_disk_has_left_when_it_is_free_and_with_nobody() {
+    let of = |state| Disk { disk_status: state, ..Disk::default() };
+    let evm = ["evm-1".to_owned()];
+    assert_eq!(decide(&of(DiskState::Available), Some(&evm)), Some(DetachStep::Done));
+    assert_eq!(decide(&of(DiskState::Error), None), Some(DetachStep::Done));
+    assert_eq!(decide(&of(DiskState::Detaching), Some(&evm)), Some(DetachStep::Wait));
+    let listed = Disk { disk_status: DiskState::Available, ..held_by("evm-1") };
+    assert_eq!(decide(&listed, Some(&evm)), detach_from("evm-1"));
+}
+
+#[test]
+fn a_holder_that_is_not_told_may_be_the_named_machine() {
+    let untold = Disk { disk_status: DiskState::InUse, ..Disk::default() };
+    assert_eq!(decide(&untold, Some(&["evm-1".to_owned()])), detach_from("evm-1"));
+    assert_eq!(decide(&untold, None), Some(DetachStep::Detach(None)));
+    assert_eq!(decide(&untold, Some(&[])), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,11 +134,30 @@ async fn what_does_not_exist_is_on_no_machine() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_does_not_exist_has_no_disk() {
+async fn a_disk_on_a_machine_that_may_be_an_unknown_node_has_not_left_it() {
     let cloud = cloud();
     let node = Some(NodeId::Unknown("worker-1".into()));
-    run(&cloud.driver(), DetachRequest { node, ..from(MACHINE) }).await.unwrap();
+    let unknown = run(&cloud.driver(), DetachRequest { node, ..from(MACHINE) }).await.unwrap_err();
+    let text = unknown.to_string();
+    assert!(text.contains("worker-1") && text.contains(MACHINE), "{text}");
     assert_eq!(holder(&cloud).as_deref(), Some(MACHINE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_free_disk_has_left_a_node_that_nobody_knows() {
+    let cloud = LocalCloud::new();
+    cloud.add(disk(DISK));
+    let node = Some(NodeId::Unknown("worker-1".into()));
+    run(&cloud.driver(), DetachRequest { node, ..from(MACHINE) }).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_the_list_shows_no_more_still_has_its_disk() {
+    let cloud = cloud();
+    let node = Some(NodeId::parse(format!("{REGION}.10.0.0.3")).unwrap());
+    cloud.change(|world| drop(world.machines.remove(MACHINE)));
+    let unknown = run(&cloud.driver(), DetachRequest { node, ..from(MACHINE) }).await.unwrap_err();
+    assert!(matches!(unknown, DetachError::UnknownNode { .. }), "{unknown}");
 }
 
 #[tokio::test(start_paused = true)]

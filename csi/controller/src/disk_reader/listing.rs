@@ -90,7 +90,7 @@ impl Listing {
 }
 
 fn unreadable(message: String) -> Error {
-    Error::Unreadable(ApiMessage { code: "list".to_owned(), message, request_id: String::new() })
+    Error::Unreadable(ApiMessage { code: "list".to_owned(), message, ..ApiMessage::default() })
 }
 
 #[cfg(test)]

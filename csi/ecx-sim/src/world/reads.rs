@@ -96,6 +96,7 @@ impl World {
                 instance_status: machine.status.clone(),
                 private_ip: Some(machine.ip.clone()),
                 attached_volume: self.disks.values().filter(holds).map(|d| d.disk.disk_id.clone()).collect(),
+                ..Instance::default()
             });
         }
         let size = request.page_size.clamp(1, 50) as usize;

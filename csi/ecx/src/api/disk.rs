@@ -268,7 +268,7 @@ impl Disk {
         Err(Error::Unreadable(ApiMessage {
             code: "another disk".to_owned(),
             message,
-            request_id: String::new(),
+            ..ApiMessage::default()
         }))
     }
 

@@ -1,5 +1,7 @@
 //! Instances, disk types and stock.
 
+use std::net::Ipv4Addr;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -79,9 +81,49 @@ pub struct Instance {
     /// Private IPv4 address.
     #[serde(default, rename = "privateIP")]
     pub private_ip: Option<String>,
+    /// Private addresses once more.
+    #[serde(default, rename = "fixedIPList", deserialize_with = "super::envelope::null_is_default")]
+    pub fixed_ip_list: Vec<String>,
+    /// Id of its VPC, where the cloud tells it.
+    #[serde(default, rename = "vpcID", skip_serializing_if = "Option::is_none")]
+    pub vpc_id: Option<String>,
+    /// Its networks.
+    #[serde(default, deserialize_with = "super::envelope::null_is_default")]
+    pub addresses: Vec<InstanceNetwork>,
     /// Disk ids.
     #[serde(default, rename = "attachedVolume", deserialize_with = "super::envelope::null_is_default")]
     pub attached_volume: Vec<String>,
+}
+
+/// A machine's addresses in one VPC.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceNetwork {
+    /// The VPC's name.
+    #[serde(default, rename = "vpcName", deserialize_with = "lenient::text")]
+    pub vpc_name: String,
+}
+
+/// Words with which clouds list a machine that exists no more.
+const GONE: [&str; 6] = ["deleted", "released", "destroyed", "terminated", "unsubscribed", "refunded"];
+
+impl Instance {
+    /// Whether it is listed as one that exists: a machine that was released holds no address any more.
+    pub fn exists(&self) -> bool {
+        !GONE.iter().any(|word| self.instance_status.eq_ignore_ascii_case(word))
+    }
+
+    /// Its private IPv4 addresses, as far as they are told.
+    pub fn private_addresses(&self) -> Vec<Ipv4Addr> {
+        let told = self.private_ip.iter().chain(&self.fixed_ip_list);
+        told.filter_map(|address| address.trim().parse().ok()).collect()
+    }
+
+    /// Whether it may be in the VPC of this id or name: one that does not tell its VPC may be in any.
+    pub fn may_be_in(&self, vpc: &str) -> bool {
+        let names = self.addresses.iter().map(|network| network.vpc_name.as_str());
+        let mut told = names.chain(self.vpc_id.as_deref()).filter(|told| !told.is_empty()).peekable();
+        told.peek().is_none() || told.any(|told| told == vpc)
+    }
 }
 
 /// Query of ListDiskTypes.
@@ -162,4 +204,41 @@ pub struct QuotaInfo {
 pub struct UsedInfo {
     /// GiB.
     pub ebs_size: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(json: &str) -> Instance {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn an_address_is_told_in_one_of_two_places() {
+        for told in [r#""privateIP":"10.0.0.3""#, r#""privateIP":null,"fixedIPList":["10.0.0.3","fe80::1"]"#]
+        {
+            let machine = instance(&format!(r#"{{"instanceID":"evm-1",{told}}}"#));
+            assert_eq!(machine.private_addresses(), [Ipv4Addr::new(10, 0, 0, 3)], "{told}");
+        }
+        assert!(instance(r#"{"instanceID":"evm-1","fixedIPList":null}"#).private_addresses().is_empty());
+    }
+
+    #[test]
+    fn a_machine_that_tells_its_vpc_is_in_that_one_only() {
+        let named = instance(r#"{"instanceID":"evm-1","addresses":[{"vpcName":"prod"}]}"#);
+        assert!(named.may_be_in("prod") && !named.may_be_in("test"));
+        let by_id = instance(r#"{"instanceID":"evm-1","vpcID":"vpc-1","addresses":null}"#);
+        assert!(by_id.may_be_in("vpc-1") && !by_id.may_be_in("prod"));
+        assert!(instance(r#"{"instanceID":"evm-1"}"#).may_be_in("prod"));
+    }
+
+    #[test]
+    fn a_machine_that_was_released_does_not_exist() {
+        let listed = |state: &str| {
+            instance(&format!(r#"{{"instanceID":"evm-1","instanceStatus":"{state}"}}"#)).exists()
+        };
+        assert!(!listed("deleted") && !listed("RELEASED"));
+        assert!(listed("running") && listed("stopped") && listed("") && listed("deleting"));
+    }
 }
