@@ -30,15 +30,15 @@ impl Handle {
     }
 }
 
-/// How what was accepted ended.
+/// How what was accepted ended, with what the cloud shows then.
 #[derive(Debug)]
-pub(crate) enum Ended {
-    /// The disk shows it; `None` if there is no disk any more.
-    Shown(Option<Disk>),
-    /// The cloud says that it failed, and the disk shows nothing.
+pub(crate) enum Ended<T> {
+    /// It shows the end.
+    Shown(T),
+    /// The cloud says that it failed, and shows nothing of it.
     Failed,
-    /// The cloud says that it is done, and the disk still shows nothing of it: it was undone, or shows it later.
-    NotShown(Option<Disk>),
+    /// The cloud says that it is done, and still shows nothing of it: it was undone, or is shown later.
+    NotShown(T),
 }
 
 /// How far a job or an order is.
@@ -61,7 +61,7 @@ impl Driver {
         Instant::now() + self.client.profile().poll.give_up()
     }
 
-    /// Waits until `over` is true of the disk, or its job or order has ended otherwise.
+    /// Waits until `over` is true of the disk, `None` if there is none any more, or its job or order has ended otherwise.
     pub(crate) async fn ended(
         &self,
         region: &Region,
@@ -69,31 +69,34 @@ impl Driver {
         handle: &Handle,
         deadline: Instant,
         over: impl Fn(Option<&Disk>) -> bool,
-    ) -> Result<Ended, WaitError> {
+    ) -> Result<Ended<Option<Disk>>, WaitError> {
+        let query = Query::Proven(disk.to_owned());
+        Ok(match self.ended_of(region, &query, handle, deadline, |disks| over(disks.first())).await? {
+            Ended::Shown(disks) => Ended::Shown(disks.into_iter().next()),
+            Ended::Failed => Ended::Failed,
+            Ended::NotShown(disks) => Ended::NotShown(disks.into_iter().next()),
+        })
+    }
+
+    /// The same of the disks that fit `query`.
+    pub(crate) async fn ended_of(
+        &self,
+        region: &Region,
+        query: &Query,
+        handle: &Handle,
+        deadline: Instant,
+        over: impl Fn(&[Disk]) -> bool,
+    ) -> Result<Ended<Vec<Disk>>, WaitError> {
         let (mut looks, mut said_done) = (1, false);
         loop {
-            let mut left = looks;
-            let judge = |disks: &[Disk]| {
-                let disk = disks.first();
-                if over(disk) {
-                    return Verdict::Done((true, disk.cloned()));
-                }
-                if disk.is_some_and(|disk| disk.disk_status.group() == Group::Busy) {
-                    return Verdict::Wait(disk.map_or("", |disk| disk.disk_status.as_str()).to_owned());
-                }
-                left -= 1;
-                if left == 0 { Verdict::Done((false, disk.cloned())) } else { Verdict::Wait(last_seen(disk)) }
-            };
-            let looked =
-                self.reader.wait_until(deadline, region, Query::Proven(disk.to_owned()), judge).await?;
-            let (shown, now) = looked;
+            let (shown, now) = self.looks(region, query, deadline, looks, &over).await?;
             if shown {
                 return Ok(Ended::Shown(now));
             }
             looks = match self.progress(region, handle).await {
                 Some(Progress::Failed) => {
-                    let now = self.reader.proven(region, disk).await?;
-                    return Ok(if over(now.as_ref()) { Ended::Shown(now) } else { Ended::Failed });
+                    let now = self.reader.ask(region, query.clone()).await?;
+                    return Ok(if over(&now) { Ended::Shown(now) } else { Ended::Failed });
                 }
                 Some(Progress::Done) if said_done => return Ok(Ended::NotShown(now)),
                 Some(Progress::Done) => {
@@ -103,6 +106,27 @@ impl Driver {
                 Some(Progress::Running) | None => (looks * 2).min(MOST_LOOKS),
             };
         }
+    }
+
+    /// Looks until it is over, or until so many looks have shown that nothing goes on: what was seen last, and whether it is over.
+    async fn looks(
+        &self,
+        region: &Region,
+        query: &Query,
+        deadline: Instant,
+        mut left: u32,
+        over: &impl Fn(&[Disk]) -> bool,
+    ) -> Result<(bool, Vec<Disk>), WaitError> {
+        let judge = |disks: &[Disk]| {
+            if over(disks) {
+                return Verdict::Done((true, disks.to_vec()));
+            }
+            let busy = disks.iter().any(|disk| disk.disk_status.group() == Group::Busy);
+            left -= u32::from(!busy);
+            let last = disks.first().map_or("no disk", |disk| disk.disk_status.as_str());
+            if left == 0 { Verdict::Done((false, disks.to_vec())) } else { Verdict::Wait(last.to_owned()) }
+        };
+        self.reader.wait_until(deadline, region, query.clone(), judge).await
     }
 
     /// `None` if the cloud does not tell: then the disk alone does.
@@ -130,8 +154,4 @@ fn order_progress(status: &str) -> Progress {
         "4" | "5" | "22" => Progress::Failed,
         _ => Progress::Running,
     }
-}
-
-fn last_seen(disk: Option<&Disk>) -> String {
-    disk.map_or("no disk", |disk| disk.disk_status.as_str()).to_owned()
 }

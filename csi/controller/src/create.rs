@@ -7,19 +7,19 @@
 use std::sync::Arc;
 
 use eck_csi::context::VolumeContext;
-use eck_csi::driver::{DISK_LABEL, DISK_TYPE_DEFAULT};
+use eck_csi::driver::DISK_TYPE_DEFAULT;
 use eck_csi::field::BadField;
 use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::{Region, SizeRange};
-use ecx::api::{CreateDisk, Disk, DiskState, Group, Label};
-use ecx::token;
+use ecx::api::{Disk, DiskState};
 
-use crate::disk_reader::{Query, Verdict};
+use crate::disk_reader::Query;
 use crate::driver::Driver;
 use crate::error::CreateError;
 use crate::modify::{self, Mutable};
-use crate::name::disk_name;
+use crate::name::{disk_name, label};
 mod content;
+mod order;
 mod request;
 
 use content::Content;
@@ -76,10 +76,7 @@ impl Operation<Driver> for CreateRequest {
 /// The disk of the volume, and its region.
 async fn create(driver: &Driver, request: &CreateRequest) -> Result<(Region, Disk), CreateError> {
     let allowed = allowed(request, driver.disk_locator.all())?;
-    let name = disk_name(&request.name);
-    let class = &request.parameters.regions;
-    let scope = if class.is_empty() || request.source.is_some() { driver.disk_locator.all() } else { class };
-    let found = look(driver, request, scope, &name).await?;
+    let found = look(driver, request, allowed.first().map_or(&[], std::slice::from_ref)).await?;
     let content = content::look(driver, request, &found).await?;
     modify::possible(driver, &later(request))?;
     let made =
@@ -89,11 +86,13 @@ async fn create(driver: &Driver, request: &CreateRequest) -> Result<(Region, Dis
         let over = made.as_ref().map_or_else(CreateError::is_final, |_| true);
         let finished = if over { content.finish(driver, request).await } else { Ok(()) };
         if made.is_ok() {
-            finished?;
+            let left = |source| CreateError::Cleanup { name: request.name.clone(), source: Box::new(source) };
+            finished.map_err(left)?;
         }
     }
     let (region, disk) = made?;
     driver.disk_locator.learn(&disk.disk_id, &region);
+    driver.open_orders.closed(&request.name);
     let changed = modify::apply(driver, &region, disk, &request.mutable).await;
     let disk = changed
         .map_err(|source| CreateError::Modify { name: request.name.clone(), source: Box::new(source) })?;
@@ -143,41 +142,36 @@ async fn make(
     wanted: &DiskSpec<'_>,
     found: Vec<(Region, Disk)>,
 ) -> Result<(Region, Disk), CreateError> {
-    let name = &wanted.name;
-    let (region, query, seen) = match decide(request, wanted, &driver.cluster, &found)? {
-        CreateStep::Use(region, id) => (region, Query::Id(id), found),
-        CreateStep::Order(regions) => match order(driver, request, wanted, &regions).await {
-            Ok(Ordered { region, done }) => {
-                // An order that is done at once shows its disk at once: no tick needs to be waited for.
-                let seen = if done {
-                    look(driver, request, std::slice::from_ref(&region), name).await?
-                } else {
-                    vec![]
-                };
-                (region, Query::Name(name.clone()), seen)
-            }
-            // The name was ordered with other arguments: the disk is somewhere, and it decides.
-            Err(error @ CreateError::Cloud { source: ecx::Error::TokenConflict(_), .. }) => {
-                let found = look(driver, request, driver.disk_locator.all(), name).await?;
-                match decide(request, wanted, &driver.cluster, &found)? {
-                    CreateStep::Use(region, id) => (region, Query::Id(id), found),
-                    CreateStep::Order(_) => return Err(error),
-                }
-            }
-            Err(error) => return Err(error),
-        },
+    let deadline = driver.deadline();
+    let regions = match decide(request, wanted, &driver.cluster, &found)? {
+        CreateStep::Use(region, id) => return order::settle(driver, request, region, &id, deadline).await,
+        CreateStep::Order(regions) => regions,
     };
-    settle(driver, request, region, query, &seen).await
+    match order::buy(driver, request, wanted, &regions, deadline).await {
+        // The name was ordered with other arguments: the disk is somewhere, and it decides.
+        Err(error) if error.is_token_conflict() => {
+            let everywhere = driver.disk_locator.all().to_vec();
+            let found = look(driver, request, &everywhere).await?;
+            match decide(request, wanted, &driver.cluster, &found)? {
+                CreateStep::Use(region, id) => order::settle(driver, request, region, &id, deadline).await,
+                CreateStep::Order(_) => Err(error),
+            }
+        }
+        bought => bought,
+    }
 }
 
-/// The disks of this name in the regions.
+/// The disks of this name: in the regions that are needed and where an order may be open, which must answer, and in the others, which
+/// need not: a region that is down takes only itself down. Needed is the first region in which the disk would be ordered.
 async fn look(
     driver: &Driver,
     request: &CreateRequest,
-    regions: &[Region],
-    name: &str,
+    needed: &[Region],
 ) -> Result<Vec<(Region, Disk)>, CreateError> {
-    let found = driver.disk_locator.among(regions, &driver.reader, &Query::Name(name.to_owned())).await;
+    let open = driver.open_orders.of(&request.name);
+    let must = |region: &Region| needed.contains(region) || open.contains(region);
+    let query = Query::Name(disk_name(&request.name));
+    let found = driver.disk_locator.among(&driver.reader, &query, must).await;
     found.map_err(|source| CreateError::Cloud { name: request.name.clone(), source })
 }
 
@@ -185,16 +179,24 @@ async fn look(
 fn allowed(request: &CreateRequest, configured: &[Region]) -> Result<Vec<Region>, BadField> {
     let class = &request.parameters.regions;
     let list = |regions: &[Region]| regions.iter().map(Region::as_str).collect::<Vec<_>>().join(", ");
-    let wanted = [class, &request.requisite, &request.preferred];
-    if let Some(unknown) = wanted.into_iter().flatten().find(|r| !configured.contains(r)) {
-        return Err(BadField::new("region", unknown, format!("the cluster's regions: {}", list(configured))));
+    // For an Immediate claim the provisioner names the regions of all nodes, also of those that are no machines of this cloud's
+    // regions: what is not known is left out, and refused only if nothing else is left.
+    let known =
+        |regions: &[Region]| regions.iter().filter(|r| configured.contains(r)).cloned().collect::<Vec<_>>();
+    let (in_class, requisite, preferred) =
+        (known(class), known(&request.requisite), known(&request.preferred));
+    for (asked, left) in [(class, &in_class), (&request.requisite, &requisite)] {
+        if !asked.is_empty() && left.is_empty() {
+            let allowed = format!("the cluster's regions: {}", list(configured));
+            return Err(BadField::new("region", list(asked), allowed));
+        }
     }
-    let base = if request.requisite.is_empty() { configured } else { &request.requisite };
+    let base = if requisite.is_empty() { configured } else { &requisite };
     let fits = |r: &&Region| class.is_empty() || class.contains(r);
     let mut allowed: Vec<Region> =
-        request.preferred.iter().filter(|r| base.contains(r)).filter(fits).cloned().collect();
+        preferred.iter().filter(|r| base.contains(r)).filter(fits).cloned().collect();
     // Without a preference the class's own order counts.
-    let rest = if class.is_empty() { base } else { class };
+    let rest = if class.is_empty() { base } else { &in_class };
     for region in rest.iter().filter(|r| base.contains(r)).filter(fits) {
         if !allowed.contains(region) {
             allowed.push(region.clone());
@@ -213,19 +215,20 @@ fn decide(
     cluster: &str,
     found: &[(Region, Disk)],
 ) -> Result<CreateStep, CreateError> {
-    let ours = |disk: &Disk| disk.labels.iter().any(|l| l.key == DISK_LABEL && l.value == cluster);
+    // Another cluster's disk of the same name, e.g. of a cluster that this one was restored from, is no volume of this one.
+    if let Some((_, disk)) = found.iter().find(|(_, disk)| label(disk).is_some_and(|other| other != cluster))
+    {
+        let (disk, cluster) = (disk.disk_id.clone(), label(disk).unwrap_or_default().to_owned());
+        return Err(CreateError::OtherCluster { name: request.name.clone(), disk, cluster });
+    }
     let (region, disk) = match found {
         [] => return Ok(CreateStep::Order(wanted.allowed.clone())),
         [one] => one,
         many => {
-            let mut labelled = many.iter().filter(|(_, disk)| ours(disk));
+            let mut labelled = many.iter().filter(|(_, disk)| label(disk).is_some());
             match (labelled.next(), labelled.next()) {
                 (Some(one), None) => one,
-                _ => {
-                    let disks: Vec<&str> = many.iter().map(|(_, disk)| disk.disk_id.as_str()).collect();
-                    let (name, disks) = (request.name.clone(), disks.join(", "));
-                    return Err(CreateError::Ambiguous { name, count: many.len(), disks });
-                }
+                _ => return Err(CreateError::ambiguous(&request.name, many.iter().map(|(_, disk)| disk))),
             }
         }
     };
@@ -235,13 +238,16 @@ fn decide(
     }
     // A class of attributes may have changed the type since.
     let changed = request.mutable.disk_type.as_deref();
-    let fits = |wanted: &str| disk.disk_type == wanted || changed == Some(disk.disk_type.as_str());
+    // What the cloud does not tell of a disk fits: only what it tells can differ.
+    let fits = |wanted: &str| {
+        ["", wanted].contains(&disk.disk_type.as_str()) || changed == Some(disk.disk_type.as_str())
+    };
     let (size, made) = (wanted.size, wanted.content.map_or_else(|| empty(disk), |source| source.made(disk)));
     let what = if !made {
         let source = disk.volume_source_id.as_deref().unwrap_or("nothing");
         let asked = request.source.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
         format!("it was made from {source} and {asked} is asked for")
-    } else if !size.holds(disk.disk_size) {
+    } else if disk.disk_size > 0 && !size.holds(disk.disk_size) {
         format!("it has {} GiB and {} to {} are asked for", disk.disk_size, size.min_gib, size.max_gib)
     } else if let Some(wanted) = wanted.disk_type.filter(|wanted| !fits(wanted)) {
         format!("its type is {} and {wanted} is asked for", disk.disk_type)
@@ -257,92 +263,6 @@ fn decide(
 /// Whether the disk began empty, as far as the cloud tells.
 fn empty(disk: &Disk) -> bool {
     disk.volume_source_id.as_deref().unwrap_or_default().is_empty()
-}
-
-/// An order that the cloud took.
-struct Ordered {
-    region: Region,
-    /// It was carried out at once.
-    done: bool,
-}
-
-/// OrderAttempts the disk in the first region that has one.
-async fn order(
-    driver: &Driver,
-    request: &CreateRequest,
-    wanted: &DiskSpec<'_>,
-    regions: &[Region],
-) -> Result<Ordered, CreateError> {
-    let snapshot_id = match wanted.content {
-        None => None,
-        Some(content) => Some(content.ready(driver, request).await?),
-    };
-    // A disk from a snapshot takes neither type nor labels (ECX-API B.3, op 2).
-    let (disk_type, labels) = match snapshot_id {
-        Some(_) => (None, Vec::new()),
-        None => {
-            let label = Label { key: DISK_LABEL.to_owned(), value: driver.cluster.clone() };
-            (wanted.disk_type.map(str::to_owned), vec![label])
-        }
-    };
-    let mut tried = Vec::new();
-    for region in regions {
-        let body = CreateDisk {
-            // The name's alone, whatever the region: an order that an earlier attempt sent elsewhere and that the cloud
-            // carries out only now meets this one's token and is a conflict, not a second disk. A region that refuses
-            // for want of stock has made no order, so it leaves the token free for the next.
-            client_token: token::create(&driver.cluster, &request.name),
-            region_id: region.to_string(),
-            disk_name: wanted.name.clone(),
-            disk_mode: driver.client.profile().disk_mode.clone(),
-            disk_type: disk_type.clone(),
-            disk_size: wanted.size.min_gib,
-            on_demand: true,
-            labels: labels.clone(),
-            snapshot_id: snapshot_id.clone(),
-        };
-        match driver.client.create_disk(&body).await {
-            Ok(_) => return Ok(Ordered { region: region.clone(), done: true }),
-            Err(ecx::Error::InProgress(_)) => return Ok(Ordered { region: region.clone(), done: false }),
-            Err(error @ (ecx::Error::SoldOut(_) | ecx::Error::Quota(_))) => {
-                tried.push(format!("{region}: {error}"))
-            }
-            Err(source) => return Err(CreateError::Cloud { name: request.name.clone(), source }),
-        }
-    }
-    Err(CreateError::Exhausted { name: request.name.clone(), tried: tried.join("; ") })
-}
-
-/// Waits until the disk is there to be used; `seen` is what was read just now. An attached one is: the volume was created
-/// long ago.
-async fn settle(
-    driver: &Driver,
-    request: &CreateRequest,
-    region: Region,
-    query: Query,
-    seen: &[(Region, Disk)],
-) -> Result<(Region, Disk), CreateError> {
-    // Of several disks of one name only the chosen one counts.
-    let chosen = |disk: &&Disk| !matches!(&query, Query::Id(id) if disk.disk_id != *id);
-    let seen: Vec<Disk> = seen.iter().map(|(_, disk)| disk).filter(chosen).cloned().collect();
-    let judge = |disks: &[Disk]| {
-        let Some(disk) = disks.first() else { return Verdict::Wait("the order, no disk yet".to_owned()) };
-        match disk.disk_status.group() {
-            Group::Settled | Group::Attached => Verdict::Done(Ok(disk.clone())),
-            Group::Busy => Verdict::Wait(disk.disk_status.as_str().to_owned()),
-            Group::Dead => Verdict::Done(Err(disk.clone())),
-        }
-    };
-    let ended = match judge(&seen) {
-        Verdict::Done(ended) => Ok(ended),
-        Verdict::Wait(_) => driver.reader.wait(&region, query, judge).await,
-    };
-    match ended.map_err(|source| CreateError::Wait { name: request.name.clone(), source })? {
-        Ok(disk) => Ok((region, disk)),
-        Err(dead) => {
-            Err(CreateError::Dead { disk: dead.disk_id, state: dead.disk_status.as_str().to_owned() })
-        }
-    }
 }
 
 /// The disk type that the volume context shows.

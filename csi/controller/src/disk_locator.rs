@@ -114,26 +114,30 @@ impl DiskLocator {
         failed.map_or(Ok(None), Err)
     }
 
-    /// The disks that fit `query` in all regions of the cluster; see [`Self::among`].
+    /// The disks that fit `query` in all regions of the cluster. An error in one region is an error.
     pub(crate) async fn everywhere(
         &self,
         reader: &DiskReader,
         query: &Query,
     ) -> Result<Vec<(Region, Disk)>, Error> {
-        self.among(&self.all, reader, query).await
+        self.among(reader, query, |_| true).await
     }
 
-    /// The disks that fit `query` in `regions`. An error in one region is an error.
+    /// The disks that fit `query`, in regions that must answer and in those of the others that do.
     pub(crate) async fn among(
         &self,
-        regions: &[Region],
         reader: &DiskReader,
         query: &Query,
+        must: impl Fn(&Region) -> bool,
     ) -> Result<Vec<(Region, Disk)>, Error> {
-        let looks = regions.iter().map(|region| async move {
-            let disks = reader.ask(region, query.clone()).await?;
-            Ok::<_, Error>(disks.into_iter().map(|disk| (region.clone(), disk)).collect::<Vec<_>>())
-        });
-        Ok(try_join_all(looks).await?.into_iter().flatten().collect())
+        let look = |region: &Region| {
+            let (region, query) = (region.clone(), query.clone());
+            let answer = reader.ask_or_skip(&region, query, must(&region));
+            async move {
+                let disks = answer.await?;
+                Ok::<_, Error>(disks.into_iter().map(|disk| (region.clone(), disk)).collect::<Vec<_>>())
+            }
+        };
+        Ok(try_join_all(self.all.iter().map(look)).await?.into_iter().flatten().collect())
     }
 }

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use eck_csi::volume::Region;
@@ -74,6 +74,8 @@ pub(crate) struct DiskReader {
 struct RegionReader {
     questions: mpsc::UnboundedSender<Question>,
     waiters: mpsc::UnboundedSender<poller::Waiter>,
+    /// It did not answer the last time that it was asked without having to.
+    silent: Arc<AtomicBool>,
 }
 
 impl DiskReader {
@@ -86,6 +88,30 @@ impl DiskReader {
         ask(&self.region(region).questions, query).await
     }
 
+    /// Asks a region that must answer; of another nothing is known if it does not answer, and a region that did not answer the last time
+    /// is not waited for: it is asked, so that it is known when it answers again.
+    pub(crate) fn ask_or_skip(
+        &self,
+        region: &Region,
+        query: Query,
+        must: bool,
+    ) -> impl Future<Output = Answer> + use<> {
+        let region = self.region(region);
+        async move {
+            if must {
+                return ask(&region.questions, query).await;
+            }
+            let (silent, questions) = (Arc::clone(&region.silent), region.questions.clone());
+            let waited_for = !silent.load(Ordering::Relaxed);
+            let asked = tokio::spawn(async move {
+                let answer = tokio::time::timeout(HANGS, ask(&questions, query)).await;
+                silent.store(!matches!(answer, Ok(Ok(_))), Ordering::Relaxed);
+                answer.ok().and_then(Result::ok).unwrap_or_default()
+            });
+            Ok(if waited_for { asked.await.unwrap_or_default() } else { Vec::new() })
+        }
+    }
+
     /// The disk `id` as it is now.
     pub(crate) async fn disk(&self, region: &Region, id: &str) -> Result<Option<Disk>, Error> {
         Ok(self.ask(region, Query::Id(id.to_owned())).await?.pop())
@@ -96,18 +122,8 @@ impl DiskReader {
         Ok(self.ask(region, Query::Proven(id.to_owned())).await?.pop())
     }
 
-    /// Looks at every tick of the region's poller until `judge` has a verdict, or the profile's patience ends. A read that
-    /// fails for a moment is a tick without a look.
-    pub(crate) async fn wait<T>(
-        &self,
-        region: &Region,
-        query: Query,
-        judge: impl FnMut(&[Disk]) -> Verdict<T>,
-    ) -> Result<T, WaitError> {
-        self.wait_until(Instant::now() + self.client.profile().poll.give_up(), region, query, judge).await
-    }
-
-    /// The same, until `deadline`.
+    /// Looks at every tick of the region's poller until `judge` has a verdict, or `deadline`. A read that fails for a moment is a tick
+    /// without a look.
     pub(crate) async fn wait_until<T>(
         &self,
         deadline: Instant,
@@ -170,7 +186,7 @@ impl RegionReader {
         let poll = client.profile().poll.clone();
         tokio::spawn(answer_all(client, region.to_owned(), asked));
         tokio::spawn(poller::run(poll, questions.clone(), waiting));
-        Self { questions, waiters }
+        Self { questions, waiters, silent: Arc::default() }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::disk_locator::DiskLocator;
 use crate::disk_reader::DiskReader;
 use crate::error::ReadError;
 use crate::nodes::Nodes;
+use crate::open_orders::OpenOrders;
 use crate::order_attempts::OrderAttempts;
 use crate::publish_modes::PublishModes;
 
@@ -22,6 +23,7 @@ pub struct Driver {
     pub(crate) nodes: Nodes,
     pub(crate) attach_queue: AttachQueue,
     pub(crate) order_attempts: OrderAttempts,
+    pub(crate) open_orders: OpenOrders,
     pub(crate) publish_modes: PublishModes,
     pub(crate) cluster: String,
 }
@@ -33,7 +35,18 @@ impl Driver {
         let disk_locator = DiskLocator::new(regions);
         let (nodes, attach_queue) = (Nodes::default(), AttachQueue::default());
         let (order_attempts, publish_modes) = (OrderAttempts::default(), PublishModes::default());
-        Self { client, reader, disk_locator, nodes, attach_queue, order_attempts, publish_modes, cluster }
+        let open_orders = OpenOrders::default();
+        Self {
+            client,
+            reader,
+            disk_locator,
+            nodes,
+            attach_queue,
+            order_attempts,
+            open_orders,
+            publish_modes,
+            cluster,
+        }
     }
 
     /// The disk of a volume that must exist, and its region.

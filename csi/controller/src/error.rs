@@ -4,6 +4,7 @@
 //! codes as final: so an unknown outcome may only ever be one of these three.
 
 use eck_csi::field::BadField;
+use ecx::api::Disk;
 use serve::code::GrpcCode;
 use tonic::Code;
 
@@ -24,6 +25,8 @@ pub enum CreateError {
     Field(#[from] BadField),
     #[error("volume {name} exists as {disk}, but {what}")]
     Incompatible { name: String, disk: String, what: String },
+    #[error("disk {disk} is called {name}, and is cluster {cluster}'s by its label")]
+    OtherCluster { name: String, disk: String, cluster: String },
     #[error("{count} disks are called {name}; none or several carry this cluster's label: {disks}")]
     Ambiguous { name: String, count: usize, disks: String },
     #[error("disk {disk} of an earlier volume {name} is being deleted")]
@@ -42,6 +45,12 @@ pub enum CreateError {
     Modify { name: String, source: Box<ModifyError> },
     #[error("no region has a disk for {name}: {tried}")]
     Exhausted { name: String, tried: String },
+    #[error("the cloud did not make a disk for {name}: its order failed {attempts} times")]
+    OrderFailed { name: String, attempts: u32 },
+    #[error("the cloud refuses to order a disk for {name}")]
+    Refused { name: String, source: ecx::Error },
+    #[error("volume {name} is there; what it was cloned through is not cleaned up yet")]
+    Cleanup { name: String, source: Box<CreateError> },
     #[error("disk {disk} is {state} in the cloud; it will not become usable by itself")]
     Dead { disk: String, state: String },
     #[error("creating {name}")]
@@ -51,6 +60,20 @@ pub enum CreateError {
 }
 
 impl CreateError {
+    pub(crate) fn ambiguous<'a>(name: &str, disks: impl Iterator<Item = &'a Disk>) -> Self {
+        let ids: Vec<&str> = disks.map(|disk| disk.disk_id.as_str()).collect();
+        Self::Ambiguous { name: name.to_owned(), count: ids.len(), disks: ids.join(", ") }
+    }
+
+    /// Whether the cloud says that the name was ordered in another way.
+    pub(crate) fn is_token_conflict(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { source: ecx::Error::TokenConflict(_), .. }
+                | Self::Cloud { source: ecx::Error::TokenConflict(_), .. }
+        )
+    }
+
     /// Whether the provisioner gives the volume up.
     pub(crate) fn is_final(&self) -> bool {
         !matches!(self.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Aborted)
@@ -63,8 +86,13 @@ impl GrpcCode for CreateError {
             Self::Field(_) => Code::InvalidArgument,
             // The spec's code for the same name with other content.
             Self::Incompatible { .. } => Code::AlreadyExists,
-            // A person must look; nothing may be bought meanwhile.
-            Self::Ambiguous { .. } | Self::Dead { .. } => Code::Internal,
+            // A person must look; nothing may be bought meanwhile. Not final: the claim may be deleted, and then the provisioner goes on
+            // asking until there is one disk to delete.
+            Self::Ambiguous { .. } | Self::Dead { .. } => Code::Unavailable,
+            // A person must say whose it is. Nothing was ordered.
+            Self::OtherCluster { .. } => Code::FailedPrecondition,
+            // Every order has ended, and no disk is there.
+            Self::OrderFailed { .. } => Code::Internal,
             Self::Deleting { .. } => Code::Aborted,
             // The spec's code for a source that does not exist.
             Self::NoSource { .. } => Code::NotFound,
@@ -74,9 +102,16 @@ impl GrpcCode for CreateError {
             // Lets the provisioner ask the scheduler for another region.
             Self::Exhausted { .. } | Self::SourceElsewhere { .. } => Code::ResourceExhausted,
             Self::Snapshot { source, .. } => source.code(),
-            Self::Modify { source, .. } => source.code(),
-            Self::Cloud { source, .. } => cloud_code(source),
-            Self::Wait { source, .. } => wait_code(source),
+            // The order was refused, none was open, and no disk of the name is there. Keys and rights are changed and come back: a claim
+            // whose earlier order this controller does not know of must not be given up for them.
+            Self::Refused { source: ecx::Error::Auth(_) | ecx::Error::Denied(_), .. } => Code::Unavailable,
+            Self::Refused { source, .. } => cloud_code(source),
+            // The disk is there: a claim that is deleted now must not leave it behind.
+            Self::Modify { .. } | Self::Cleanup { .. } => Code::Unavailable,
+            // An order may be open, whatever refuses to tell of it.
+            Self::Cloud { source: ecx::Error::TokenConflict(_), .. } => Code::Aborted,
+            Self::Cloud { .. } | Self::Wait { source: WaitError::Cloud(_), .. } => Code::Unavailable,
+            Self::Wait { source: WaitError::TooLong { .. }, .. } => Code::DeadlineExceeded,
         }
     }
 }

@@ -9,8 +9,8 @@
 // A new error or state does not compile until every match has decided what it means.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
-pub mod accepted;
-mod args;
+mod accepted;
+pub mod args;
 mod attach;
 mod attach_queue;
 mod audit;
@@ -31,6 +31,7 @@ mod metrics;
 mod modify;
 mod name;
 mod nodes;
+mod open_orders;
 mod order_attempts;
 mod paging;
 pub mod parameters;

@@ -128,13 +128,13 @@ impl Content {
         }
     }
 
-    /// Whether the disk was made from this. Of a clone's snapshot, which is gone by then, no more is known than that there
-    /// was one.
+    /// Whether the disk may have been made from this. Of a clone's snapshot, which is gone by then, nothing is known.
     pub(super) fn made(&self, disk: &Disk) -> bool {
         let source = disk.volume_source_id.as_deref().filter(|id| !id.is_empty());
         match &self.kind {
-            SourceKind::Snapshot(snapshot) => source == Some(snapshot.snapshot_id.as_str()),
-            SourceKind::Volume(_) => source.is_some(),
+            // Not told fits: only a source that is told can be another one.
+            SourceKind::Snapshot(snapshot) => source.is_none_or(|source| source == snapshot.snapshot_id),
+            SourceKind::Volume(_) => true,
         }
     }
 
@@ -204,7 +204,7 @@ mod tests {
         assert!(snapshot().made(&of(Some("cs-1"))) && !snapshot().made(&of(Some("cs-2"))));
         assert!(clone.made(&of(Some("cs-9"))));
         for content in [snapshot(), clone] {
-            assert!(!content.made(&of(None)) && !content.made(&of(Some(""))));
+            assert!(content.made(&of(None)) && content.made(&of(Some(""))), "not told");
         }
     }
 

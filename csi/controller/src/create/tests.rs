@@ -1,5 +1,7 @@
 use super::*;
+use eck_csi::driver::DISK_LABEL;
 use eck_csi::volume::SizeRange;
+use ecx::api::Label;
 use proptest::prelude::*;
 
 use crate::parameters::Parameters;

@@ -106,9 +106,18 @@ impl Op {
     }
 
     /// True if sending the same request twice does no more than sending it once: reads, writes that carry a client token, and
-    /// those that set a value. Attach and detach have no token (ecx/API.md §3), a snapshot's deletion neither, and that of its
+    /// those that set a value. A disk that is ordered twice is paid twice where the cloud does not keep its word about tokens, so who
+    /// orders looks for it first. Attach and detach have no token (ecx/API.md §3), a snapshot's deletion neither, and that of its
     /// creation counts only while the disk has no other.
     pub fn repeatable(self) -> bool {
-        !matches!(self, Self::AttachDisk | Self::DetachDisk | Self::CreateSnapshot | Self::DeleteSnapshot)
+        !matches!(
+            self,
+            Self::CreateDisk
+                | Self::CreateDiskFromSnapshot
+                | Self::AttachDisk
+                | Self::DetachDisk
+                | Self::CreateSnapshot
+                | Self::DeleteSnapshot
+        )
     }
 }

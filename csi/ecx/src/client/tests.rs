@@ -59,9 +59,26 @@ async fn an_attach_without_reply_is_never_sent_again() {
     assert_eq!(seen.lock().unwrap().len(), 1);
 }
 
+fn resize() -> ResizeDisk {
+    ResizeDisk { client_token: "t".into(), region_id: "r-1".into(), disk_id: "cd-1".into(), disk_size: 30 }
+}
+
 #[tokio::test]
 async fn an_order_is_not_sold_out_while_an_earlier_attempt_may_have_bought_the_last() {
-    let order = || CreateDisk {
+    let (client, _) = cloud(vec![Some(SOLD_OUT)]).await;
+    let error = client.resize_disk(&resize()).await.unwrap_err();
+    assert!(matches!(error, Error::SoldOut(_)), "{error}");
+    for lost in [None, Some(FAULT)] {
+        let (client, seen) = cloud(vec![lost, Some(SOLD_OUT)]).await;
+        let error = client.resize_disk(&resize()).await.unwrap_err();
+        assert!(error.outcome_unknown() && error.retryable(), "{error}");
+        assert_eq!(seen.lock().unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_disk_whose_order_got_no_reply_is_not_ordered_again_by_itself() {
+    let order = CreateDisk {
         client_token: "t".into(),
         region_id: "r-1".into(),
         disk_name: "pvc-1".into(),
@@ -72,15 +89,10 @@ async fn an_order_is_not_sold_out_while_an_earlier_attempt_may_have_bought_the_l
         labels: vec![],
         snapshot_id: None,
     };
-    let (client, _) = cloud(vec![Some(SOLD_OUT)]).await;
-    let error = client.create_disk(&order()).await.unwrap_err();
-    assert!(matches!(error, Error::SoldOut(_)), "{error}");
-    for lost in [None, Some(FAULT)] {
-        let (client, seen) = cloud(vec![lost, Some(SOLD_OUT)]).await;
-        let error = client.create_disk(&order()).await.unwrap_err();
-        assert!(error.outcome_unknown() && error.retryable(), "{error}");
-        assert_eq!(seen.lock().unwrap().len(), 2);
-    }
+    let (client, seen) = cloud(vec![None, Some(OK)]).await;
+    let error = client.create_disk(&order).await.unwrap_err();
+    assert!(error.outcome_unknown(), "{error}");
+    assert_eq!(seen.lock().unwrap().len(), 1);
 }
 
 const REFUSALS: [&str; 3] = [
