@@ -8,7 +8,7 @@ use eck_csi::capability::Capability;
 use eck_csi::context::PublishContext;
 use eck_csi::field::BadField;
 use eck_csi::operations::{OnConflict, Operation};
-use eck_csi::volume::{NodeId, VolumeId};
+use eck_csi::volume::{DiskId, NodeId, VolumeId};
 use ecx::api::{AttachDisk, Disk, Group};
 use proto::csi::v1 as pb;
 use tokio::time::Instant;
@@ -27,6 +27,8 @@ enum AttachStep {
     /// Something goes on: look again when it has ended.
     Wait,
     Attach,
+    /// The cloud does not tell which machine holds it: the machine may tell.
+    Identify,
     /// Another machine holds it.
     Refuse,
 }
@@ -86,14 +88,7 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
     let cloud = |source| AttachError::Cloud { disk: id.to_string(), source };
     let found = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?;
     let (region, mut disk) = found.ok_or_else(no_volume)?;
-    let machine = match driver.nodes.resolve(&driver.client, node).await.map_err(cloud)? {
-        Resolved::One(machine) => machine,
-        Resolved::None => return Err(AttachError::NoNode(node.to_string())),
-        Resolved::Several(machines) => {
-            let (node, machines) = (node.to_string(), machines.join(" and "));
-            return Err(AttachError::AmbiguousNode { node, machines });
-        }
-    };
+    let machine = the_machine(driver, node, &id).await?;
     if machine.region != region {
         let (disk_region, node_region) = (region.to_string(), machine.region.to_string());
         return Err(AttachError::OtherRegion {
@@ -103,23 +98,23 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
             node_region,
         });
     }
-    let (mut attempts, deadline) = (0, driver.deadline());
+    let (mut attempts, mut accepted, deadline) = (0, false, driver.deadline());
     loop {
         match decide(&disk, &machine.instance)? {
-            AttachStep::Done => {
-                // The cloud attaches no disk read-only: the node mounts it so, and this alone remembers it.
-                let published = driver.publish_modes.publish(&id, &machine.instance, readonly);
-                if published != readonly {
-                    return Err(AttachError::OtherReadonly { disk: id.to_string(), published });
+            AttachStep::Done => return published(driver, &machine, &id, &disk, readonly),
+            // It was free, and the cloud has taken our attach: no other machine can have it since.
+            AttachStep::Identify if accepted => return published(driver, &machine, &id, &disk, readonly),
+            AttachStep::Identify => {
+                if driver.nodes.shows(&driver.client, &machine, id.as_str()).await.map_err(cloud)? {
+                    return published(driver, &machine, &id, &disk, readonly);
                 }
-                return Ok(PublishContext { readonly, ..PublishContext::new(id, disk.size_bytes()) });
+                return Err(AttachError::Elsewhere { disk: id.to_string(), holders: UNTOLD.to_owned() });
             }
             AttachStep::Wait => disk = settled(driver, &machine, &disk, deadline).await?,
             AttachStep::Refuse => {
                 // The spec: the message names the node by its node id.
                 let name = |instance: &&str| driver.nodes.name(&region, instance).to_string();
                 let holders = disk.holders().iter().map(name).collect::<Vec<_>>().join(", ");
-                let holders = if holders.is_empty() { UNTOLD.to_owned() } else { holders };
                 return Err(AttachError::Elsewhere { disk: id.to_string(), holders });
             }
             AttachStep::Attach if attempts == ATTEMPTS => {
@@ -128,10 +123,38 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
             AttachStep::Attach => {
                 let _permit = driver.attach_queue.acquire(&machine.instance, Change::Attach).await;
                 attempts += 1;
-                disk = act(driver, &machine, node, disk, attempts < ATTEMPTS, deadline).await?;
+                (disk, accepted) = act(driver, &machine, node, disk, attempts < ATTEMPTS, deadline).await?;
             }
         }
     }
+}
+
+/// The one machine of the node.
+async fn the_machine(driver: &Driver, node: &NodeId, id: &DiskId) -> Result<Machine, AttachError> {
+    let resolved = driver.nodes.resolve(&driver.client, node).await;
+    match resolved.map_err(|source| AttachError::Cloud { disk: id.to_string(), source })? {
+        Resolved::One(machine) => Ok(machine),
+        Resolved::None => Err(AttachError::NoNode(node.to_string())),
+        Resolved::Several(machines) => {
+            let (node, machines) = (node.to_string(), machines.join(" and "));
+            Err(AttachError::AmbiguousNode { node, machines })
+        }
+    }
+}
+
+/// The answer for a disk that is on the machine. The cloud attaches no disk read-only: the node mounts it so, and this alone remembers it.
+fn published(
+    driver: &Driver,
+    machine: &Machine,
+    id: &DiskId,
+    disk: &Disk,
+    readonly: bool,
+) -> Result<PublishContext, AttachError> {
+    let published = driver.publish_modes.publish(id, &machine.instance, readonly);
+    if published != readonly {
+        return Err(AttachError::OtherReadonly { disk: id.to_string(), published });
+    }
+    Ok(PublishContext { readonly, ..PublishContext::new(id.clone(), disk.size_bytes()) })
 }
 
 fn decide(disk: &Disk, instance: &str) -> Result<AttachStep, AttachError> {
@@ -139,6 +162,7 @@ fn decide(disk: &Disk, instance: &str) -> Result<AttachStep, AttachError> {
         Group::Settled => Ok(AttachStep::Attach),
         Group::Busy => Ok(AttachStep::Wait),
         Group::Attached if disk.holders() == [instance] => Ok(AttachStep::Done),
+        Group::Attached if disk.holders().is_empty() => Ok(AttachStep::Identify),
         Group::Attached => Ok(AttachStep::Refuse),
         Group::Dead => {
             let (disk, state) = (disk.disk_id.clone(), disk.disk_status.as_str().to_owned());
@@ -147,7 +171,7 @@ fn decide(disk: &Disk, instance: &str) -> Result<AttachStep, AttachError> {
     }
 }
 
-/// Sends the attach and waits for its end; gives the disk as it is then. `again`: whether a refusal may be met by another
+/// Sends the attach and waits for its end; gives the disk as it is then, and whether the cloud took the attach. `again`: whether a refusal may be met by another
 /// look.
 async fn act(
     driver: &Driver,
@@ -156,7 +180,7 @@ async fn act(
     disk: Disk,
     again: bool,
     deadline: Instant,
-) -> Result<Disk, AttachError> {
+) -> Result<(Disk, bool), AttachError> {
     let body = AttachDisk {
         region_id: machine.region.to_string(),
         disk_id: disk.disk_id.clone(),
@@ -166,7 +190,7 @@ async fn act(
         Ok(reply) => Handle::job(reply),
         // The disk is not as it was when we looked: look again and decide anew.
         Err(ecx::Error::DiskState(_) | ecx::Error::AttachedElsewhere(_)) if again => {
-            return read(driver, machine, &disk).await;
+            return Ok((read(driver, machine, &disk).await?, false));
         }
         Err(ecx::Error::InstanceNotFound(_)) => {
             driver.nodes.forget(&machine.instance);
@@ -176,7 +200,11 @@ async fn act(
             let now = read(driver, machine, &disk).await?;
             // Still free: it did not happen, or has not begun. Sending again is for the retry, which reads first.
             let free = now.disk_status.group() == Group::Settled;
-            return if free { Err(AttachError::Cloud { disk: disk.disk_id, source }) } else { Ok(now) };
+            return if free {
+                Err(AttachError::Cloud { disk: disk.disk_id, source })
+            } else {
+                Ok((now, false))
+            };
         }
         Err(source) => return Err(AttachError::Cloud { disk: disk.disk_id, source }),
     };
@@ -185,7 +213,9 @@ async fn act(
     };
     let ended = driver.ended(&machine.region, &disk.disk_id, &job, deadline, over).await;
     match ended.map_err(|source| AttachError::Wait { disk: disk.disk_id.clone(), source })? {
-        Ended::Shown(now) | Ended::NotShown(now) => now.ok_or(AttachError::NoVolume(disk.disk_id)),
+        Ended::Shown(now) | Ended::NotShown(now) => {
+            now.map(|now| (now, true)).ok_or(AttachError::NoVolume(disk.disk_id))
+        }
         Ended::Failed => Err(AttachError::JobFailed { disk: disk.disk_id }),
     }
 }

@@ -237,10 +237,14 @@ async fn read(
         return;
     }
     let listing = match Listing::read(&client, &region).await {
-        Ok(listing) => listing,
+        Ok(listing) => {
+            pages.store(listing.pages, Ordering::Relaxed);
+            listing
+        }
+        // A cloud whose list is of no use still tells of each disk: nothing but ListVolumes needs it.
+        Err(error) if no_list(&error) => Listing::useless(error),
         Err(error) => return batch.into_values().for_each(|replies| answer(replies, &Err(error.clone()))),
     };
-    pages.store(listing.pages, Ordering::Relaxed);
     let (client, region, listing) = (&client, &region, &listing);
     let each = |(query, replies)| async move {
         match listing.answer(&query) {
@@ -249,6 +253,18 @@ async fn read(
         }
     };
     join_all(batch.into_iter().map(each)).await;
+}
+
+/// Whether the cloud has answered, only not with a list.
+fn no_list(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unreadable(_)
+            | Error::Unknown(_)
+            | Error::Parameter(_)
+            | Error::DiskNotFound(_)
+            | Error::Denied(_)
+    )
 }
 
 fn answer(replies: Vec<oneshot::Sender<Answer>>, answer: &Answer) {

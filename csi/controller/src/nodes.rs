@@ -99,6 +99,13 @@ impl Nodes {
         })
     }
 
+    /// Whether the machine tells that it has the disk.
+    pub(crate) async fn shows(&self, client: &Client, machine: &Machine, disk: &str) -> Result<bool, Error> {
+        let shown = instances::read(client, &machine.region, &Which::Id(machine.instance.clone())).await?;
+        let mut own = shown.iter().filter(|shown| shown.instance_id == machine.instance);
+        Ok(own.any(|shown| shown.attached_volume.iter().any(|volume| volume == disk)))
+    }
+
     /// Forgets a machine that the cloud does not know (any more).
     pub(crate) fn forget(&self, instance: &str) {
         self.by_address.forget(instance);

@@ -24,9 +24,16 @@ pub(super) struct Listing {
     whole: bool,
     /// What it does not show is gone: the profile says so of this cloud.
     proof: bool,
+    /// It shows nothing at all, for this reason.
+    useless: Option<Error>,
 }
 
 impl Listing {
+    /// In place of one that the cloud could not give.
+    pub(super) fn useless(error: Error) -> Self {
+        Self { disks: vec![], unreadable: 0, pages: 0, whole: false, proof: false, useless: Some(error) }
+    }
+
     /// Every page of the region's list.
     pub(super) async fn read(client: &Client, region: &str) -> Result<Self, Error> {
         let mut listing = Self {
@@ -35,6 +42,7 @@ impl Listing {
             pages: 0,
             whole: false,
             proof: client.profile().lists_are_proof,
+            useless: None,
         };
         let mut next_token: Option<String> = None;
         loop {
@@ -60,6 +68,9 @@ impl Listing {
 
     /// All of the region's disks; an error if the list does not show all.
     pub(super) fn all(&self) -> Result<Vec<Disk>, Error> {
+        if let Some(error) = &self.useless {
+            return Err(error.clone());
+        }
         if self.whole {
             return Ok(self.disks.clone());
         }
@@ -76,7 +87,7 @@ impl Listing {
         let proves = self.proof && self.whole && self.unreadable == 0;
         let enough = proves
             || match query {
-                Query::Hint(_) | Query::All => true,
+                Query::Hint(_) | Query::All => self.useless.is_none(),
                 Query::Id(_) | Query::Name(_) => !found.is_empty(),
                 // That something goes on is no end of anything.
                 Query::Proven(_) => found.iter().any(|disk| disk.disk_status.group() == Group::Busy),
@@ -106,7 +117,7 @@ mod tests {
             ..Disk::default()
         };
         let disks = states.iter().enumerate().map(disk).collect();
-        Listing { disks, unreadable: 0, pages: 1, whole: true, proof: false }
+        Listing { disks, unreadable: 0, pages: 1, whole: true, proof: false, useless: None }
     }
 
     fn told(listing: &Listing, query: Query) -> Option<usize> {
@@ -139,5 +150,14 @@ mod tests {
         assert!(cut.answer(&Query::All).unwrap().is_err());
         let odd = Listing { whole: true, unreadable: 1, ..cut };
         assert_eq!(told(&odd, Query::Id("cd-1".into())), None);
+    }
+
+    #[test]
+    fn without_a_list_each_disk_is_asked_for_by_itself() {
+        let useless = Listing::useless(unreadable("no list".to_owned()));
+        for query in [Query::Hint("cd-0".into()), Query::Id("cd-0".into()), Query::Name("pvc-0".into())] {
+            assert_eq!(told(&useless, query), None);
+        }
+        assert!(useless.answer(&Query::All).unwrap().is_err());
     }
 }
