@@ -10,7 +10,7 @@ use eck_csi::context::VolumeContext;
 use eck_csi::driver::DISK_TYPE_DEFAULT;
 use eck_csi::field::BadField;
 use eck_csi::operations::{OnConflict, Operation};
-use eck_csi::volume::{Region, SizeRange};
+use eck_csi::volume::Region;
 use ecx::api::{Disk, DiskState};
 
 use crate::disk_reader::Query;
@@ -21,10 +21,11 @@ use crate::name::{disk_name, label};
 mod content;
 mod order;
 mod request;
+mod spec;
 
-use content::Content;
 pub use request::CreateRequest;
 pub(crate) use request::Source;
+use spec::DiskSpec;
 
 /// What to do about the disks that were found.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,36 +104,6 @@ async fn create(driver: &Driver, request: &CreateRequest) -> Result<(Region, Dis
 fn later(request: &CreateRequest) -> Mutable {
     let disk_type = request.mutable.disk_type.clone().filter(|_| request.source.is_some());
     Mutable { disk_type, ..request.mutable.clone() }
-}
-
-/// What the disk must be like.
-#[derive(Debug)]
-struct DiskSpec<'a> {
-    /// Its name in the cloud.
-    name: String,
-    /// Regions in which it may be, the best first.
-    allowed: Vec<Region>,
-    /// `None` if the cloud chooses it and does not tell beforehand.
-    disk_type: Option<&'a str>,
-    size: SizeRange,
-    content: Option<&'a Content>,
-}
-
-impl<'a> DiskSpec<'a> {
-    fn new(
-        driver: &'a Driver,
-        request: &'a CreateRequest,
-        allowed: Vec<Region>,
-        content: Option<&'a Content>,
-    ) -> Result<Self, CreateError> {
-        let (name, class) = (disk_name(&request.name), request.parameters.disk_type.as_deref());
-        let Some(source) = content else {
-            let disk_type = Some(driver.disk_type(request.mutable.disk_type.as_deref().or(class)));
-            return Ok(Self { name, allowed, disk_type, size: request.size, content });
-        };
-        let (size, disk_type) = (source.size(request.size)?, source.disk_type(class)?);
-        Ok(Self { name, allowed: source.region(request, &allowed)?, disk_type, size, content })
-    }
 }
 
 /// Finds or orders the disk, and waits until it is there.

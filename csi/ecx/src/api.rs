@@ -2,6 +2,7 @@
 //! ones may be absent or null. Sizes are in GiB, times in epoch milliseconds unless said otherwise.
 
 mod disk;
+mod disk_list;
 mod envelope;
 mod instance;
 mod lenient;
@@ -10,6 +11,7 @@ mod order;
 mod snapshot;
 
 pub use disk::*;
+pub use disk_list::DiskList;
 pub use envelope::Envelope;
 pub use instance::*;
 pub use op::Op;

@@ -12,6 +12,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 
+/// Epoch milliseconds of a date in RFC 3339; `None` for other text and for what was before 1970.
+pub(crate) fn epoch_milliseconds(date: &str) -> Option<u64> {
+    date.parse::<Timestamp>().ok()?.as_millisecond().try_into().ok()
+}
+
 /// Header of the request id.
 pub const REQUEST_ID: &str = "ctyun-eop-request-id";
 /// Header of the date, as it is signed.

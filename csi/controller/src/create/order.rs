@@ -8,7 +8,8 @@ use ecx::api::{CreateDisk, Disk, GetOrder, Group, Label};
 use ecx::token;
 use tokio::time::Instant;
 
-use super::{CreateRequest, DiskSpec};
+use super::request::CreateRequest;
+use super::spec::DiskSpec;
 use crate::accepted::{Ended, Handle};
 use crate::disk_reader::{Query, Verdict, WaitError};
 use crate::driver::Driver;

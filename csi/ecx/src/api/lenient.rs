@@ -5,6 +5,8 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::sign;
+
 /// Epoch milliseconds are above this since 1973; what is below are seconds.
 const FIRST_MILLISECOND: u64 = 100_000_000_000;
 
@@ -47,7 +49,7 @@ pub(super) fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
 /// that may not also be unknown.
 pub(super) fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let value = Value::deserialize(deserializer)?;
-    let dated = || value.as_str()?.parse::<jiff::Timestamp>().ok()?.as_millisecond().try_into().ok();
+    let dated = || value.as_str().and_then(sign::epoch_milliseconds);
     let counted = |number: u64| if number < FIRST_MILLISECOND { number.saturating_mul(1000) } else { number };
     Ok(number_of(&value).filter(|number| *number > 0).map(counted).or_else(dated))
 }
