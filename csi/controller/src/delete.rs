@@ -118,7 +118,7 @@ async fn refund(
     let body = DeleteDisk { client_token, region_id: region.to_string(), disk_id: id.to_string() };
     let handle = match driver.client.delete_disk(&body).await {
         Ok(reply) => Handle::order(reply.master_order_id),
-        Err(ecx::Error::InProgress(said)) => Handle::order(said.order_id),
+        Err(ecx::Error::InProgress(said)) => Handle::order(said.order_id.map(String::from)),
         Err(source @ ecx::Error::DiskNotFound(_)) => {
             let now = driver.reader.proven(region, id.as_str()).await.map_err(cloud)?;
             return if now.is_some() { Err(cloud(source)) } else { Ok(None) };

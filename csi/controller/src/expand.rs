@@ -120,7 +120,7 @@ async fn order(
     };
     let handle = match driver.client.resize_disk(&body).await {
         Ok(reply) => Handle::order(reply.master_order_id),
-        Err(ecx::Error::InProgress(said)) => Handle::order(said.order_id),
+        Err(ecx::Error::InProgress(said)) => Handle::order(said.order_id.map(String::from)),
         // The state or the size is not what we saw: look again.
         Err(ecx::Error::DiskState(_) | ecx::Error::Shrink(_)) => {
             return driver.reader.proven(region, id.as_str()).await.map_err(cloud);

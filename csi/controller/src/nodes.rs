@@ -144,7 +144,7 @@ mod tests {
         let node = NodeId::parse("fj-xiamen-4.172.16.0.6".into()).unwrap();
         let (mine, other) = (candidate("evm-1", "fj-xiamen-4.172.16.0.6"), candidate("evm-2", "other"));
         assert_eq!(only(&[other.clone(), mine.clone()], &node), Some(&mine));
-        assert_eq!(only(&[other.clone()], &node), Some(&other));
+        assert_eq!(only(std::slice::from_ref(&other), &node), Some(&other));
         assert_eq!(only(&[mine.clone(), mine], &node), None);
         assert_eq!(only(&[other.clone(), candidate("evm-3", "")], &node), None);
         assert_eq!(only(&[], &node), None);

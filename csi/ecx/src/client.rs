@@ -204,7 +204,12 @@ impl Client {
         self.calls[op as usize].fetch_add(1, Ordering::Relaxed);
         let reply = self.transport.exchange(request).await.map_err(|lost| {
             let (code, message) = (lost.code.to_owned(), lost.message);
-            Error::NoReply(ApiMessage { code, message, request_id: request_id.clone(), order_id: None })
+            Error::NoReply(ApiMessage {
+                code,
+                message,
+                request_id: request_id.as_str().into(),
+                order_id: None,
+            })
         })?;
         let retry_after = reply.retry_after.as_deref().and_then(pause_asked_for);
         let reply = Reply { http: reply.http, body: &reply.body, retry_after, request_id: &request_id };
@@ -217,7 +222,12 @@ impl Client {
         let request_id = Builder::from_random_bytes(random).into_uuid().to_string();
         let bad = |message: String| {
             let code = "client.request".to_owned();
-            Error::Parameter(ApiMessage { code, message, request_id: request_id.clone(), order_id: None })
+            Error::Parameter(ApiMessage {
+                code,
+                message,
+                request_id: request_id.as_str().into(),
+                order_id: None,
+            })
         };
         let fields = serde_json::to_value(request).map_err(|e| bad(e.to_string()))?;
         let Value::Object(mut fields) = fields else { return Err(bad("a request is an object".to_owned())) };

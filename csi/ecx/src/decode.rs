@@ -24,7 +24,7 @@ pub struct Reply<'a> {
 /// The payload of a success of `op`, or the error that the reply means. An order in progress is [`Error::InProgress`].
 pub fn decode<T: DeserializeOwned>(op: Op, reply: &Reply<'_>, ok_codes: &[String]) -> Result<T, Error> {
     let said = |code: String, message: String| {
-        let request_id = reply.request_id.to_owned();
+        let request_id = reply.request_id.into();
         ApiMessage { code, message, request_id, order_id: None }
     };
     let Ok(Value::Object(envelope)) = serde_json::from_slice::<Value>(reply.body) else {
@@ -48,7 +48,7 @@ pub fn decode<T: DeserializeOwned>(op: Op, reply: &Reply<'_>, ok_codes: &[String
         let code = first(["errorCode", "error", "code"]);
         let order =
             envelope.get("returnObj").and_then(|told| told.get("masterOrderID")).and_then(Value::as_str);
-        let said = ApiMessage { order_id: order.map(str::to_owned), ..said(code, message) };
+        let said = ApiMessage { order_id: order.map(Box::from), ..said(code, message) };
         return Err(Error::from_reply(reply.http, said, reply.retry_after));
     }
     let payload = envelope.get("returnObj").or_else(|| envelope.get("data")).cloned().unwrap_or(Value::Null);

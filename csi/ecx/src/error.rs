@@ -13,9 +13,9 @@ pub struct ApiMessage {
     /// Message for people.
     pub message: String,
     /// Our request id, by which the cloud side can find the call.
-    pub request_id: String,
+    pub request_id: Box<str>,
     /// The order that a refusal is about: one in progress is told with its id.
-    pub order_id: Option<String>,
+    pub order_id: Option<Box<str>>,
 }
 
 impl fmt::Display for ApiMessage {

@@ -154,7 +154,9 @@ async fn place(
                 let disk = resources.filter_map(|resource| resource.disk_id).find(|id| !id.is_empty());
                 return Ok(placed(Handle::order(reply.master_order_id), disk));
             }
-            Err(ecx::Error::InProgress(said)) => return Ok(placed(Handle::order(said.order_id), None)),
+            Err(ecx::Error::InProgress(said)) => {
+                return Ok(placed(Handle::order(said.order_id.map(String::from)), None));
+            }
             Err(source) => source,
         };
         if source.outcome_unknown() {
@@ -167,10 +169,10 @@ async fn place(
             return Err(CreateError::Cloud { name: name.clone(), source });
         }
         driver.open_orders.refused(name, region);
-        match source {
-            ecx::Error::SoldOut(_) | ecx::Error::Quota(_) => tried.push(format!("{region}: {source}")),
-            source => return Err(CreateError::Refused { name: name.clone(), source }),
+        if !matches!(source, ecx::Error::SoldOut(_) | ecx::Error::Quota(_)) {
+            return Err(CreateError::Refused { name: name.clone(), source });
         }
+        tried.push(format!("{region}: {source}"));
     }
     let tried = tried.join("; ");
     Err(CreateError::Exhausted { name: name.clone(), tried })

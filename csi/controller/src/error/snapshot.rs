@@ -65,9 +65,15 @@ pub(crate) enum GroupError {
     )]
     Attached { disk: String, state: String },
     #[error("a snapshot of the group")]
-    Snapshot(#[from] SnapshotError),
+    Snapshot(#[source] Box<SnapshotError>),
     #[error("reading the cloud")]
     Cloud(#[from] ecx::Error),
+}
+
+impl From<SnapshotError> for GroupError {
+    fn from(error: SnapshotError) -> Self {
+        Self::Snapshot(Box::new(error))
+    }
 }
 
 impl GrpcCode for GroupError {

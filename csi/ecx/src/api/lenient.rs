@@ -14,7 +14,11 @@ const FIRST_MILLISECOND: u64 = 100_000_000_000;
 pub(super) fn optional_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::Null => Ok(None),
-        other => {
+        other @ (Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_)) => {
             number_of(&other).map(Some).ok_or_else(|| D::Error::custom(format!("{other} is no whole number")))
         }
     }
@@ -41,7 +45,9 @@ pub(super) fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text)),
         Value::Number(number) => Ok(Some(number.to_string())),
-        other => Err(D::Error::custom(format!("{other} is no text"))),
+        other @ (Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+            Err(D::Error::custom(format!("{other} is no text")))
+        }
     }
 }
 
