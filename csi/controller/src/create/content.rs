@@ -213,10 +213,18 @@ mod tests {
         let asked = |min_gib, max_gib| SizeRange { min_gib, max_gib };
         assert_eq!(snapshot().size(asked(20, 40)).unwrap(), asked(30, 40));
         assert_eq!(snapshot().size(asked(35, 40)).unwrap(), asked(35, 40));
+        assert_eq!(snapshot().size(asked(20, 30)).unwrap(), asked(30, 30));
         assert!(matches!(snapshot().size(asked(20, 29)), Err(CreateError::OutOfRange(_))));
         let source = snapshot();
         assert_eq!(source.disk_type(None).unwrap(), Some("SSD"));
         assert_eq!(source.disk_type(Some("SSD")).unwrap(), Some("SSD"));
         assert!(source.disk_type(Some("SAS")).unwrap_err().allowed.contains("SSD"));
+    }
+
+    #[test]
+    fn a_source_without_a_type_leaves_the_type_to_the_class() {
+        let id = DiskId::parse("cd-1").unwrap();
+        let source = of_volume(snapshot().region, &Disk::default(), id);
+        assert_eq!(source.disk_type(Some("SAS")).unwrap(), Some("SAS"));
     }
 }

@@ -4,12 +4,10 @@ use eck_csi::volume::SizeRange;
 use ecx::api::Label;
 use proptest::prelude::*;
 
+use crate::local_cloud::{CLUSTER, region};
 use crate::parameters::Parameters;
 
-fn region(code: &str) -> Region {
-    Region::parse("region", code).unwrap()
-}
-
+/// A volume of 20 to 30 GiB.
 fn ask(requisite: &[&str], preferred: &[&str], class: &[&str]) -> CreateRequest {
     let list = |codes: &[&str]| codes.iter().map(|c| region(c)).collect::<Vec<_>>();
     CreateRequest {
@@ -25,7 +23,7 @@ fn ask(requisite: &[&str], preferred: &[&str], class: &[&str]) -> CreateRequest 
 }
 
 fn disk(id: &str, gib: u64, labelled: bool) -> Disk {
-    let label = Label { key: DISK_LABEL.into(), value: "c1".into() };
+    let label = Label { key: DISK_LABEL.into(), value: CLUSTER.into() };
     Disk {
         disk_id: id.into(),
         disk_size: gib,
@@ -49,7 +47,7 @@ fn step(
         size: request.size,
         content: None,
     };
-    decide(request, &wanted, "c1", &found)
+    decide(request, &wanted, CLUSTER, &found)
 }
 
 #[test]
@@ -86,6 +84,38 @@ fn of_two_disks_of_one_name_only_our_labelled_one_counts() {
     assert_eq!(step(&request, &["a-1"], &two).unwrap(), CreateStep::Use(region("a-1"), "cd-2".into()));
     let both = [("a-1", disk("cd-1", 20, true)), ("a-1", disk("cd-2", 20, true))];
     assert!(matches!(step(&request, &["a-1"], &both), Err(CreateError::Ambiguous { count: 2, .. })));
+}
+
+#[test]
+fn a_label_of_another_key_is_not_ours() {
+    let labels = vec![Label { key: "cluster".into(), value: CLUSTER.into() }];
+    let two = [("a-1", Disk { labels, ..disk("cd-1", 20, false) }), ("a-1", disk("cd-2", 20, true))];
+    let found = step(&ask(&[], &[], &[]), &["a-1"], &two).unwrap();
+    assert_eq!(found, CreateStep::Use(region("a-1"), "cd-2".into()));
+}
+
+#[test]
+fn another_clusters_disk_is_refused_whatever_else_is_there() {
+    let labels = vec![Label { key: DISK_LABEL.into(), value: "c2".into() }];
+    let two = [("a-1", disk("cd-1", 20, true)), ("a-1", Disk { labels, ..disk("cd-2", 20, false) })];
+    let error = step(&ask(&[], &[], &[]), &["a-1"], &two).unwrap_err();
+    let CreateError::OtherCluster { name, disk, cluster } = &error else { panic!("{error}") };
+    assert_eq!([name, disk, cluster].map(String::as_str), ["pvc-1", "cd-2", "c2"]);
+}
+
+#[test]
+fn what_the_cloud_does_not_tell_of_a_disk_fits() {
+    let untold = Disk { disk_type: String::new(), ..disk("cd-1", 0, true) };
+    let found = step(&ask(&[], &[], &[]), &["a-1"], &[("a-1", untold)]).unwrap();
+    assert_eq!(found, CreateStep::Use(region("a-1"), "cd-1".into()));
+}
+
+#[test]
+fn a_type_that_a_class_of_attributes_has_given_since_fits_too() {
+    let changed = [("a-1", Disk { disk_type: "SSD".into(), ..disk("cd-1", 20, true) })];
+    let mutable = Mutable { disk_type: Some("SSD".into()), ..Mutable::default() };
+    let request = CreateRequest { mutable, ..ask(&[], &[], &[]) };
+    assert_eq!(step(&request, &["a-1"], &changed).unwrap(), CreateStep::Use(region("a-1"), "cd-1".into()));
 }
 
 #[test]
