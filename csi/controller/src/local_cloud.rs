@@ -78,6 +78,11 @@ impl LocalCloud {
         self.0.fault(Fault { op: Some(op), contains: None, skip: 0, count, effect });
     }
 
+    /// Every request of the operation that names the region is met by this.
+    pub(crate) fn meets_in(&self, region: &str, op: Op, effect: Effect) {
+        self.0.fault(Fault { op: Some(op), contains: Some(region.into()), skip: 0, count: 0, effect });
+    }
+
     /// The world changes after so long.
     pub(crate) async fn after(&self, ms: u64, change: impl FnOnce(&mut World)) {
         tokio::time::sleep(Duration::from_millis(ms)).await;

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use crate::local_cloud::{CLUSTER, region};
 use crate::parameters::Parameters;
 
+mod orders;
+
 /// A volume of 20 to 30 GiB.
 fn ask(requisite: &[&str], preferred: &[&str], class: &[&str]) -> CreateRequest {
     let list = |codes: &[&str]| codes.iter().map(|c| region(c)).collect::<Vec<_>>();
