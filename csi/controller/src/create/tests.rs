@@ -8,6 +8,7 @@ use crate::local_cloud::{CLUSTER, region};
 use crate::parameters::Parameters;
 
 mod orders;
+mod refusals;
 
 /// A volume of 20 to 30 GiB.
 fn ask(requisite: &[&str], preferred: &[&str], class: &[&str]) -> CreateRequest {
