@@ -9,6 +9,7 @@ use crate::parameters::Parameters;
 
 mod orders;
 mod refusals;
+mod snapshots;
 
 /// A volume of 20 to 30 GiB.
 fn ask(requisite: &[&str], preferred: &[&str], class: &[&str]) -> CreateRequest {
