@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use crate::local_cloud::{CLUSTER, region};
 use crate::parameters::Parameters;
 
+mod clones;
 mod orders;
 mod refusals;
 mod snapshots;
