@@ -22,8 +22,8 @@ pub(crate) const OTHER_MACHINE: &str = "evm-zjshaoxing22";
 /// The cluster of all drivers.
 pub(crate) const CLUSTER: &str = "c1";
 
-/// Longer than any operation has patience for.
-const FOR_EVER: Duration = Duration::from_secs(1000);
+/// Longer than the patience of the profile with one wait, 300 s.
+const FOR_EVER: Duration = Duration::from_secs(400);
 
 /// A cloud of its own for a test.
 pub(crate) struct LocalCloud(Local);
