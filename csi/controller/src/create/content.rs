@@ -9,7 +9,7 @@ use ecx::api::{Disk, Snapshot};
 use super::request::{CreateRequest, Source};
 use crate::driver::Driver;
 use crate::error::{CreateError, SnapshotError};
-use crate::name::clone_name;
+use crate::name::{clone_name, label};
 use crate::snapshot::{self, create::SnapshotRequest};
 
 /// A source that was found.
@@ -132,8 +132,9 @@ impl Content {
     pub(super) fn made(&self, disk: &Disk) -> bool {
         let source = disk.volume_source_id.as_deref().filter(|id| !id.is_empty());
         match &self.kind {
-            // Not told fits: only a source that is told can be another one.
-            SourceKind::Snapshot(snapshot) => source.is_none_or(|source| source == snapshot.snapshot_id),
+            // Not told fits, unless the label tells: a disk that is ordered from a snapshot cannot have one.
+            _ if source.is_none() => label(disk).is_none(),
+            SourceKind::Snapshot(snapshot) => source == Some(snapshot.snapshot_id.as_str()),
             SourceKind::Volume(_) => true,
         }
     }
@@ -187,6 +188,8 @@ impl Content {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eck_csi::driver::DISK_LABEL;
+    use ecx::api::Label;
 
     fn content(kind: SourceKind) -> Content {
         let region = Region::parse("region", "a-1").unwrap();
@@ -205,6 +208,8 @@ mod tests {
         assert!(clone.made(&of(Some("cs-9"))));
         for content in [snapshot(), clone] {
             assert!(content.made(&of(None)) && content.made(&of(Some(""))), "not told");
+            let labels = vec![Label { key: DISK_LABEL.into(), value: "c1".into() }];
+            assert!(!content.made(&Disk { labels, ..of(None) }), "ordered empty");
         }
     }
 
