@@ -1,7 +1,7 @@
 //! Flags of `eck-csi-controller`; each is an environment variable too.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use eck_csi::volume::Region;
@@ -54,6 +54,15 @@ pub struct Args {
     pub log: LogArgs,
 }
 
+/// The key pair in the folder of a mounted Secret.
+pub(crate) fn mounted(dir: &Path) -> Result<ecx::Credentials, BadCredentials> {
+    let read = |name: &str| {
+        let path = dir.join(name);
+        std::fs::read_to_string(&path).map_err(|e| BadCredentials::Read(path, e))
+    };
+    Ok(ecx::Credentials::new(&read("ak")?, &read("sk")?))
+}
+
 /// A cluster id becomes a label value: at most 32 characters there (ECX-API §3).
 fn cluster_id(text: &str) -> Result<String, String> {
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
@@ -78,11 +87,7 @@ impl Args {
     /// The account's key pair.
     pub fn credentials(&self) -> Result<ecx::Credentials, BadCredentials> {
         if let Some(dir) = &self.credentials_dir {
-            let read = |name: &str| {
-                let path = dir.join(name);
-                std::fs::read_to_string(&path).map_err(|e| BadCredentials::Read(path, e))
-            };
-            return Ok(ecx::Credentials::new(&read("ak")?, &read("sk")?));
+            return mounted(dir);
         }
         // The secret key comes from the environment only, so that no process list and no `Debug` shows it.
         match (&self.ak, std::env::var("CTYUN_SK")) {

@@ -4,7 +4,7 @@ use eck_csi::driver::{GIB, MAX_DISK_GIB, MIN_DISK_GIB, TOPOLOGY_REGION};
 use eck_csi::field::BadField;
 use eck_csi::volume::Region;
 use ecx::Error;
-use ecx::api::CheckStock;
+use ecx::api::{CheckStock, Op, Stock};
 use futures::future::join_all;
 use proto::csi::v1 as pb;
 
@@ -48,22 +48,55 @@ pub(crate) async fn capacity(
 /// GiB that can be ordered in a region. The API says yes or no for a size (op 16) and tells the account's quota, not the
 /// stock: so it is the quota's rest if the smallest disk is to be had, and 0 if not.
 async fn available(driver: &Driver, region: &Region, disk_type: &str) -> Result<u64, Error> {
+    if !driver.client.profile().has(Op::CheckStock) {
+        return Ok(MAX_DISK_GIB);
+    }
     let query = CheckStock {
         region_id: region.to_string(),
         product_type: "ebs".to_owned(),
         ebs_type: disk_type.to_owned(),
         ebs_size: MIN_DISK_GIB,
     };
-    let stock = match driver.client.check_stock(&query).await {
-        Ok(stock) => stock,
+    match driver.client.check_stock(&query).await {
+        Ok(stock) => Ok(left(&stock)),
         // A region that does not know the disk type sells none of it.
-        Err(Error::Parameter(_)) => return Ok(0),
-        Err(error) => return Err(error),
-    };
-    if !stock.satisfied || stock.sellout {
-        return Ok(0);
+        Err(Error::Parameter(_)) => Ok(0),
+        // A cloud without this call, or that answers it otherwise, still sells: the order will tell. The scheduler takes 0 for "never".
+        Err(Error::Unknown(_) | Error::Unreadable(_) | Error::DiskNotFound(_)) => Ok(MAX_DISK_GIB),
+        Err(error) => Err(error),
     }
-    let quota = stock.quota_info.and_then(|quota| quota.ebs_size_quota);
-    let used = stock.used_info.and_then(|u| u.ebs_size).unwrap_or(0);
-    Ok(quota.map_or(MAX_DISK_GIB, |quota| quota.saturating_sub(used)))
+}
+
+fn left(stock: &Stock) -> u64 {
+    if stock.satisfied == Some(false) || stock.sellout == Some(true) {
+        return 0;
+    }
+    let quota = stock.quota_info.as_ref().and_then(|quota| quota.ebs_size_quota);
+    let used = stock.used_info.as_ref().and_then(|used| used.ebs_size).unwrap_or(0);
+    quota.map_or(MAX_DISK_GIB, |quota| quota.saturating_sub(used))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ecx::api::{QuotaInfo, UsedInfo};
+
+    #[test]
+    fn what_a_region_does_not_tell_is_not_nothing() {
+        assert_eq!(left(&Stock::default()), MAX_DISK_GIB);
+        assert_eq!(left(&Stock { satisfied: Some(true), ..Stock::default() }), MAX_DISK_GIB);
+    }
+
+    #[test]
+    fn a_region_that_is_sold_out_has_nothing() {
+        assert_eq!(left(&Stock { satisfied: Some(false), ..Stock::default() }), 0);
+        assert_eq!(left(&Stock { satisfied: Some(true), sellout: Some(true), ..Stock::default() }), 0);
+    }
+
+    #[test]
+    fn the_rest_of_the_quota_can_be_ordered() {
+        let quota_info = Some(QuotaInfo { ebs_size_quota: Some(100) });
+        let used_info = Some(UsedInfo { ebs_size: Some(30) });
+        assert_eq!(left(&Stock { quota_info, used_info, ..Stock::default() }), 70);
+    }
 }

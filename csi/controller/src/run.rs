@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eck_csi::identity::Identity;
-use ecx::{Client, Profile};
+use ecx::{Client, Credentials, Profile};
 use proto::csi::v1::controller_server::ControllerServer;
 use proto::csi::v1::group_controller_server::GroupControllerServer;
 use proto::csi::v1::identity_server::IdentityServer;
@@ -17,12 +17,15 @@ use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::args::{Args, BadCredentials};
+use crate::args::{self, Args, BadCredentials};
 use crate::audit::Audit;
 use crate::disk_reader::Query;
 use crate::driver::Driver;
 use crate::metrics::Audits;
 use crate::service::Controller;
+
+/// How often the keys are read anew. The kubelet brings a changed Secret into its folder within a minute or two.
+const READ_KEYS: Duration = Duration::from_secs(60);
 
 /// How often a cloud that does not answer is asked again at start.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -67,7 +70,8 @@ pub fn run(args: Args) -> Result<(), RunError> {
 
 async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
     let credentials = args.credentials()?;
-    let client = Arc::new(Client::new(profile(&args)?, credentials)?);
+    let client = Arc::new(client(&args, credentials)?);
+    tokio::spawn(watch_keys(Arc::clone(&client)));
     let metrics = Metrics::default();
     metrics.register(|registry| crate::metrics::register(registry, Arc::clone(&client)));
     let reason = "the cloud has not answered yet";
@@ -91,6 +95,20 @@ async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
     let socket = uds::bind(&uds::path_of(&args.csi_endpoint)?).await?;
     grpc::serve(routes, socket, metrics, token, async move { controller.idle().await }).await?;
     Ok(())
+}
+
+fn client(args: &Args, credentials: Credentials) -> Result<Client, RunError> {
+    let client = Client::new(profile(args)?, credentials)?;
+    let Some(dir) = args.credentials_dir.clone() else { return Ok(client) };
+    Ok(client.with_keys(move || args::mounted(&dir).ok()))
+}
+
+/// Keys that were changed are used before the old ones are refused.
+async fn watch_keys(client: Arc<Client>) {
+    loop {
+        tokio::time::sleep(READ_KEYS).await;
+        client.read_keys();
+    }
 }
 
 fn profile(args: &Args) -> Result<Profile, RunError> {

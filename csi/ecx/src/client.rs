@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -29,10 +30,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// not stop all regions for an hour; a minute later it is asked again.
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
 
+/// Reads the account's key pair where it is kept.
+type Keys = Box<dyn Fn() -> Option<Credentials> + Send + Sync>;
+
 /// A client of one account.
 pub struct Client {
     profile: Profile,
-    credentials: Credentials,
+    credentials: RwLock<Credentials>,
+    keys: Option<Keys>,
     transport: Arc<dyn Transport>,
     budget: Budget,
     calls: [AtomicU64; Op::ALL.len()],
@@ -50,7 +55,21 @@ impl Client {
     pub fn over(transport: Arc<dyn Transport>, profile: Profile, credentials: Credentials) -> Self {
         let budget = Budget::new(profile.rate_per_second, profile.burst);
         let calls = std::array::from_fn(|_| AtomicU64::new(0));
-        Self { profile, credentials, transport, budget, calls, throttled: AtomicU64::new(0) }
+        let credentials = RwLock::new(credentials);
+        Self { profile, credentials, keys: None, transport, budget, calls, throttled: AtomicU64::new(0) }
+    }
+
+    /// The same client, which reads its keys anew where they are kept when the cloud refuses them, and when [`Self::read_keys`] is
+    /// called. A key pair that cannot be read changes nothing.
+    pub fn with_keys(self, keys: impl Fn() -> Option<Credentials> + Send + Sync + 'static) -> Self {
+        Self { keys: Some(Box::new(keys)), ..self }
+    }
+
+    /// Takes the keys as they are kept now.
+    pub fn read_keys(&self) {
+        if let Some(credentials) = self.keys.as_ref().and_then(|read| read()) {
+            *self.credentials.write() = credentials;
+        }
     }
 
     /// The profile the client was made with.
@@ -187,6 +206,9 @@ impl Client {
             if attempt >= self.profile.attempts || !again(op, &error, attempt) {
                 return Err(total(open, error));
             }
+            if matches!(error, Error::Auth(_)) {
+                self.read_keys();
+            }
             if error.outcome_unknown() && !op.reads() {
                 open = Some(error);
             }
@@ -246,7 +268,7 @@ impl Client {
         let date = sign::eop_date(self.transport.now());
         let headers = vec![(sign::REQUEST_ID, request_id.as_str()), (sign::DATE, date.as_str())];
         let signed = Signed { headers, query: &query, body: body.as_deref().unwrap_or_default() };
-        let authorization = signed.authorization(&self.credentials, &date);
+        let authorization = signed.authorization(&self.credentials.read(), &date);
         let mark = if query.is_empty() { "" } else { "?" };
         let url =
             format!("{}{}{mark}{query}", self.profile.base_url.trim_end_matches('/'), self.profile.path(op));
@@ -288,7 +310,7 @@ fn again(op: Op, error: &Error, attempt: u32) -> bool {
         Error::InProgress(_) | Error::InstanceState(_) => false,
         // Refused before anything happened, so even attach may be sent again.
         Error::Throttled { .. } => true,
-        // The clock may just have jumped: once more with a fresh date.
+        // The clock may just have jumped, or the keys were changed: once more with a fresh date and the keys as they are now.
         Error::Auth(_) => attempt == 1,
         // Nobody knows whether it was carried out.
         Error::Server(_) | Error::NoReply(_) | Error::Unreadable(_) | Error::Unknown(_) => op.repeatable(),

@@ -69,9 +69,9 @@ impl World {
         let used: u64 = here.map(|d| d.disk.disk_size).sum();
         let has_quota = used + request.ebs_size <= region.quota_gib;
         Ok(Stock {
-            satisfied: left >= request.ebs_size && has_quota,
-            sellout: left < request.ebs_size,
-            has_quota,
+            satisfied: Some(left >= request.ebs_size && has_quota),
+            sellout: Some(left < request.ebs_size),
+            has_quota: Some(has_quota),
             quota_info: Some(QuotaInfo { ebs_size_quota: Some(region.quota_gib) }),
             used_info: Some(UsedInfo { ebs_size: Some(used) }),
         })

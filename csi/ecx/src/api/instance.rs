@@ -174,16 +174,19 @@ pub struct CheckStock {
     pub ebs_size: u64,
 }
 
-/// Reply of CheckStock.
+/// Reply of CheckStock. What is not told is not known: no more "no" than "yes".
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Stock {
     /// The wish could be met.
-    pub satisfied: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub satisfied: Option<bool>,
     /// Sold out.
-    pub sellout: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sellout: Option<bool>,
     /// The account may still order.
-    pub has_quota: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub has_quota: Option<bool>,
     /// The account's limit.
     pub quota_info: Option<QuotaInfo>,
     /// What the account uses.

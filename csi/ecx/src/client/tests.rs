@@ -113,6 +113,24 @@ async fn an_order_whose_outcome_is_open_stays_so_whatever_refuses_the_next_attem
 }
 
 #[tokio::test]
+async fn keys_that_are_refused_are_read_anew() {
+    let (client, seen) = cloud(vec![Some(REFUSALS[0]), Some(OK)]).await;
+    let client = client.with_keys(|| Some(Credentials::new("ak-2", "sk-2")));
+    client.resize_disk(&resize()).await.unwrap();
+    let seen = seen.lock().unwrap();
+    assert!(seen[0].contains("ak Headers") && seen[1].contains("ak-2 Headers"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_read_are_kept() {
+    let (client, seen) = cloud(vec![Some(OK)]).await;
+    let client = client.with_keys(|| None);
+    client.read_keys();
+    client.resize_disk(&resize()).await.unwrap();
+    assert!(seen.lock().unwrap()[0].contains("ak Headers"));
+}
+
+#[tokio::test]
 async fn a_read_that_is_refused_after_a_lost_reply_is_refused() {
     let (client, _) = cloud(vec![None, Some(REFUSALS[1])]).await;
     let query = GetDisk { region_id: "r-1".into(), disk_id: "cd-1".into() };
