@@ -61,7 +61,8 @@ impl Driver {
         Instant::now() + self.client.profile().poll.give_up()
     }
 
-    /// Waits until `over` is true of the disk, `None` if there is none any more, or its job or order has ended otherwise.
+    /// Waits until `over` is true of the disk, by its own word, `None` if there is none any more, or its job or order has ended
+    /// otherwise.
     pub(crate) async fn ended(
         &self,
         region: &Region,

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::accepted::{Ended, Handle};
 use crate::attach_queue::Change;
+use crate::disk_reader::Query;
 use crate::driver::Driver;
 use crate::error::AttachError;
 use crate::nodes::{Machine, Resolved};
@@ -208,13 +209,16 @@ async fn act(
         }
         Err(source) => return Err(AttachError::Cloud { disk: disk.disk_id, source }),
     };
-    let over = |disk: Option<&Disk>| {
-        disk.is_none_or(|disk| matches!(disk.disk_status.group(), Group::Attached | Group::Dead))
+    let over = |disks: &[Disk]| {
+        let over = |disk: &Disk| matches!(disk.disk_status.group(), Group::Attached | Group::Dead);
+        disks.first().is_none_or(over)
     };
-    let ended = driver.ended(&machine.region, &disk.disk_id, &job, deadline, over).await;
+    // That it is there may be a list's word: the node looks for its serial.
+    let query = Query::Id(disk.disk_id.clone());
+    let ended = driver.ended_of(&machine.region, &query, &job, deadline, over).await;
     match ended.map_err(|source| AttachError::Wait { disk: disk.disk_id.clone(), source })? {
         Ended::Shown(now) | Ended::NotShown(now) => {
-            now.map(|now| (now, true)).ok_or(AttachError::NoVolume(disk.disk_id))
+            now.into_iter().next().map(|now| (now, true)).ok_or(AttachError::NoVolume(disk.disk_id))
         }
         Ended::Failed => Err(AttachError::JobFailed { disk: disk.disk_id }),
     }

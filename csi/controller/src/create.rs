@@ -13,6 +13,7 @@ use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::Region;
 use ecx::api::{Disk, DiskState};
 
+use crate::disk_locator::Ask;
 use crate::disk_reader::Query;
 use crate::driver::Driver;
 use crate::error::CreateError;
@@ -133,16 +134,27 @@ async fn make(
 }
 
 /// The disks of this name: in the regions that are needed and where an order may be open, which must answer, and in the others, which
-/// need not: a region that is down takes only itself down. Needed is the first region in which the disk would be ordered.
+/// need not: a region that is down takes only itself down. Needed is the first region in which the disk would be ordered. An earlier
+/// attempt can have ordered one in the class's regions, which never change, or in any.
 async fn look(
     driver: &Driver,
     request: &CreateRequest,
     needed: &[Region],
 ) -> Result<Vec<(Region, Disk)>, CreateError> {
     let open = driver.open_orders.of(&request.name);
-    let must = |region: &Region| needed.contains(region) || open.contains(region);
+    let class = &request.parameters.regions;
+    let any = class.is_empty() || request.source.is_some();
+    let ask = |region: &Region| {
+        if needed.contains(region) || open.contains(region) {
+            Ask::Must
+        } else if any || class.contains(region) {
+            Ask::May
+        } else {
+            Ask::Not
+        }
+    };
     let query = Query::Name(disk_name(&request.name));
-    let found = driver.disk_locator.among(&driver.reader, &query, must).await;
+    let found = driver.disk_locator.among(&driver.reader, &query, ask).await;
     found.map_err(|source| CreateError::Cloud { name: request.name.clone(), source })
 }
 

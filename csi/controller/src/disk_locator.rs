@@ -6,11 +6,21 @@ use eck_csi::volume::{DiskId, Region};
 use ecx::Error;
 use ecx::api::Disk;
 use futures::StreamExt as _;
-use futures::future::try_join_all;
+use futures::future::{Either, ready, try_join_all};
 use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 
 use crate::disk_reader::{DiskReader, Query};
+
+/// Whether a region is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// It must answer.
+    Must,
+    /// If it does not answer, nothing is known of it.
+    May,
+    Not,
+}
 
 /// Regions of disks, learnt as we go. A disk never changes its region, so what was learnt stays true.
 pub(crate) struct DiskLocator {
@@ -120,23 +130,27 @@ impl DiskLocator {
         reader: &DiskReader,
         query: &Query,
     ) -> Result<Vec<(Region, Disk)>, Error> {
-        self.among(reader, query, |_| true).await
+        self.among(reader, query, |_| Ask::Must).await
     }
 
-    /// The disks that fit `query`, in regions that must answer and in those of the others that do.
+    /// The disks that fit `query`, in the regions that are asked.
     pub(crate) async fn among(
         &self,
         reader: &DiskReader,
         query: &Query,
-        must: impl Fn(&Region) -> bool,
+        ask: impl Fn(&Region) -> Ask,
     ) -> Result<Vec<(Region, Disk)>, Error> {
         let look = |region: &Region| {
             let (region, query) = (region.clone(), query.clone());
-            let answer = reader.ask_or_skip(&region, query, must(&region));
-            async move {
+            let answer = match ask(&region) {
+                Ask::Must => reader.ask_or_skip(&region, query, true),
+                Ask::May => reader.ask_or_skip(&region, query, false),
+                Ask::Not => return Either::Left(ready(Ok(Vec::new()))),
+            };
+            Either::Right(async move {
                 let disks = answer.await?;
                 Ok::<_, Error>(disks.into_iter().map(|disk| (region.clone(), disk)).collect::<Vec<_>>())
-            }
+            })
         };
         Ok(try_join_all(self.all.iter().map(look)).await?.into_iter().flatten().collect())
     }

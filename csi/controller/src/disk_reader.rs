@@ -277,7 +277,7 @@ async fn one(client: &Client, region: &str, query: &Query) -> Answer {
     let region_id = region.to_owned();
     match query {
         Query::All => Listing::read(client, region).await?.all(),
-        Query::Name(name) => {
+        Query::Name(name) | Query::Shown(name) => {
             let query = FindDiskByName { region_id, disk_name: name.clone() };
             client.find_disk_by_name(&query).await.map(|found| found.disk_list)
         }

@@ -88,7 +88,9 @@ impl GrpcCode for CreateError {
             Self::Incompatible { .. } => Code::AlreadyExists,
             // A person must look; nothing may be bought meanwhile. Not final: the claim may be deleted, and then the provisioner goes on
             // asking until there is one disk to delete.
-            Self::Ambiguous { .. } | Self::Dead { .. } => Code::Unavailable,
+            Self::Ambiguous { .. } => Code::Unavailable,
+            // The disk is seen, and will never be of use: nothing is in flight any more.
+            Self::Dead { .. } => Code::Internal,
             // A person must say whose it is. Nothing was ordered.
             Self::OtherCluster { .. } => Code::FailedPrecondition,
             // Every order has ended, and no disk is there.

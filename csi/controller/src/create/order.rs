@@ -46,7 +46,7 @@ pub(super) async fn buy(
     };
     for _ in 1..=ATTEMPTS {
         let placed = place(driver, request, wanted, regions, snapshot_id.as_ref()).await?;
-        let query = placed.disk.clone().map_or_else(|| Query::Name(wanted.name.clone()), Query::Id);
+        let query = placed.disk.clone().map_or_else(|| Query::Shown(wanted.name.clone()), Query::Id);
         let region = placed.region;
         match arrived(driver, request, &region, &query, &placed.handle, deadline).await? {
             Some(disk) => return Ok((region, disk)),

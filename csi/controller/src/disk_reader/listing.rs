@@ -82,12 +82,12 @@ impl Listing {
         let found: Vec<Disk> = match query {
             Query::All => return Some(self.all()),
             Query::Hint(id) | Query::Id(id) | Query::Proven(id) => self.fitting(|disk| disk.disk_id == *id),
-            Query::Name(name) => self.fitting(|disk| disk.disk_name == *name),
+            Query::Name(name) | Query::Shown(name) => self.fitting(|disk| disk.disk_name == *name),
         };
         let proves = self.proof && self.whole && self.unreadable == 0;
         let enough = proves
             || match query {
-                Query::Hint(_) | Query::All => self.useless.is_none(),
+                Query::Hint(_) | Query::Shown(_) | Query::All => self.useless.is_none(),
                 Query::Id(_) | Query::Name(_) => !found.is_empty(),
                 // That something goes on is no end of anything.
                 Query::Proven(_) => found.iter().any(|disk| disk.disk_status.group() == Group::Busy),

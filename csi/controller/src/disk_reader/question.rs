@@ -19,8 +19,10 @@ pub(crate) enum Query {
     Id(String),
     /// The same, and that it is at rest, and where, is by the disk's own word as well.
     Proven(String),
-    /// The disks with this name: any number.
+    /// The disks with this name: any number. That there is none is by the cloud's look for the name.
     Name(String),
+    /// The disks with this name, if a look at the region's list shows them: while one is waited for.
+    Shown(String),
     /// All disks of the region.
     All,
 }
