@@ -78,19 +78,20 @@ async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>) -> Result
     let cloud = |source| DetachError::Cloud { disk: id.to_string(), source };
     let wait = |source| DetachError::Wait { disk: id.to_string(), source };
     let (mut attempts, deadline) = (0, driver.deadline());
-    let (region, mut now) = match (driver.disk_locator.known(id), node) {
-        // A detach names the machine, so it cannot take the disk from another one: it needs no look before. Whatever it is answered,
-        // the disk is looked at afterwards.
-        (Some(region), Some(NodeId::Instance { instance, .. })) => {
-            attempts += 1;
-            let now = act(driver, &region, Some(instance), id, true, deadline).await?;
-            (region, now)
-        }
-        _ => match driver.disk_locator.locate_proven(&driver.reader, id).await.map_err(cloud)? {
-            Some((region, disk)) => (region, Some(disk)),
-            None => return Ok(()),
-        },
-    };
+    let (region, mut now) =
+        match (driver.disk_locator.known(id), node.and_then(|node| driver.nodes.known(node))) {
+            // A detach names the machine, so it cannot take the disk from another one: it needs no look before. Whatever it is answered,
+            // the disk is looked at afterwards.
+            (Some(region), Some(instance)) => {
+                attempts += 1;
+                let now = act(driver, &region, Some(&instance), id, true, deadline).await?;
+                (region, now)
+            }
+            _ => match driver.disk_locator.locate_proven(&driver.reader, id).await.map_err(cloud)? {
+                Some((region, disk)) => (region, Some(disk)),
+                None => return Ok(()),
+            },
+        };
     loop {
         let Some(disk) = now else { return Ok(()) };
         now = match step(driver, &region, &disk, node).await? {

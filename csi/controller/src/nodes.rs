@@ -70,6 +70,17 @@ impl Nodes {
         Ok(Resolved::One(machine))
     }
 
+    /// The machine of a node, if no call of the cloud is needed to tell.
+    pub(crate) fn known(&self, node: &NodeId) -> Option<String> {
+        match node {
+            NodeId::Unknown(_) => None,
+            NodeId::Instance { instance, .. } => Some(instance.clone()),
+            NodeId::Address { region, ip } => {
+                only(&self.by_address.known(region, *ip)?, node).map(|one| one.instance.clone())
+            }
+        }
+    }
+
     /// Whether `holder`, which has a disk of `region`, is the machine of `node`: what the cloud tells of that machine decides, and what
     /// it does not tell decides nothing.
     pub(crate) async fn identity(

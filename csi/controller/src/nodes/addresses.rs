@@ -81,6 +81,11 @@ impl Addresses {
         }
     }
 
+    /// The same, as far as it was looked up a moment ago.
+    pub(super) fn known(&self, region: &Region, ip: Ipv4Addr) -> Option<Vec<Candidate>> {
+        self.in_region(region).known.lock().of(ip)
+    }
+
     /// Forgets a machine that the cloud does not know (any more).
     pub(super) fn forget(&self, instance: &str) {
         for in_region in self.lock().values() {
