@@ -2,11 +2,12 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use eck_csi::operations::Operation;
 use eck_csi::volume::{Region, VolumeId};
 use ecx::api::{Disk, DiskState, Op};
+use ecx::transport::{Exchange, Outgoing, Transport};
 use ecx::{Client, Profile};
 use ecx_sim::world::{DiskRecord, Pending, PendingKind, World};
 use ecx_sim::{Config, Effect, Fault, Local};
@@ -42,7 +43,15 @@ impl LocalCloud {
 
     /// A driver that has learnt nothing yet, for a cluster in both regions.
     pub(crate) fn driver(&self) -> Arc<Driver> {
-        let transport = self.0.transport(1, Duration::from_secs(10));
+        self.driver_over(self.0.transport(1, Duration::from_secs(10)))
+    }
+
+    /// The same before a cloud that does not tell which machine holds a disk.
+    pub(crate) fn driver_without_holders(&self) -> Arc<Driver> {
+        self.driver_over(Arc::new(WithoutHolders(self.0.transport(1, Duration::from_secs(10)))))
+    }
+
+    fn driver_over(&self, transport: Arc<dyn Transport>) -> Arc<Driver> {
         let profile = Profile { base_url: "http://ecx-sim".into(), ..Profile::default() };
         let client = Client::over(transport, profile, self.0.credentials());
         let regions = [REGION, OTHER_REGION].map(region);
@@ -89,6 +98,13 @@ impl LocalCloud {
         self.0.change(change);
     }
 
+    /// So long as something else goes on the world changes every 100 ms.
+    pub(crate) async fn always(&self, change: impl Fn(&mut World)) {
+        loop {
+            self.after(100, &change).await;
+        }
+    }
+
     /// The bodies or queries of the operation's requests.
     pub(crate) fn sent(&self, op: Op) -> Vec<String> {
         self.0.log_from(0).into_iter().filter(|entry| entry.op == op).map(|entry| entry.text).collect()
@@ -105,6 +121,32 @@ impl Deref for LocalCloud {
 
     fn deref(&self) -> &Local {
         &self.0
+    }
+}
+
+/// Leaves the holder out of what is told of disks.
+struct WithoutHolders(Arc<dyn Transport>);
+
+impl Transport for WithoutHolders {
+    fn exchange(&self, request: Outgoing) -> Exchange<'_> {
+        Box::pin(async move {
+            let of_disks = request.url.contains("/v4/ebs/");
+            let mut reply = self.0.exchange(request).await?;
+            if of_disks {
+                let body = String::from_utf8(reply.body).unwrap();
+                reply.body =
+                    body.replace(r#""attachments""#, r#""a""#).replace(r#""instanceID""#, r#""i""#).into();
+            }
+            Ok(reply)
+        })
+    }
+
+    fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+
+    fn random(&self) -> u128 {
+        self.0.random()
     }
 }
 

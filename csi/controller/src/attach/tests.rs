@@ -298,3 +298,53 @@ async fn an_attach_that_does_not_end_is_given_up() {
     assert!(matches!(late, AttachError::Wait { .. }), "{late}");
     assert!(started.elapsed() > Duration::from_secs(299), "{:?}", started.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_is_taken_off_each_time_is_attached_three_times() {
+    let cloud = cloud();
+    let driver = cloud.driver();
+    let take_off = cloud.always(|world| {
+        let record = world.disks.get_mut(DISK).unwrap();
+        if record.disk.disk_status == DiskState::InUse {
+            (record.holder, record.disk.disk_status) = (None, DiskState::Available);
+        }
+    });
+    let not_shown = tokio::select! {
+        attached = run(&driver, to(MACHINE)) => attached.unwrap_err(),
+        () = take_off => unreachable!(),
+    };
+    assert!(matches!(&not_shown, AttachError::NotShown { attempts: 3, .. }), "{not_shown}");
+    assert_eq!(cloud.sent(Op::AttachDisk).len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_cloud_tells_no_holder_an_attach_that_it_took_is_enough() {
+    let cloud = cloud();
+    run(&cloud.driver_without_holders(), to(MACHINE)).await.unwrap();
+    assert_eq!(cloud.record_of(DISK).holder.as_deref(), Some(MACHINE));
+    assert!(cloud.sent(Op::ListInstances).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_cloud_tells_no_holder_the_machine_is_asked() {
+    let cloud = LocalCloud::new();
+    cloud.add_held(disk(DISK), MACHINE);
+    let driver = cloud.driver_without_holders();
+    run(&driver, to(MACHINE)).await.unwrap();
+    let other = run(&driver, to(OTHER_MACHINE)).await.unwrap_err();
+    let AttachError::Elsewhere { holders, .. } = &other else { panic!("{other}") };
+    assert_eq!(holders, "a machine that the cloud does not name");
+    assert!(cloud.sent(Op::AttachDisk).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_of_two_machines_is_refused_with_both() {
+    let mut config = Config::default();
+    config.regions.get_mut(REGION).unwrap().instances[1].ip = "10.0.0.3".into();
+    let cloud = LocalCloud::of(config);
+    cloud.add(disk(DISK));
+    let node = NodeId::parse(format!("{REGION}.10.0.0.3")).unwrap();
+    let refused = run(&cloud.driver(), AttachRequest { node, ..to(MACHINE) }).await.unwrap_err();
+    let AttachError::AmbiguousNode { machines, .. } = &refused else { panic!("{refused}") };
+    assert_eq!(*machines, format!("{MACHINE} and {OTHER_MACHINE}"));
+}
