@@ -264,3 +264,82 @@ async fn a_detach_that_does_not_end_is_given_up() {
     let late = run(&cloud.driver(), from(MACHINE)).await.unwrap_err();
     assert!(matches!(late, DetachError::Wait { .. }), "{late}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_is_put_back_each_time_is_detached_three_times() {
+    let cloud = cloud();
+    let driver = cloud.driver();
+    driver.disk_locator.learn(DISK, &region(REGION));
+    let put_back = cloud.always(|world| {
+        let record = world.disks.get_mut(DISK).unwrap();
+        if record.disk.disk_status == DiskState::Available {
+            (record.holder, record.disk.disk_status) = (Some(MACHINE.into()), DiskState::InUse);
+        }
+    });
+    let held = tokio::select! {
+        detached = run(&driver, from(MACHINE)) => detached.unwrap_err(),
+        () = put_back => unreachable!(),
+    };
+    let DetachError::StillHeld { holders, attempts, .. } = &held else { panic!("{held}") };
+    assert_eq!((holders.as_str(), *attempts, cloud.sent(Op::DetachDisk).len()), (MACHINE, 3, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_met_by_two_more_also_where_the_region_was_known() {
+    let cloud = cloud();
+    cloud.change(|world| world.disks.get_mut(DISK).unwrap().disk.disk_status = DiskState::Expired);
+    let driver = cloud.driver();
+    driver.disk_locator.learn(DISK, &region(REGION));
+    let refused = run(&driver, from(MACHINE)).await.unwrap_err();
+    assert!(matches!(refused, DetachError::Cloud { source: ecx::Error::DiskState(_), .. }), "{refused}");
+    assert_eq!(cloud.sent(Op::DetachDisk).len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_on_a_machine_of_another_address_has_left_the_node() {
+    let cloud = cloud();
+    let node = Some(NodeId::parse(format!("{REGION}.10.0.0.4")).unwrap());
+    run(&cloud.driver(), DetachRequest { node, ..from(MACHINE) }).await.unwrap();
+    assert_eq!(holder(&cloud).as_deref(), Some(MACHINE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_has_taken_over_the_nodes_address_is_the_node() {
+    let cloud = LocalCloud::new();
+    cloud.add_held(disk(DISK), OTHER_MACHINE);
+    let (driver, node) = (cloud.driver(), NodeId::parse(format!("{REGION}.10.0.0.3")).unwrap());
+    // Believed for a minute.
+    driver.nodes.resolve(&driver.client, &node).await.unwrap();
+    cloud.change(|world| {
+        world.machines.remove(MACHINE);
+        world.machines.get_mut(OTHER_MACHINE).unwrap().ip = "10.0.0.3".into();
+    });
+    run(&driver, DetachRequest { node: Some(node), ..from(MACHINE) }).await.unwrap();
+    assert_eq!(holder(&cloud), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_cloud_tells_no_holder_a_detach_without_a_node_names_none() {
+    let cloud = cloud();
+    let request = DetachRequest { node: None, ..from(MACHINE) };
+    run(&cloud.driver_without_holders(), request).await.unwrap();
+    let sent = format!(r#"{{"diskID":"{DISK}","regionID":"{REGION}"}}"#);
+    assert_eq!((holder(&cloud), cloud.sent(Op::DetachDisk)), (None, vec![sent]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_cloud_tells_no_holder_the_named_machine_loses_the_disk() {
+    let cloud = cloud();
+    run(&cloud.driver_without_holders(), from(MACHINE)).await.unwrap();
+    assert_eq!((holder(&cloud), cloud.sent(Op::DetachDisk).len()), (None, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_cloud_tells_neither_holder_nor_node_the_disk_has_not_left_it() {
+    let cloud = cloud();
+    let node = Some(NodeId::Unknown("worker-1".into()));
+    let unknown =
+        run(&cloud.driver_without_holders(), DetachRequest { node, ..from(MACHINE) }).await.unwrap_err();
+    let DetachError::UnknownNode { holders, .. } = &unknown else { panic!("{unknown}") };
+    assert_eq!(holders, "a machine that the cloud does not name");
+}
