@@ -221,3 +221,31 @@ async fn a_growth_that_does_not_end_is_given_up() {
     let late = run(&cloud.driver(), grow()).await.unwrap_err();
     assert!(matches!(late, ExpandError::Wait { .. }), "{late}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_growth_that_is_done_and_not_shown_is_not_ordered_again() {
+    let cloud = cloud();
+    let driver = cloud.driver();
+    let small = cloud.after(600, |world| world.disks.get_mut(DISK).unwrap().disk.disk_size = 20);
+    let (not_shown, ()) = tokio::join!(run(&driver, grow()), small);
+    assert!(matches!(not_shown, Err(ExpandError::NotShown { gib: 30, .. })), "{not_shown:?}");
+    assert_eq!(cloud.sent(Op::ResizeDisk).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_dies_while_it_grows_is_dead() {
+    let cloud = cloud();
+    cloud.meets(Op::ResizeDisk, 1, Effect::Stuck);
+    let driver = cloud.driver();
+    let dies = cloud.after(5000, |world| {
+        world.disks.get_mut(DISK).unwrap().disk.disk_status = DiskState::Expired;
+    });
+    let (dead, ()) = tokio::join!(run(&driver, grow()), dies);
+    assert!(matches!(dead, Err(ExpandError::Dead { .. })), "{dead:?}");
+}
+
+#[test]
+fn a_disk_whose_size_is_not_told_is_neither_grown_nor_large_enough() {
+    let untold = decide(&Disk { disk_size: 0, ..disk(DISK) }, &grow().size);
+    assert!(matches!(&untold, Err(ExpandError::NoSize(named)) if named == DISK), "{untold:?}");
+}
