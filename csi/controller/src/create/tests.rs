@@ -8,6 +8,7 @@ use crate::local_cloud::{CLUSTER, region};
 use crate::parameters::Parameters;
 
 mod clones;
+mod endings;
 mod orders;
 mod refusals;
 mod snapshots;
