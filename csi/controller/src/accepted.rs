@@ -156,3 +156,6 @@ fn order_progress(status: &str) -> Progress {
         _ => Progress::Running,
     }
 }
+
+#[cfg(test)]
+mod tests;
