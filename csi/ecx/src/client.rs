@@ -13,7 +13,7 @@ use serde_json::Value;
 use uuid::Builder;
 
 use crate::api::*;
-use crate::decode::{Reply, decode};
+use crate::decode::{Reply, Told, decode, told};
 use crate::error::{ApiMessage, Error};
 use crate::profile::Profile;
 use crate::sign::{self, Credentials, Signed};
@@ -32,6 +32,9 @@ const LONGEST_HOLD: Duration = Duration::from_secs(60);
 
 /// Reads the account's key pair where it is kept.
 type Keys = Box<dyn Fn() -> Option<Credentials> + Send + Sync>;
+
+/// Reads a reply.
+type Read<T> = fn(Op, &Reply<'_>, &[String]) -> Result<T, Error>;
 
 /// A client of one account.
 pub struct Client {
@@ -187,12 +190,21 @@ impl Client {
         self.call(Op::ModifyDisk, body).await
     }
 
-    /// Sends until there is an answer worth giving up on: see [`again`].
+    /// A read, as it was answered: for whoever looks at the cloud itself. What is worked with has a method of its own.
+    pub async fn told<Q: Serialize>(&self, op: Op, query: &Q) -> Result<Told, Error> {
+        self.send(op, query, told).await
+    }
+
     async fn call<Q: Serialize, T: DeserializeOwned>(&self, op: Op, request: &Q) -> Result<T, Error> {
+        self.send(op, request, decode).await
+    }
+
+    /// Sends until there is an answer worth giving up on: see [`again`].
+    async fn send<Q: Serialize, T>(&self, op: Op, request: &Q, read: Read<T>) -> Result<T, Error> {
         let (mut pause, mut open) = (FIRST_PAUSE, None);
         for attempt in 1.. {
             self.budget.turn().await;
-            let error = match self.attempt(op, request).await {
+            let error = match self.attempt(op, request, read).await {
                 Ok(reply) => {
                     self.budget.succeeded();
                     return Ok(reply);
@@ -221,7 +233,7 @@ impl Client {
         unreachable!("the loop ends by returning")
     }
 
-    async fn attempt<Q: Serialize, T: DeserializeOwned>(&self, op: Op, request: &Q) -> Result<T, Error> {
+    async fn attempt<Q: Serialize, T>(&self, op: Op, request: &Q, read: Read<T>) -> Result<T, Error> {
         let (request, request_id) = self.prepare(op, request)?;
         self.calls[op as usize].fetch_add(1, Ordering::Relaxed);
         let reply = self.transport.exchange(request).await.map_err(|lost| {
@@ -235,7 +247,7 @@ impl Client {
         })?;
         let retry_after = reply.retry_after.as_deref().and_then(pause_asked_for);
         let reply = Reply { http: reply.http, body: &reply.body, retry_after, request_id: &request_id };
-        decode(op, &reply, &self.profile.ok_codes)
+        read(op, &reply, &self.profile.ok_codes)
     }
 
     /// Builds and signs one attempt: a fresh request id, which is given too, and date each time.

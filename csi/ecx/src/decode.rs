@@ -21,8 +21,35 @@ pub struct Reply<'a> {
     pub request_id: &'a str,
 }
 
+/// A success as it came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// `statusCode`, or the `code` in its place.
+    pub status: Value,
+    /// The key under which the payload lay: `returnObj` or `data`.
+    pub key: &'static str,
+    /// What was asked for, in whatever shape.
+    pub payload: Value,
+}
+
 /// The payload of a success of `op`, or the error that the reply means. An order in progress is [`Error::InProgress`].
 pub fn decode<T: DeserializeOwned>(op: Op, reply: &Reply<'_>, ok_codes: &[String]) -> Result<T, Error> {
+    let Told { status, payload, .. } = told(op, reply, ok_codes)?;
+    // A write's absent payload reads as an empty object: every field of its reply is optional.
+    let payload = if payload.is_null() { Value::Object(serde_json::Map::new()) } else { payload };
+    serde_json::from_value(payload).map_err(|e| {
+        let (code, request_id) = (text_of(&status).unwrap_or_default(), reply.request_id.into());
+        Error::Unreadable(ApiMessage { code, message: e.to_string(), request_id, order_id: None })
+    })
+}
+
+/// A word or number of an envelope, as text.
+fn text_of(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned).or_else(|| value.as_number().map(ToString::to_string))
+}
+
+/// A success of `op` as it came, or the error that the reply means. A read that tells nothing is no success.
+pub fn told(op: Op, reply: &Reply<'_>, ok_codes: &[String]) -> Result<Told, Error> {
     let said = |code: String, message: String| {
         let request_id = reply.request_id.into();
         ApiMessage { code, message, request_id, order_id: None }
@@ -35,11 +62,7 @@ pub fn decode<T: DeserializeOwned>(op: Op, reply: &Reply<'_>, ok_codes: &[String
             _ => Error::from_reply(reply.http, said, reply.retry_after),
         });
     };
-    let text = |key: &str| match envelope.get(key) {
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Number(number)) => Some(number.to_string()),
-        _ => None,
-    };
+    let text = |key: &str| envelope.get(key).and_then(text_of);
     let first =
         |keys: [&str; 3]| keys.iter().find_map(|key| text(key).filter(|t| !t.is_empty())).unwrap_or_default();
     let status = text("statusCode").or_else(|| text("code")).unwrap_or_default();
@@ -51,7 +74,8 @@ pub fn decode<T: DeserializeOwned>(op: Op, reply: &Reply<'_>, ok_codes: &[String
         let said = ApiMessage { order_id: order.map(Box::from), ..said(code, message) };
         return Err(Error::from_reply(reply.http, said, reply.retry_after));
     }
-    let payload = envelope.get("returnObj").or_else(|| envelope.get("data")).cloned().unwrap_or(Value::Null);
+    let key = if envelope.contains_key("returnObj") { "returnObj" } else { "data" };
+    let payload = envelope.get(key).cloned().unwrap_or(Value::Null);
     if payload.is_null() && op.reads() {
         // "No disks" would be believed: a disk that is not told of counts as gone.
         return Err(Error::Unreadable(said(
@@ -59,9 +83,10 @@ pub fn decode<T: DeserializeOwned>(op: Op, reply: &Reply<'_>, ok_codes: &[String
             "a success without the payload that was asked for".to_owned(),
         )));
     }
-    // A write's absent payload reads as an empty object: every field of its reply is optional.
-    let payload = if payload.is_null() { Value::Object(serde_json::Map::new()) } else { payload };
-    serde_json::from_value(payload).map_err(|e| Error::Unreadable(said(status, e.to_string())))
+    let status =
+        ["statusCode", "code"].iter().find_map(|key| envelope.get(*key).filter(|told| !told.is_null()));
+    let status = status.cloned().unwrap_or(Value::Null);
+    Ok(Told { status, key, payload })
 }
 
 #[cfg(test)]
@@ -137,6 +162,15 @@ mod tests {
             let disk: Disk = read(200, &envelope).unwrap();
             assert_eq!((disk.disk_id.as_str(), disk.disk_status), ("cd-1", DiskState::InUse));
         }
+    }
+
+    #[test]
+    fn what_was_told_is_told_as_it_came() {
+        let body = r#"{"code":"core.ok","data":{"diskSize":"20"}}"#;
+        let reply = Reply { http: 200, body: body.as_bytes(), retry_after: None, request_id: "r-1" };
+        let told = told(Op::GetDisk, &reply, &Profile::default().ok_codes).unwrap();
+        assert_eq!((told.status, told.key), (Value::from("core.ok"), "data"));
+        assert_eq!(told.payload, serde_json::json!({"diskSize": "20"}));
     }
 
     #[test]
