@@ -229,7 +229,7 @@ mod tests {
     fn bad_flags_are_refused_with_what_is_allowed() {
         let ok = Args::try_parse_from(["eckctl", "explain", "pvc/a", "-n", "b"]).unwrap();
         assert!(matches!(ok.command, Command::Explain(ExplainArgs { claim, .. }) if claim == "a"));
-        assert!(refused(&["adopt", "vol-1", "--claim", "a"]).contains("cd- and lower-case"));
+        assert!(refused(&["adopt", "vol/1", "--claim", "a"]).contains("a disk id such as cd-"));
         assert!(refused(&["adopt", "cd-1", "--claim", "A"]).contains("lower-case letters"));
         assert!(
             refused(&["adopt", "cd-1", "--claim", "a", "--fs-type", "ntfs"])
