@@ -35,7 +35,7 @@ pub struct Args {
 #[command(next_help_heading = "The cloud, if not as the controller in the cluster has it")]
 pub struct CloudArgs {
     /// All regions of the cluster, joined by commas
-    #[arg(long, env = "ECX_REGIONS", value_delimiter = ',', global = true)]
+    #[arg(long, visible_alias = "region", env = "ECX_REGIONS", value_delimiter = ',', global = true)]
     pub regions: Vec<Region>,
     /// Name of this cluster in the cloud account
     #[arg(long, env = "ECK_CLUSTER_ID", global = true)]
@@ -100,6 +100,8 @@ pub enum Command {
     Adopt(AdoptArgs),
     /// Says in one sentence where a claim is stuck
     Explain(ExplainArgs),
+    /// Looks, by reading alone, whether the cloud is as the driver assumes; with keys and --regions no cluster is needed
+    CloudCheck(CloudCheckArgs),
     /// Writes a tar.gz with what support needs, without secrets
     SupportBundle(BundleArgs),
 }
@@ -179,6 +181,14 @@ pub struct ExplainArgs {
     pub output: Format,
 }
 
+/// `cloud-check`.
+#[derive(Debug, clap::Args)]
+pub struct CloudCheckArgs {
+    /// How the answer looks
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+}
+
 /// `support-bundle`.
 #[derive(Debug, clap::Args)]
 pub struct BundleArgs {
@@ -223,6 +233,15 @@ mod tests {
 
     fn refused(args: &[&str]) -> String {
         Args::try_parse_from([&["eckctl"], args].concat()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn regions_may_be_said_one_by_one() {
+        let args = ["eckctl", "cloud-check", "--region", "a-1", "--region", "b-1", "-o", "json"];
+        let args = Args::try_parse_from(args).unwrap();
+        let regions: Vec<&str> = args.cloud.regions.iter().map(Region::as_str).collect();
+        assert_eq!(regions, ["a-1", "b-1"]);
+        assert!(matches!(args.command, Command::CloudCheck(CloudCheckArgs { output: Format::Json })));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! cluster and cloud, decides in a pure function, and acts only where it is told to.
 //!
 //! ```text
-//! args ─▶ run ─▶ settings (where cloud and cluster are) ─▶ audit, adopt, explain, bundle   one command a file
+//! args ─▶ run ─▶ settings (where cloud and cluster are) ─▶ audit, adopt, explain, cloud_check, bundle   one command a file
 //!                                                            └─▶ cluster, console
 //! ```
 
@@ -10,6 +10,7 @@ pub mod adopt;
 pub mod args;
 pub mod audit;
 pub mod bundle;
+pub mod cloud_check;
 pub mod cluster;
 pub mod console;
 pub mod explain;

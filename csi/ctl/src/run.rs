@@ -8,7 +8,7 @@ use eck_csi_audit::cluster::now;
 use crate::args::{Args, Command};
 use crate::console::{self, Console, Ended};
 use crate::settings::{self, SettingsError};
-use crate::{adopt, audit, bundle, explain};
+use crate::{adopt, audit, bundle, cloud_check, explain};
 
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,9 @@ pub enum CommandError {
     /// `explain`.
     #[error(transparent)]
     Explain(#[from] explain::ExplainError),
+    /// `cloud-check`.
+    #[error(transparent)]
+    CloudCheck(#[from] cloud_check::CloudCheckError),
     /// `support-bundle`.
     #[error(transparent)]
     Bundle(#[from] bundle::BundleError),
@@ -43,6 +46,7 @@ impl CommandError {
             | Self::Audit(_)
             | Self::Adopt(_)
             | Self::Explain(_)
+            | Self::CloudCheck(_)
             | Self::Bundle(_)
             | Self::Write(_) => 3,
         }
@@ -72,6 +76,10 @@ fn failed(code: u8, error: &dyn std::error::Error) -> ExitCode {
 
 /// Runs one command.
 pub async fn run(args: &Args, console: &mut Console<'_>) -> Result<Ended, CommandError> {
+    // The first command that is run with an account: there may be no cluster yet.
+    if let (Command::CloudCheck(command), Some(cloud)) = (&args.command, settings::account(&args.cloud)?) {
+        return Ok(cloud_check::cloud_check(&cloud, command, console).await?);
+    }
     let kubernetes = settings::kubernetes(args).await?;
     match &args.command {
         Command::Audit(command) => {
@@ -92,6 +100,10 @@ pub async fn run(args: &Args, console: &mut Console<'_>) -> Result<Ended, Comman
                 console,
             )
             .await?)
+        }
+        Command::CloudCheck(command) => {
+            let cloud = settings::cloud(&args.cloud, &kubernetes).await?;
+            Ok(cloud_check::cloud_check(&cloud, command, console).await?)
         }
         Command::SupportBundle(command) => {
             let cloud = settings::cloud(&args.cloud, &kubernetes).await;

@@ -72,6 +72,25 @@ pub async fn kubernetes(args: &Args) -> Result<Kubernetes, SettingsError> {
     Ok(Kubernetes { client, namespace, driver_namespace: args.driver_namespace.clone() })
 }
 
+/// A client of the cloud where flags alone say enough to read it: keys and regions. The cluster's name is empty unless it is said.
+pub fn account(args: &CloudArgs) -> Result<Option<Cloud>, SettingsError> {
+    let keys = args.keys().map_err(|(path, error)| SettingsError::File(path, error))?;
+    let Some((ak, sk)) = keys.filter(|_| !args.regions.is_empty()) else { return Ok(None) };
+    let mut profile: Profile = toml::from_str(&said(args)?.unwrap_or_default())?;
+    if let Some(url) = &args.ecx_url {
+        profile.base_url.clone_from(url);
+    }
+    let client = ecx::Client::new(profile, Credentials::new(&ak, &sk))?;
+    let cluster = args.cluster_id.clone().unwrap_or_default();
+    Ok(Some(Cloud { client, regions: args.regions.clone(), cluster, keys: [ak, sk] }))
+}
+
+/// The profile's text that a flag names.
+fn said(args: &CloudArgs) -> Result<Option<String>, SettingsError> {
+    let Some(path) = &args.ecx_profile else { return Ok(None) };
+    std::fs::read_to_string(path).map(Some).map_err(|error| SettingsError::File(path.clone(), error))
+}
+
 /// A client of the cloud.
 pub async fn cloud(args: &CloudArgs, kubernetes: &Kubernetes) -> Result<Cloud, SettingsError> {
     let keys = args.keys().map_err(|(path, error)| SettingsError::File(path, error))?;
@@ -88,11 +107,8 @@ pub async fn cloud(args: &CloudArgs, kubernetes: &Kubernetes) -> Result<Cloud, S
         let codes = flag("regions").ok_or_else(|| missing("the cluster's regions", "--regions"))?;
         regions = codes.split(',').map(|code| Region::parse("--regions", code)).collect::<Result<_, _>>()?;
     }
-    let profile = match (&args.ecx_profile, &running) {
-        (Some(path), _) => {
-            let text = std::fs::read_to_string(path);
-            Some(text.map_err(|error| SettingsError::File(path.clone(), error))?)
-        }
+    let profile = match (said(args)?, &running) {
+        (Some(text), _) => Some(text),
         (None, Some(running)) => running.profile(kubernetes).await?,
         (None, None) => None,
     };
