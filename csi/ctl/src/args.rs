@@ -100,7 +100,7 @@ pub enum Command {
     Adopt(AdoptArgs),
     /// Says in one sentence where a claim is stuck
     Explain(ExplainArgs),
-    /// Looks, by reading alone, whether the cloud is as the driver assumes; with keys and --regions no cluster is needed
+    /// Looks whether the cloud is as the driver assumes; with keys and --regions no cluster is needed
     CloudCheck(CloudCheckArgs),
     /// Writes a tar.gz with what support needs, without secrets
     SupportBundle(BundleArgs),
@@ -187,6 +187,15 @@ pub struct CloudCheckArgs {
     /// How the answer looks
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
+    /// Orders one disk of 20 GiB in the first region, tries it and refunds it; asks before. Without it nothing is changed
+    #[arg(long)]
+    pub with_a_disk: bool,
+    /// A machine of the first region, to which the disk is attached and from which it is detached
+    #[arg(long, requires = "with_a_disk")]
+    pub instance: Option<String>,
+    /// Orders without asking
+    #[arg(long, requires = "with_a_disk")]
+    pub yes: bool,
 }
 
 /// `support-bundle`.
@@ -241,7 +250,7 @@ mod tests {
         let args = Args::try_parse_from(args).unwrap();
         let regions: Vec<&str> = args.cloud.regions.iter().map(Region::as_str).collect();
         assert_eq!(regions, ["a-1", "b-1"]);
-        assert!(matches!(args.command, Command::CloudCheck(CloudCheckArgs { output: Format::Json })));
+        assert!(matches!(args.command, Command::CloudCheck(CloudCheckArgs { output: Format::Json, .. })));
     }
 
     #[test]
@@ -254,6 +263,7 @@ mod tests {
             refused(&["adopt", "cd-1", "--claim", "a", "--fs-type", "ntfs"])
                 .contains("ext4, ext3, xfs or vfat")
         );
+        assert!(refused(&["cloud-check", "--yes"]).contains("--with-a-disk"));
         assert!(refused(&["audit", "--yes"]).contains("--fix"));
         assert!(
             refused(&["audit", "--fix", "missing-disk"])

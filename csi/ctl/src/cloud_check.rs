@@ -1,4 +1,5 @@
-//! `eckctl cloud-check`: what the client assumes of the cloud (ecx/API.md part B), looked at in a real account. It only reads.
+//! `eckctl cloud-check`: what the client assumes of the cloud (ecx/API.md part B), looked at in a real account. It only
+//! reads, unless it is told to try a disk.
 //! Each assumption fits, differs, or is unknown where there was nothing to see it by; none is called fitting unseen.
 //!
 //! ```text
@@ -23,6 +24,7 @@ mod offer;
 mod page;
 mod profile;
 mod region;
+mod trial;
 
 pub use line::{Line, Verdict};
 
@@ -42,6 +44,8 @@ struct Findings {
     regions: Vec<Line>,
     lines: Vec<Line>,
     profile: String,
+    /// What a person must see to.
+    left: Vec<String>,
 }
 
 impl Findings {
@@ -56,11 +60,14 @@ pub async fn cloud_check(
     args: &CloudCheckArgs,
     console: &mut Console<'_>,
 ) -> Result<Ended, CloudCheckError> {
-    let found = look(cloud).await?;
+    let mut found = look(cloud).await?;
+    if args.with_a_disk {
+        with_a_disk(cloud, args, console, &mut found).await?;
+    }
     match args.output {
         Format::Text => tell(&found, console)?,
         Format::Json => {
-            let answer = json!({ "regions": found.regions, "checks": found.lines, "profile": found.profile,
+            let answer = json!({ "regions": found.regions, "checks": found.lines, "profile": found.profile, "left": found.left,
                 "fit": found.count(Verdict::Fits), "differ": found.count(Verdict::Differs),
                 "unknown": found.count(Verdict::Unknown) });
             writeln!(console.out, "{answer:#}")?;
@@ -87,7 +94,32 @@ async fn look(cloud: &Cloud) -> Result<Findings, CloudCheckError> {
     }
     let lines = line::merged(&by_region);
     let profile = profile::fitting(cloud.client.profile(), &lines, all_answer, &names);
-    Ok(Findings { regions, lines, profile })
+    Ok(Findings { regions, lines, profile, left: Vec::new() })
+}
+
+/// Tries a disk in the first region, after a yes.
+async fn with_a_disk(
+    cloud: &Cloud,
+    args: &CloudCheckArgs,
+    console: &mut Console<'_>,
+    found: &mut Findings,
+) -> std::io::Result<()> {
+    let Some(region) = cloud.regions.first().map(|region| region.as_str().to_owned()) else { return Ok(()) };
+    let name = trial::name((console.now)());
+    let what = format!("order one disk of {} GiB, {name}, in {region}, and refund it", trial::SIZE);
+    if !args.yes && !(console.ask)(&format!("{what}?")) {
+        found.left.push("no disk was ordered: not confirmed".to_owned());
+        return Ok(());
+    }
+    if args.output == Format::Text {
+        // Whoever stops the program now knows what to look for.
+        writeln!(console.out, "{what}")?;
+    }
+    let ask = ask::Ask { client: &cloud.client, region };
+    let tried = trial::run(&ask, &name, args.instance.as_deref()).await;
+    found.lines.extend(tried.lines);
+    found.left.extend(tried.left);
+    Ok(())
 }
 
 fn tell(found: &Findings, console: &mut Console<'_>) -> std::io::Result<()> {
@@ -97,5 +129,8 @@ fn tell(found: &Findings, console: &mut Console<'_>) -> std::io::Result<()> {
     writeln!(console.out, "\n{}", found.profile)?;
     let [fit, differ, unknown] =
         [Verdict::Fits, Verdict::Differs, Verdict::Unknown].map(|verdict| found.count(verdict));
+    for left in &found.left {
+        writeln!(console.out, "TO DO    {left}")?;
+    }
     writeln!(console.out, "{fit} fit, {differ} differ, {unknown} unknown")
 }
