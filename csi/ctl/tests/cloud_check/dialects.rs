@@ -59,6 +59,12 @@ impl Transport for Wire {
     }
 }
 
+/// A client of the cloud, whose time began at `start`.
+pub(crate) fn client(cloud: &Arc<Cloud>, start: Instant) -> Client {
+    let wire = Wire { cloud: Arc::clone(cloud), start, chance: AtomicU64::new(0) };
+    Client::over(Arc::new(wire), Profile::default(), Credentials::new(&cloud.key(), "sk"))
+}
+
 async fn buy(client: &Client, name: &str) {
     let body = CreateDisk {
         client_token: name.into(),
@@ -78,8 +84,7 @@ async fn buy(client: &Client, name: &str) {
 /// attached just now.
 async fn checked(dialect: Dialect) -> Outcome {
     let (cloud, start) = (Arc::new(Cloud::new(&dialect)), Instant::now());
-    let wire = Wire { cloud: Arc::clone(&cloud), start, chance: AtomicU64::new(0) };
-    let client = Client::over(Arc::new(wire), Profile::default(), Credentials::new(&cloud.key(), "sk"));
+    let client = client(&cloud, start);
     sleep(Duration::from_secs(60)).await;
     buy(&client, "pvc-old").await;
     sleep(Duration::from_secs(60)).await;
@@ -95,13 +100,13 @@ async fn checked(dialect: Dialect) -> Outcome {
     run(client, &REGIONS, Format::Json).await
 }
 
-fn named(name: &str) -> Dialect {
+pub(crate) fn named(name: &str) -> Dialect {
     let all = DIALECTS.iter().flat_map(|family| family.iter());
     all.clone().find(|(known, _)| *known == name).unwrap().1()
 }
 
 /// A dialect, and for each line that differs words of it.
-type Row = (&'static str, &'static [&'static str]);
+pub(crate) type Row = (&'static str, &'static [&'static str]);
 
 const ROWS: &[Row] = &[
     ("base", &[]),
@@ -145,7 +150,7 @@ const ROWS: &[Row] = &[
 ];
 
 /// What is wrong with what is said of a dialect.
-fn fault(differs: &[String], expected: &[&str]) -> bool {
+pub(crate) fn fault(differs: &[String], expected: &[&str]) -> bool {
     differs.len() != expected.len() || differs.iter().zip(expected).any(|(line, words)| !line.contains(words))
 }
 

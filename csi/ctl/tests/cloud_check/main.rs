@@ -5,3 +5,4 @@
 mod dialects;
 mod rig;
 mod sim;
+mod trial;

@@ -27,13 +27,24 @@ impl Outcome {
     }
 }
 
-/// Runs it; nothing is asked.
+/// Runs it; nothing is asked, and nothing may be.
 pub(crate) async fn run(client: ecx::Client, regions: &[&str], output: Format) -> Outcome {
+    let args = CloudCheckArgs { output, with_a_disk: false, instance: None, yes: false };
+    run_with(client, regions, &args, None).await
+}
+
+/// Runs it; what is asked is answered so.
+pub(crate) async fn run_with(
+    client: ecx::Client,
+    regions: &[&str],
+    args: &CloudCheckArgs,
+    answer: Option<bool>,
+) -> Outcome {
     let regions = regions.iter().map(|code| Region::parse("region", code).unwrap()).collect();
     let cloud = Cloud { client, regions, cluster: String::new(), keys: [String::new(), String::new()] };
     let mut out = Vec::new();
-    let mut ask = |question: &str| panic!("asked: {question}");
-    let mut console = Console { out: &mut out, ask: &mut ask, now: &|| 0 };
-    let result = cloud_check(&cloud, &CloudCheckArgs { output }, &mut console).await;
+    let mut ask = |question: &str| answer.unwrap_or_else(|| panic!("asked: {question}"));
+    let mut console = Console { out: &mut out, ask: &mut ask, now: &|| 0x1_2345_6789 };
+    let result = cloud_check(&cloud, args, &mut console).await;
     Outcome { result, text: String::from_utf8(out).unwrap() }
 }
