@@ -1,27 +1,15 @@
 //! `--with-a-disk`: what only a write shows. One disk is ordered, looked at from every side, attached and detached where a machine is
 //! named, and refunded whatever came before; what could not be refunded is named.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
 use super::ask::Ask;
 use super::line::Line;
 
 mod attach;
 mod order;
 mod refund;
+mod terms;
 
-/// The longest time that is waited for one thing.
-const LONGEST: Duration = Duration::from_secs(300);
-
-/// Between two looks.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// GiB.
-pub(super) const SIZE: u64 = 20;
-
-/// What the tokens of the trial are made for, in the place of a cluster.
-const WHOM: &str = "eck-cloud-check";
+pub(super) use terms::SIZE;
 
 /// What came of it.
 pub(super) struct Tried {
@@ -43,7 +31,6 @@ pub(super) async fn run(ask: &Ask<'_>, name: &str, instance: Option<&str>) -> Tr
     if let (Some(instance), Some(disk)) = (instance, ordered.disks.first()) {
         tried.lines.extend(attach::there_and_back(ask, disk, instance).await);
     }
-    let disks: BTreeSet<String> = ordered.disks;
     let strange = ordered.strange.iter().map(|disk| {
         format!("{disk} in {} was told of the order of {name} and is not shown to be of it: look", ask.region)
     });
@@ -54,6 +41,8 @@ pub(super) async fn run(ask: &Ask<'_>, name: &str, instance: Option<&str>) -> Tr
             "the order of {name} in {region} may still make a disk: look for it, and refund it by hand"
         ));
     }
-    refund::all(ask, &disks, &mut tried).await;
+    let (line, left) = refund::all(ask, &ordered.disks).await;
+    tried.lines.push(line);
+    tried.left.extend(left);
     tried
 }

@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep};
 
 use super::super::ask::Ask;
 use super::super::line::{Line, brief};
-use super::{LONGEST, PAUSE};
+use super::terms::{LONGEST, PAUSE};
 
 const ATTACH: &str = "an attached disk is in use and tells its machine (op 7, op 4)";
 const DETACH: &str = "a detached disk is free and tells none (op 8, op 4)";

@@ -11,7 +11,7 @@ use super::super::agree::disks;
 use super::super::ask::{Ask, MOST};
 use super::super::line::{Line, brief};
 use super::super::page;
-use super::{LONGEST, PAUSE, SIZE, WHOM};
+use super::terms::{LONGEST, PAUSE, SIZE, WHOM};
 
 const ORDER: &str = "an order tells its id (op 1)";
 const MADE: &str = "a disk is made as it was ordered (op 4)";

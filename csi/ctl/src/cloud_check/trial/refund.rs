@@ -8,27 +8,26 @@ use ecx::{Error, token};
 use tokio::time::{Instant, sleep};
 
 use super::super::ask::Ask;
-use super::super::line::{Line, brief};
-use super::{LONGEST, PAUSE, Tried, WHOM};
+use super::super::line::{Line, Verdict, brief};
+use super::terms::{LONGEST, PAUSE, WHOM};
 
 const GONE: &str = "a refunded disk is unknown to op 4 (op 3, op 4)";
 
-/// Refunds them all.
-pub(super) async fn all(ask: &Ask<'_>, disks: &BTreeSet<String>, tried: &mut Tried) {
-    let mut lines = Vec::new();
+/// Refunds them all; gives what is said of it, and the disks that are left.
+pub(super) async fn all(ask: &Ask<'_>, disks: &BTreeSet<String>) -> (Line, Vec<String>) {
+    let (mut lines, mut left) = (Vec::new(), Vec::new());
     for disk in disks {
         match refund(ask, disk).await {
             Ok(seen) => lines.push(Line::fits(GONE, seen)),
             Err(why) => {
-                tried
-                    .left
-                    .push(format!("{disk} in {} is not refunded ({why}): refund it by hand", ask.region));
+                left.push(format!("{disk} in {} is not refunded ({why}): refund it by hand", ask.region));
                 lines.push(Line::differs(GONE, format!("{disk}: {why}")));
             }
         }
     }
-    lines.sort_by_key(|line| line.verdict == super::super::Verdict::Fits);
-    tried.lines.push(lines.into_iter().next().unwrap_or_else(|| Line::unknown(GONE, "there was no disk")));
+    lines.sort_by_key(|line| line.verdict == Verdict::Fits);
+    let line = lines.into_iter().next().unwrap_or_else(|| Line::unknown(GONE, "there was no disk"));
+    (line, left)
 }
 
 /// Between two detaches: one that was accepted may not have begun.

@@ -1,0 +1,15 @@
+//! What a trial orders, for whom, and how long it waits.
+
+use std::time::Duration;
+
+/// The longest time that is waited for one thing.
+pub(super) const LONGEST: Duration = Duration::from_secs(300);
+
+/// Between two looks.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+
+/// GiB.
+pub(in crate::cloud_check) const SIZE: u64 = 20;
+
+/// What the tokens of the trial are made for, in the place of a cluster.
+pub(super) const WHOM: &str = "eck-cloud-check";
