@@ -7,16 +7,10 @@ use serde_json::{Value, json};
 
 use crate::answer::{NOTHING, Refusal};
 use crate::ask::{Ask, Op};
-use crate::dialect::{Dialect, Envelope, Fault, Wrong};
+use crate::dialect::{Dialect, Envelope, Fault, Replaced, Wrong};
 use crate::reads;
-use crate::world::{Disk, Entry, Machine, Millis, State, World};
+use crate::world::{Disk, Entry, HOME, Machine, Millis, REGIONS, State, World};
 use crate::writes::{self, disk_id};
-
-/// The regions; the first is where the machines of the cluster are.
-pub const REGIONS: [&str; 3] = ["zj-shaoxing-2", "fj-xiamen-4", "hi-haikou-6"];
-
-/// The first region.
-pub const HOME: &str = REGIONS[0];
 
 /// How long a request takes on its way, milliseconds.
 const ON_THE_WAY: Millis = 20;
@@ -80,7 +74,16 @@ impl Cloud {
             world.twins();
         }
         for name in names.iter().filter(|_| same_name) {
-            world.stranger(name, vec![("eck-csi".to_owned(), "another-cluster".to_owned())]);
+            world.stranger(name, other_cluster());
+        }
+    }
+
+    /// While nobody looks the machines are replaced, if the dialect says so.
+    pub fn meanwhile(&self, now: Millis) {
+        let mut world = self.0.lock();
+        world.advance(now);
+        if world.dialect.machines.replaced != Replaced::Never {
+            world.replace();
         }
     }
 
@@ -119,6 +122,11 @@ impl Cloud {
             _ => raw(404, "<html><body>404 page not found</body></html>".to_owned()),
         }
     }
+}
+
+/// The label that another cluster's controller gives its disks.
+fn other_cluster() -> Vec<(String, String)> {
+    vec![("eck-csi".to_owned(), "another-cluster".to_owned())]
 }
 
 /// Whether the three headers of EOP are there, with a key that is right.
@@ -216,7 +224,7 @@ impl World {
         for region in REGIONS {
             let mut machine = |id: String, ip: String, ours: bool| {
                 let (vpc, slots) = (if ours { "vpc-ours" } else { "vpc-other" }, 100);
-                self.machines.push(Machine { id, region, ip, vpc, ours, running: true, slots });
+                self.machines.push(Machine { id, region, ip, vpc, ours, gone: false, slots });
             };
             for number in 1..=if region == HOME { 55 } else { 2 } {
                 machine(format!("evm-other-{region}-{number}"), format!("172.16.9.{number}"), false);
@@ -228,6 +236,25 @@ impl World {
         for number in 1..=14 {
             self.stranger(&format!("other-{number}"), Vec::new());
         }
+        for number in 1..=2 {
+            self.stranger(&format!("of-another-cluster-{number}"), other_cluster());
+            if let Some(free) = self.disks.last_mut() {
+                free.set(0, State::Available, None);
+            }
+        }
+    }
+
+    /// Each machine of the cluster is gone, lets its disks go, and another one has its address.
+    fn replace(&mut self) {
+        let now = self.now;
+        let new = |old: &Machine| Machine { id: old.id.replace("ours", "new-ours"), ..old.clone() };
+        let new: Vec<Machine> = self.machines.iter().filter(|machine| machine.ours).map(new).collect();
+        for machine in self.machines.iter_mut().filter(|machine| machine.ours) {
+            machine.gone = true;
+            let held = |disk: &&mut Disk| disk.holder.as_ref() == Some(&machine.id);
+            self.disks.iter_mut().filter(held).for_each(|disk| disk.set(now, State::Available, None));
+        }
+        self.machines.extend(new);
     }
 
     /// In another VPC there is a machine for each address of the cluster's; it is listed after that one.

@@ -27,6 +27,10 @@ pub struct Dialect {
     pub machines: Machines,
     /// Requests after which the keys are others.
     pub keys_rotate_after: Option<u64>,
+    /// A write's reply has a payload.
+    pub writes_tell: bool,
+    /// Whether `satisfied` of op 16 is told.
+    pub stock: Told,
     /// Operations that do not exist.
     pub absent: Vec<Op>,
     /// A disk of another cluster has the name of each volume, in use.
@@ -279,6 +283,17 @@ pub struct Machines {
     pub hidden: bool,
     /// Another VPC has machines with the same addresses.
     pub twins: bool,
+    pub replaced: Replaced,
+}
+
+/// Whether the machines of the cluster are replaced by others of the same addresses while nobody looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Replaced {
+    Never,
+    Once,
+    /// And the old ones are listed still, as deleted.
+    Listed,
 }
 
 impl Course {
@@ -330,8 +345,10 @@ impl Dialect {
             left: Left { shown: 0, state: "available" },
             words: ErrorWords::base(),
             faults: Vec::new(),
-            machines: Machines { ip: Right, hidden: false, twins: false },
+            machines: Machines { ip: Right, hidden: false, twins: false, replaced: Replaced::Never },
             keys_rotate_after: None,
+            writes_tell: true,
+            stock: Right,
             absent: Vec::new(),
             same_name_elsewhere: false,
         }

@@ -13,12 +13,12 @@ mod words;
 pub use change::Named;
 
 /// All dialects, family by family.
-pub const DIALECTS: [&[Named]; 7] = [
-    &[("base", Dialect::base)],
-    replies::ALL,
-    lists::ALL,
-    words::ALL,
-    orders::ALL,
-    errors::ALL,
-    machines::ALL,
+pub const DIALECTS: [(&str, &[Named]); 7] = [
+    ("base", &[("base", Dialect::base)]),
+    ("replies", replies::ALL),
+    ("lists", lists::ALL),
+    ("words", words::ALL),
+    ("orders", orders::ALL),
+    ("errors", errors::ALL),
+    ("machines", machines::ALL),
 ];

@@ -14,7 +14,9 @@ mod world;
 mod writes;
 
 pub use ask::Op;
-pub use cloud::{Cloud, HOME, REGIONS, Reply};
+pub use cloud::{Cloud, Reply};
 pub use dialect::*;
 pub use dialects::{DIALECTS, Named};
-pub use world::{Disk, Entry, Event, Machine, Millis, Order, Snapshot, Stage, State, World};
+pub use world::{
+    Disk, Entry, Event, HOME, Job, Machine, Millis, Order, REGIONS, Snapshot, Stage, State, World,
+};

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, NOTHING, Refusal};
 use crate::ask::{Ask, Op};
-use crate::dialect::{List, Names, Omits, Page, Shape, Told};
+use crate::dialect::{List, Names, Omits, Page, Replaced, Shape, Told};
 use crate::words::{self, Place};
 use crate::world::{Disk, Millis, Order, Stage, State, World};
 
@@ -20,12 +20,23 @@ pub(crate) fn read(world: &World, ask: &Ask) -> Answer {
         Op::Order => order(world, ask),
         Op::ListSnapshots => Ok(snapshots(world, ask)),
         Op::Machines => Ok(machines(world, ask)),
-        Op::Demand => Ok(json!({"satisfied": true, "sellout": false, "hasQuota": true,
-            "quotaInfo": {"ebsSizeQuota": 100_000}, "usedInfo": {"ebsSize": 1000}})),
+        Op::Demand => Ok(stock(world)),
         _ => {
             let kind = json!({"diskType": "SAS", "resourceStatus": "Available", "minDiskSize": 10, "maxDiskSize": 32768});
             Ok(json!({"quotaStatus": "ok", "diskTypeList": [kind]}))
         }
+    }
+}
+
+fn stock(world: &World) -> Value {
+    let quota = json!({"ebsSizeQuota": 100_000});
+    match world.dialect.stock {
+        Told::Right => {
+            json!({"satisfied": true, "sellout": false, "hasQuota": true, "quotaInfo": quota, "usedInfo": {"ebsSize": 1000}})
+        }
+        Told::Null => json!({"satisfied": null, "sellout": null, "hasQuota": null}),
+        Told::Otherwise => json!({"isSatisfied": true, "isSellout": false, "quota": true}),
+        Told::Absent => json!({}),
     }
 }
 
@@ -92,7 +103,8 @@ fn machines(world: &World, ask: &Ask) -> Value {
     let fits = |machine: &&crate::world::Machine| {
         let word = keyword.is_empty() || machine.ip.contains(&keyword) || machine.id.contains(&keyword);
         let named = ids.is_empty() || ids.split(',').any(|id| id == machine.id);
-        machine.region == region && word && named && !(twist.hidden && machine.ours)
+        let there = !machine.gone || twist.replaced == Replaced::Listed;
+        machine.region == region && word && named && there && !(twist.hidden && machine.ours)
     };
     let found = world.machines.iter().filter(fits).map(|machine| words::machine(world, machine)).collect();
     listed(&world.dialect.lists.machines, found, "results", ask)

@@ -112,7 +112,7 @@ pub(crate) fn machine(world: &World, machine: &Machine) -> Value {
     let address = json!({"addr": machine.ip, "version": 4, "type": "fixed", "isMaster": true});
     let Value::Object(mut told) = json!({
         "instanceID": machine.id, "instanceName": format!("vm-{}", machine.id), "displayName": "",
-        "instanceStatus": if machine.running { "running" } else { "stopped" },
+        "instanceStatus": if machine.gone { "deleted" } else { "running" },
         "fixedIPList": [machine.ip], "attachedVolume": held, "vpcID": machine.vpc,
         "addresses": [{"vpcName": machine.vpc, "addressList": [address]}],
     }) else {

@@ -5,6 +5,12 @@ use std::collections::BTreeMap;
 use crate::ask::Op;
 use crate::dialect::Dialect;
 
+/// The regions; the first is where the machines of the cluster are.
+pub const REGIONS: [&str; 3] = ["zj-shaoxing-2", "fj-xiamen-4", "hi-haikou-6"];
+
+/// The first region.
+pub const HOME: &str = REGIONS[0];
+
 /// Milliseconds since the cloud began.
 pub type Millis = u64;
 
@@ -43,7 +49,8 @@ pub struct Machine {
     pub vpc: &'static str,
     /// It is a node of the cluster under test.
     pub ours: bool,
-    pub running: bool,
+    /// It exists no more.
+    pub gone: bool,
     pub slots: usize,
 }
 
@@ -232,6 +239,12 @@ impl World {
     /// The index of a disk that is not gone.
     pub(crate) fn index(&self, id: &str, region: &str) -> Option<usize> {
         self.disks.iter().position(|disk| disk.id == id && disk.region == region && disk.state != State::Gone)
+    }
+
+    /// The machine of the cluster's node with this address.
+    pub fn node(&self, ip: &str) -> Option<String> {
+        let here = |machine: &&Machine| machine.ours && !machine.gone && machine.ip == ip;
+        self.machines.iter().filter(|machine| machine.region == REGIONS[0]).find(here).map(|m| m.id.clone())
     }
 
     /// How many operations of this kind have begun, this one included.

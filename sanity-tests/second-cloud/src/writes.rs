@@ -15,6 +15,11 @@ const SHRINK: Word = (200, "900", "ebs.resize.shrinkNotAllowed");
 const SLOTS: Word = (200, "900", "ebs.attach.limitExceeded");
 
 pub(crate) fn write(world: &mut World, ask: &Ask) -> Answer {
+    let told = carry_out(world, ask)?;
+    Ok(if world.dialect.writes_tell { told } else { NOTHING })
+}
+
+fn carry_out(world: &mut World, ask: &Ask) -> Answer {
     match ask.op {
         Op::NewDisk | Op::NewFromSnapshot => create(world, ask),
         Op::Refund => refund(world, ask),
@@ -179,7 +184,8 @@ fn resize(world: &mut World, ask: &Ask) -> Answer {
 fn attach_or_detach(world: &mut World, ask: &Ask) -> Answer {
     let (at, id, region) = (index(world, ask)?, ask.text("instanceID"), ask.text("regionID"));
     let (disk, words) = (&world.disks[at], &world.dialect.words);
-    let machine = world.machines.iter().find(|machine| machine.id == id && machine.region == region);
+    let machine =
+        world.machines.iter().find(|machine| machine.id == id && machine.region == region && !machine.gone);
     let held = world.disks.iter().filter(|disk| disk.holder.as_ref() == Some(&id)).count();
     let no = match (ask.op, disk.state) {
         _ if machine.is_none() => Some((words.no_machine, "no such machine")),
