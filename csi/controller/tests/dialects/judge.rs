@@ -1,52 +1,105 @@
 //! What must hold, judged by the cloud's truth.
 
-use second_cloud::{Disk, Event, HOME, Op, World};
+use second_cloud::{Disk, Event, HOME, Op, Snapshot, World};
 use tonic::{Code, Status};
 
-use crate::call::Call;
+use crate::call::{Call, From, LARGER, Told};
 use crate::hopeless::HOPELESS;
 use crate::rig::Rig;
 
 /// Requests of one call at most; a wait of five minutes is about seventy.
 const REQUESTS: usize = 300;
 
-/// Writes of one kind for one disk in one call at most.
-const WRITES: usize = 3;
-
-/// The machine of a node.
-pub(crate) fn machine(node: &str) -> String {
-    format!("evm-ours-{HOME}-{}", node.rsplit('.').next().unwrap_or_default())
-}
+/// Writes of one kind for one disk in one call at most: the client's attempts, of one request.
+const WRITES: usize = 4;
 
 /// One of `many` calls of one time, all of which have ended: what they did is in the log from `before` on.
-pub(crate) fn call(rig: &mut Rig, call: &Call, result: &Result<String, Status>, before: usize, many: usize) {
+pub(crate) fn call(rig: &mut Rig, call: &Call, result: &Result<Told, Status>, before: usize, many: usize) {
     let truth = rig.truth();
     effort(rig, &truth, call, before, many);
     strangers(rig, &truth, before);
-    let id = match result {
-        Ok(id) => id,
-        Err(status) => return refused(rig, &truth, call, status.code()),
-    };
-    let disk = truth.disk(id).cloned();
-    match (call, disk) {
-        (_, None) => rig.broken(format!("{} is OK for a disk that never was", call.kind())),
-        (Call::Create { name }, Some(disk)) => created(rig, name, &disk),
-        (Call::Publish { node, .. }, Some(disk)) => published(rig, &machine(node), &disk),
-        (Call::Unpublish { node, .. }, Some(disk)) => {
-            if disk.holder == Some(machine(node)) {
-                rig.broken("unpublish is OK and the disk is still there".into());
+    match result {
+        Ok(told) => done(rig, &truth, call, told),
+        Err(status) => refused(rig, &truth, call, status.code()),
+    }
+}
+
+/// What the call says is so.
+fn done(rig: &mut Rig, truth: &World, call: &Call, told: &Told) {
+    match (call, told) {
+        (Call::Create { name, from, .. }, Told::Id(id)) => created(rig, truth, name, from, id),
+        (Call::Snapshot { volume, .. }, Told::Id(id)) => {
+            let made = snapshot(truth, id).is_some_and(|made| made.disk == *volume && made.gone.is_none());
+            rig.expect(made, "snapshot is OK and there is none");
+        }
+        (Call::Unsnapshot { snapshot: id }, _) => {
+            let gone = snapshot(truth, id).is_some_and(|left| left.gone.is_some());
+            rig.expect(gone, "unsnapshot is OK and it is still there");
+        }
+        (Call::List { volumes, published }, Told::Volumes(listed)) => {
+            for volume in volumes {
+                let nodes = listed.iter().find(|(id, _)| id == volume).map(|(_, nodes)| nodes.len());
+                rig.expect(nodes.is_some(), "list is OK and a volume is not in it");
+                rig.expect(
+                    nodes.is_none_or(|n| n == usize::from(*published)),
+                    "list is OK and a node is not told",
+                );
             }
         }
-        (Call::Delete { .. }, Some(disk)) => {
-            if disk.exists() {
-                rig.broken("delete is OK and the disk is not refunded".into());
-            }
+        (Call::Capacity, Told::Bytes(bytes)) => rig.expect(*bytes > 0, "capacity is OK and 0"),
+        (Call::Publish { volume, node }, _) => {
+            let (disk, machine) = (truth.disk(volume), truth.node(ip(node)));
+            let there = disk.is_some_and(|disk| disk.holder.is_some() && disk.holder == machine);
+            rig.expect(there, "publish is OK and the disk is not there");
+        }
+        (Call::Unpublish { volume, node }, _) => {
+            let (disk, machine) = (truth.disk(volume), truth.node(ip(node)));
+            let there = disk.is_some_and(|disk| disk.holder.is_some() && disk.holder == machine);
+            rig.expect(!there, "unpublish is OK and the disk is still there");
+        }
+        (Call::Expand { volume }, _) => {
+            let grown = truth.disk(volume).is_some_and(|disk| disk.gib >= LARGER);
+            rig.expect(grown, "expand is OK and the disk is not larger");
+        }
+        (Call::Delete { volume }, _) => {
+            let left = truth.disk(volume).is_some_and(Disk::exists);
+            rig.expect(!left, "delete is OK and the disk is not refunded");
+        }
+        (Call::Create { .. } | Call::Snapshot { .. } | Call::List { .. } | Call::Capacity, _) => {
+            rig.expect(false, "it is OK and tells something else");
         }
     }
 }
 
+/// The address in a node's name.
+fn ip(node: &str) -> &str {
+    node.trim_start_matches(HOME).trim_start_matches('.')
+}
+
+/// The snapshot of a handle.
+fn snapshot<'a>(truth: &'a World, handle: &str) -> Option<&'a Snapshot> {
+    let id = handle.rsplit('/').next()?;
+    truth.snapshots.iter().find(|snapshot| snapshot.id == id)
+}
+
+fn created(rig: &mut Rig, truth: &World, name: &str, from: &From, id: &str) {
+    let Some(disk) = truth.disk(id) else {
+        return rig.expect(false, "create is OK for a disk that never was");
+    };
+    rig.expect(disk.bought && disk.asked == name, "create is OK with somebody else's disk");
+    rig.expect(disk.exists(), "create is OK with a disk that is gone");
+    let source = match from {
+        From::Nothing => disk.source.is_empty(),
+        From::Snapshot(handle) => snapshot(truth, handle).is_some_and(|source| source.id == disk.source),
+        From::Volume(volume) => {
+            truth.snapshots.iter().any(|source| source.id == disk.source && source.disk == *volume)
+        }
+    };
+    rig.expect(source, "create is OK and the content is another");
+}
+
 /// The end of all calls of one kind. It must be OK some time, unless the dialect allows no more than a refusal.
-pub(crate) fn last_word(rig: &mut Rig, call: &Call, result: Option<&Result<String, Status>>) {
+pub(crate) fn last_word(rig: &mut Rig, call: &Call, result: Option<&Result<Told, Status>>) {
     let kind = if rig.again { format!("{} again", call.kind()) } else { call.kind().to_owned() };
     let fits = |hopeless: &&str| *hopeless == kind || *hopeless == call.kind();
     let hopeless = HOPELESS.iter().any(|row| row.dialect == rig.name && row.calls.iter().any(fits));
@@ -58,11 +111,11 @@ pub(crate) fn last_word(rig: &mut Rig, call: &Call, result: Option<&Result<Strin
 /// After these codes the provisioner goes on, whether the claim is there or not; after every other one nobody does if it is
 /// deleted now.
 fn refused(rig: &mut Rig, truth: &World, call: &Call, code: Code) {
-    let Call::Create { name } = call else { return };
+    let Call::Create { name, .. } = call else { return };
     let goes_on = matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Aborted);
     let there = truth.disks.iter().any(|disk| disk.bought && disk.asked == *name && disk.exists());
     if !goes_on && (there || truth.on_order(name)) {
-        rig.broken(format!("create ends with {code:?} and a disk is there or on order"));
+        rig.broken(format!("{} ends with {code:?} and a disk is there or on order", call.kind()));
     }
 }
 
@@ -71,16 +124,21 @@ fn effort(rig: &mut Rig, truth: &World, call: &Call, before: usize, many: usize)
     if log.len() > REQUESTS * many {
         rig.broken(format!("{} takes {} requests", call.kind(), log.len()));
     }
-    for op in [Op::Attach, Op::Detach, Op::Refund, Op::Resize] {
+    for op in [Op::Attach, Op::Detach, Op::Refund, Op::Resize, Op::NewSnapshot, Op::DropSnapshot] {
         let of = |disk: &Disk| log.iter().filter(|entry| entry.op == op && entry.disk == disk.id).count();
         let most = truth.disks.iter().map(of).max().unwrap_or(0);
-        if most > WRITES {
-            rig.broken(format!("{op:?} is sent more than {WRITES} times in one call"));
-        }
+        rig.expect(most <= WRITES, &format!("{op:?} is sent more than {WRITES} times in one call"));
     }
     if let Some(entry) = log.iter().find(|entry| entry.again && entry.accepted) {
         rig.broken(format!("{:?} is sent again while it is under way", entry.op));
     }
+}
+
+/// Another cluster's disk: whatever is asked, nothing is done to it, and nothing is said to be done.
+pub(crate) fn foreign(rig: &mut Rig, call: &Call, result: &Result<Told, Status>, before: usize) {
+    let truth = rig.truth();
+    strangers(rig, &truth, before);
+    rig.expect(result.is_err(), &format!("{} is OK for another cluster's disk", call.kind()));
 }
 
 fn strangers(rig: &mut Rig, truth: &World, before: usize) {
@@ -90,41 +148,28 @@ fn strangers(rig: &mut Rig, truth: &World, before: usize) {
     }
 }
 
-fn created(rig: &mut Rig, name: &str, disk: &Disk) {
-    if !disk.bought || disk.asked != name {
-        rig.broken("create is OK with somebody else's disk".into());
-    } else if !disk.exists() {
-        rig.broken("create is OK with a disk that is gone".into());
-    }
-}
-
-fn published(rig: &mut Rig, machine: &str, disk: &Disk) {
-    if disk.holder.as_deref() != Some(machine) {
-        rig.broken("publish is OK and the disk is not there".into());
-    }
-}
-
-/// What must hold at the end, when all orders have ended.
+/// What must hold at the end, when all orders have ended: of each name one disk, or none if it is `kept` no more.
 pub(crate) fn end(rig: &mut Rig, names: &[String], kept: bool) {
     let truth = rig.truth();
     for name in names {
         let of_name = |disk: &&Disk| disk.bought && disk.asked == *name;
         let bought = truth.disks.iter().filter(of_name).count();
         let left = truth.disks.iter().filter(of_name).filter(|disk| disk.exists()).count();
-        if bought > 1 {
-            rig.broken("more than one disk is bought for a name".into());
-        }
-        if !kept && (left > 0 || truth.on_order(name)) {
-            rig.broken("a disk is left that nobody knows of".into());
-        }
+        rig.expect(bought <= 1, "more than one disk is bought for a name");
+        rig.expect(kept || (left == 0 && !truth.on_order(name)), "a disk is left that nobody knows of");
     }
     for disk in truth.disks.iter().filter(|disk| disk.bought) {
-        let on = |event: &Event| match event {
+        let strange = |event: &Event| match event {
             Event::Attached(machine) => !machine.contains("-ours-"),
             Event::Bought | Event::Detached(_) | Event::Grown(_) | Event::Refunded => false,
         };
-        if disk.history.iter().any(|(_, event)| on(event)) {
-            rig.broken("the disk was on somebody else's machine".into());
-        }
+        let was = disk.history.iter().any(|(_, event)| strange(event));
+        rig.expect(!was, "the disk was on somebody else's machine");
     }
+}
+
+/// So many snapshots are there at the end.
+pub(crate) fn snapshots(rig: &mut Rig, wanted: usize) {
+    let there = rig.truth().snapshots.iter().filter(|snapshot| snapshot.gone.is_none()).count();
+    rig.expect(there <= wanted, "a snapshot is left that nobody knows of");
 }

@@ -28,6 +28,8 @@ pub(crate) struct Rig {
     pub(crate) broken: Vec<String>,
     /// What is called was done before.
     pub(crate) again: bool,
+    /// Each call is told.
+    tells: bool,
     /// The scene is over: an operation never ends.
     pub(crate) over: bool,
 }
@@ -36,7 +38,16 @@ impl Rig {
     /// A cloud in which as yet the base is spoken.
     pub(crate) fn new(name: &'static str, dialect: Dialect) -> Self {
         let cloud = Arc::new(Cloud::new(&dialect));
-        Self { name, cloud, start: Instant::now(), dialect, broken: Vec::new(), again: false, over: false }
+        Self {
+            name,
+            cloud,
+            start: Instant::now(),
+            dialect,
+            broken: Vec::new(),
+            again: false,
+            tells: std::env::var_os("DIALECT").is_some(),
+            over: false,
+        }
     }
 
     /// From now on the dialect is spoken.
@@ -45,12 +56,22 @@ impl Rig {
         self.cloud.speak(self.dialect.clone(), &names);
     }
 
+    /// What the dialect does to the machines while nobody looks.
+    pub(crate) fn meanwhile(&self) {
+        self.cloud.meanwhile(self.now());
+    }
+
     /// A new controller that knows nothing, with the keys of now.
     pub(crate) fn controller(&self) -> Controller {
+        self.dying(FLOOD)
+    }
+
+    /// The same; it ends when it has sent so many requests.
+    pub(crate) fn dying(&self, left: u64) -> Controller {
         let profile = Profile::default();
         let timeout = Duration::from_millis(profile.http_timeout_ms);
         let (cloud, start, chance) = (Arc::clone(&self.cloud), self.start, AtomicU64::new(0));
-        let wire = Wire { cloud, start, timeout, chance, requests: AtomicU64::new(0) };
+        let wire = Wire { cloud, start, timeout, chance, left, sent: AtomicU64::new(0) };
         let credentials = Credentials::new(&self.cloud.key(), "sk");
         let client = Arc::new(Client::over(Arc::new(wire), profile, credentials));
         let regions = REGIONS.map(|code| Region::parse("region", code).unwrap());
@@ -68,11 +89,23 @@ impl Rig {
 
     /// Notes what is broken, once.
     pub(crate) fn broken(&mut self, text: String) {
-        if std::env::var_os("DIALECT").is_some() {
-            eprintln!("    BROKEN {text}");
-        }
+        self.say(&format!("BROKEN {text}"));
         if !self.broken.contains(&text) {
             self.broken.push(text);
+        }
+    }
+
+    /// Notes what does not hold.
+    pub(crate) fn expect(&mut self, holds: bool, broken: &str) {
+        if !holds {
+            self.broken(broken.to_owned());
+        }
+    }
+
+    /// Tells a person who looks at one dialect.
+    pub(crate) fn say(&self, text: &str) {
+        if self.tells {
+            eprintln!("    {text}");
         }
     }
 }
@@ -82,7 +115,7 @@ fn millis(start: Instant) -> Millis {
 }
 
 /// Requests of one controller, after which none is answered: a loop without an end is seen by then, and need not be paid for.
-const FLOOD: u64 = 1500;
+const FLOOD: u64 = 1000;
 
 /// A controller's way to the cloud.
 struct Wire {
@@ -90,12 +123,13 @@ struct Wire {
     start: Instant,
     timeout: Duration,
     chance: AtomicU64,
-    requests: AtomicU64,
+    left: u64,
+    sent: AtomicU64,
 }
 
 impl Wire {
     async fn send(&self, request: Outgoing) -> Result<Incoming, NoReply> {
-        if self.requests.fetch_add(1, Ordering::Relaxed) > FLOOD {
+        if self.sent.fetch_add(1, Ordering::Relaxed) >= self.left {
             std::future::pending::<()>().await;
         }
         let no_reply = |code, message: &str| NoReply { code, message: message.to_owned() };

@@ -7,7 +7,7 @@ use eck_csi_controller::service::Controller;
 use tokio::time::{sleep, timeout};
 use tonic::Status;
 
-use crate::call::Call;
+use crate::call::{Call, Told};
 use crate::judge;
 use crate::rig::Rig;
 
@@ -18,16 +18,14 @@ const CALL: Duration = Duration::from_secs(300);
 const AFTERWARDS: Duration = Duration::from_secs(300);
 
 /// Calls until it is said that a sidecar calls for ever.
-const CALLS: u32 = 8;
+const CALLS: u32 = 6;
+
+type Ended = Result<Told, Status>;
 
 /// Calls until it is OK, as the sidecars do after every code while the claim is there; `None` if it never was. Every call is
 /// judged.
-pub(crate) async fn until_ok(
-    rig: &mut Rig,
-    controller: &Controller,
-    calls: Vec<Call>,
-) -> Vec<Option<String>> {
-    let mut done: Vec<Option<Result<String, Status>>> = vec![None; calls.len()];
+pub(crate) async fn until_ok(rig: &mut Rig, controller: &Controller, calls: Vec<Call>) -> Vec<Option<Told>> {
+    let mut done: Vec<Option<Ended>> = vec![None; calls.len()];
     for attempt in 0..CALLS {
         let open = |(at, _): &(usize, Call)| !matches!(&done[*at], Some(Ok(_)));
         let open: Vec<(usize, Call)> = calls.iter().cloned().enumerate().filter(open).collect();
@@ -49,23 +47,32 @@ pub(crate) async fn until_ok(
     done.into_iter().map(|result| result.and_then(Result::ok)).collect()
 }
 
+/// The call to a controller that ends, without a word, when it has sent so many requests.
+pub(crate) async fn killed(rig: &mut Rig, call: Call, after: u64) {
+    let before = rig.truth().log.len();
+    let result = limited(call.clone().send(rig.dying(after))).await;
+    rig.say(&format!("killed {call:?} {result:?}"));
+    judge::call(rig, &call, &result, before, 1);
+}
+
+/// One call about another cluster's disk.
+pub(crate) async fn foreign(rig: &mut Rig, call: Call) {
+    let before = rig.truth().log.len();
+    let result = limited(call.clone().send(rig.controller())).await;
+    rig.say(&format!("foreign {call:?} {result:?}"));
+    judge::foreign(rig, &call, &result, before);
+}
+
 /// Sends the calls at the same time.
-async fn together(
-    rig: &mut Rig,
-    controller: &Controller,
-    calls: Vec<(usize, Call)>,
-) -> Vec<(usize, Result<String, Status>)> {
-    let (before, many) = (rig.truth().log.len(), calls.len());
-    let began = rig.now();
+async fn together(rig: &mut Rig, controller: &Controller, calls: Vec<(usize, Call)>) -> Vec<(usize, Ended)> {
+    let (before, many, began) = (rig.truth().log.len(), calls.len(), rig.now());
     let sent = calls.iter().map(|(_, call)| limited(call.clone().send(controller.clone())));
     let results = futures::future::join_all(sent).await;
     let idle = timeout(AFTERWARDS, controller.idle()).await.is_ok();
     let mut ended = Vec::new();
     for ((at, call), result) in calls.into_iter().zip(results) {
         judge::call(rig, &call, &result, before, many);
-        if std::env::var_os("DIALECT").is_some() {
-            eprintln!("    {began:>9} to {:>9} ms {call:?} {result:?}", rig.now());
-        }
+        rig.say(&format!("{began:>9} to {:>9} ms {call:?} {result:?}", rig.now()));
         if !idle {
             rig.over = true;
             rig.broken(format!("{} runs longer than ten minutes", call.kind()));
@@ -75,6 +82,6 @@ async fn together(
     ended
 }
 
-async fn limited(call: impl Future<Output = Result<String, Status>>) -> Result<String, Status> {
+async fn limited(call: impl Future<Output = Ended>) -> Ended {
     timeout(CALL, call).await.unwrap_or_else(|_| Err(Status::deadline_exceeded("the sidecar gave up")))
 }
