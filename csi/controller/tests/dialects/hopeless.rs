@@ -40,6 +40,12 @@ pub(crate) const HOPELESS: &[Hopeless] = &[
     row("another-clusters-disk-of-the-name", &["create"]),
     // The disk of a name is counted and not shown.
     row("by-name-omits-one-that-it-counts", &["create again", "restore again", "clone again"]),
+    // A disk that is not found by its name is found by the token alone, and a clone's order names a snapshot that is gone.
+    row("name-cut", &["clone again"]),
+    row("name-in-upper-case", &["clone again"]),
+    row("name-with-a-suffix", &["clone again"]),
+    row("name-with-a-suffix-and-found-by-the-whole", &["clone again"]),
+    row("name-not-told-by-name", &["clone again"]),
     // Whether it has grown is not told.
     row("size-not-told", &["expand"]),
     row("size-is-null", &["expand"]),
@@ -70,6 +76,9 @@ pub(crate) const UNKNOWABLE: &[(&str, &[&str])] = &[
     // An order of a controller that was killed is neither seen, for minutes, nor known by its token.
     ("tokens-ignored-and-create-begins-late", &["kill4", "kill6"]),
     ("tokens-forgotten-and-create-unseen", &["kill4", "kill6"]),
+    // Whose disk it is is not told.
+    ("labels-not-told", &["foreign"]),
+    ("labels-are-an-object", &["foreign"]),
     // The look-up by name ends with the first disk.
     ("by-name-omits-one-that-it-counts", &["kill4", "kill6"]),
 ];

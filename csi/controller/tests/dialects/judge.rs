@@ -100,6 +100,7 @@ fn created(rig: &mut Rig, truth: &World, name: &str, from: &From, id: &str) {
 
 /// The end of all calls of one kind. It must be OK some time, unless the dialect allows no more than a refusal.
 pub(crate) fn last_word(rig: &mut Rig, call: &Call, result: Option<&Result<Told, Status>>) {
+    rig.unfinished = matches!(result, Some(Err(_)));
     let kind = if rig.again { format!("{} again", call.kind()) } else { call.kind().to_owned() };
     let fits = |hopeless: &&str| *hopeless == kind || *hopeless == call.kind();
     let hopeless = HOPELESS.iter().any(|row| row.dialect == rig.name && row.calls.iter().any(fits));

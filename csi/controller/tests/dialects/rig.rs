@@ -30,6 +30,8 @@ pub(crate) struct Rig {
     pub(crate) again: bool,
     /// Each call is told.
     tells: bool,
+    /// The last calls did not end well.
+    pub(crate) unfinished: bool,
     /// The scene is over: an operation never ends.
     pub(crate) over: bool,
 }
@@ -45,6 +47,7 @@ impl Rig {
             dialect,
             broken: Vec::new(),
             again: false,
+            unfinished: false,
             tells: std::env::var_os("DIALECT").is_some(),
             over: false,
         }

@@ -247,7 +247,8 @@ async fn clone(rig: &mut Rig) {
     let made = thrice(rig, vec![Call::Create { name: name.clone(), from, place: Place::Home }]).await;
     sleep(LONG).await;
     judge::end(rig, &[name], !made.is_empty());
-    judge::snapshots(rig, usize::from(made.is_empty()));
+    // While it is tried its snapshot is needed.
+    judge::snapshots(rig, usize::from(rig.unfinished));
 }
 
 async fn list(rig: &mut Rig) {
@@ -264,6 +265,8 @@ async fn step(rig: &mut Rig, calls: Vec<Call>, kill: Option<u64>) -> Vec<Option<
     for call in calls.iter().filter(|_| kill.is_some()) {
         killed(rig, call.clone(), kill.unwrap_or(0)).await;
     }
+    // What was killed may have done it all.
+    rig.again = kill.is_some();
     let controller = rig.controller();
     until_ok(rig, &controller, calls).await
 }

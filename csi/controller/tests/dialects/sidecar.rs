@@ -39,7 +39,8 @@ pub(crate) async fn until_ok(rig: &mut Rig, controller: &Controller, calls: Vec<
         for (at, result) in together(rig, controller, open).await {
             done[at] = Some(result);
         }
-        sleep(Duration::from_secs(1 << attempt.min(6))).await;
+        // Up to five minutes, as the sidecars' `--retry-interval-max`.
+        sleep(Duration::from_secs(4_u64.pow(attempt).min(300))).await;
     }
     for (call, result) in calls.iter().zip(&done) {
         judge::last_word(rig, call, result.as_ref());
