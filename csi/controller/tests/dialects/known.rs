@@ -66,7 +66,7 @@ pub(crate) const KNOWN: &[Known] = &[
         &["create", "immediate", "restore", "clone", "life", "kill1"],
     ),
     row("D1", "create-fails-late", &["kill4", "kill6"]),
-    row("D3", "refund-fails-late", &["kill6"]),
+    row("D3", "refund-fails-late", &["kill4", "kill6"]),
     row("C3", "refunded-disk-shown-for-ever", &["delete3"]),
     row("C1", "one-region-hangs", &["snapshot", "clone"]),
     row("C1", "one-region-fails", &["snapshot", "clone"]),
