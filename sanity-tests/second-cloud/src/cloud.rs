@@ -78,6 +78,18 @@ impl Cloud {
         }
     }
 
+    /// Another cluster has so many disks that are on no machine.
+    pub fn another_cluster(&self, count: usize) {
+        let mut world = self.0.lock();
+        for number in 1..=count {
+            world.stranger(&format!("of-another-cluster-{number}"), other_cluster());
+            let now = world.now;
+            if let Some(free) = world.disks.last_mut() {
+                free.set(now, State::Available, None);
+            }
+        }
+    }
+
     /// While nobody looks the machines are replaced, if the dialect says so.
     pub fn meanwhile(&self, now: Millis) {
         let mut world = self.0.lock();
@@ -235,12 +247,6 @@ impl World {
         }
         for number in 1..=14 {
             self.stranger(&format!("other-{number}"), Vec::new());
-        }
-        for number in 1..=2 {
-            self.stranger(&format!("of-another-cluster-{number}"), other_cluster());
-            if let Some(free) = self.disks.last_mut() {
-                free.set(0, State::Available, None);
-            }
         }
     }
 

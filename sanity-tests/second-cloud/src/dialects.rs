@@ -13,12 +13,7 @@ mod words;
 pub use change::Named;
 
 /// All dialects, family by family.
-pub const DIALECTS: [(&str, &[Named]); 7] = [
-    ("base", &[("base", Dialect::base)]),
-    ("replies", replies::ALL),
-    ("lists", lists::ALL),
-    ("words", words::ALL),
-    ("orders", orders::ALL),
-    ("errors", errors::ALL),
-    ("machines", machines::ALL),
-];
+pub const DIALECTS: [&[Named]; 7] =
+    [BASE, replies::ALL, lists::ALL, words::ALL, orders::ALL, errors::ALL, machines::ALL];
+
+const BASE: &[Named] = &[("base", Dialect::base)];

@@ -35,9 +35,8 @@ fn row((name, dialect): Named) -> Row {
 }
 
 /// A family of dialects × every operation: the table, and what of it is neither right nor known.
-fn judge_family(family: &str) {
+fn judge_family(named: &[Named]) {
     let only = std::env::var("DIALECT").ok();
-    let (_, named) = DIALECTS.iter().find(|(name, _)| *name == family).unwrap();
     let asked = |named: &&Named| only.as_deref().is_none_or(|only| only == named.0);
     let table = Table::of(named.iter().filter(asked).map(|named| row(*named)).collect());
     table.print(known::KNOWN);
@@ -47,42 +46,42 @@ fn judge_family(family: &str) {
 
 #[test]
 fn what_the_paper_says_keeps_the_invariants() {
-    judge_family("base");
+    judge_family(DIALECTS[0]);
 }
 
 #[test]
 fn replies_of_every_look_keep_the_invariants() {
-    judge_family("replies");
+    judge_family(DIALECTS[1]);
 }
 
 #[test]
 fn lists_of_every_kind_keep_the_invariants() {
-    judge_family("lists");
+    judge_family(DIALECTS[2]);
 }
 
 #[test]
 fn disks_told_in_other_words_keep_the_invariants() {
-    judge_family("words");
+    judge_family(DIALECTS[3]);
 }
 
 #[test]
 fn orders_and_jobs_of_every_course_keep_the_invariants() {
-    judge_family("orders");
+    judge_family(DIALECTS[4]);
 }
 
 #[test]
 fn refusals_of_every_wording_keep_the_invariants() {
-    judge_family("errors");
+    judge_family(DIALECTS[5]);
 }
 
 #[test]
 fn machines_keys_and_strangers_keep_the_invariants() {
-    judge_family("machines");
+    judge_family(DIALECTS[6]);
 }
 
 #[test]
 fn every_list_of_exceptions_is_about_cells_that_exist_once() {
-    let all = || DIALECTS.iter().flat_map(|(_, named)| named.iter().map(|(name, _)| *name));
+    let all = || DIALECTS.iter().flat_map(|family| family.iter().map(|(name, _)| *name));
     let exempt = hopeless::HOPELESS.iter().map(|row| row.dialect);
     let exempt = exempt.chain(hopeless::UNKNOWABLE.iter().map(|(dialect, _)| *dialect));
     let listed = known::KNOWN.iter().map(|row| row.dialect).filter(|dialect| *dialect != known::EVERY);

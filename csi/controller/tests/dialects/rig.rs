@@ -59,6 +59,11 @@ impl Rig {
         self.cloud.speak(self.dialect.clone(), &names);
     }
 
+    /// Another cluster's disks, which are free.
+    pub(crate) fn another_cluster(&self, count: usize) {
+        self.cloud.another_cluster(count);
+    }
+
     /// What the dialect does to the machines while nobody looks.
     pub(crate) fn meanwhile(&self) {
         self.cloud.meanwhile(self.now());

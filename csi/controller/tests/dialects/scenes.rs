@@ -301,6 +301,7 @@ async fn handover(rig: &mut Rig) {
 
 /// Handles of another cluster's disks, which are free: as after a copy of that cluster's objects.
 async fn other_clusters(rig: &mut Rig) {
+    rig.another_cluster(2);
     rig.speak(&[]);
     let free = |disk: &&Disk| !disk.bought && disk.holder.is_none();
     let volumes: Vec<String> = rig.truth().disks.iter().filter(free).map(|disk| disk.id.clone()).collect();
