@@ -78,7 +78,7 @@ impl Operation<Driver> for CreateRequest {
 /// The disk of the volume, and its region.
 async fn create(driver: &Driver, request: &CreateRequest) -> Result<(Region, Disk), CreateError> {
     let allowed = allowed(request, driver.disk_locator.all())?;
-    let found = look(driver, request, allowed.first().map_or(&[], std::slice::from_ref)).await?;
+    let found = look(driver, request, &allowed).await?;
     let content = content::look(driver, request, &found).await?;
     modify::possible(driver, &later(request))?;
     let made =
@@ -134,8 +134,9 @@ async fn make(
 }
 
 /// The disks of this name: in the regions that are needed and where an order may be open, which must answer, and in the others, which
-/// need not: a region that is down takes only itself down. Needed is the first region in which the disk would be ordered. An earlier
-/// attempt can have ordered one in the class's regions, which never change, or in any.
+/// need not: a region that is down takes only itself down. Needed is every region in which the disk may be ordered: an earlier attempt,
+/// also of a controller before this one, may have found the first sold out. (With WaitForFirstConsumer that is the region of the pod's
+/// node alone.) An attempt for another node can have ordered one in another of the class's regions, which never change, or in any.
 async fn look(
     driver: &Driver,
     request: &CreateRequest,
