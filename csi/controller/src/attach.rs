@@ -18,6 +18,7 @@ use crate::attach_queue::Change;
 use crate::disk_reader::Query;
 use crate::driver::Driver;
 use crate::error::AttachError;
+use crate::name::other_cluster;
 use crate::nodes::{Machine, Resolved};
 
 /// What to do about a disk that is to be on `instance`.
@@ -89,6 +90,9 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
     let cloud = |source| AttachError::Cloud { disk: id.to_string(), source };
     let found = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?;
     let (region, mut disk) = found.ok_or_else(no_volume)?;
+    if let Some(cluster) = other_cluster(&disk, &driver.cluster) {
+        return Err(AttachError::OtherCluster { disk: id.to_string(), cluster: cluster.to_owned() });
+    }
     let machine = the_machine(driver, node, &id).await?;
     if machine.region != region {
         let (disk_region, node_region) = (region.to_string(), machine.region.to_string());

@@ -18,7 +18,7 @@ use crate::disk_reader::Query;
 use crate::driver::Driver;
 use crate::error::CreateError;
 use crate::modify::{self, Mutable};
-use crate::name::{disk_name, label};
+use crate::name::{disk_name, label, other_cluster};
 mod content;
 mod order;
 mod request;
@@ -200,10 +200,10 @@ fn decide(
     found: &[(Region, Disk)],
 ) -> Result<CreateStep, CreateError> {
     // Another cluster's disk of the same name, e.g. of a cluster that this one was restored from, is no volume of this one.
-    if let Some((_, disk)) = found.iter().find(|(_, disk)| label(disk).is_some_and(|other| other != cluster))
-    {
-        let (disk, cluster) = (disk.disk_id.clone(), label(disk).unwrap_or_default().to_owned());
-        return Err(CreateError::OtherCluster { name: request.name.clone(), disk, cluster });
+    let others = found.iter().find_map(|(_, disk)| Some((disk, other_cluster(disk, cluster)?)));
+    if let Some((disk, cluster)) = others {
+        let (name, disk, cluster) = (request.name.clone(), disk.disk_id.clone(), cluster.to_owned());
+        return Err(CreateError::OtherCluster { name, disk, cluster });
     }
     let (region, disk) = match found {
         [] => return Ok(CreateStep::Order(wanted.allowed.clone())),
@@ -224,7 +224,9 @@ fn decide(
     let changed = request.mutable.disk_type.as_deref();
     // What the cloud does not tell of a disk fits: only what it tells can differ.
     let fits = |wanted: &str| {
-        ["", wanted].contains(&disk.disk_type.as_str()) || changed == Some(disk.disk_type.as_str())
+        disk.disk_type.is_empty()
+            || disk.disk_type.eq_ignore_ascii_case(wanted)
+            || changed == Some(disk.disk_type.as_str())
     };
     let (size, made) = (wanted.size, wanted.content.map_or_else(|| empty(disk), |source| source.made(disk)));
     let what = if !made {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::accepted::{Ended, Handle};
 use crate::driver::Driver;
 use crate::error::DeleteError;
-use crate::name::{label, order_subject};
+use crate::name::{order_subject, other_cluster};
 use crate::snapshot;
 
 /// A refund whose order fails is ordered anew, each time with a token of its own, so often in one call.
@@ -69,7 +69,9 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
         driver.disk_locator.forget(id.as_str());
         return Ok(());
     };
-    ours(driver, &disk)?;
+    if let Some(cluster) = other_cluster(&disk, &driver.cluster) {
+        return Err(DeleteError::OtherCluster { disk: id.to_string(), cluster: cluster.to_owned() });
+    }
     let purpose = format!("delete {id}");
     let (mut attempts, deadline, mut now) = (0, driver.deadline(), Some(disk));
     while let Some(disk) = now {
@@ -90,17 +92,6 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
     driver.order_attempts.done(&purpose);
     driver.disk_locator.forget(id.as_str());
     Ok(())
-}
-
-/// A disk that carries another cluster's label is that cluster's, whatever handle names it.
-fn ours(driver: &Driver, disk: &Disk) -> Result<(), DeleteError> {
-    match label(disk) {
-        Some(cluster) if cluster != driver.cluster => {
-            let (disk, cluster) = (disk.disk_id.clone(), cluster.to_owned());
-            Err(DeleteError::OtherCluster { disk, cluster })
-        }
-        Some(_) | None => Ok(()),
-    }
 }
 
 /// Orders the refund and waits for its end; gives the disk as it is then, `None` when it is gone by its own word.

@@ -166,6 +166,8 @@ pub enum AttachError {
          eck-csi-node, or the cluster's VPC with vpc of the profile"
     )]
     AmbiguousNode { node: String, machines: String },
+    #[error("disk {disk} is cluster {cluster}'s by its label, and no disk of this one to attach")]
+    OtherCluster { disk: String, cluster: String },
     #[error("disk {disk} is published there already, with readonly {published}")]
     OtherReadonly { disk: String, published: bool },
     #[error("disk {disk} is attached to {holders}; it must be detached there first")]
@@ -195,8 +197,8 @@ impl GrpcCode for AttachError {
             // The pair can never work: no retry helps.
             Self::OtherRegion { .. } => Code::InvalidArgument,
             Self::Dead { .. } => Code::Internal,
-            // A person must say which; nothing may be attached meanwhile.
-            Self::AmbiguousNode { .. } => Code::FailedPrecondition,
+            // A person must say which, or whose; nothing may be attached meanwhile.
+            Self::AmbiguousNode { .. } | Self::OtherCluster { .. } => Code::FailedPrecondition,
             // Nothing is attached; the next attempt may do better.
             Self::JobFailed { .. } | Self::NotShown { .. } => Code::Unavailable,
             Self::Cloud { source, .. } => cloud_code(source),
@@ -246,6 +248,8 @@ pub enum ExpandError {
     OutOfRange(BadField),
     #[error("disk {disk} is {state} in the cloud; it will not become usable by itself")]
     Dead { disk: String, state: String },
+    #[error("disk {disk} is cluster {cluster}'s by its label, and no disk of this one to grow")]
+    OtherCluster { disk: String, cluster: String },
     #[error("the cloud did not grow disk {disk}: its order failed {attempts} times")]
     OrderFailed { disk: String, attempts: u32 },
     #[error("the cloud says that disk {disk} has grown to {gib} GiB, and shows it smaller")]
@@ -264,6 +268,8 @@ impl GrpcCode for ExpandError {
             Self::NoVolume(_) => Code::NotFound,
             Self::OutOfRange(_) => Code::OutOfRange,
             Self::Dead { .. } | Self::OrderFailed { .. } => Code::Internal,
+            // A person must say whose it is.
+            Self::OtherCluster { .. } => Code::FailedPrecondition,
             // It may only be late: ask again.
             Self::NotShown { .. } | Self::NoSize(_) => Code::Unavailable,
             Self::Cloud { source, .. } => cloud_code(source),

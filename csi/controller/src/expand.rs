@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::accepted::{Ended, Handle};
 use crate::driver::Driver;
 use crate::error::ExpandError;
-use crate::name::order_subject;
+use crate::name::{order_subject, other_cluster};
 
 /// An order that fails is ordered anew, each time with a token of its own, so often in one call.
 const ATTEMPTS: u32 = 3;
@@ -76,6 +76,9 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
     let cloud = |source| ExpandError::Cloud { disk: id.to_string(), source };
     let found = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?;
     let (region, mut disk) = found.ok_or_else(no_volume)?;
+    if let Some(cluster) = other_cluster(&disk, &driver.cluster) {
+        return Err(ExpandError::OtherCluster { disk: id.to_string(), cluster: cluster.to_owned() });
+    }
     let purpose = format!("grow {id} to {}", size.min_gib);
     let (mut attempts, deadline) = (0, driver.deadline());
     loop {

@@ -24,6 +24,11 @@ pub(crate) fn label(disk: &Disk) -> Option<&str> {
     disk.labels.iter().find(|label| label.key == DISK_LABEL).map(|label| label.value.as_str())
 }
 
+/// Another cluster than this one whose label the disk carries: then it is that cluster's, whatever handle names it.
+pub(crate) fn other_cluster<'a>(disk: &'a Disk, cluster: &str) -> Option<&'a str> {
+    label(disk).filter(|owner| *owner != cluster)
+}
+
 /// The name of the snapshot through which the volume is cloned. It is gone when the clone is there.
 pub(crate) fn clone_name(volume: &str) -> String {
     format!("eck-clone-{}", Uuid::new_v5(&NAMESPACE, volume.as_bytes()).simple())

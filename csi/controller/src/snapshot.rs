@@ -4,11 +4,14 @@
 //! region, so the handle carries it: `<region>/<the cloud's id>`.
 
 use std::fmt;
+use std::time::Duration;
 
 use eck_csi::driver::MAX_FIELD_BYTES;
 use eck_csi::field::{BadField, text};
 use eck_csi::volume::Region;
 use ecx::api::{ListSnapshots, Snapshot};
+use ecx::error::ApiMessage;
+use futures::future::join_all;
 use tokio::time::Instant;
 
 use crate::disk_reader::{Verdict, WaitError};
@@ -21,6 +24,12 @@ pub(crate) mod list;
 
 /// Snapshots of one page (ECX-API B.8: at most 1000).
 const PAGE: u32 = 1000;
+
+/// More pages no region has: a list without an end ends here.
+const MAX_PAGES: u32 = 1000;
+
+/// A region that need not answer is waited for so long.
+const SOON: Duration = Duration::from_secs(3);
 
 /// The state of a snapshot from which a disk can be made (ECX-API B.3, op 12).
 const AVAILABLE: &str = "available";
@@ -67,16 +76,32 @@ pub(crate) async fn all(
 ) -> Result<Vec<Snapshot>, ecx::Error> {
     let mut query =
         ListSnapshots { region_id: region.to_string(), max_results: PAGE, next_token: None, ..query.clone() };
-    let mut found = Vec::new();
-    loop {
+    let (mut found, mut unreadable) = (Vec::new(), 0);
+    for _ in 0..MAX_PAGES {
         let page = driver.client.list_snapshots(&query).await?;
-        let full = !page.snapshot_list.is_empty();
         found.extend(page.snapshot_list);
-        match page.next_token.filter(|token| full && !token.is_empty()) {
+        unreadable += page.unreadable.len();
+        match page.next_token.filter(|token| !token.is_empty()) {
+            // The same page again and again.
+            Some(token) if query.next_token.as_ref() == Some(&token) => break,
             Some(token) => query.next_token = Some(token),
+            None if page.snapshot_total.is_some_and(|total| total > (found.len() + unreadable) as u64) => {
+                break;
+            }
             None => return Ok(found),
         }
     }
+    let message =
+        format!("the list of snapshots of {region} shows {} and says that there are more", found.len());
+    Err(ecx::Error::Unreadable(ApiMessage { code: "list".to_owned(), message, ..ApiMessage::default() }))
+}
+
+/// Snapshots of this very name in other regions than the disk's, as far as they answer soon: there the name can only be another disk's.
+pub(crate) async fn elsewhere(driver: &Driver, own: &Region, name: &str) -> Vec<(Region, Snapshot)> {
+    let others = driver.disk_locator.all().iter().filter(|region| *region != own);
+    let look = |region| tokio::time::timeout(SOON, named(driver, std::slice::from_ref(region), name));
+    let found = join_all(others.map(look)).await;
+    found.into_iter().filter_map(|answer| answer.ok()?.ok()).flatten().collect()
 }
 
 /// The snapshots that fit the query in the regions.

@@ -14,7 +14,7 @@ use ecx::api::{CreateSnapshot, Group, ListSnapshots, Snapshot};
 use ecx::token;
 use proto::csi::v1 as pb;
 
-use super::{dead, named, wait};
+use super::{dead, elsewhere, named, wait};
 use crate::disk_reader::Verdict;
 use crate::driver::Driver;
 use crate::error::SnapshotError;
@@ -78,12 +78,18 @@ pub(crate) async fn create(
     let no_volume = || SnapshotError::NoVolume(request.volume.to_string());
     let disk = request.volume.disk().ok_or_else(no_volume)?;
     let cloud = |source| SnapshotError::Cloud { name: request.name.clone(), source };
-    let found = named(driver, driver.disk_locator.all(), &request.name).await.map_err(cloud)?;
+    let located = driver.disk_locator.locate(&driver.reader, &disk).await.map_err(cloud)?;
+    let region = located.map(|(region, _)| region);
+    // A disk's snapshots are in its region: the others cannot stop it.
+    let own = region.as_ref().map_or(driver.disk_locator.all(), std::slice::from_ref);
+    let mut found = named(driver, own, &request.name).await.map_err(cloud)?;
+    if let (Some(region), true) = (&region, found.is_empty()) {
+        found = elsewhere(driver, region, &request.name).await;
+    }
     if let Some(one) = decide(request, &disk, found)? {
         return Ok(one);
     }
-    let located = driver.disk_locator.locate(&driver.reader, &disk).await.map_err(cloud)?;
-    let (region, _) = located.ok_or_else(no_volume)?;
+    let region = region.ok_or_else(no_volume)?;
     if !request.requisite.is_empty() && !request.requisite.contains(&region) {
         return Err(SnapshotError::OtherRegion { disk: disk.to_string(), region: region.to_string() });
     }

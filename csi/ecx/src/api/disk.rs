@@ -1,5 +1,7 @@
 //! Disks: requests, replies, states.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::lenient;
@@ -186,7 +188,7 @@ pub struct Disk {
     #[serde(default, rename = "isSystemVolume", skip_serializing_if = "Option::is_none")]
     pub is_system_volume: Option<bool>,
     /// Labels.
-    #[serde(default, deserialize_with = "super::envelope::null_is_default")]
+    #[serde(default, deserialize_with = "labels")]
     pub labels: Vec<Label>,
     /// Only while attached.
     #[serde(default, deserialize_with = "super::envelope::null_is_default")]
@@ -211,6 +213,21 @@ pub struct Disk {
         deserialize_with = "lenient::optional_number"
     )]
     pub provisioned_iops: Option<u64>,
+}
+
+/// Labels as a list of keys and values, or as an object.
+fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Label>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Told {
+        List(Vec<Label>),
+        Object(BTreeMap<String, String>),
+    }
+    Ok(match Option::<Told>::deserialize(deserializer)? {
+        None => Vec::new(),
+        Some(Told::List(labels)) => labels,
+        Some(Told::Object(labels)) => labels.into_iter().map(|(key, value)| Label { key, value }).collect(),
+    })
 }
 
 impl Disk {
