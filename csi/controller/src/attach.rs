@@ -8,7 +8,7 @@ use eck_csi::capability::Capability;
 use eck_csi::context::PublishContext;
 use eck_csi::field::BadField;
 use eck_csi::operations::{OnConflict, Operation};
-use eck_csi::volume::{DiskId, NodeId, VolumeId};
+use eck_csi::volume::{DiskId, NodeId, Region, VolumeId};
 use ecx::api::{AttachDisk, Disk, Group};
 use proto::csi::v1 as pb;
 use tokio::time::Instant;
@@ -93,16 +93,7 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
     if let Some(cluster) = other_cluster(&disk, &driver.cluster) {
         return Err(AttachError::OtherCluster { disk: id.to_string(), cluster: cluster.to_owned() });
     }
-    let machine = the_machine(driver, node, &id).await?;
-    if machine.region != region {
-        let (disk_region, node_region) = (region.to_string(), machine.region.to_string());
-        return Err(AttachError::OtherRegion {
-            disk: id.to_string(),
-            disk_region,
-            node: node.to_string(),
-            node_region,
-        });
-    }
+    let machine = the_machine(driver, node, &id, &region).await?;
     let (mut attempts, mut accepted, deadline) = (0, false, driver.deadline());
     loop {
         match decide(&disk, &machine.instance)? {
@@ -134,11 +125,21 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
     }
 }
 
-/// The one machine of the node.
-async fn the_machine(driver: &Driver, node: &NodeId, id: &DiskId) -> Result<Machine, AttachError> {
+/// The one machine of the node, which must be in the disk's region.
+async fn the_machine(
+    driver: &Driver,
+    node: &NodeId,
+    id: &DiskId,
+    region: &Region,
+) -> Result<Machine, AttachError> {
     let resolved = driver.nodes.resolve(&driver.client, node).await;
     match resolved.map_err(|source| AttachError::Cloud { disk: id.to_string(), source })? {
-        Resolved::One(machine) => Ok(machine),
+        Resolved::One(machine) if machine.region == *region => Ok(machine),
+        Resolved::One(machine) => {
+            let (disk_region, node_region) = (region.to_string(), machine.region.to_string());
+            let (disk, node) = (id.to_string(), node.to_string());
+            Err(AttachError::OtherRegion { disk, disk_region, node, node_region })
+        }
         Resolved::None => Err(AttachError::NoNode(node.to_string())),
         Resolved::Several(machines) => {
             let (node, machines) = (node.to_string(), machines.join(" and "));

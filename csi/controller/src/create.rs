@@ -193,28 +193,34 @@ fn allowed(request: &CreateRequest, configured: &[Region]) -> Result<Vec<Region>
     Ok(allowed)
 }
 
-fn decide(
+/// Of the disks of the name the one that is this cluster's.
+fn ours<'a>(
     request: &CreateRequest,
-    wanted: &DiskSpec<'_>,
     cluster: &str,
-    found: &[(Region, Disk)],
-) -> Result<CreateStep, CreateError> {
+    found: &'a [(Region, Disk)],
+) -> Result<Option<&'a (Region, Disk)>, CreateError> {
     // Another cluster's disk of the same name, e.g. of a cluster that this one was restored from, is no volume of this one.
     let others = found.iter().find_map(|(_, disk)| Some((disk, other_cluster(disk, cluster)?)));
     if let Some((disk, cluster)) = others {
         let (name, disk, cluster) = (request.name.clone(), disk.disk_id.clone(), cluster.to_owned());
         return Err(CreateError::OtherCluster { name, disk, cluster });
     }
-    let (region, disk) = match found {
-        [] => return Ok(CreateStep::Order(wanted.allowed.clone())),
-        [one] => one,
-        many => {
-            let mut labelled = many.iter().filter(|(_, disk)| label(disk).is_some());
-            match (labelled.next(), labelled.next()) {
-                (Some(one), None) => one,
-                _ => return Err(CreateError::ambiguous(&request.name, many.iter().map(|(_, disk)| disk))),
-            }
-        }
+    let mut labelled = found.iter().filter(|(_, disk)| label(disk).is_some());
+    match (found, labelled.next(), labelled.next()) {
+        ([], _, _) => Ok(None),
+        ([one], _, _) | (_, Some(one), None) => Ok(Some(one)),
+        _ => Err(CreateError::ambiguous(&request.name, found.iter().map(|(_, disk)| disk))),
+    }
+}
+
+fn decide(
+    request: &CreateRequest,
+    wanted: &DiskSpec<'_>,
+    cluster: &str,
+    found: &[(Region, Disk)],
+) -> Result<CreateStep, CreateError> {
+    let Some((region, disk)) = ours(request, cluster, found)? else {
+        return Ok(CreateStep::Order(wanted.allowed.clone()));
     };
     let (name, id) = (request.name.clone(), disk.disk_id.clone());
     if disk.disk_status == DiskState::Deleting {
