@@ -81,6 +81,10 @@ async fn a_reply_lost_after_success_and_the_same_token_make_one_disk() {
     let client = client(&sim);
     let effect = Effect::DropAfter;
     sim.fault(Fault { op: Some(Op::CreateDisk), contains: None, skip: 0, count: 2, effect });
+    // An order is not sent again by itself.
+    for _ in 0..2 {
+        assert!(matches!(client.create_disk(&order("pvc-1", 20)).await, Err(Error::NoReply(_))));
+    }
     assert!(matches!(client.create_disk(&order("pvc-1", 20)).await, Err(Error::InProgress(_))));
     assert_eq!(sim.look(|w| (w.bought, w.disks.len())), (1, 1));
     assert_eq!(client.calls()[&Op::CreateDisk], 3);

@@ -89,8 +89,8 @@ fn a_field_that_cannot_be_taken_is_named() {
     ] {
         assert_eq!(complaint(message), field);
     }
-    let unknown = complaint(Message { volume_id: "vol-1".into(), ..message() });
-    assert_eq!(unknown, "there is no volume vol-1 on this node");
+    let unknown = complaint(Message { volume_id: "vol/1".into(), ..message() });
+    assert_eq!(unknown, "there is no volume vol/1 on this node");
 }
 
 #[test]
