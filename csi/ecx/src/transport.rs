@@ -10,6 +10,10 @@ use reqwest::header::RETRY_AFTER;
 
 use crate::profile::Profile;
 
+/// The longest body that is read, in bytes. A page of a hundred disks takes 100 kB; what is a hundred times that is no page, and a body
+/// without an end would fill the memory within the time that one request has.
+const LONGEST_BODY: usize = 16 << 20;
+
 /// A signed request: a POST if it has a body, else a GET. Has no `Debug`: a header carries the signature.
 pub struct Outgoing {
     /// Scheme, host, path and query.
@@ -32,7 +36,7 @@ pub struct Incoming {
 
 /// There is no whole reply; whether the request was carried out is not known.
 pub struct NoReply {
-    /// `timeout` or `connection`.
+    /// `timeout`, `connection` or `too long`.
     pub code: &'static str,
     /// Words.
     pub message: String,
@@ -76,7 +80,7 @@ impl HttpTransport {
         Ok(Self(http.build()?))
     }
 
-    async fn send(&self, request: Outgoing) -> Result<Incoming, reqwest::Error> {
+    async fn send(&self, request: Outgoing) -> Result<Incoming, NoReply> {
         let mut sent = match request.body {
             Some(body) => self.0.post(request.url).body(body),
             None => self.0.get(request.url),
@@ -84,21 +88,32 @@ impl HttpTransport {
         for (name, value) in request.headers {
             sent = sent.header(name, value);
         }
-        let response = sent.send().await?;
+        let mut response = sent.send().await?;
         let header = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok());
         let (http, retry_after) = (response.status().as_u16(), header.map(str::to_owned));
-        Ok(Incoming { http, retry_after, body: response.bytes().await?.into() })
+        let mut body = Vec::new();
+        while let Some(piece) = response.chunk().await? {
+            if body.len() + piece.len() > LONGEST_BODY {
+                let message = format!("HTTP {http} with a body of more than {LONGEST_BODY} bytes");
+                return Err(NoReply { code: "too long", message });
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(Incoming { http, retry_after, body })
+    }
+}
+
+impl From<reqwest::Error> for NoReply {
+    fn from(e: reqwest::Error) -> Self {
+        let code = if e.is_timeout() { "timeout" } else { "connection" };
+        // The URL holds no secret, but the chain is what tells the cause.
+        Self { code, message: error_report::chain(&e) }
     }
 }
 
 impl Transport for HttpTransport {
     fn exchange(&self, request: Outgoing) -> Exchange<'_> {
-        // The URL holds no secret, but the chain is what tells the cause.
-        let lost = |e: reqwest::Error| NoReply {
-            code: if e.is_timeout() { "timeout" } else { "connection" },
-            message: error_report::chain(&e),
-        };
-        Box::pin(async move { self.send(request).await.map_err(lost) })
+        Box::pin(self.send(request))
     }
 
     fn now(&self) -> SystemTime {
@@ -107,5 +122,58 @@ impl Transport for HttpTransport {
 
     fn random(&self) -> u128 {
         rand::random()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use tokio::task::{JoinHandle, spawn_blocking};
+
+    use super::*;
+
+    const PIECE: usize = 1 << 20;
+
+    /// A cloud whose one answer has up to `pieces` pieces of a megabyte. Gives how many were taken.
+    fn cloud(pieces: usize) -> (Profile, JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let answered = spawn_blocking(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let head = BufReader::new(stream.try_clone().unwrap()).lines();
+            head.map(Result::unwrap).take_while(|line| !line.is_empty()).for_each(drop);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+            let piece = [format!("{PIECE:x}\r\n").as_bytes(), &[b' '; PIECE], b"\r\n"].concat();
+            let taken = (0..pieces).take_while(|_| stream.write_all(&piece).is_ok()).count();
+            // Whoever has gone away hears nothing of the end.
+            drop(stream.write_all(b"0\r\n\r\n"));
+            taken
+        });
+        (Profile { base_url, ..Profile::default() }, answered)
+    }
+
+    async fn ask(profile: &Profile) -> Result<Incoming, NoReply> {
+        let transport = HttpTransport::new(profile).unwrap();
+        transport.exchange(Outgoing { url: profile.base_url.clone(), body: None, headers: Vec::new() }).await
+    }
+
+    #[tokio::test]
+    async fn a_body_without_an_end_is_not_read_to_its_end() {
+        let (profile, answered) = cloud(1000);
+        let lost = ask(&profile).await.err().unwrap();
+        assert_eq!(lost.code, "too long");
+        assert!(lost.message.contains("more than 16777216 bytes"), "{}", lost.message);
+        let taken = answered.await.unwrap();
+        assert!(taken < 100, "{taken} pieces were taken");
+    }
+
+    #[tokio::test]
+    async fn the_longest_body_is_read_whole() {
+        let (profile, answered) = cloud(LONGEST_BODY / PIECE);
+        let reply = ask(&profile).await.ok().unwrap();
+        assert_eq!((reply.http, reply.body.len()), (200, LONGEST_BODY));
+        assert_eq!(answered.await.unwrap(), LONGEST_BODY / PIECE);
     }
 }

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::sign;
 
-/// Epoch milliseconds are above this since 1973; what is below are seconds.
+/// Epoch milliseconds are above this since 1973; what is below are seconds. No disk is older than that, so no moment that is read is
+/// below it, and none is taken for seconds when it is read again.
 const FIRST_MILLISECOND: u64 = 100_000_000_000;
 
 /// A number, also as text; `None` for null.
@@ -57,7 +58,7 @@ pub(super) fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     let value = Value::deserialize(deserializer)?;
     let dated = || value.as_str().and_then(sign::epoch_milliseconds);
     let counted = |number: u64| if number < FIRST_MILLISECOND { number.saturating_mul(1000) } else { number };
-    Ok(number_of(&value).filter(|number| *number > 0).map(counted).or_else(dated))
+    Ok(number_of(&value).map(counted).or_else(dated).filter(|moment| *moment >= FIRST_MILLISECOND))
 }
 
 fn number_of(value: &Value) -> Option<u64> {
@@ -99,7 +100,9 @@ mod tests {
 
     #[test]
     fn a_moment_that_nobody_can_read_is_not_told() {
-        for untold in ["null", "0", r#""""#, r#""soon""#, "-1", "[]", "1.5"] {
+        for untold in
+            ["null", "0", r#""""#, r#""soon""#, "-1", "[]", "1.5", "1700", r#""1970-01-20T16:13:20Z""#]
+        {
             assert_eq!(time(untold), None, "{untold}");
         }
     }
