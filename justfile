@@ -6,13 +6,13 @@ export PATH := justfile_directory() / ".cache/bin:" + env("PATH")
 default:
     @just --list
 
-# Before a commit, as an ordinary user and without a network: format, lints, layers, licences, unit tests
+# Before a commit, as an ordinary user and without a network: format, build with lints, layers, licences, unit tests
 check: tools
     cargo fmt --all --check
-    cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
+    hack/build tests
     cargo xtask layers
     cargo deny --offline check bans licenses sources
-    cargo nextest run --locked --workspace
+    hack/linted cargo nextest run --locked --workspace
 
 # Everything that CI runs, as root
 test *STEPS:
