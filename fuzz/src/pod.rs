@@ -1,6 +1,6 @@
 //! A pod as the API server sends it: scheduler and node must read the same out of it.
 
-use ideal_gpu_plugin::pod::Wire;
+use ideal_gpu_plugin::pod::ApiPod;
 use ideal_gpu_scheduler::pod::Request;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
@@ -13,7 +13,7 @@ pub(crate) fn run(bytes: &[u8]) {
     if !value.get("metadata").is_some_and(Value::is_object) {
         return;
     }
-    let wire = serde_json::from_value::<Wire>(value.clone());
+    let wire = serde_json::from_value::<ApiPod>(value.clone());
     if let Ok(wire) = &wire {
         assert_eq!(wire.request(), wire.request(), "twice is once");
     }

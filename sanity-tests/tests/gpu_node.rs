@@ -136,7 +136,7 @@ async fn a_card_that_falls_ill_takes_no_new_work_until_it_is_back_and_says_so() 
     assert!(message.contains("GPU-n-1") && message.contains("XID 79"), "{message}");
     let address = rig.plugin.ready(PATIENCE).await.unwrap();
     let metrics = process::get(address, "/metrics").await.unwrap();
-    let line = metrics.lines().find(|line| line.starts_with("ideal_gpu_card_ailing{")).unwrap();
+    let line = metrics.lines().find(|line| line.starts_with("ideal_gpu_card_unhealthy{")).unwrap();
     assert!(
         line.contains("GPU-n-1") && line.contains("state=\"failed\"") && line.contains("XID 79"),
         "{line}"

@@ -126,7 +126,7 @@ impl HealthTracker {
     }
 
     /// The cards that are not healthy: how ill they are, and why.
-    pub fn ailing(&self) -> impl Iterator<Item = (&CardId, Health, &Reason)> {
+    pub fn unhealthy(&self) -> impl Iterator<Item = (&CardId, Health, &Reason)> {
         self.members.iter().filter_map(|member| {
             let (health, reason) = member.state.ill()?;
             Some((&member.found.id, health, reason))

@@ -36,12 +36,12 @@ pub struct Nvml {
     session: Option<Session>,
     /// A session whose end was not seen yet: until it is, a new one would hang where it does.
     left: Option<Session>,
-    known: BTreeMap<CardId, Known>,
+    known: BTreeMap<CardId, CardHistory>,
 }
 
 /// What is remembered of a card from one session to the next.
 #[derive(Debug, Default)]
-struct Known {
+struct CardHistory {
     incarnation: u32,
     away: bool,
 }

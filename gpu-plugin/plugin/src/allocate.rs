@@ -34,7 +34,7 @@ fn device_files(
     resource: Resource,
     ids: &[String],
 ) -> pb::ContainerAllocateResponse {
-    let snapshot = context.gpu_watch.picture.borrow().clone();
+    let snapshot = context.gpu_watch.snapshot.borrow().clone();
     let cards: Vec<CardId> = ids.iter().filter_map(|id| resource.card(id)).collect();
     let minors = cards.iter().filter_map(|card| snapshot.minors.get(card));
     let places = &context.settings.places;

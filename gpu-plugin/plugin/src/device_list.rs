@@ -32,7 +32,7 @@ pub(crate) struct DeviceList {
 impl DeviceList {
     /// Ends when `token` fires.
     pub(crate) fn new(context: PluginContext, resource: Resource, token: CancellationToken) -> Self {
-        let snapshots = context.gpu_watch.picture.clone();
+        let snapshots = context.gpu_watch.snapshot.clone();
         Self { context, resource, snapshots, token, sent: None }
     }
 

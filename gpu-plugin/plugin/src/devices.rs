@@ -24,8 +24,8 @@ pub(crate) fn known<'a>(
     resource: Resource,
     ids: impl IntoIterator<Item = &'a String>,
 ) -> Result<(), DeviceIdError> {
-    let picture = context.gpu_watch.picture.borrow();
-    let known = |id: &String| resource.card(id).is_some_and(|card| picture.minors.contains_key(&card));
+    let snapshot = context.gpu_watch.snapshot.borrow();
+    let known = |id: &String| resource.card(id).is_some_and(|card| snapshot.minors.contains_key(&card));
     match ids.into_iter().find(|id| !known(id)) {
         Some(id) => Err(DeviceIdError::Unknown { resource: resource.name(), id: id.clone() }),
         None => Ok(()),

@@ -34,7 +34,7 @@ pub struct GpuSnapshot {
     /// N of `/dev/nvidiaN`.
     pub minors: BTreeMap<CardId, u32>,
     /// The cards that take no new work.
-    pub ailing: BTreeMap<CardId, Unhealthy>,
+    pub unhealthy: BTreeMap<CardId, Unhealthy>,
     /// Why there are no cards.
     pub absent: Option<String>,
     /// The driver has answered, or is known to be absent. Before, nothing must be told to anybody: the node would lose its
@@ -67,7 +67,7 @@ impl GpuSnapshot {
 #[derive(Debug, Clone)]
 pub struct GpuWatch {
     /// The cards.
-    pub picture: watch::Receiver<Arc<GpuSnapshot>>,
+    pub snapshot: watch::Receiver<Arc<GpuSnapshot>>,
     /// What is used of them.
     pub usage: watch::Receiver<Arc<Vec<CardUsage>>>,
 }
@@ -76,7 +76,7 @@ impl GpuWatch {
     /// Resolves once there is something to tell.
     pub(crate) async fn first_snapshot(&self) {
         // An error means that the thread has ended: then there is nothing to wait for.
-        let _ = self.picture.clone().wait_for(|picture| picture.asked).await;
+        let _ = self.snapshot.clone().wait_for(|snapshot| snapshot.asked).await;
     }
 }
 
@@ -86,13 +86,13 @@ pub(crate) fn start(driver: Box<dyn Driver>, overcommit: Overcommit) -> std::io:
         absent: Some("the driver has not been asked yet".to_owned()),
         ..GpuSnapshot::default()
     };
-    let (pictures, picture) = watch::channel(Arc::new(nothing));
+    let (snapshots, snapshot) = watch::channel(Arc::new(nothing));
     let (usages, usage) = watch::channel(Arc::default());
     let watcher = Watcher {
         driver,
         overcommit,
         tracker: HealthTracker::new(),
-        pictures,
+        snapshots,
         usages,
         started: Instant::now(),
         absent: None,
@@ -100,10 +100,10 @@ pub(crate) fn start(driver: Box<dyn Driver>, overcommit: Overcommit) -> std::io:
         pauses: PAUSES.build(),
     };
     std::thread::Builder::new().name("cards".to_owned()).spawn(move || watcher.run())?;
-    Ok(GpuWatch { picture, usage })
+    Ok(GpuWatch { snapshot, usage })
 }
 
-fn ailment((card, health, reason): (&CardId, Health, &Reason)) -> (CardId, Unhealthy) {
+fn unhealthy_card((card, health, reason): (&CardId, Health, &Reason)) -> (CardId, Unhealthy) {
     (card.clone(), Unhealthy { health, reason: reason.to_string() })
 }
 
@@ -111,7 +111,7 @@ struct Watcher {
     driver: Box<dyn Driver>,
     overcommit: Overcommit,
     tracker: HealthTracker,
-    pictures: watch::Sender<Arc<GpuSnapshot>>,
+    snapshots: watch::Sender<Arc<GpuSnapshot>>,
     usages: watch::Sender<Arc<Vec<CardUsage>>>,
     started: Instant,
     absent: Option<String>,
@@ -122,7 +122,7 @@ struct Watcher {
 impl Watcher {
     fn run(mut self) {
         let (mut list, mut usage) = (Duration::ZERO, Duration::ZERO);
-        while !self.pictures.is_closed() {
+        while !self.snapshots.is_closed() {
             let now = self.started.elapsed();
             if now >= list {
                 list = now + self.list(now);
@@ -188,17 +188,17 @@ impl Watcher {
 
     fn publish(&self) {
         let members = self.tracker.members().iter();
-        let picture = GpuSnapshot {
+        let snapshot = GpuSnapshot {
             cards: self.tracker.cards(self.overcommit),
             minors: members.map(|member| (member.found.id.clone(), member.found.minor)).collect(),
-            ailing: self.tracker.ailing().map(ailment).collect(),
+            unhealthy: self.tracker.unhealthy().map(unhealthy_card).collect(),
             absent: self.absent.clone(),
             asked: self.asked,
         };
-        self.pictures.send_if_modified(|there| {
-            let changed = **there != picture;
+        self.snapshots.send_if_modified(|there| {
+            let changed = **there != snapshot;
             if changed {
-                *there = Arc::new(picture);
+                *there = Arc::new(snapshot);
             }
             changed
         });

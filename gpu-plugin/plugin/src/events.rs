@@ -24,7 +24,7 @@ const NAMESPACE: &str = "default";
 
 /// What is said about a card.
 #[derive(Debug, PartialEq, Eq)]
-struct News {
+struct HealthChange {
     /// `Warning` or `Normal`.
     kind: &'static str,
     reason: &'static str,
@@ -35,18 +35,18 @@ struct News {
 /// itself is in the device list, the node's annotation and the metrics.
 pub(crate) async fn tell(client: Client, node: String, gpu_watch: GpuWatch) {
     let events: Api<Event> = Api::namespaced(client, NAMESPACE);
-    let mut pictures = gpu_watch.picture;
+    let mut snapshots = gpu_watch.snapshot;
     let mut told = BTreeMap::new();
     loop {
-        let picture = pictures.borrow_and_update().clone();
-        for news in news(&told, &picture) {
-            let event = event(&node, &news, Timestamp::now());
+        let snapshot = snapshots.borrow_and_update().clone();
+        for change in health_changes(&told, &snapshot) {
+            let event = event(&node, &change, Timestamp::now());
             if let Err(error) = events.create(&PostParams::default(), &event).await {
-                warn!(news.message, error = serve::chain::chain(&error), "An event cannot be written");
+                warn!(change.message, error = serve::chain::chain(&error), "An event cannot be written");
             }
         }
-        told.clone_from(&picture.ailing);
-        if pictures.changed().await.is_err() {
+        told.clone_from(&snapshot.unhealthy);
+        if snapshots.changed().await.is_err() {
             return;
         }
     }
@@ -54,10 +54,10 @@ pub(crate) async fn tell(client: Client, node: String, gpu_watch: GpuWatch) {
 
 /// What is new since `told`. Another reason for a state that was told already is none: a card that is ill falls ill of many
 /// things at once.
-fn news(told: &BTreeMap<CardId, Unhealthy>, picture: &GpuSnapshot) -> Vec<News> {
-    let index = |id: &CardId| picture.cards.iter().find(|card| card.id == *id).map_or(0, |card| card.index);
-    let fresh = picture
-        .ailing
+fn health_changes(told: &BTreeMap<CardId, Unhealthy>, snapshot: &GpuSnapshot) -> Vec<HealthChange> {
+    let index = |id: &CardId| snapshot.cards.iter().find(|card| card.id == *id).map_or(0, |card| card.index);
+    let fresh = snapshot
+        .unhealthy
         .iter()
         .filter(|(card, ailment)| told.get(*card).is_none_or(|before| before.health != ailment.health));
     let ill = fresh.map(|(card, ailment)| {
@@ -66,9 +66,9 @@ fn news(told: &BTreeMap<CardId, Unhealthy>, picture: &GpuSnapshot) -> Vec<News> 
             Health::Failed => ("GPUFailed", "until it is reset or replaced"),
         };
         let message = format!("card {} ({card}) takes no new work {until}: {}", index(card), ailment.reason);
-        News { kind: "Warning", reason, message }
+        HealthChange { kind: "Warning", reason, message }
     });
-    let well = told.keys().filter(|card| !picture.ailing.contains_key(*card)).map(|card| News {
+    let well = told.keys().filter(|card| !snapshot.unhealthy.contains_key(*card)).map(|card| HealthChange {
         kind: "Normal",
         reason: "GPUHealthy",
         message: format!("card {} ({card}) takes new work again", index(card)),
@@ -77,7 +77,7 @@ fn news(told: &BTreeMap<CardId, Unhealthy>, picture: &GpuSnapshot) -> Vec<News> 
 }
 
 /// As the kubelet writes events about its node: the UID is the node's name, and `kubectl describe node` finds it by that.
-fn event(node: &str, news: &News, now: Timestamp) -> Event {
+fn event(node: &str, change: &HealthChange, now: Timestamp) -> Event {
     // Whole seconds: Kubernetes' own type of these fields has no fractions.
     let time = Timestamp::from_second(now.as_second()).ok().map(Time);
     Event {
@@ -92,9 +92,9 @@ fn event(node: &str, news: &News, now: Timestamp) -> Event {
             uid: Some(node.to_owned()),
             ..ObjectReference::default()
         },
-        type_: Some(news.kind.to_owned()),
-        reason: Some(news.reason.to_owned()),
-        message: Some(news.message.clone()),
+        type_: Some(change.kind.to_owned()),
+        reason: Some(change.reason.to_owned()),
+        message: Some(change.message.clone()),
         source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: Some(node.to_owned()) }),
         first_timestamp: time.clone(),
         last_timestamp: time,
@@ -107,36 +107,36 @@ fn event(node: &str, news: &News, now: Timestamp) -> Event {
 mod tests {
     use super::*;
 
-    fn picture(ailing: &[(&str, Health, &str)]) -> GpuSnapshot {
+    fn snapshot(unhealthy: &[(&str, Health, &str)]) -> GpuSnapshot {
         let one = |(card, health, reason): &(&str, Health, &str)| {
             let ailment = Unhealthy { health: *health, reason: (*reason).to_owned() };
             (CardId::parse(card).unwrap(), ailment)
         };
-        GpuSnapshot { ailing: ailing.iter().map(one).collect(), ..GpuSnapshot::default() }
+        GpuSnapshot { unhealthy: unhealthy.iter().map(one).collect(), ..GpuSnapshot::default() }
     }
 
     #[test]
     fn each_change_of_a_cards_state_is_told_once() {
         let said = |told: &GpuSnapshot, now: &GpuSnapshot| {
-            news(&told.ailing, now).into_iter().map(|news| news.reason).collect::<Vec<_>>()
+            health_changes(&told.unhealthy, now).into_iter().map(|change| change.reason).collect::<Vec<_>>()
         };
-        let well = picture(&[]);
-        let suspect = picture(&[("GPU-a", Health::Suspect, "XID 31")]);
-        let still = picture(&[("GPU-a", Health::Suspect, "no answer")]);
-        let failed = picture(&[("GPU-a", Health::Failed, "XID 79")]);
+        let well = snapshot(&[]);
+        let suspect = snapshot(&[("GPU-a", Health::Suspect, "XID 31")]);
+        let still = snapshot(&[("GPU-a", Health::Suspect, "no answer")]);
+        let failed = snapshot(&[("GPU-a", Health::Failed, "XID 79")]);
         assert_eq!(said(&well, &suspect), ["GPUSuspect"]);
         assert!(said(&suspect, &still).is_empty());
         assert_eq!(said(&still, &failed), ["GPUFailed"]);
         assert_eq!(said(&failed, &well), ["GPUHealthy"]);
         assert!(said(&well, &well).is_empty());
-        let message = &news(&well.ailing, &failed)[0].message;
+        let message = &health_changes(&well.unhealthy, &failed)[0].message;
         assert!(message.contains("GPU-a") && message.ends_with("reset or replaced: XID 79"), "{message}");
     }
 
     #[test]
     fn an_event_is_the_nodes_and_its_times_are_kubernetes_own() {
-        let news = News { kind: "Normal", reason: "GPUHealthy", message: "m".to_owned() };
-        let event = event("n", &news, Timestamp::from_nanosecond(1_700_000_000_123_456_789).unwrap());
+        let change = HealthChange { kind: "Normal", reason: "GPUHealthy", message: "m".to_owned() };
+        let event = event("n", &change, Timestamp::from_nanosecond(1_700_000_000_123_456_789).unwrap());
         let event = serde_json::to_value(event).unwrap();
         assert_eq!(event["involvedObject"]["uid"], "n");
         assert_eq!(event["lastTimestamp"], "2023-11-14T22:13:20Z");

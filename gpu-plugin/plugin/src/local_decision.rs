@@ -1,4 +1,4 @@
-//! Decisions of the node itself, for pods that no scheduler of ours has decided on: by the ledger before the kubelet hands out
+//! Decisions of the node itself, for pods that no scheduler of ours has decided on: by what is allocated there before the kubelet hands out
 //! devices, and by the devices where it has done so already.
 
 use std::collections::BTreeSet;

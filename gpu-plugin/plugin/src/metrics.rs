@@ -153,15 +153,15 @@ impl Collector for Scrape {
 
 impl Scrape {
     fn labels(&self, id: &str) -> OfCard {
-        let picture = self.gpu_watch.picture.borrow();
-        let card = picture.cards.iter().find(|card| card.id.as_str() == id);
+        let snapshot = self.gpu_watch.snapshot.borrow();
+        let card = snapshot.cards.iter().find(|card| card.id.as_str() == id);
         let (index, model) = card.map(|card| (card.index, card.model.clone())).unwrap_or_default();
         OfCard { card: id.to_owned(), index, model }
     }
 
     fn cards(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let picture = self.gpu_watch.picture.borrow().clone();
-        let node = self.pod_cache.read(|pods| pod_cache::usage(pods, picture.inventory(), ""));
+        let snapshot = self.gpu_watch.snapshot.borrow().clone();
+        let node = self.pod_cache.read(|pods| pod_cache::usage(pods, snapshot.inventory(), ""));
         let all = || {
             node.cards()
                 .iter()
@@ -185,12 +185,12 @@ impl Scrape {
         gauge(encoder, "ideal_gpu_card_whole", "1 if the card was given out whole", whole)?;
         let healthy = all().map(|(labels, card, _)| (labels, u64::from(card.usable()))).collect();
         gauge(encoder, "ideal_gpu_card_healthy", "1 if new work may go there", healthy)?;
-        let ailing = picture.ailing.iter().map(|(id, ailment)| {
+        let unhealthy = snapshot.unhealthy.iter().map(|(id, ailment)| {
             let OfCard { card, index, model } = self.labels(id.as_str());
             let (state, reason) = (ailment.health.name(), ailment.reason.clone());
             (OfAilment { card, index, model, state, reason }, 1)
         });
-        gauge(encoder, "ideal_gpu_card_ailing", "1 for a card that takes no new work", ailing.collect())
+        gauge(encoder, "ideal_gpu_card_unhealthy", "1 for a card that takes no new work", unhealthy.collect())
     }
 
     fn usage(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -55,16 +55,20 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(picture: &GpuSnapshot) -> Self {
+    fn of(snapshot: &GpuSnapshot) -> Self {
         // Ill cards too: pods that are on them are still counted against these sums, and a sum that shrank under them would
         // turn pods away from cards with room. Which card may get work is the extender's business.
-        let counted: Vec<&Card> = picture.cards.iter().filter(|card| !card.mig).collect();
+        let counted: Vec<&Card> = snapshot.cards.iter().filter(|card| !card.mig).collect();
         Self {
             core: counted.iter().map(|_| u64::from(CORE_PER_CARD)).sum(),
             memory: counted.iter().map(|card| card.memory_mib).sum(),
-            cards: picture.inventory().to_text(),
-            model: model(&picture.cards),
-            enable: if picture.absent.is_none() && !picture.cards.is_empty() { "enable" } else { "disable" },
+            cards: snapshot.inventory().to_text(),
+            model: model(&snapshot.cards),
+            enable: if snapshot.absent.is_none() && !snapshot.cards.is_empty() {
+                "enable"
+            } else {
+                "disable"
+            },
         }
     }
 
@@ -125,18 +129,18 @@ pub(crate) async fn keep(client: Client, name: String, gpu_watch: GpuWatch) {
     };
     let nodes = Api::all(client);
     let follow = api::follow(nodes.clone(), &selector, tell);
-    tokio::join!(follow, repair(&nodes, &name, gpu_watch.picture, node));
+    tokio::join!(follow, repair(&nodes, &name, gpu_watch.snapshot, node));
 }
 
 async fn repair(
     nodes: &Api<Node>,
     name: &str,
-    mut pictures: watch::Receiver<std::sync::Arc<GpuSnapshot>>,
+    mut snapshots: watch::Receiver<std::sync::Arc<GpuSnapshot>>,
     mut seen: watch::Receiver<Option<Node>>,
 ) {
     let mut last = None;
     loop {
-        let wanted = Wanted::of(&pictures.borrow_and_update());
+        let wanted = Wanted::of(&snapshots.borrow_and_update());
         let node = seen.borrow_and_update().clone();
         if let Some(node) = node {
             let patches = (wanted.metadata(&node), wanted.status(&node));
@@ -152,7 +156,7 @@ async fn repair(
             last = Some(patches).filter(|patches| *patches != (None, None));
         }
         tokio::select! {
-            changed = pictures.changed() => if changed.is_err() { return },
+            changed = snapshots.changed() => if changed.is_err() { return },
             changed = seen.changed() => if changed.is_err() { return },
         }
     }
@@ -183,7 +187,7 @@ mod tests {
 
     use super::*;
 
-    fn picture() -> GpuSnapshot {
+    fn snapshot() -> GpuSnapshot {
         let card = |n: u32, healthy| Card {
             id: CardId::parse(&format!("GPU-{n}")).unwrap(),
             model: "NVIDIA GeForce RTX 3060".into(),
@@ -198,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_bare_node_gets_everything_and_then_nothing_more() {
-        let wanted = Wanted::of(&picture());
+        let wanted = Wanted::of(&snapshot());
         let metadata = wanted.metadata(&Node::default()).unwrap();
         let labels =
             json!({LABEL_MODEL: "NVIDIA-GeForce-RTX-3060", LABEL_NODE_TYPE: "gpu", LABEL_ENABLE: "enable"});

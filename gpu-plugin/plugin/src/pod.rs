@@ -13,7 +13,7 @@ use crate::object_meta;
 
 /// A pod as the API server sends it.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Wire {
+pub struct ApiPod {
     #[serde(deserialize_with = "object_meta::slim")]
     metadata: ObjectMeta,
     #[serde(default)]
@@ -89,9 +89,9 @@ pub(crate) struct Pod {
     pub(crate) init_done: BTreeSet<String>,
 }
 
-object_meta::read_in_place_of!(Wire, k8s_openapi::api::core::v1::Pod);
+object_meta::read_in_place_of!(ApiPod, k8s_openapi::api::core::v1::Pod);
 
-impl Wire {
+impl ApiPod {
     /// What the pod asks for; `Ok(None)` if that is no card.
     pub fn request(&self) -> Result<Option<PodRequest>, PodSpecError> {
         PodRequest::parse(self.spec.containers(), self.metadata.annotations.as_ref())
@@ -163,7 +163,7 @@ mod tests {
             "status": {"phase": "Running", "initContainerStatuses": [
                 {"name": "i", "state": {"terminated": {"exitCode": 0}}},
                 {"name": "s", "state": {"running": {}}}]}});
-        let read = serde_json::from_value::<Wire>(pod).unwrap().read().unwrap().unwrap();
+        let read = serde_json::from_value::<ApiPod>(pod).unwrap().read().unwrap().unwrap();
         let asks: Vec<_> = read.ask.containers.iter().map(|c| (c.name.as_str(), c.phase, c.share)).collect();
         let slice = |core| Share::Slice { core, memory_mib: 40_000 };
         let wanted = [
@@ -177,13 +177,13 @@ mod tests {
         assert!(!read.finished);
         assert_eq!(read.init_done, ["i".to_owned()].into());
         let other = json!({"metadata": {"name": "q", "uid": "u2"}, "spec": {"containers": [{"name": "c"}]}});
-        assert_eq!(serde_json::from_value::<Wire>(other).unwrap().read().unwrap(), None);
+        assert_eq!(serde_json::from_value::<ApiPod>(other).unwrap().read().unwrap(), None);
     }
     fn read(annotations: Value, resources: Value) -> Result<Option<Pod>, PodSpecError> {
         let pod = json!({
             "metadata": {"name": "p", "uid": "u1", "annotations": annotations},
             "spec": {"containers": [{"name": "c", "resources": resources}]}});
-        serde_json::from_value::<Wire>(pod).unwrap().read()
+        serde_json::from_value::<ApiPod>(pod).unwrap().read()
     }
 
     #[test]

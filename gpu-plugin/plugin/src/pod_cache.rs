@@ -239,7 +239,7 @@ impl PodCache {
     }
 }
 
-/// The node's ledger: every pod with a decision whose containers have not ended, except one.
+/// The node's allocations: every pod with a decision whose containers have not ended, except one.
 pub(crate) fn usage(pods: &Pods, inventory: Inventory, except: &str) -> Node {
     let mut node = Node::new(inventory);
     for (uid, entry) in pods {

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::api;
 use crate::lister::PodResources;
-use crate::pod::Wire;
+use crate::pod::ApiPod;
 use crate::pod_cache::PodCache;
 
 /// How often it is looked whether the kubelet has let go of a pod that the API server has no more.
@@ -24,27 +24,27 @@ const SWEEP: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// What the API server tells of the node's pods, on its way into the pod cache.
-pub struct News {
+pub struct PodUpdates {
     pod_cache: PodCache,
     listed: HashSet<String>,
 }
 
-impl News {
+impl PodUpdates {
     /// For this pod_cache.
     pub fn of(pod_cache: PodCache) -> Self {
         Self { pod_cache, listed: HashSet::new() }
     }
 
     /// One piece.
-    pub fn tell(&mut self, event: Event<Wire>) {
+    pub fn tell(&mut self, event: Event<ApiPod>) {
         match event {
             Event::Init => self.listed.clear(),
-            Event::InitApply(wire) | Event::Apply(wire) => {
-                self.listed.insert(wire.uid().unwrap_or_default());
-                is(&self.pod_cache, wire);
+            Event::InitApply(pod) | Event::Apply(pod) => {
+                self.listed.insert(pod.uid().unwrap_or_default());
+                is(&self.pod_cache, pod);
             }
-            Event::Delete(wire) => {
-                let uid = wire.uid().unwrap_or_default();
+            Event::Delete(pod) => {
+                let uid = pod.uid().unwrap_or_default();
                 self.listed.remove(&uid);
                 self.pod_cache.delete(&uid);
             }
@@ -55,15 +55,15 @@ impl News {
 
 /// Fills the pod cache from the API server, for ever.
 pub(crate) async fn follow(client: Client, node: String, pod_cache: PodCache) {
-    let mut news = News::of(pod_cache);
-    let tell = |event| news.tell(event);
-    api::follow(Api::<Wire>::all(client), &format!("spec.nodeName={node}"), tell).await;
+    let mut updates = PodUpdates::of(pod_cache);
+    let tell = |event| updates.tell(event);
+    api::follow(Api::<ApiPod>::all(client), &format!("spec.nodeName={node}"), tell).await;
 }
 
-fn is(pod_cache: &PodCache, wire: Wire) {
+fn is(pod_cache: &PodCache, pod: ApiPod) {
     let (uid, namespace, name) =
-        (wire.uid().unwrap_or_default(), wire.namespace().unwrap_or_default(), wire.name_any());
-    match wire.read() {
+        (pod.uid().unwrap_or_default(), pod.namespace().unwrap_or_default(), pod.name_any());
+    match pod.read() {
         Ok(Some(pod)) => pod_cache.apply(pod),
         Ok(None) => pod_cache.other(uid, namespace, name),
         Err(reason) => {
@@ -104,7 +104,7 @@ pub(crate) async fn publish(client: Client, pod_cache: PodCache) {
         changes.mark_unchanged();
         let mut again = false;
         for (uid, namespace, name, text) in unpublished(&pod_cache) {
-            let pods = Api::<Wire>::namespaced(client.clone(), &namespace);
+            let pods = Api::<ApiPod>::namespaced(client.clone(), &namespace);
             // With the uid, so that a successor of the same name is never meant.
             let patch = json!({ "metadata": { "uid": uid, "annotations": { DECISION: text } } });
             match pods.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {

@@ -93,7 +93,7 @@ fn answer(
 /// Nobody has decided about this pod: the node does.
 fn decide(context: &PluginContext, uid: &str, listed: &[Listed]) -> Result<(), PreferError> {
     adopt_all(&context.pod_cache, context, listed);
-    let inventory = context.gpu_watch.picture.borrow().inventory();
+    let inventory = context.gpu_watch.snapshot.borrow().inventory();
     let decision = context.pod_cache.read(|pods| {
         let entry = pods.get(uid)?;
         Some(local_decision::decide(&pod_cache::usage(pods, inventory, uid), entry, context.settings.policy))
@@ -114,7 +114,7 @@ fn decide(context: &PluginContext, uid: &str, listed: &[Listed]) -> Result<(), P
 /// Pods that got their devices before there was a decision: what they have is what was decided.
 pub(crate) fn adopt_all(pod_cache: &PodCache, context: &PluginContext, listed: &[Listed]) {
     for pod in listed {
-        let inventory = context.gpu_watch.picture.borrow().inventory();
+        let inventory = context.gpu_watch.snapshot.borrow().inventory();
         let adopted = pod_cache.read(|pods| {
             let same = |entry: &&pod_cache::Entry| {
                 entry.pod.namespace == pod.namespace && entry.pod.name == pod.name && !entry.gone

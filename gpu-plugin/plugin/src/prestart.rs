@@ -136,11 +136,11 @@ fn write(
     grant: &Grant,
 ) -> Result<(), StartError> {
     let pod = &grant.entry.pod;
-    let picture = context.gpu_watch.picture.borrow().clone();
+    let snapshot = context.gpu_watch.snapshot.borrow().clone();
     let mut cards: Vec<CardId> = ids.iter().filter_map(|id| resource.card(id)).collect();
     // CUDA numbers the cards of a container as NVML does.
     cards.sort_by_key(|id| {
-        picture.cards.iter().find(|card| card.id == *id).map_or(u32::MAX, |card| card.index)
+        snapshot.cards.iter().find(|card| card.id == *id).map_or(u32::MAX, |card| card.index)
     });
     let who = Who { uid: &pod.uid, namespace: &pod.namespace, pod: &pod.name, container: &grant.container };
     let isolation = &context.settings.isolation;
@@ -149,7 +149,7 @@ fn write(
         limits::write(&context.settings.places.state, &limits, &slots, isolation)?;
     }
     if !context.settings.no_cdi {
-        context.settings.places.write_specs(&picture.with_minors(), isolation)?;
+        context.settings.places.write_specs(&snapshot.with_minors(), isolation)?;
     }
     context.pod_cache.started(&pod.uid, &grant.container, &cards);
     info!(uid = pod.uid, pod = pod.name, container = grant.container, ?ids, share = ?grant.share, "A container starts");

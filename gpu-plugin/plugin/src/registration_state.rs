@@ -43,7 +43,7 @@ pub(crate) async fn tell_ready(
     mut sockets: Vec<(Resource, watch::Receiver<RegistrationState>)>,
     token: CancellationToken,
 ) {
-    let mut snapshots = context.gpu_watch.picture.clone();
+    let mut snapshots = context.gpu_watch.snapshot.clone();
     while !token.is_cancelled() {
         let absent = snapshots.borrow_and_update().absent.clone();
         let mut states = sockets.iter_mut();

@@ -192,9 +192,9 @@ async fn sockets(
 
 /// Keeps the CDI specs those of the cards.
 async fn keep_specs(context: PluginContext) {
-    let GpuWatch { mut picture, .. } = context.gpu_watch.clone();
+    let GpuWatch { mut snapshot, .. } = context.gpu_watch.clone();
     loop {
-        let cards = picture.borrow_and_update().with_minors();
+        let cards = snapshot.borrow_and_update().with_minors();
         if !context.settings.no_cdi
             && let Err(error) = context.settings.places.write_specs(&cards, &context.settings.isolation)
         {
@@ -205,7 +205,7 @@ async fn keep_specs(context: PluginContext) {
             tokio::time::sleep(Duration::from_secs(10)).await;
             continue;
         }
-        if picture.changed().await.is_err() {
+        if snapshot.changed().await.is_err() {
             return;
         }
     }

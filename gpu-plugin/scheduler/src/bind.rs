@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Placement, ReserveError};
+use crate::extender_api::ExtenderBindingArgs;
 use crate::leader::LeadershipGate;
-use crate::wire::ExtenderBindingArgs;
 
 /// The longest that the API server works on a request that nobody waits for any more (`--request-timeout`, 1 minute).
 const ON_ITS_WAY: Duration = Duration::from_secs(60);
@@ -163,7 +163,7 @@ impl Binder {
         self.settle(cluster, args, posted, again).await
     }
 
-    /// Reads the pod from the API server into the cluster's picture.
+    /// Reads the pod from the API server into the view of the cluster.
     async fn look(
         &self,
         cluster: &Cluster,

@@ -35,7 +35,7 @@ pub(crate) enum Placement {
 pub struct Relist(u64);
 
 /// A pod that asks for cards and has not ended.
-struct Known {
+struct TrackedPod {
     namespace: String,
     name: String,
     /// `None` for a pod whose request cannot be read; it may be bound all the same.
@@ -52,7 +52,7 @@ struct State {
     nodes: HashMap<String, Node>,
     /// The nodes that exist; others are here only because pods name them.
     existing: HashSet<String>,
-    pods: HashMap<String, Known>,
+    pods: HashMap<String, TrackedPod>,
     /// The current listing of pods.
     listing: Relist,
     /// The last one that has ended.
@@ -185,7 +185,7 @@ impl Cluster {
     pub fn listing_ends(&self, listing: Relist) {
         let mut state = self.state.write();
         state.listed = listing;
-        let gone = |known: &Known| {
+        let gone = |known: &TrackedPod| {
             known.last_seen_relist < listing && !matches!(known.place, Placement::Promised { .. })
         };
         let gone: Vec<String> =
@@ -242,10 +242,10 @@ impl Cluster {
             Placement::Bound { node } => return Err(ReserveError::Bound(node.clone())),
         }
         let full = |why| ReserveError::Full { node: node.to_owned(), why };
-        let ledger = nodes.get_mut(node).ok_or_else(|| full(Why::NoCards))?;
-        let cards = place(ledger, &request.plan, policy).map_err(full)?;
+        let allocations = nodes.get_mut(node).ok_or_else(|| full(Why::NoCards))?;
+        let cards = place(allocations, &request.plan, policy).map_err(full)?;
         let decision = Decision::new(uid, &request.ask, &request.plan, &cards);
-        ledger.add(uid, decision.charge());
+        allocations.add(uid, decision.charge());
         known.place =
             Placement::Promised { node: node.to_owned(), decision: decision.clone(), sent: Instant::now() };
         known.last_seen_relist = *listing;
@@ -279,7 +279,7 @@ impl Cluster {
     /// Pods to look at: those that are promised, and those that may be gone.
     pub(crate) fn open(&self) -> Vec<Open> {
         let state = self.state.read();
-        let open = |(uid, known): (&String, &Known)| {
+        let open = |(uid, known): (&String, &TrackedPod)| {
             let sent = match known.place {
                 Placement::Promised { sent, .. } => Some(sent),
                 _ if known.confirmed_relist < state.listed => None,
@@ -293,8 +293,8 @@ impl Cluster {
 
     /// Shows every card, for metrics.
     pub(crate) fn each_card(&self, mut show: impl FnMut(CardUse<'_>)) {
-        for (node, ledger) in &self.state.read().nodes {
-            for (card, used) in ledger.cards().iter().zip(ledger.used()) {
+        for (node, allocations) in &self.state.read().nodes {
+            for (card, used) in allocations.cards().iter().zip(allocations.used()) {
                 show(CardUse { node, card: &card.id, memory_mib: card.memory_mib, used: *used });
             }
         }
@@ -334,8 +334,8 @@ impl State {
     }
 
     fn uncount(&mut self, uid: &str, node: &str) {
-        if let Some(ledger) = self.nodes.get_mut(node) {
-            ledger.remove(uid);
+        if let Some(allocations) = self.nodes.get_mut(node) {
+            allocations.remove(uid);
         }
         self.tidy(node);
     }
@@ -362,7 +362,7 @@ impl State {
             (None, None) => Placement::Unbound,
         };
         let (namespace, name) = (&pod.metadata.namespace, &pod.metadata.name);
-        let known = Known {
+        let known = TrackedPod {
             namespace: namespace.clone().unwrap_or_default(),
             name: name.clone().unwrap_or_default(),
             request,
@@ -381,11 +381,11 @@ impl State {
                 .ok(),
             _ => None,
         };
-        let ledger = self.nodes.entry(node.to_owned()).or_default();
+        let allocations = self.nodes.entry(node.to_owned()).or_default();
         match (decided, request) {
-            (Some(decision), _) => ledger.add(uid, decision.charge()),
-            (None, Some(request)) => ledger.add_undecided(uid, request.plan.devices()),
-            (None, None) => ledger.add_undecided(uid, pod::devices_named(pod)),
+            (Some(decision), _) => allocations.add(uid, decision.charge()),
+            (None, Some(request)) => allocations.add_undecided(uid, request.plan.devices()),
+            (None, None) => allocations.add_undecided(uid, pod::devices_named(pod)),
         }
     }
 }

@@ -18,6 +18,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::bind::{BindError, Binder};
 use crate::cluster::Cluster;
+use crate::extender_api::{
+    ExtenderArgs, ExtenderBindingArgs, ExtenderBindingResult, ExtenderFilterResult, Failed, HostPriority,
+    NodeList,
+};
 use crate::filter::{Verdict, filter};
 use crate::leader::LeadershipGate;
 use crate::metrics::Measures;
@@ -25,10 +29,6 @@ use crate::pod::Request;
 use crate::prioritize::{Defaults, prioritize};
 use crate::review::{AdmissionRequest, Answer, Review};
 use crate::webhook::{Refusal, Rules, refused};
-use crate::wire::{
-    ExtenderArgs, ExtenderBindingArgs, ExtenderBindingResult, ExtenderFilterResult, Failed, HostPriority,
-    NodeList,
-};
 
 /// The longest body that is read: 5,000 whole nodes of 16 KiB, for schedulers that do not send names alone.
 const MAX_BODY: usize = 80 << 20;

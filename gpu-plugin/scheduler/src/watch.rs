@@ -1,4 +1,4 @@
-//! Keeps the cluster's picture fresh: two watches, each of which starts with a complete listing and is listed anew when it
+//! Keeps the view of the cluster fresh: two watches, each of which starts with a complete listing and is listed anew when it
 //! breaks, or when somebody wants to be sure.
 
 use std::collections::HashSet;

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::content::Truth;
+use super::content::GroundTruth;
 use super::disk::{Disk, publish};
 use super::fault::{Fault, Outcome};
 use super::faulty::{Faults, Faulty, Hook};
@@ -154,7 +154,7 @@ impl Drop for Bench {
 
 /// Whether the disk lies where there is no room to write. What is to be mounted gets its room: it is not to be made.
 fn starved(disk: &Disk<'_>, fault: Fault) -> bool {
-    fault == Fault::MkfsFails && disk.content.truth != Truth::Ours
+    fault == Fault::MkfsFails && disk.content.truth != GroundTruth::Ours
 }
 
 /// Copies the content; on a file system of its own that has [`SPACE_LEFT`], if there is to be one.

@@ -14,7 +14,7 @@ use proto::csi::v1::node_server::Node as _;
 use tonic::{Request, Status};
 
 use super::bench::Bench;
-use super::content::Truth;
+use super::content::GroundTruth;
 use super::disk::{Disk, PRECIOUS, VOLUME, publish, volume};
 use super::fault::{Fault, Outcome};
 use super::faulty;
@@ -102,7 +102,7 @@ impl Case<'_> {
             format!("{outcome:?}, and mounted: {mounted}"),
         );
         let truth = self.disk.content.truth;
-        if outcome == Outcome::Mounted && truth == Truth::Ours {
+        if outcome == Outcome::Mounted && truth == GroundTruth::Ours {
             let file = fs::read_to_string(self.bench.staging.join("precious"));
             self.must(file.is_ok_and(|f| f == PRECIOUS), "the workload's file is lost");
         }
@@ -136,7 +136,7 @@ impl Case<'_> {
         self.must(answer.is_ok(), format!("unstaging: {answer:?}"));
         let staged = Linux::new(Path::new("/")).mounts().unwrap().at(&self.bench.staging).is_some();
         self.must(!staged, "still mounted after it was unstaged");
-        let may_format = matches!(self.disk.content.truth, Truth::Blank | Truth::Hidden);
+        let may_format = matches!(self.disk.content.truth, GroundTruth::Blank | GroundTruth::Hidden);
         let formats = self.bench.faults.formats.load(Ordering::SeqCst);
         self.must(formats == 0 || may_format, "a disk with data was ordered to be formatted");
         let proven = self.fault.outcome(self.disk.content.truth, self.disk.mountable) == Outcome::Formatted;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// What an image holds, as far as the driver's promise depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Truth {
+pub(crate) enum GroundTruth {
     /// Every byte is zero: the only thing that is ever formatted.
     Blank,
     /// A file system of the type that is asked for: mounted with its data, never made anew.
@@ -25,7 +25,7 @@ pub(crate) struct Content {
     /// The `fsType` that NodeStage is asked for.
     pub(crate) ask: &'static str,
     /// What is on it.
-    pub(crate) truth: Truth,
+    pub(crate) truth: GroundTruth,
     /// Writes it into a blank image.
     pub(crate) make: Box<dyn Fn(&Path) + Send + Sync>,
 }

@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::content::{Content, Truth};
+use super::content::{Content, GroundTruth};
 
 /// Bytes at a place; a negative place counts from the end of the device.
 pub(crate) type Patch = (i64, &'static [u8]);
@@ -27,7 +27,7 @@ pub(crate) fn contents() -> impl Iterator<Item = Content> {
         name: (*name).to_owned(),
         mib: 64,
         ask: "ext4",
-        truth: Truth::Data,
+        truth: GroundTruth::Data,
         make: Box::new(move |image| write(image, patches)),
     })
 }

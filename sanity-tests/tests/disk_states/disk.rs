@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use eck_csi::context::PublishContext;
 use eck_csi::volume::VolumeId;
 
-use super::content::{Content, Truth};
+use super::content::{Content, GroundTruth};
 use super::lab::{self, Loop, copy, path, run};
 
 /// The volume that every case is about.
@@ -44,7 +44,7 @@ impl<'a> Disk<'a> {
         lab::blank(&base, content.mib);
         (content.make)(&base);
         let mountable = match content.truth {
-            Truth::Ours => give_a_file(&base, content.ask, folder),
+            GroundTruth::Ours => give_a_file(&base, content.ask, folder),
             _ => {
                 let known = fs::read_to_string("/proc/filesystems").unwrap();
                 known.lines().any(|l| l.trim_start() == content.ask)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::content::Truth;
+use super::content::GroundTruth;
 
 /// One thing that goes wrong, or one way to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,12 +110,12 @@ impl Fault {
     }
 
     /// What must come of it. `mountable`: this kernel can mount what the volume asks for.
-    pub(crate) fn outcome(self, truth: Truth, mountable: bool) -> Outcome {
+    pub(crate) fn outcome(self, truth: GroundTruth, mountable: bool) -> Outcome {
         let plain = match truth {
             _ if self == Self::Block => Outcome::Block,
-            Truth::Blank if mountable => Outcome::Formatted,
-            Truth::Ours if mountable => Outcome::Mounted,
-            Truth::Hidden if self == Self::Provisioned => Outcome::Formatted,
+            GroundTruth::Blank if mountable => Outcome::Formatted,
+            GroundTruth::Ours if mountable => Outcome::Mounted,
+            GroundTruth::Hidden if self == Self::Provisioned => Outcome::Formatted,
             _ => Outcome::Refused,
         };
         match self {
@@ -148,7 +148,7 @@ impl Fault {
     }
 
     /// What the same request must do afterwards, when the fault is over; `None` if that is not asked.
-    pub(crate) fn retried(self, truth: Truth, mountable: bool) -> Option<Outcome> {
+    pub(crate) fn retried(self, truth: GroundTruth, mountable: bool) -> Option<Outcome> {
         match (self, Self::None.outcome(truth, mountable)) {
             // It has been formatted by the first request; a second time would be data loss.
             (Self::MountFails, Outcome::Formatted) => Some(Outcome::Mounted),
@@ -160,7 +160,7 @@ impl Fault {
     }
 
     /// Whether a refusal comes after the driver's own mkfs: then the bytes are the driver's.
-    pub(crate) fn after_mkfs(self, truth: Truth) -> bool {
-        truth == Truth::Blank && matches!(self, Self::MkfsFails | Self::MountFails)
+    pub(crate) fn after_mkfs(self, truth: GroundTruth) -> bool {
+        truth == GroundTruth::Blank && matches!(self, Self::MkfsFails | Self::MountFails)
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::content::{Content, Truth};
+use super::content::{Content, GroundTruth};
 use super::craft;
 use super::lab::{self, Loop, have, path, run, zero};
 
@@ -19,65 +19,73 @@ pub(crate) struct Ids {
 type Maker = fn(&Path, &Ids);
 
 /// Name, MiB, asked type, truth, maker.
-const MADE: &[(&str, u64, &str, Truth, Maker)] = &[
-    ("blank", 64, "ext4", Truth::Blank, |_, _| ()),
-    ("blank, ext3 asked", 64, "ext3", Truth::Blank, |_, _| ()),
-    ("blank, xfs asked", 320, "xfs", Truth::Blank, |_, _| ()),
+const MADE: &[(&str, u64, &str, GroundTruth, Maker)] = &[
+    ("blank", 64, "ext4", GroundTruth::Blank, |_, _| ()),
+    ("blank, ext3 asked", 64, "ext3", GroundTruth::Blank, |_, _| ()),
+    ("blank, xfs asked", 320, "xfs", GroundTruth::Blank, |_, _| ()),
     // Where the kernel has no vfat it is not formatted with it either.
-    ("blank, vfat asked", 64, "vfat", Truth::Blank, |_, _| ()),
-    ("zeros that are written, not holes", 16, "ext4", Truth::Blank, |i, _| zero(i, 0..16 << 20)),
-    ("one sector of data in the middle", 64, "ext4", Truth::Hidden, |i, _| hidden(i)),
-    ("ext4, ours", 64, "ext4", Truth::Ours, |i, ids| ext(i, &["-t", "ext4", "-U", &ids.ours])),
-    ("ext3, ours", 64, "ext3", Truth::Ours, |i, ids| ext(i, &["-t", "ext3", "-U", &ids.ours])),
-    ("ext4, adopted", 64, "ext4", Truth::Ours, |i, _| ext(i, &["-t", "ext4"])),
-    ("ext4, adopted, 1 KiB blocks", 64, "ext4", Truth::Ours, |i, _| ext(i, &["-t", "ext4", "-b", "1024"])),
-    ("ext4, adopted, no journal", 64, "ext4", Truth::Ours, |i, _| {
+    ("blank, vfat asked", 64, "vfat", GroundTruth::Blank, |_, _| ()),
+    ("zeros that are written, not holes", 16, "ext4", GroundTruth::Blank, |i, _| zero(i, 0..16 << 20)),
+    ("one sector of data in the middle", 64, "ext4", GroundTruth::Hidden, |i, _| hidden(i)),
+    ("ext4, ours", 64, "ext4", GroundTruth::Ours, |i, ids| ext(i, &["-t", "ext4", "-U", &ids.ours])),
+    ("ext3, ours", 64, "ext3", GroundTruth::Ours, |i, ids| ext(i, &["-t", "ext3", "-U", &ids.ours])),
+    ("ext4, adopted", 64, "ext4", GroundTruth::Ours, |i, _| ext(i, &["-t", "ext4"])),
+    ("ext4, adopted, 1 KiB blocks", 64, "ext4", GroundTruth::Ours, |i, _| {
+        ext(i, &["-t", "ext4", "-b", "1024"])
+    }),
+    ("ext4, adopted, no journal", 64, "ext4", GroundTruth::Ours, |i, _| {
         ext(i, &["-t", "ext4", "-O", "^has_journal"])
     }),
-    ("ext4, adopted, bigalloc", 64, "ext4", Truth::Ours, |i, _| ext(i, &["-t", "ext4", "-O", "bigalloc"])),
-    ("ext4, adopted, quota", 64, "ext4", Truth::Ours, |i, _| ext(i, &["-t", "ext4", "-O", "quota"])),
-    ("ext4, journal to replay", 64, "ext4", Truth::Ours, |i, ids| dirty(i, ids)),
-    ("xfs, ours", 64, "xfs", Truth::Ours, |i, ids| xfs(i, &["-m", &format!("uuid={}", ids.ours)])),
-    ("xfs, adopted", 64, "xfs", Truth::Ours, |i, _| xfs(i, &[])),
+    ("ext4, adopted, bigalloc", 64, "ext4", GroundTruth::Ours, |i, _| {
+        ext(i, &["-t", "ext4", "-O", "bigalloc"])
+    }),
+    ("ext4, adopted, quota", 64, "ext4", GroundTruth::Ours, |i, _| ext(i, &["-t", "ext4", "-O", "quota"])),
+    ("ext4, journal to replay", 64, "ext4", GroundTruth::Ours, |i, ids| dirty(i, ids)),
+    ("xfs, ours", 64, "xfs", GroundTruth::Ours, |i, ids| xfs(i, &["-m", &format!("uuid={}", ids.ours)])),
+    ("xfs, adopted", 64, "xfs", GroundTruth::Ours, |i, _| xfs(i, &[])),
     // As after the disk was grown in the cloud. Not ext4: to grow that takes CAP_SYS_RESOURCE, which a machine may lack.
-    ("xfs, adopted, smaller than its disk", 64, "xfs", Truth::Ours, |i, _| xfs(i, &["-d", "size=40m"])),
-    ("xfs, adopted, version 4", 64, "xfs", Truth::Ours, |i, _| xfs(i, &["-m", "crc=0"])),
-    ("ext4, another volume's", 64, "ext4", Truth::Data, |i, ids| ext(i, &["-t", "ext4", "-U", &ids.others])),
-    ("xfs, another volume's", 64, "xfs", Truth::Data, |i, ids| {
+    ("xfs, adopted, smaller than its disk", 64, "xfs", GroundTruth::Ours, |i, _| xfs(i, &["-d", "size=40m"])),
+    ("xfs, adopted, version 4", 64, "xfs", GroundTruth::Ours, |i, _| xfs(i, &["-m", "crc=0"])),
+    ("ext4, another volume's", 64, "ext4", GroundTruth::Data, |i, ids| {
+        ext(i, &["-t", "ext4", "-U", &ids.others])
+    }),
+    ("xfs, another volume's", 64, "xfs", GroundTruth::Data, |i, ids| {
         xfs(i, &["-m", &format!("uuid={}", ids.others)])
     }),
-    ("ext4 behind a LUKS 2 header", 64, "ext4", Truth::Data, |i, _| {
+    ("ext4 behind a LUKS 2 header", 64, "ext4", GroundTruth::Data, |i, _| {
         owned(i, &[(0, b"LUKS\xba\xbe\x00\x02")])
     }),
-    ("ext4 behind a partition table", 64, "ext4", Truth::Data, |i, _| {
+    ("ext4 behind a partition table", 64, "ext4", GroundTruth::Data, |i, _| {
         owned(i, &[(446, b"\x80\x20\x21\0\x83\xfe\xff\xff\0\x08\0\0\0\xf8\x01\0"), (510, b"\x55\xaa")]);
     }),
-    ("ext4 in an md 1.0 RAID member", 64, "ext4", Truth::Data, |i, _| {
+    ("ext4 in an md 1.0 RAID member", 64, "ext4", GroundTruth::Data, |i, _| {
         owned(i, &[(-8192, b"\xfc\x4e\x2b\xa9\x01\0\0\0")]);
     }),
-    ("ext2", 64, "ext4", Truth::Data, |i, _| ext(i, &["-t", "ext2"])),
-    ("ext4, xfs asked", 64, "xfs", Truth::Data, |i, _| ext(i, &["-t", "ext4"])),
-    ("ext3, ext4 asked", 64, "ext4", Truth::Data, |i, _| ext(i, &["-t", "ext3"])),
-    ("xfs, ext4 asked", 64, "ext4", Truth::Data, |i, _| xfs(i, &[])),
-    ("vfat, ext4 asked", 64, "ext4", Truth::Data, |i, _| vfat(i, "16")),
+    ("ext2", 64, "ext4", GroundTruth::Data, |i, _| ext(i, &["-t", "ext2"])),
+    ("ext4, xfs asked", 64, "xfs", GroundTruth::Data, |i, _| ext(i, &["-t", "ext4"])),
+    ("ext3, ext4 asked", 64, "ext4", GroundTruth::Data, |i, _| ext(i, &["-t", "ext3"])),
+    ("xfs, ext4 asked", 64, "ext4", GroundTruth::Data, |i, _| xfs(i, &[])),
+    ("vfat, ext4 asked", 64, "ext4", GroundTruth::Data, |i, _| vfat(i, "16")),
     // The kernel here has no vfat: a clear refusal. Where it has, they would be mounted; see `outcomes`.
-    ("vfat 12", 16, "vfat", Truth::Ours, |i, _| vfat(i, "12")),
-    ("vfat 16", 64, "vfat", Truth::Ours, |i, _| vfat(i, "16")),
-    ("vfat 32", 64, "vfat", Truth::Ours, |i, _| vfat(i, "32")),
-    ("ext4, external journal device", 64, "ext4", Truth::Data, |i, _| {
+    ("vfat 12", 16, "vfat", GroundTruth::Ours, |i, _| vfat(i, "12")),
+    ("vfat 16", 64, "vfat", GroundTruth::Ours, |i, _| vfat(i, "16")),
+    ("vfat 32", 64, "vfat", GroundTruth::Ours, |i, _| vfat(i, "32")),
+    ("ext4, external journal device", 64, "ext4", GroundTruth::Data, |i, _| {
         ext(i, &["-O", "journal_dev", "-b", "4096"])
     }),
-    ("ext4, first superblock zeroed, 1 KiB", 64, "ext4", Truth::Data, |i, _| headless_ext(i, "1024")),
-    ("ext4, first superblock zeroed, 2 KiB", 64, "ext4", Truth::Data, |i, _| headless_ext(i, "2048")),
-    ("ext4, first superblock zeroed, 4 KiB", 192, "ext4", Truth::Data, |i, _| headless_ext(i, "4096")),
-    ("ext4, only superblock copies left, 4 KiB", 192, "ext4", Truth::Data, |i, _| only_copies(i)),
-    ("xfs, first superblock zeroed", 64, "xfs", Truth::Data, |i, _| headless_xfs(i)),
-    ("vfat 32, first boot sector zeroed", 64, "vfat", Truth::Data, |i, _| {
+    ("ext4, first superblock zeroed, 1 KiB", 64, "ext4", GroundTruth::Data, |i, _| headless_ext(i, "1024")),
+    ("ext4, first superblock zeroed, 2 KiB", 64, "ext4", GroundTruth::Data, |i, _| headless_ext(i, "2048")),
+    ("ext4, first superblock zeroed, 4 KiB", 192, "ext4", GroundTruth::Data, |i, _| headless_ext(i, "4096")),
+    ("ext4, only superblock copies left, 4 KiB", 192, "ext4", GroundTruth::Data, |i, _| only_copies(i)),
+    ("xfs, first superblock zeroed", 64, "xfs", GroundTruth::Data, |i, _| headless_xfs(i)),
+    ("vfat 32, first boot sector zeroed", 64, "vfat", GroundTruth::Data, |i, _| {
         vfat(i, "32");
         zero(i, 0..512);
     }),
-    ("random from end to end", 16, "ext4", Truth::Data, |i, _| random(i)),
-    ("0xff from end to end", 16, "ext4", Truth::Data, |i, _| fs::write(i, vec![0xff; 16 << 20]).unwrap()),
+    ("random from end to end", 16, "ext4", GroundTruth::Data, |i, _| random(i)),
+    ("0xff from end to end", 16, "ext4", GroundTruth::Data, |i, _| {
+        fs::write(i, vec![0xff; 16 << 20]).unwrap()
+    }),
 ];
 
 /// Those whose program may be missing on a machine; the crafted table has the same formats in bytes.
@@ -113,7 +121,7 @@ pub(crate) fn contents(ids: &'static Ids) -> Vec<Content> {
             name: (*name).to_owned(),
             mib: *mib,
             ask: "ext4",
-            truth: Truth::Data,
+            truth: GroundTruth::Data,
             make: Box::new(move |image| make(image, ids)),
         });
     made.chain(optional).collect()

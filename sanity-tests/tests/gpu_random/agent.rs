@@ -11,9 +11,9 @@ use ideal_gpu_plugin::context::{PluginContext, Settings};
 use ideal_gpu_plugin::driver::GpuWatch;
 use ideal_gpu_plugin::isolation::Isolation;
 use ideal_gpu_plugin::lister::{ListError, Listed, PodResources};
-use ideal_gpu_plugin::pod::Wire;
+use ideal_gpu_plugin::pod::ApiPod;
 use ideal_gpu_plugin::pod_cache::PodCache;
-use ideal_gpu_plugin::pod_watch::{Event, News, sweep};
+use ideal_gpu_plugin::pod_watch::{Event, PodUpdates, sweep};
 use ideal_gpu_plugin::resource::Resource;
 use ideal_gpu_plugin::service::Plugin;
 use parking_lot::Mutex;
@@ -85,7 +85,7 @@ impl Agent {
         tasks.spawn(follow(
             api.clone(),
             node.to_owned(),
-            News::of(pod_cache.clone()),
+            PodUpdates::of(pod_cache.clone()),
             StdRng::seed_from_u64(seed),
         ));
         let plugin = |resource| Plugin::new(context.clone(), resource, CancellationToken::new());
@@ -99,21 +99,21 @@ impl Agent {
 }
 
 /// Tells the plugin what happens to the node's pods: in order, each piece late by chance; now and then it lists anew.
-async fn follow(api: Api, node: String, mut news: News, mut rng: StdRng) {
+async fn follow(api: Api, node: String, mut updates: PodUpdates, mut rng: StdRng) {
     let (watch, mut changes) = mpsc::unbounded_channel();
     api.watch(&node, watch);
-    let mut at = list(&api, &node, &mut news, Instant::now() + lateness(&mut rng)).await;
+    let mut at = list(&api, &node, &mut updates, Instant::now() + lateness(&mut rng)).await;
     while let Some((made, change)) = changes.recv().await {
         if change.version <= at {
             continue;
         }
         let due = made + lateness(&mut rng);
         if rng.random_bool(0.05) {
-            at = list(&api, &node, &mut news, due).await;
+            at = list(&api, &node, &mut updates, due).await;
         } else {
             sleep_until(due).await;
-            let wire = Wire::deserialize(&change.value).unwrap();
-            news.tell(if change.deleted { Event::Delete(wire) } else { Event::Apply(wire) });
+            let pod = ApiPod::deserialize(&change.value).unwrap();
+            updates.tell(if change.deleted { Event::Delete(pod) } else { Event::Apply(pod) });
         }
     }
 }
@@ -123,15 +123,15 @@ fn lateness(rng: &mut StdRng) -> Duration {
 }
 
 /// What is listed is as old as its answer is late; gives the last change in it.
-async fn list(api: &Api, node: &str, news: &mut News, due: Instant) -> usize {
-    news.tell(Event::Init);
+async fn list(api: &Api, node: &str, updates: &mut PodUpdates, due: Instant) -> usize {
+    updates.tell(Event::Init);
     let (pods, version) = api.list();
     let here: Vec<Arc<Object>> = pods.into_iter().filter(|pod| pod.node() == Some(node)).collect();
     sleep_until(due).await;
     for pod in here {
-        news.tell(Event::InitApply(Wire::deserialize(&pod.value).unwrap()));
+        updates.tell(Event::InitApply(ApiPod::deserialize(&pod.value).unwrap()));
     }
-    news.tell(Event::InitDone);
+    updates.tell(Event::InitDone);
     version
 }
 

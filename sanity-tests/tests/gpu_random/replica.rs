@@ -1,4 +1,4 @@
-//! One replica of ideal-gpu-scheduler: the product's own picture of the cluster, its filter and its binder. What stands in is the
+//! One replica of ideal-gpu-scheduler: the product's own snapshot of the cluster, its filter and its binder. What stands in is the
 //! watch, so that it may be late, list anew at any moment, and be out of step with the replica's own Bindings.
 
 use std::collections::{HashSet, VecDeque};
@@ -9,10 +9,10 @@ use ideal_gpu::place::Policy;
 use ideal_gpu::usage::Node;
 use ideal_gpu_scheduler::bind::{BindError, Binder};
 use ideal_gpu_scheduler::cluster::{Cluster, Relist};
+use ideal_gpu_scheduler::extender_api::ExtenderBindingArgs;
 use ideal_gpu_scheduler::filter::{Verdict, filter};
 use ideal_gpu_scheduler::leader::LeadershipGate;
 use ideal_gpu_scheduler::pod::Request;
-use ideal_gpu_scheduler::wire::ExtenderBindingArgs;
 use k8s_openapi::api::core::v1;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::Instant;

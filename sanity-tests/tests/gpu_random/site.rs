@@ -32,7 +32,7 @@ pub(crate) struct Site {
     pub(crate) agent: Option<Agent>,
     /// Of each resource; empty while the plugin is not registered.
     lists: Vec<(&'static str, Lists)>,
-    pictures: watch::Sender<Arc<GpuSnapshot>>,
+    snapshots: watch::Sender<Arc<GpuSnapshot>>,
     gpu_watch: GpuWatch,
     folder: PathBuf,
     api: Api,
@@ -40,7 +40,7 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) async fn start(api: &Api, number: usize, folder: &Path, rng: &mut StdRng) -> Self {
-        let (pictures, picture) = watch::channel(Arc::default());
+        let (snapshots, snapshot) = watch::channel(Arc::default());
         // Nothing here asks for usage.
         let (_, usage) = watch::channel(Arc::default());
         let name = format!("n{number}");
@@ -51,8 +51,8 @@ impl Site {
             rules: Arc::new(Mutex::new(Rules::new(rng.random()))),
             agent: None,
             lists: Vec::new(),
-            pictures,
-            gpu_watch: GpuWatch { picture, usage },
+            snapshots,
+            gpu_watch: GpuWatch { snapshot, usage },
             api: api.clone(),
         };
         site.see();
@@ -74,7 +74,7 @@ impl Site {
     fn see(&self) {
         let cards = self.inventory.cards.clone();
         let minors = cards.iter().map(|card| (card.id.clone(), card.index)).collect();
-        self.pictures.send_replace(Arc::new(GpuSnapshot {
+        self.snapshots.send_replace(Arc::new(GpuSnapshot {
             cards,
             minors,
             asked: true,

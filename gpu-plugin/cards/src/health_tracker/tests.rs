@@ -60,7 +60,7 @@ fn the_same_list_again_changes_nothing_and_an_event_changes_one_card() {
     assert!(tracker.happened(&xid, s(2)));
     assert!(!tracker.happened(&xid, s(3)), "the first reason stays");
     assert_eq!(health(&tracker), [true, false]);
-    let (_, health, reason) = tracker.ailing().next().unwrap();
+    let (_, health, reason) = tracker.unhealthy().next().unwrap();
     assert_eq!(
         (health, reason.to_string().as_str()),
         (Health::Failed, "XID 79 (GPU has fallen off the bus)")

@@ -31,7 +31,7 @@ struct Rig {
     dir: TempDir,
     recorded: Recorded,
     context: PluginContext,
-    pictures: watch::Sender<Arc<GpuSnapshot>>,
+    snapshots: watch::Sender<Arc<GpuSnapshot>>,
     _usages: watch::Sender<Arc<Vec<cards::CardUsage>>>,
 }
 
@@ -56,7 +56,7 @@ async fn rig() -> Rig {
     tokio::spawn(tonic::transport::Server::builder().add_service(server).serve_with_incoming(listener));
     let cards = vec![card(0), card(1)];
     let minors = cards.iter().map(|card| (card.id.clone(), card.index)).collect();
-    let (pictures, picture) =
+    let (snapshots, snapshot) =
         watch::channel(Arc::new(GpuSnapshot { cards, minors, ..GpuSnapshot::default() }));
     let (_usages, usage) = watch::channel(Arc::default());
     let at = |name: &str| dir.path().join(name);
@@ -70,12 +70,12 @@ async fn rig() -> Rig {
             isolation: Isolation { library: Some(library), ..Isolation::default() },
             policy: Default::default(),
         }),
-        gpu_watch: GpuWatch { picture, usage },
+        gpu_watch: GpuWatch { snapshot, usage },
         pod_cache: PodCache::open(at("state")).unwrap(),
         lister: Arc::new(crate::lister::Lister::new(socket)),
         counts: Default::default(),
     };
-    Rig { dir, recorded, context, pictures, _usages }
+    Rig { dir, recorded, context, snapshots, _usages }
 }
 
 impl Rig {
@@ -271,11 +271,11 @@ async fn a_list_is_sent_when_it_changes_and_only_then() {
     let rig = rig().await;
     let mut lists = rig.plugin().list_and_watch(Request::new(pb::Empty {})).await.unwrap().into_inner();
     assert_eq!(lists.next().await.unwrap().unwrap().devices.len(), 10);
-    rig.pictures.send_modify(|picture| {
-        Arc::make_mut(picture).ailing =
+    rig.snapshots.send_modify(|snapshot| {
+        Arc::make_mut(snapshot).unhealthy =
             [(card(0).id, Unhealthy { health: cards::Health::Suspect, reason: "why".to_owned() })].into()
     });
-    rig.pictures.send_modify(|picture| Arc::make_mut(picture).cards[0].healthy = false);
+    rig.snapshots.send_modify(|snapshot| Arc::make_mut(snapshot).cards[0].healthy = false);
     let devices = lists.next().await.unwrap().unwrap().devices;
     assert_eq!(devices.iter().filter(|device| device.health == "Unhealthy").count(), 5);
     let next = tokio::time::timeout(Duration::from_millis(1), lists.next()).await;

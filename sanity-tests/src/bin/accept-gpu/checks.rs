@@ -125,7 +125,7 @@ pub(crate) fn health(report: &mut Report, metrics: &str, cards: &[Card]) {
         line.rsplit(' ').next()?.parse::<f64>().ok()
     };
     let unhealthy: Vec<&str> =
-        metrics.lines().filter(|line| line.starts_with("ideal_gpu_card_ailing{")).collect();
+        metrics.lines().filter(|line| line.starts_with("ideal_gpu_card_unhealthy{")).collect();
     report.check("no card falls ill by itself", unhealthy.is_empty(), unhealthy.join("\n"));
     for card in cards {
         let total = value("ideal_gpu_card_memory_total_bytes{", &card.uuid).unwrap_or(0.0) / 1_048_576.0;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::machine::{Job, Machine, Said};
+use crate::machine::{Job, Machine, ProgramOutput};
 use crate::report::Report;
 
 /// Programs for each column: the machine has other things to do, and their median does not mind one of them.
@@ -37,7 +37,7 @@ vcuda / GaiaGPU (2018)    1.015 % average overhead (the paper)
 pub(crate) fn all(machine: &Machine, report: &mut Report) -> io::Result<()> {
     report.say("cost to a program in ns: median (99th percentile), medians of five programs each\n")?;
     let columns = [0, 50, 100];
-    let mut said: [Vec<Said>; 3] = Default::default();
+    let mut said: [Vec<ProgramOutput>; 3] = Default::default();
     // In turn, so that the machine is as busy for one as for the other.
     for _ in 0..RUNS {
         for (percent, said) in columns.iter().zip(&mut said) {
@@ -63,7 +63,7 @@ pub(crate) fn all(machine: &Machine, report: &mut Report) -> io::Result<()> {
     report.say(PUBLISHED)
 }
 
-fn median(said: &[Said], name: &str) -> f64 {
+fn median(said: &[ProgramOutput], name: &str) -> f64 {
     let mut all: Vec<f64> = said.iter().map(|said| said.number(name).unwrap_or(f64::NAN)).collect();
     all.sort_by(f64::total_cmp);
     all[all.len() / 2]

@@ -58,9 +58,9 @@ pub(crate) struct Got {
 }
 
 /// Names and numbers in turn, as a program prints them.
-pub(crate) struct Said(String);
+pub(crate) struct ProgramOutput(String);
 
-impl Said {
+impl ProgramOutput {
     pub(crate) fn number(&self, name: &str) -> io::Result<f64> {
         let mut words = self.0.split_whitespace();
         let number = words.find(|word| *word == name).and_then(|_| words.next()?.parse().ok());
@@ -89,11 +89,11 @@ impl Ready {
         self.child.stdin.as_mut().map_or(Ok(()), |input| input.write_all(b"\n"))
     }
 
-    fn end(mut self) -> io::Result<Said> {
+    fn end(mut self) -> io::Result<ProgramOutput> {
         let mut said = String::new();
         self.output.read_to_string(&mut said)?;
         said += &self.child.wait()?.to_string();
-        Ok(Said(said))
+        Ok(ProgramOutput(said))
     }
 }
 
@@ -159,10 +159,10 @@ impl Machine {
     }
 
     /// What calls cost one program.
-    pub(crate) fn cost(&self, job: Job) -> io::Result<Said> {
+    pub(crate) fn cost(&self, job: Job) -> io::Result<ProgramOutput> {
         let state = self.reset()?;
         let output = self.command("c0", job, &state).arg(job.mode).output()?;
-        Ok(Said(format!("{}{}", String::from_utf8_lossy(&output.stdout), output.status)))
+        Ok(ProgramOutput(format!("{}{}", String::from_utf8_lossy(&output.stdout), output.status)))
     }
 
     /// A simulated card that has done nothing yet.
@@ -227,7 +227,7 @@ fn asked(property: &str) -> io::Result<String> {
     if said.is_empty() { Err(io::Error::other("nvidia-smi tells of no card")) } else { Ok(said) }
 }
 
-fn got(said: &Said) -> io::Result<Got> {
+fn got(said: &ProgramOutput) -> io::Result<Got> {
     Ok(Got {
         share: said.number("share")?,
         begin_ms: said.number("begin_ms")?,
