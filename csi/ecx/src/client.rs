@@ -270,6 +270,9 @@ impl Client {
         {
             fields.insert(self.profile.region_key.clone(), region);
         }
+        if self.profile.send_delete_disk_with_instance && op.may_bind_a_disk_to_a_machine() {
+            fields.insert("deleteDiskWithInstance".to_owned(), Value::Bool(false));
+        }
         let (query, body) = if op.is_post() {
             (String::new(), Some(serde_json::to_vec(&fields).map_err(|e| bad(e.to_string()))?))
         } else {

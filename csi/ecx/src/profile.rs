@@ -23,6 +23,9 @@ pub struct Profile {
     pub user_agent: String,
     /// Adds the unsigned header `x-alogic-externalId` with ten digits.
     pub send_external_id: bool,
+    /// Orders and attaches say `deleteDiskWithInstance: false`: without it a pool may delete a machine's disks together with the
+    /// machine. Off only for a pool that refuses a field it does not know.
+    pub send_delete_disk_with_instance: bool,
     /// `VBD`.
     pub disk_mode: String,
     /// What `diskType: cloud` means.
@@ -108,6 +111,7 @@ impl Default for Profile {
             ok_codes: ["800", "200", "core.ok"].map(str::to_owned).into(),
             user_agent: concat!("eck-csi/", env!("CARGO_PKG_VERSION")).to_owned(),
             send_external_id: false,
+            send_delete_disk_with_instance: true,
             disk_mode: "VBD".to_owned(),
             default_disk_type: "SAS".to_owned(),
             min_size_gib: 20,

@@ -91,6 +91,11 @@ impl Ask {
         self.text(key).parse().unwrap_or(otherwise)
     }
 
+    /// A field that is true or false, `otherwise` if it was not sent.
+    pub(crate) fn flag(&self, key: &str, otherwise: bool) -> bool {
+        self.fields.get(key).and_then(Value::as_bool).unwrap_or(otherwise)
+    }
+
     /// The pairs of a disk's labels.
     pub(crate) fn labels(&self) -> Vec<(String, String)> {
         let list = self.fields.get("labels").and_then(Value::as_array).cloned().unwrap_or_default();

@@ -258,7 +258,10 @@ impl World {
         for machine in self.machines.iter_mut().filter(|machine| machine.ours) {
             machine.gone = true;
             let held = |disk: &&mut Disk| disk.holder.as_ref() == Some(&machine.id);
-            self.disks.iter_mut().filter(held).for_each(|disk| disk.set(now, State::Available, None));
+            for disk in self.disks.iter_mut().filter(held) {
+                let left = if disk.goes_with_machine { State::Gone } else { State::Available };
+                disk.set(now, left, None);
+            }
         }
         self.machines.extend(new);
     }
@@ -292,6 +295,7 @@ impl World {
             created: self.now,
             state: State::InUse,
             holder: None,
+            goes_with_machine: true,
             refunded: false,
             history: Vec::new(),
             moments: Vec::new(),

@@ -151,6 +151,7 @@ impl World {
             // Where the state did not tell, another one may have been first.
             (Op::Attach, true) if holder.is_none() => {
                 disk.history.push((now, Event::Attached(job.machine.clone())));
+                disk.goes_with_machine = job.goes_with_machine;
                 disk.set(now, State::InUse, Some(job.machine));
             }
             (Op::Attach, _) if holder.is_none() => disk.set(now, State::Available, None),

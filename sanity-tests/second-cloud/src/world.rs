@@ -75,6 +75,8 @@ pub struct Disk {
     pub created: Millis,
     pub state: State,
     pub holder: Option<String>,
+    /// It is deleted together with the machine that holds it.
+    pub goes_with_machine: bool,
     pub refunded: bool,
     pub history: Vec<(Millis, Event)>,
     /// State, holder and size, each from a time on.
@@ -160,6 +162,8 @@ pub struct Job {
     pub at: Millis,
     pub stage: Stage,
     pub(crate) fails: bool,
+    /// Of an attach: the disk is to be deleted together with the machine.
+    pub(crate) goes_with_machine: bool,
 }
 
 /// How far an order or a job is.

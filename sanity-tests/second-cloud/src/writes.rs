@@ -121,6 +121,7 @@ fn create(world: &mut World, ask: &Ask) -> Answer {
         created: world.now,
         state: State::Creating,
         holder: None,
+        goes_with_machine: ask.flag("deleteDiskWithInstance", true),
         refunded: false,
         history: Vec::new(),
         moments: Vec::new(),
@@ -215,6 +216,7 @@ fn attach_or_detach(world: &mut World, ask: &Ask) -> Answer {
         at: now,
         stage: Stage::Waiting,
         fails,
+        goes_with_machine: ask.flag("deleteDiskWithInstance", true),
     });
     world.plan(now + world.course(ask.op).begins, Next::JobBegins(index));
     world.advance(now);

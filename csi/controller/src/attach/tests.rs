@@ -88,7 +88,9 @@ async fn an_attach_puts_the_disk_on_the_machine_and_tells_what_to_look_for() {
     let expected = PublishContext::new(volume(DISK).disk().unwrap(), 20 << 30);
     assert_eq!(published, expected);
     assert_eq!(cloud.record_of(DISK).holder.as_deref(), Some(MACHINE));
-    let sent = format!(r#"{{"diskID":"{DISK}","instanceID":"{MACHINE}","regionID":"{REGION}"}}"#);
+    let sent = format!(
+        r#"{{"deleteDiskWithInstance":false,"diskID":"{DISK}","instanceID":"{MACHINE}","regionID":"{REGION}"}}"#
+    );
     assert_eq!(cloud.sent(Op::AttachDisk), [sent]);
 }
 

@@ -51,6 +51,8 @@ fn done(rig: &mut Rig, truth: &World, call: &Call, told: &Told) {
             let (disk, machine) = (truth.disk(volume), truth.node(ip(node)));
             let there = disk.is_some_and(|disk| disk.holder.is_some() && disk.holder == machine);
             rig.expect(there, "publish is OK and the disk is not there");
+            let goes = disk.is_some_and(|disk| disk.goes_with_machine);
+            rig.expect(!goes, "publish is OK and the disk goes with its machine");
         }
         (Call::Unpublish { volume, node }, _) => {
             let (disk, machine) = (truth.disk(volume), truth.node(ip(node)));

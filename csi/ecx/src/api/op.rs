@@ -105,6 +105,11 @@ impl Op {
         )
     }
 
+    /// True for the operations that have `deleteDiskWithInstance`: what they leave untold a pool may take for true.
+    pub fn may_bind_a_disk_to_a_machine(self) -> bool {
+        matches!(self, Self::CreateDisk | Self::CreateDiskFromSnapshot | Self::AttachDisk)
+    }
+
     /// True if sending the same request twice does no more than sending it once: reads, writes that carry a client token, and
     /// those that set a value. A disk that is ordered twice is paid twice where the cloud does not keep its word about tokens, so who
     /// orders looks for it first. Attach and detach have no token (ecx/API.md §3), a snapshot's deletion neither, and that of its

@@ -9,6 +9,11 @@ use super::*;
 
 /// Answers each connection with the next reply of the script (`None`: closes without one) and keeps the requests.
 async fn cloud(script: Vec<Option<&'static str>>) -> (Client, Arc<Mutex<Vec<String>>>) {
+    cloud_of(Profile::default(), script).await
+}
+
+/// The same, for a client of this profile.
+async fn cloud_of(profile: Profile, script: Vec<Option<&'static str>>) -> (Client, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -24,7 +29,7 @@ async fn cloud(script: Vec<Option<&'static str>>) -> (Client, Arc<Mutex<Vec<Stri
             }
         }
     });
-    let profile = Profile { base_url, ..Profile::default() };
+    let profile = Profile { base_url, ..profile };
     (Client::new(profile, Credentials::new("ak", "sk")).unwrap(), seen)
 }
 
@@ -76,9 +81,8 @@ async fn an_order_is_not_sold_out_while_an_earlier_attempt_may_have_bought_the_l
     }
 }
 
-#[tokio::test]
-async fn a_disk_whose_order_got_no_reply_is_not_ordered_again_by_itself() {
-    let order = CreateDisk {
+fn order() -> CreateDisk {
+    CreateDisk {
         client_token: "t".into(),
         region_id: "r-1".into(),
         disk_name: "pvc-1".into(),
@@ -88,9 +92,41 @@ async fn a_disk_whose_order_got_no_reply_is_not_ordered_again_by_itself() {
         on_demand: true,
         labels: vec![],
         snapshot_id: None,
-    };
+    }
+}
+
+/// What each of these sends: an order, a restore, an attach, a detach.
+async fn bodies(profile: Profile) -> Vec<String> {
+    let (client, seen) = cloud_of(profile, vec![Some(OK); 4]).await;
+    let restore = CreateDisk { snapshot_id: Some("cs-1".into()), ..order() };
+    drop(client.create_disk(&order()).await);
+    drop(client.create_disk(&restore).await);
+    drop(client.attach_disk(&attach()).await);
+    drop(client.detach_disk(&attach()).await);
+    let seen = seen.lock().unwrap();
+    seen.iter().map(|request| request.rsplit("\r\n").next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn u1_no_disk_goes_with_its_machine() {
+    let kept = r#""deleteDiskWithInstance":false"#;
+    let told: Vec<bool> = bodies(Profile::default()).await.iter().map(|body| body.contains(kept)).collect();
+    assert_eq!(told, [true, true, true, false]);
+}
+
+#[tokio::test]
+async fn a_pool_that_does_not_know_the_field_is_not_sent_it() {
+    let profile = Profile { send_delete_disk_with_instance: false, ..Profile::default() };
+    let bodies = bodies(profile).await;
+    assert_eq!(bodies.len(), 4);
+    assert!(bodies.iter().all(|body| body.contains("diskID") || body.contains("diskName")), "{bodies:?}");
+    assert!(!bodies.iter().any(|body| body.contains("deleteDiskWithInstance")), "{bodies:?}");
+}
+
+#[tokio::test]
+async fn a_disk_whose_order_got_no_reply_is_not_ordered_again_by_itself() {
     let (client, seen) = cloud(vec![None, Some(OK)]).await;
-    let error = client.create_disk(&order).await.unwrap_err();
+    let error = client.create_disk(&order()).await.unwrap_err();
     assert!(error.outcome_unknown(), "{error}");
     assert_eq!(seen.lock().unwrap().len(), 1);
 }

@@ -32,7 +32,7 @@ async fn an_order_has_every_field_that_the_cloud_wants() {
     run(&cloud.driver(), volume()).await.unwrap();
     let token = token::create(CLUSTER, "pvc-1");
     let sent = format!(
-        r#"{{"clientToken":"{token}","diskMode":"VBD","diskName":"pvc-1","diskSize":20,"diskType":"SAS",{}}}"#,
+        r#"{{"clientToken":"{token}","deleteDiskWithInstance":false,"diskMode":"VBD","diskName":"pvc-1","diskSize":20,"diskType":"SAS",{}}}"#,
         format_args!(r#""labels":[{{"key":"eck-csi","value":"c1"}}],"onDemand":true,"regionID":"{REGION}""#)
     );
     assert_eq!(cloud.sent(Op::CreateDisk), [sent]);

@@ -43,7 +43,7 @@ async fn the_disk_is_ordered_from_the_snapshot_with_neither_type_nor_label() {
     run(&cloud.driver(), volume()).await.unwrap();
     let token = token::create(CLUSTER, "pvc-1");
     let sent = format!(
-        r#"{{"clientToken":"{token}","diskMode":"VBD","diskName":"pvc-1","diskSize":25,"onDemand":true,{}}}"#,
+        r#"{{"clientToken":"{token}","deleteDiskWithInstance":false,"diskMode":"VBD","diskName":"pvc-1","diskSize":25,"onDemand":true,{}}}"#,
         format_args!(r#""regionID":"{REGION}","snapshotID":"cs-1""#)
     );
     assert_eq!(cloud.sent(Op::CreateDiskFromSnapshot), [sent]);
