@@ -117,7 +117,10 @@ async fn refund(
         Err(source @ ecx::Error::DiskState(_)) => {
             return Err(with_snapshots(driver, region, id).await?.unwrap_or(cloud(source)));
         }
-        Err(source) => return Err(cloud(source)),
+        Err(source) => {
+            driver.order_attempts.refused(purpose, number, &source);
+            return Err(cloud(source));
+        }
     };
     let gone = |disk: Option<&Disk>| disk.is_none();
     match driver.ended(region, id.as_str(), &handle, deadline, gone).await.map_err(wait)? {

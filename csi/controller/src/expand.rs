@@ -128,7 +128,10 @@ async fn order(
         Err(ecx::Error::DiskState(_) | ecx::Error::Shrink(_)) => {
             return driver.reader.proven(region, id.as_str()).await.map_err(cloud);
         }
-        Err(source) => return Err(cloud(source)),
+        Err(source) => {
+            driver.order_attempts.refused(purpose, number, &source);
+            return Err(cloud(source));
+        }
     };
     let grown = |disk: &Disk| disk.disk_size >= size.min_gib && disk.disk_status.group() != Group::Busy;
     let over =

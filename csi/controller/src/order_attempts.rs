@@ -22,6 +22,14 @@ impl OrderAttempts {
         self.lock().insert(purpose.to_owned(), number);
     }
 
+    /// The order `number` to do `purpose` was refused. That an order failed is also how the cloud tells a controller that knows nothing of
+    /// it about the order of an earlier one with the same token: the next one needs a token of its own.
+    pub(crate) fn refused(&self, purpose: &str, number: u32, error: &ecx::Error) {
+        if matches!(error, ecx::Error::Billing(_)) {
+            self.failed(purpose, number);
+        }
+    }
+
     /// It is done.
     pub(crate) fn done(&self, purpose: &str) {
         self.lock().remove(purpose);

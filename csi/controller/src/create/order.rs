@@ -159,6 +159,7 @@ async fn place(
             }
             Err(source) => source,
         };
+        driver.order_attempts.refused(&purpose(request), number, &source);
         if source.outcome_unknown() {
             let found = lost(driver, region, &wanted.name).await;
             let found = found.ok_or_else(|| CreateError::Cloud { name: name.clone(), source })?;

@@ -152,6 +152,7 @@ async fn take(
             // The disk is not as it was when we looked.
             Err(ecx::Error::DiskState(_)) if attempt < ATTEMPTS => {}
             Err(source) => {
+                driver.order_attempts.refused(&purpose, number, &source);
                 let cloud = |source| SnapshotError::Cloud { name: request.name.clone(), source };
                 // If it is there it is there; else asking again is for the retry, which looks first.
                 let known = source.outcome_unknown();

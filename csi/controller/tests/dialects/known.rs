@@ -37,8 +37,6 @@ pub(crate) const KNOWN: &[Known] = &[
         "tokens-forgotten-and-create-unseen",
         &["create", "immediate", "restore", "clone", "life", "kill1"],
     ),
-    row("D1", "create-fails-late", &["kill4", "kill6"]),
-    row("D3", "refund-fails-late", &["kill4", "kill6"]),
     row("C3", "refunded-disk-shown-for-ever", &["delete3"]),
     // A claim that may be in any region waits for all: an order of a controller before this one may be in the one that is down.
     row("C1", "one-region-hangs", &["immediate"]),
