@@ -5,15 +5,11 @@ use std::net::Ipv4Addr;
 
 use eck_csi::driver::DISK_LABEL;
 use eck_csi::volume::{DiskId, NodeId, Region};
-use ecx::api::{Disk, ListDisks, ListInstances};
+use ecx::api::{Disk, Instance};
 use ecx::{Client, Error};
 use futures::future::try_join_all;
 
-/// Disks of one page (ecx/API.md B.8: at most 1000).
-const DISKS: u32 = 1000;
-
-/// Machines of one page (ecx/API.md B.8: 50 is safe in every pool).
-const MACHINES: u32 = 50;
+mod lists;
 
 /// A disk and its region.
 #[derive(Debug, Clone)]
@@ -35,7 +31,8 @@ impl Placed {
 #[derive(Debug, Clone, Default)]
 pub struct Machines {
     ids: HashSet<String>,
-    by_address: HashMap<Ipv4Addr, String>,
+    /// `None` for an address that several machines have, as in two VPCs: which of them a node is, it does not say.
+    by_address: HashMap<Ipv4Addr, Option<String>>,
 }
 
 /// The cloud at one look. A region that is not in it was not looked at.
@@ -53,7 +50,7 @@ impl Cloud {
         let machines = self.machines.get(node.region()?)?;
         match node {
             NodeId::Instance { instance, .. } => machines.ids.get(instance).map(String::as_str),
-            NodeId::Address { ip, .. } => machines.by_address.get(ip).map(String::as_str),
+            NodeId::Address { ip, .. } => machines.by_address.get(ip)?.as_deref(),
             NodeId::Unknown(_) => None,
         }
     }
@@ -63,11 +60,16 @@ impl Cloud {
         self.machines.keys().any(|known| known.as_str() == region)
     }
 
-    /// Adds a machine.
-    pub fn add_machine(&mut self, region: &Region, instance: &str, ip: Option<Ipv4Addr>) {
+    /// Adds a machine with its private addresses.
+    pub fn add_machine(&mut self, region: &Region, instance: &str, addresses: &[Ipv4Addr]) {
         let machines = self.machines.entry(region.clone()).or_default();
         machines.ids.insert(instance.to_owned());
-        machines.by_address.extend(ip.map(|ip| (ip, instance.to_owned())));
+        for ip in addresses {
+            let machine = machines.by_address.entry(*ip).or_insert_with(|| Some(instance.to_owned()));
+            if machine.as_deref() != Some(instance) {
+                *machine = None;
+            }
+        }
     }
 }
 
@@ -75,14 +77,14 @@ impl Cloud {
 pub async fn read(client: &Client, regions: &[Region]) -> Result<Cloud, (Region, Error)> {
     let looks = regions.iter().map(|region| async move {
         let failed = |error| (region.clone(), error);
-        let disks = disks(client, region).await.map_err(failed)?;
-        Ok((region, disks, instances(client, region).await.map_err(failed)?))
+        let disks = lists::disks(client, region).await.map_err(failed)?;
+        Ok((region, disks, lists::instances(client, region).await.map_err(failed)?))
     });
     let mut cloud = Cloud::default();
     for (region, disks, instances) in try_join_all(looks).await? {
         cloud.machines.entry(region.clone()).or_default();
-        for (instance, ip) in instances {
-            cloud.add_machine(region, &instance, ip);
+        for instance in instances {
+            cloud.add_machine(region, &instance.instance_id, &addresses(client, &instance));
         }
         let data =
             |disk: &Disk| disk.is_system_volume != Some(true) && DiskId::parse(&disk.disk_id).is_some();
@@ -92,36 +94,8 @@ pub async fn read(client: &Client, regions: &[Region]) -> Result<Cloud, (Region,
     Ok(cloud)
 }
 
-async fn disks(client: &Client, region: &Region) -> Result<Vec<Disk>, Error> {
-    let (mut disks, mut next_token) = (Vec::new(), None);
-    loop {
-        let query = ListDisks { region_id: region.to_string(), max_results: DISKS, next_token };
-        let page = client.list_disks(&query).await?;
-        disks.extend(page.disk_list);
-        next_token = page.next_token.filter(|token| !token.is_empty());
-        if next_token.is_none() {
-            return Ok(disks);
-        }
-    }
-}
-
-async fn instances(client: &Client, region: &Region) -> Result<Vec<(String, Option<Ipv4Addr>)>, Error> {
-    let mut found = Vec::new();
-    for page_no in 1.. {
-        let query = ListInstances {
-            region_id: region.to_string(),
-            page_no,
-            page_size: MACHINES,
-            keyword: None,
-            instance_id_list: None,
-        };
-        let page = client.list_instances(&query).await?;
-        let full = page.results.len() >= MACHINES as usize;
-        let ip = |text: Option<String>| text.and_then(|ip| ip.parse().ok());
-        found.extend(page.results.into_iter().map(|one| (one.instance_id, ip(one.private_ip))));
-        if !full {
-            break;
-        }
-    }
-    Ok(found)
+/// The addresses by which a node can be this machine: of another VPC than the cluster's, where the profile names one, there are none.
+fn addresses(client: &Client, instance: &Instance) -> Vec<Ipv4Addr> {
+    let vpc = &client.profile().vpc;
+    if vpc.is_empty() || instance.may_be_in(vpc) { instance.private_addresses() } else { Vec::new() }
 }

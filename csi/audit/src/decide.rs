@@ -69,14 +69,16 @@ fn nobodys_disk(facts: &Facts<'_>, placed: &Placed) -> Option<Finding> {
     }
     // The provisioner calls the disk of a claim pvc-<uid of the claim>, and makes the volume after the disk.
     let claim = disk.disk_name.strip_prefix("pvc-");
-    let wanted = claim.is_some_and(|uid| facts.cluster.claims.contains(uid));
+    // A claim whose volume has another disk waits for this one no more: it was ordered twice.
+    let served = || facts.cluster.volumes.iter().any(|volume| volume.name == disk.disk_name);
+    let wanted = claim.is_some_and(|uid| facts.cluster.claims.contains(uid)) && !served();
     let made = disk.create_time.unwrap_or(0);
     if wanted || !facts.terms.overdue(made) {
         return None;
     }
     let (kind, whose) = match placed.cluster() {
         Some(cluster) if cluster == facts.terms.cluster => {
-            (FindingKind::LeakedDisk, format!("carries the label of cluster {cluster}"))
+            (FindingKind::UnclaimedDisk, format!("carries the label of cluster {cluster}"))
         }
         Some(_) => return None,
         // A disk made from a snapshot carries no label: the cloud's order has no room for one (ecx/API.md B.3, op 2).

@@ -84,14 +84,14 @@ mod tests {
 
     #[test]
     fn the_same_finding_is_the_same_event_and_it_is_about_the_nearest_object() {
-        let leaked = Finding::new(FindingKind::LeakedDisk, "cd-1", "盘".repeat(1000));
-        let first = event(&leaked, 1_700_000_000_123);
-        let again = Finding { message: "in other words".to_owned(), ..leaked.clone() };
+        let unclaimed = Finding::new(FindingKind::UnclaimedDisk, "cd-1", "盘".repeat(1000));
+        let first = event(&unclaimed, 1_700_000_000_123);
+        let again = Finding { message: "in other words".to_owned(), ..unclaimed.clone() };
         assert_eq!(first.metadata.name, event(&again, 0).metadata.name);
         assert_eq!(first.involved_object.name.as_deref(), Some("eck.csi.k8s.io"));
-        assert_eq!(first.reason.as_deref(), Some("LeakedDisk"));
+        assert_eq!(first.reason.as_deref(), Some("UnclaimedDisk"));
         assert!((1000..=MESSAGE).contains(&first.message.as_ref().unwrap().len()));
-        let volume = Finding { volume: Some("pv".to_owned()), ..leaked };
+        let volume = Finding { volume: Some("pv".to_owned()), ..unclaimed };
         assert_eq!(event(&volume, 0).involved_object.kind.as_deref(), Some("PersistentVolume"));
         assert_ne!(event(&volume, 0).metadata.name, first.metadata.name);
         assert_eq!(serde_json::to_value(&first).unwrap()["lastTimestamp"], "2023-11-14T22:13:20Z");

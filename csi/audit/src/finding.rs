@@ -9,7 +9,7 @@ use serde::Serialize;
 #[serde(rename_all = "kebab-case")]
 pub enum FindingKind {
     /// A disk that this cluster's controller ordered and that no volume names.
-    LeakedDisk,
+    UnclaimedDisk,
     /// A disk with a provisioner's name and no cluster's label, that no volume of this cluster names.
     OrphanDisk,
     /// A volume whose disk the cloud does not have.
@@ -31,7 +31,7 @@ pub enum FindingKind {
 impl FindingKind {
     /// All of them.
     pub const ALL: [Self; 9] = [
-        Self::LeakedDisk,
+        Self::UnclaimedDisk,
         Self::OrphanDisk,
         Self::MissingDisk,
         Self::SickDisk,
@@ -45,7 +45,7 @@ impl FindingKind {
     /// As in metrics and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::LeakedDisk => "leaked-disk",
+            Self::UnclaimedDisk => "unclaimed-disk",
             Self::OrphanDisk => "orphan-disk",
             Self::MissingDisk => "missing-disk",
             Self::SickDisk => "sick-disk",
@@ -60,7 +60,7 @@ impl FindingKind {
     /// An event's reason: words joined, as Kubernetes writes them.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::LeakedDisk => "LeakedDisk",
+            Self::UnclaimedDisk => "UnclaimedDisk",
             Self::OrphanDisk => "OrphanDisk",
             Self::MissingDisk => "MissingDisk",
             Self::SickDisk => "SickDisk",
@@ -75,8 +75,8 @@ impl FindingKind {
     /// What a person does about it.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::LeakedDisk => {
-                "it is paid for: `eckctl adopt` makes a volume of it, `eckctl audit --fix leaked-disk` deletes it"
+            Self::UnclaimedDisk => {
+                "kept on purpose or left behind, it is paid for: `eckctl adopt` makes a volume of it, `eckctl audit --delete-disk` deletes it"
             }
             Self::OrphanDisk => {
                 "if it is this cluster's, `eckctl adopt` makes a volume of it; else ask who ordered it"

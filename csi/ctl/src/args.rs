@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 use eck_csi::volume::{DiskId, FsType, Region};
 
 /// Finds and mends what drifts between ECX disks and Kubernetes volumes. Where the cloud is, and its keys, are those of the
@@ -31,7 +31,7 @@ pub struct Args {
 }
 
 /// Where the cloud is; what is not said is read from the controller's Deployment and its Secret.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "The cloud, if not as the controller in the cluster has it")]
 pub struct CloudArgs {
     /// All regions of the cluster, joined by commas
@@ -80,11 +80,9 @@ pub enum Format {
     Json,
 }
 
-/// What `audit --fix` can mend.
+/// What `audit --fix` can mend. Deleting a disk is none of it: disks are named one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Fixable {
-    /// Deletes the disk, with its data
-    LeakedDisk,
     /// Lets the attachment go, where the cloud no longer has it
     StuckDetach,
     /// Detaches the disk, where the node does not use it
@@ -94,7 +92,7 @@ pub enum Fixable {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Compares cloud and cluster: leaked disks, volumes without disk, attachments that only one side has
+    /// Compares cloud and cluster: unclaimed disks, volumes without disk, attachments that only one side has
     Audit(AuditArgs),
     /// Makes a volume and a claim of a disk that exists in the cloud, with its data
     Adopt(AdoptArgs),
@@ -108,6 +106,7 @@ pub enum Command {
 
 /// `audit`.
 #[derive(Debug, clap::Args)]
+#[command(group(ArgGroup::new("changes").multiple(true)))]
 pub struct AuditArgs {
     /// How the answer looks
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
@@ -115,12 +114,40 @@ pub struct AuditArgs {
     /// Seconds that an order, attach or detach may take before it counts as drift
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub grace_seconds: u64,
-    /// Mends findings of these kinds, joined by commas; asks before each. Without it nothing is changed
-    #[arg(long, value_enum, value_delimiter = ',')]
+    /// Mends findings of these kinds, joined by commas; asks before each, and deletes no disk
+    #[arg(long, value_enum, value_delimiter = ',', group = "changes")]
     pub fix: Vec<Fixable>,
-    /// Mends without asking
-    #[arg(long, requires = "fix")]
+    /// Deletes this unclaimed disk, or these, joined by commas; asks before each
+    #[arg(long, value_name = "DISK", value_delimiter = ',', value_parser = disk, group = "changes")]
+    pub delete_disk: Vec<DiskId>,
+    /// Writes into the ConfigMap eck-csi-unclaimed-disks since when each disk is unclaimed, and forgets those that are not any more.
+    /// Deletes nothing. For a job that runs every day
+    #[arg(long, group = "changes")]
+    pub mark: bool,
+    /// As --mark, and then deletes disks that were unclaimed at every look for --after-days
+    #[arg(long, group = "changes")]
+    pub delete_marked: bool,
+    /// Days for which a disk is only marked
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=3650), requires = "delete_marked")]
+    pub after_days: u64,
+    /// Deletes it although it may hold data. The cloud does not say whether a disk was ever attached, so every disk may
+    #[arg(long, requires = "changes")]
+    pub with_data: bool,
+    /// Changes without asking
+    #[arg(long, requires = "changes")]
     pub yes: bool,
+}
+
+impl AuditArgs {
+    /// Whether more than looking is asked for.
+    pub fn changes(&self) -> bool {
+        !self.fix.is_empty() || !self.delete_disk.is_empty() || self.marks()
+    }
+
+    /// Whether disks are to be marked.
+    pub fn marks(&self) -> bool {
+        self.mark || self.delete_marked
+    }
 }
 
 /// What becomes of the disk with the volume.
@@ -265,9 +292,11 @@ mod tests {
         );
         assert!(refused(&["cloud-check", "--yes"]).contains("--with-a-disk"));
         assert!(refused(&["audit", "--yes"]).contains("--fix"));
-        assert!(
-            refused(&["audit", "--fix", "missing-disk"])
-                .contains("leaked-disk, stuck-detach, unwanted-attach")
-        );
+        for kind in ["missing-disk", "leaked-disk", "unclaimed-disk"] {
+            assert!(refused(&["audit", "--fix", kind]).contains("stuck-detach, unwanted-attach"));
+        }
+        assert!(refused(&["audit", "--after-days", "9"]).contains("--delete-marked"));
+        assert!(refused(&["audit", "--delete-marked", "--after-days", "0"]).contains("1..=3650"));
+        assert!(refused(&["audit", "--delete-disk", "a/b"]).contains("a disk id such as cd-"));
     }
 }

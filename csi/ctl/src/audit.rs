@@ -1,9 +1,11 @@
 //! `eckctl audit`: what has drifted, and where it is told so, mended.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use eck_csi_audit::cluster::Millis;
 use eck_csi_audit::report::Scope;
-use eck_csi_audit::{Finding, Report, ReportError, report};
+use eck_csi_audit::{Finding, FindingKind, Report, ReportError, report};
 use serde_json::json;
 
 use crate::args::{AuditArgs, Fixable, Format};
@@ -13,9 +15,11 @@ use crate::settings::Cloud;
 
 mod act;
 mod fix;
+mod marks;
 
 pub use act::ActError;
 pub use fix::{Fix, fix};
+pub use marks::{Marks, MarksError};
 
 /// Why an audit told nothing.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +27,9 @@ pub enum AuditError {
     /// One of both could not be read.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// Since when disks are unclaimed.
+    #[error("no disk is marked, and none is deleted")]
+    Marks(#[from] MarksError),
     /// Output.
     #[error("the answer cannot be written")]
     Write(#[from] std::io::Error),
@@ -41,11 +48,19 @@ pub async fn audit(
         grace: Duration::from_secs(args.grace_seconds),
     };
     let found = report(&kubernetes.client, &cloud.client, &scope, console.now).await?;
+    let marks =
+        if args.marks() { marks::look(kubernetes, &found, (console.now)()).await? } else { Marks::new() };
     if args.output == Format::Text {
-        tell(&found, console)?;
+        tell(&found, &marks, console)?;
     }
-    let mut outcomes = Vec::new();
-    for finding in found.findings.iter().filter(|finding| wanted(args, finding)) {
+    let mut outcomes = unknown(args, &found);
+    if args.output == Format::Text {
+        for outcome in &outcomes {
+            writeln!(console.out, "{}: {}", outcome.disk, outcome.words)?;
+        }
+    }
+    let due = due(args, &marks, (console.now)());
+    for finding in found.findings.iter().filter(|finding| wanted(args, &due, finding)) {
         let outcome = mend(kubernetes, cloud, &scope, finding, args, console).await?;
         if args.output == Format::Text {
             writeln!(console.out, "{} {}: {}", finding.kind, finding.disk, outcome.words)?;
@@ -53,24 +68,34 @@ pub async fn audit(
         outcomes.push(outcome);
     }
     if args.output == Format::Json {
-        let looked = json!({ "volumes": found.cluster.volumes.len(), "attachments": found.cluster.attachments.len(),
-            "disks": found.cloud.disks.len(), "regions": cloud.regions.iter().map(|r| r.as_str()).collect::<Vec<_>>() });
-        let fix = |one: &Outcome| json!({ "disk": one.disk, "done": one.done, "message": one.words });
-        let fixes: Vec<_> = outcomes.iter().map(fix).collect();
-        writeln!(
-            console.out,
-            "{:#}",
-            json!({ "looked": looked, "findings": found.findings, "fixes": fixes })
-        )?;
+        writeln!(console.out, "{:#}", json(cloud, &found, &marks, &outcomes))?;
     }
     let mended = outcomes.iter().filter(|one| one.done).count();
-    Ok(if mended == found.findings.len() { Ended::Well } else { Ended::Found })
+    let all = mended == outcomes.len() && mended == found.findings.len();
+    Ok(if all { Ended::Well } else { Ended::Found })
 }
 
-fn tell(found: &Report, console: &mut Console<'_>) -> std::io::Result<()> {
+fn json(cloud: &Cloud, found: &Report, marks: &Marks, outcomes: &[Outcome]) -> serde_json::Value {
+    let looked = json!({ "volumes": found.cluster.volumes.len(), "attachments": found.cluster.attachments.len(),
+        "disks": found.cloud.disks.len(), "regions": cloud.regions.iter().map(|r| r.as_str()).collect::<Vec<_>>() });
+    let fix = |one: &Outcome| json!({ "disk": one.disk, "done": one.done, "message": one.words });
+    let fixes: Vec<_> = outcomes.iter().map(fix).collect();
+    json!({ "looked": looked, "findings": found.findings, "marks": marks, "fixes": fixes })
+}
+
+/// Disks whose mark has stood for long enough to delete them, where that is told.
+fn due(args: &AuditArgs, marks: &Marks, now: Millis) -> BTreeSet<String> {
+    let due = marks.iter().filter(|(_, mark)| args.delete_marked && mark.stands(args.after_days, now));
+    due.map(|(disk, _)| disk.clone()).collect()
+}
+
+fn tell(found: &Report, marks: &Marks, console: &mut Console<'_>) -> std::io::Result<()> {
     for finding in &found.findings {
         writeln!(console.out, "{:<16} {}", finding.kind.as_str(), finding.message)?;
         writeln!(console.out, "{:<16} → {}", "", finding.kind.advice())?;
+    }
+    for (disk, mark) in marks {
+        writeln!(console.out, "{:<16} disk {disk} is marked as unclaimed for {} days", "", mark.days())?;
     }
     writeln!(
         console.out,
@@ -83,10 +108,23 @@ fn tell(found: &Report, console: &mut Console<'_>) -> std::io::Result<()> {
     )
 }
 
-fn wanted(args: &AuditArgs, finding: &Finding) -> bool {
-    use eck_csi_audit::FindingKind;
+/// Disks that are named and that are not this cluster's to delete.
+fn unknown(args: &AuditArgs, found: &Report) -> Vec<Outcome> {
+    let words = "not done: the audit finds no unclaimed disk of this cluster with this id";
+    let named = args.delete_disk.iter().filter(|disk| {
+        let is =
+            |finding: &Finding| finding.kind == FindingKind::UnclaimedDisk && finding.disk == disk.as_str();
+        !found.findings.iter().any(is)
+    });
+    named.map(|disk| Outcome { disk: disk.to_string(), done: false, words: words.to_owned() }).collect()
+}
+
+fn wanted(args: &AuditArgs, due: &BTreeSet<String>, finding: &Finding) -> bool {
+    if finding.kind == FindingKind::UnclaimedDisk {
+        let named = args.delete_disk.iter().any(|disk| disk.as_str() == finding.disk);
+        return named || due.contains(&finding.disk);
+    }
     args.fix.iter().any(|kind| match kind {
-        Fixable::LeakedDisk => finding.kind == FindingKind::LeakedDisk,
         Fixable::StuckDetach => finding.kind == FindingKind::StuckDetach,
         Fixable::UnwantedAttach => finding.kind == FindingKind::UnwantedAttach,
     })
@@ -110,7 +148,7 @@ async fn mend(
 ) -> Result<Outcome, AuditError> {
     let outcome = |done, words| Outcome { disk: finding.disk.clone(), done, words };
     let now = report(&kubernetes.client, &cloud.client, scope, console.now).await?;
-    let planned = match plan(finding, &now) {
+    let planned = match plan(finding, &now, args) {
         Ok(planned) => planned,
         Err(reason) => return Ok(outcome(false, format!("not done: {reason}"))),
     };
@@ -119,7 +157,7 @@ async fn mend(
             return Ok(outcome(false, "not done: not confirmed".to_owned()));
         }
         let now = report(&kubernetes.client, &cloud.client, scope, console.now).await?;
-        match plan(finding, &now) {
+        match plan(finding, &now, args) {
             Ok(again) if again == planned => {}
             Ok(other) => return Ok(outcome(false, format!("not done: meanwhile it would be: {other}"))),
             Err(reason) => return Ok(outcome(false, format!("not done: {reason}"))),
@@ -131,7 +169,7 @@ async fn mend(
     })
 }
 
-fn plan(finding: &Finding, now: &Report) -> Result<Fix, String> {
+fn plan(finding: &Finding, now: &Report, args: &AuditArgs) -> Result<Fix, String> {
     let still = now.findings.iter().find(|other| other.is(finding));
-    fix(still.ok_or("meanwhile it is so no more")?, now)
+    fix(still.ok_or("meanwhile it is so no more")?, now, args.with_data)
 }

@@ -3,10 +3,11 @@
 //!
 //! ```text
 //! args ─▶ run ─▶ settings (where cloud and cluster are) ─▶ audit, adopt, explain, cloud_check, bundle   one command a file
-//!                                                            └─▶ cluster, console
+//!           └─▶ agreement (is this cloud that cluster's)          └─▶ cluster, console
 //! ```
 
 pub mod adopt;
+pub mod agreement;
 pub mod args;
 pub mod audit;
 pub mod bundle;

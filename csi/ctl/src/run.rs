@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use eck_csi_audit::cluster::now;
 
+use crate::agreement::{self, Disagreement};
 use crate::args::{Args, Command};
 use crate::console::{self, Console, Ended};
 use crate::settings::{self, SettingsError};
@@ -16,6 +17,9 @@ pub enum CommandError {
     /// Cluster or cloud is not known.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// Something was to be changed, and flags and cluster disagree.
+    #[error("nothing is changed")]
+    Disagreement(#[from] Disagreement),
     /// `audit`.
     #[error(transparent)]
     Audit(#[from] audit::AuditError),
@@ -42,7 +46,9 @@ impl CommandError {
         match self {
             Self::Adopt(error) if error.is_refusal() => 1,
             Self::Explain(explain::ExplainError::NoClaim { .. }) => 1,
+            Self::Disagreement(disagreement) if disagreement.is_refusal() => 1,
             Self::Settings(_)
+            | Self::Disagreement(_)
             | Self::Audit(_)
             | Self::Adopt(_)
             | Self::Explain(_)
@@ -84,6 +90,9 @@ pub async fn run(args: &Args, console: &mut Console<'_>) -> Result<Ended, Comman
     match &args.command {
         Command::Audit(command) => {
             let cloud = settings::cloud(&args.cloud, &kubernetes).await?;
+            if command.changes() {
+                agreement::check(&cloud, &kubernetes).await?;
+            }
             Ok(audit::audit(&kubernetes, &cloud, command, console).await?)
         }
         Command::Adopt(command) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sanity_tests::apiserver::{Fault, Key};
 use serde_json::{Value, json};
 
-use super::rig::{CLUSTER, MACHINES, NODES, Output, Rig};
+use super::rig::{CLUSTER, MACHINES, NODES, Output, REGION, Rig};
 
 /// A drift of each kind that eckctl can repair, one that it cannot, a disk of another cluster, and a volume without drift.
 fn drifted() -> Rig {
@@ -13,7 +13,7 @@ fn drifted() -> Rig {
     rig.disk("cd-well", Some(CLUSTER), Some(MACHINES[0]));
     rig.volume("pv-well", "cd-well");
     rig.attachment("csi-well", "pv-well", NODES[0], true);
-    rig.disk("cd-leaked", Some(CLUSTER), None);
+    rig.disk("cd-unclaimed", Some(CLUSTER), None);
     rig.disk("cd-foreign", Some("another"), None);
     rig.disk("cd-unwanted", Some(CLUSTER), Some(MACHINES[1]));
     rig.volume("pv-unwanted", "cd-unwanted");
@@ -42,7 +42,7 @@ async fn an_audit_finds_every_drift() {
     let output = drifted().eckctl(&["audit", "-o", "json"]).await;
     assert!(output.found_problems(), "{:?}", output.result);
     let all = [
-        finding("leaked-disk", "cd-leaked"),
+        finding("unclaimed-disk", "cd-unclaimed"),
         finding("missing-disk", "cd-missing"),
         finding("stuck-detach", "cd-parting"),
         finding("unwanted-attach", "cd-unwanted"),
@@ -60,7 +60,9 @@ async fn an_audit_says_how_many_disks_it_has_compared() {
 async fn an_audit_prints_each_finding_and_a_sum() {
     let text = drifted().eckctl(&["audit"]).await.text;
     assert!(
-        text.contains("leaked-disk      disk cd-leaked (pvc-of-cd-leaked, 20 GiB, available) in fj-xiamen-4"),
+        text.contains(
+            "unclaimed-disk   disk cd-unclaimed (pvc-of-cd-unclaimed, 20 GiB, available) in fj-xiamen-4"
+        ),
         "{text}"
     );
     assert!(
@@ -97,22 +99,128 @@ async fn an_attachment_that_takes_too_long_is_drift() {
     assert_eq!(findings(&output), [finding("stuck-attach", "cd-1")]);
 }
 
-const FIX: [&str; 3] = ["audit", "--fix", "leaked-disk,unwanted-attach,stuck-detach"];
+const FIX: [&str; 6] =
+    ["audit", "--fix", "unwanted-attach,stuck-detach", "--delete-disk", "cd-unclaimed", "--with-data"];
 
 #[tokio::test]
 async fn a_repair_asks_about_each_finding() {
     let output = drifted().eckctl(&FIX).await;
     assert!(output.found_problems(), "{:?}", output.result);
     assert_eq!(output.questions.len(), 3, "{:?}", output.questions);
-    let question = "delete disk cd-leaked (pvc-of-cd-leaked, 20 GiB) in fj-xiamen-4 with all its data?";
+    let question = "delete disk cd-unclaimed (pvc-of-cd-unclaimed, 20 GiB) in fj-xiamen-4 with all its data?";
     assert!(output.questions.iter().any(|asked| asked == question), "{:?}", output.questions);
 }
 
 #[tokio::test]
-async fn a_repair_deletes_a_leaked_disk_of_this_cluster() {
+async fn an_unclaimed_disk_is_deleted_where_it_is_named() {
     let rig = drifted();
     let output = rig.eckctl(&FIX).await;
-    assert!(!rig.has_disk("cd-leaked") && rig.has_disk("cd-foreign"), "{}", output.text);
+    assert!(!rig.has_disk("cd-unclaimed") && rig.has_disk("cd-foreign"), "{}", output.text);
+}
+
+#[tokio::test]
+async fn a_disk_that_is_not_named_is_kept() {
+    let rig = drifted();
+    rig.disk("cd-kept", Some(CLUSTER), None);
+    let fix = ["audit", "--fix", "unwanted-attach,stuck-detach", "--with-data", "--yes"];
+    rig.eckctl(&fix).await;
+    rig.eckctl(&FIX).await;
+    assert!(rig.has_disk("cd-kept") && !rig.has_disk("cd-unclaimed"));
+}
+
+#[tokio::test]
+async fn a_disk_that_may_hold_data_is_kept_unless_that_is_said_too() {
+    let rig = drifted();
+    let output = rig.eckctl(&["audit", "--delete-disk", "cd-unclaimed", "--yes"]).await;
+    assert!(
+        output.text.contains("the cloud does not say; --with-data deletes it all the same"),
+        "{}",
+        output.text
+    );
+    assert_eq!(rig.writes(), 0);
+}
+
+#[tokio::test]
+async fn a_disk_that_is_not_unclaimed_is_not_deleted_however_it_is_named() {
+    let rig = drifted();
+    for disk in ["cd-well", "cd-parting", "cd-foreign", "cd-nowhere"] {
+        let output = rig.eckctl(&["audit", "--delete-disk", disk, "--with-data", "--yes"]).await;
+        assert!(output.found_problems(), "{:?}", output.result);
+        assert!(
+            output.text.contains(&format!("{disk}: not done: the audit finds no unclaimed")),
+            "{}",
+            output.text
+        );
+    }
+    assert_eq!(rig.writes(), 0);
+}
+
+/// The error of an audit that is to change something and is not let.
+async fn not_let(rig: &Rig, flags: &[&str]) -> String {
+    let error = rig.eckctl(&[&FIX[..], &["--yes"], flags].concat()).await.error();
+    assert_eq!(rig.writes(), 0);
+    assert!(rig.has_disk("cd-unclaimed") && error.starts_with("nothing is changed: "), "{error}");
+    error
+}
+
+#[tokio::test]
+async fn with_another_clusters_flags_nothing_is_changed() {
+    let rig = drifted();
+    let error = not_let(&rig, &["--cluster-id", "other"]).await;
+    for text in [
+        "the cluster id is other by flags",
+        "and test in the Deployment",
+        "leave --cluster-id or ECK_CLUSTER_ID away",
+    ] {
+        assert!(error.contains(text), "{error}");
+    }
+    let error = not_let(&rig, &["--regions", REGION]).await;
+    assert!(
+        error.contains("is fj-xiamen-4 by flags") && error.contains("and fj-xiamen-4,zj-shaoxing-2 in"),
+        "{error}"
+    );
+    let url = rig.sim.url().replace("127.0.0.1", "localhost");
+    assert!(not_let(&rig, &["--ecx-url", &url]).await.contains("the cloud's URL"));
+    // Whoever only looks may look at anything.
+    assert!(rig.eckctl(&["audit", "--cluster-id", "other"]).await.found_problems());
+}
+
+#[tokio::test]
+async fn with_another_accounts_keys_nothing_is_changed() {
+    let rig = drifted();
+    let data = json!({"ak": "b3RoZXIta2V5", "sk": "b3RoZXItc2VjcmV0"});
+    rig.api.modify(&Key::new("secrets", "kube-system", "keys"), |secret| secret["data"] = data).unwrap();
+    let (ak, sk) = Rig::keys();
+    for (name, key) in [("ak", &ak), ("sk", &sk)] {
+        std::fs::write(rig.folder.path().join(name), key).unwrap();
+    }
+    let error = not_let(&rig, &["--credentials-dir", rig.folder.path().to_str().unwrap()]).await;
+    assert!(
+        error.contains("the access key is ") && error.contains("and othe… in") && !error.contains(&ak),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn without_the_driver_in_the_cluster_nothing_is_changed() {
+    let rig = drifted();
+    let (ak, sk) = Rig::keys();
+    for (name, key) in [("ak", &ak), ("sk", &sk)] {
+        std::fs::write(rig.folder.path().join(name), key).unwrap();
+    }
+    let url = rig.sim.url();
+    let folder = rig.folder.path().to_str().unwrap();
+    let regions = format!("{REGION},zj-shaoxing-2");
+    let said =
+        ["--credentials-dir", folder, "--cluster-id", CLUSTER, "--regions", &regions, "--ecx-url", &url];
+    rig.api.delete(&Key::new("csidrivers", "", "eck.csi.k8s.io")).unwrap();
+    assert!(not_let(&rig, &said).await.contains("the cluster has no CSIDriver of this name"));
+    rig.api.delete(&Key::new("deployments", "kube-system", "eck-csi-controller")).unwrap();
+    let error = not_let(&rig, &said).await;
+    assert!(
+        error.contains("no Deployment eck-csi-controller") && error.contains("--driver-namespace"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -152,7 +260,7 @@ fn drifted_and_in_use() -> Rig {
     let rig = drifted();
     let in_use = json!(["kubernetes.io/csi/eck.csi.k8s.io^cd-unwanted"]);
     rig.api.modify(&Key::node(NODES[1]), |node| node["status"]["volumesInUse"] = in_use).unwrap();
-    rig.disk("cd-leaked", Some(CLUSTER), Some("evm-elsewhere"));
+    rig.disk("cd-unclaimed", Some(CLUSTER), Some("evm-elsewhere"));
     rig.disk("cd-parting", Some(CLUSTER), Some(MACHINES[1]));
     rig
 }

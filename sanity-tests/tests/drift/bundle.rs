@@ -36,7 +36,7 @@ fn create_pod(rig: &Rig) {
 fn rig() -> Rig {
     let rig = Rig::new();
     create_pod(&rig);
-    rig.disk("cd-leaked", Some(CLUSTER), None);
+    rig.disk("cd-unclaimed", Some(CLUSTER), None);
     rig.volume("pv-missing", "cd-missing");
     let event = json!({"metadata": {"generateName": "e"}, "involvedObject": {"name": "pv-missing"}, "reason": "R",
         "message": format!("refused: Authorization: Bearer {PLANTED}")});
@@ -78,7 +78,7 @@ async fn a_bundle_contains_what_support_needs() {
         "the log's own words",
         "ecx_calls_total{op=\"GetDisk\"} 7",
         "\"kubernetes\": \"v1.37.2\"",
-        "leaked-disk",
+        "unclaimed-disk",
         "pv-missing",
         "rate_per_second",
         "--cluster-id=test",

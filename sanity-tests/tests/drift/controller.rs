@@ -19,7 +19,7 @@ fn value(metrics: &str, name: &str) -> Option<f64> {
     line.rsplit(' ').next()?.parse().ok()
 }
 
-/// A controller that audits every second, in a cluster with a leaked disk and a missing disk.
+/// A controller that audits every second, in a cluster with an unclaimed disk and a missing disk.
 struct Auditing {
     rig: Rig,
     controller: Process,
@@ -29,7 +29,7 @@ struct Auditing {
 impl Auditing {
     async fn start() -> Self {
         let rig = Rig::new();
-        rig.disk("cd-leaked", Some(CLUSTER), None);
+        rig.disk("cd-unclaimed", Some(CLUSTER), None);
         rig.volume("pv-missing", "cd-missing");
         let socket = rig.folder.path().join("csi.sock");
         let (ak, sk) = Rig::keys();
@@ -81,7 +81,7 @@ async fn the_controller_reports_each_finding_as_an_event() {
     let auditing = Auditing::start().await;
     let events = auditing.events().await;
     let event = |reason: &str| events.iter().find(|event| event["reason"] == reason).unwrap().clone();
-    assert_eq!(event("LeakedDisk")["involvedObject"]["kind"], "CSIDriver");
+    assert_eq!(event("UnclaimedDisk")["involvedObject"]["kind"], "CSIDriver");
     assert_eq!(event("MissingDisk")["involvedObject"]["name"], "pv-missing");
     auditing.stop().await;
 }
@@ -89,7 +89,7 @@ async fn the_controller_reports_each_finding_as_an_event() {
 #[tokio::test]
 async fn the_controller_counts_its_findings() {
     let mut auditing = Auditing::start().await;
-    auditing.wait_for_metric("eck_csi_audit_findings{kind=\"leaked-disk\"}", 1.0).await;
+    auditing.wait_for_metric("eck_csi_audit_findings{kind=\"unclaimed-disk\"}", 1.0).await;
     let shared = auditing.wait_for_metric("eck_csi_audit_findings{kind=\"shared-disk\"}", 0.0).await;
     assert_eq!(shared, 0.0);
     auditing.stop().await;

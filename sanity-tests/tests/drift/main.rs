@@ -8,4 +8,5 @@ mod audit;
 mod bundle;
 mod controller;
 mod explain;
+mod marks;
 mod rig;

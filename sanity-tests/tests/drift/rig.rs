@@ -1,5 +1,7 @@
 //! A cluster and its cloud, as after an installation of the chart.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use clap::Parser as _;
 use eckctl::args::Args;
@@ -92,6 +94,7 @@ impl Rig {
         let (ak, sk) = Self::keys();
         let data = json!({"ak": encoded(&ak), "sk": encoded(&format!("{sk}\n"))});
         self.create("secrets", json!({"metadata": metadata("keys"), "data": data}));
+        self.create("csidrivers", json!({"metadata": {"name": "eck.csi.k8s.io"}, "spec": {}}));
     }
 
     /// The account's access key and secret key.
@@ -172,6 +175,12 @@ impl Rig {
 
     /// Runs eckctl; every question gets this answer.
     pub(crate) async fn eckctl_with_answer(&self, args: &[&str], yes: bool) -> Output {
+        // An hour later than all that a test does, so everything is overdue.
+        self.eckctl_after(Duration::from_secs(3600), args, yes).await
+    }
+
+    /// Runs eckctl with a clock that is so much ahead; every question gets this answer.
+    pub(crate) async fn eckctl_after(&self, ahead: Duration, args: &[&str], yes: bool) -> Output {
         let kubeconfig = self.folder.path().join("kubeconfig");
         let fixed = ["eckctl", "--kubeconfig", kubeconfig.to_str().unwrap()];
         let args = Args::try_parse_from([&fixed, args].concat()).unwrap();
@@ -180,8 +189,7 @@ impl Rig {
             questions.push(question.to_owned());
             yes
         };
-        // An hour later than all that a test does, so everything is overdue.
-        let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64 + 3_600_000;
+        let now = || (std::time::UNIX_EPOCH.elapsed().unwrap() + ahead).as_millis() as u64;
         let mut console = Console { out: &mut out, ask: &mut ask, now: &now };
         let result = run(&args, &mut console).await;
         Output { result, text: String::from_utf8(out).unwrap(), questions }

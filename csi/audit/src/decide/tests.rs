@@ -29,8 +29,8 @@ fn disk(id: &str, label: Option<&str>, state: DiskState, on: &[&str]) -> Placed 
 
 fn cloud(disks: Vec<Placed>) -> Cloud {
     let mut cloud = Cloud { disks, ..Cloud::default() };
-    cloud.add_machine(&region(), "evm-1", Some([172, 16, 0, 6].into()));
-    cloud.add_machine(&region(), "evm-2", Some([172, 16, 0, 7].into()));
+    cloud.add_machine(&region(), "evm-1", &[[172, 16, 0, 6].into()]);
+    cloud.add_machine(&region(), "evm-2", &[[172, 16, 0, 7].into()]);
     cloud
 }
 
@@ -80,19 +80,19 @@ fn a_healthy_cluster_has_no_findings() {
 }
 
 #[test]
-fn a_disk_of_ours_without_a_volume_is_leaked_once_nobody_waits_for_it() {
-    let leaked = || disk("cd-1", Some("c1"), DiskState::Available, &[]);
+fn a_disk_of_ours_without_a_volume_is_unclaimed_once_nobody_waits_for_it() {
+    let unclaimed = || disk("cd-1", Some("c1"), DiskState::Available, &[]);
     let nobody = cluster(vec![], vec![]);
-    assert_eq!(found(&nobody, &cloud(vec![leaked()])), one(FindingKind::LeakedDisk));
-    let mut young = leaked();
+    assert_eq!(found(&nobody, &cloud(vec![unclaimed()])), one(FindingKind::UnclaimedDisk));
+    let mut young = unclaimed();
     young.disk.create_time = Some(NOW - 1000);
     assert_eq!(found(&nobody, &cloud(vec![young])), []);
     let mut waited_for = nobody.clone();
     waited_for.claims.insert(UID.to_owned());
-    assert_eq!(found(&waited_for, &cloud(vec![leaked()])), []);
+    assert_eq!(found(&waited_for, &cloud(vec![unclaimed()])), []);
     let going = disk("cd-1", Some("c1"), DiskState::Deleting, &[]);
     assert_eq!(found(&nobody, &cloud(vec![going])), []);
-    assert_eq!(found(&cluster(vec![volume("a", "cd-1")], vec![]), &cloud(vec![leaked()])), []);
+    assert_eq!(found(&cluster(vec![volume("a", "cd-1")], vec![]), &cloud(vec![unclaimed()])), []);
 }
 
 #[test]
@@ -175,4 +175,23 @@ fn attachments_that_do_not_come_about_or_end_are_stuck_and_lies_are_told() {
     assert_eq!(found(&with(attachment("a", "n1", true)), &free()), one(FindingKind::FalseAttach));
     let arriving = cloud(vec![disk("cd-1", Some("c1"), DiskState::Attaching, &[])]);
     assert_eq!(found(&with(attachment("a", "n1", true)), &arriving), []);
+}
+
+#[test]
+fn the_second_disk_of_a_claim_that_has_its_volume_is_unclaimed() {
+    let mut both = cluster(vec![volume(&format!("pvc-{UID}"), "cd-2")], vec![]);
+    both.claims.insert(UID.to_owned());
+    let disks = ["cd-1", "cd-2"].map(|id| disk(id, Some("c1"), DiskState::Available, &[]));
+    assert_eq!(found(&both, &cloud(disks.into())), one(FindingKind::UnclaimedDisk));
+}
+
+#[test]
+fn of_two_machines_with_one_address_none_is_known_to_be_the_node() {
+    let mut cloud = cloud(vec![disk("cd-1", Some("c1"), DiskState::InUse, &["evm-1"])]);
+    let cluster = cluster(vec![volume("a", "cd-1")], vec![attachment("a", "n1", true)]);
+    assert_eq!(found(&cluster, &cloud), []);
+    // The disk may be on either; neither is called wrong.
+    cloud.add_machine(&region(), "evm-of-another-vpc", &[[172, 16, 0, 6].into()]);
+    assert_eq!(found(&cluster, &cloud), []);
+    assert_eq!(cloud.machine(cluster.nodes["n1"].id.as_ref().unwrap()), None);
 }

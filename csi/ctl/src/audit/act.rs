@@ -8,8 +8,9 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use eck_csi::volume::Region;
+use eck_csi_audit::cloud::Placed;
 
-use super::fix::Fix;
+use super::fix::{Fix, held, there};
 use crate::cluster::Kubernetes;
 use crate::settings::Cloud;
 
@@ -33,6 +34,9 @@ pub enum ActError {
     /// The API server.
     #[error("the API server refused")]
     Kube(#[from] kube::Error),
+    /// Since the lists were read, or otherwise than they say.
+    #[error("by its own word the disk is not as it was listed: {0}")]
+    Otherwise(String),
     /// It is another one now.
     #[error("the VolumeAttachment is not being deleted any more")]
     Another,
@@ -40,7 +44,10 @@ pub enum ActError {
 
 pub(super) async fn act(kubernetes: &Kubernetes, cloud: &Cloud, fix: &Fix) -> Result<(), ActError> {
     match fix {
-        Fix::DeleteDisk { region, disk, .. } => {
+        Fix::DeleteDisk { region, disk, cluster, .. } => {
+            if let Some(own) = ask(cloud, region, disk).await? {
+                free(own, region, cluster)?;
+            }
             // The controller's own token: both orders are one.
             let client_token = ecx::token::delete(&cloud.cluster, disk);
             let body = DeleteDisk { client_token, region_id: region.to_string(), disk_id: disk.clone() };
@@ -63,8 +70,32 @@ pub(super) async fn act(kubernetes: &Kubernetes, cloud: &Cloud, fix: &Fix) -> Re
                 |disk: Option<&Disk>| disk.is_none_or(|disk| !disk.holders().contains(&machine.as_str()));
             until(cloud, region, disk, left).await
         }
-        Fix::Release { attachment } => release(kubernetes, attachment).await,
+        Fix::Release { attachment, region, disk, machine } => {
+            let own = ask(cloud, region, disk).await?;
+            if let Some(reason) = own.and_then(|own| there(&own, machine.as_deref())) {
+                return Err(ActError::Otherwise(reason));
+            }
+            release(kubernetes, attachment).await
+        }
     }
+}
+
+/// The disk by its own word, which ends where lists only hint; `None` if it is gone.
+async fn ask(cloud: &Cloud, region: &Region, id: &str) -> Result<Option<Disk>, ActError> {
+    let query = GetDisk { region_id: region.to_string(), disk_id: id.to_owned() };
+    match cloud.client.get_disk(&query).await {
+        Ok(disk) => Ok(Some(disk.about(id)?)),
+        Err(ecx::Error::DiskNotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether it is still free, and no other cluster's.
+fn free(disk: Disk, region: &Region, cluster: &str) -> Result<(), ActError> {
+    let placed = Placed { region: region.clone(), disk };
+    let other = placed.cluster().filter(|label| *label != cluster);
+    let other = other.map(|label| format!("its label names cluster {label}"));
+    other.or_else(|| held(&placed.disk)).map_or(Ok(()), |reason| Err(ActError::Otherwise(reason)))
 }
 
 async fn until(

@@ -199,6 +199,14 @@ pub struct Disk {
     /// Epoch milliseconds.
     #[serde(default, rename = "createTime", deserialize_with = "lenient::milliseconds")]
     pub create_time: Option<u64>,
+    /// When the cloud last changed it, in epoch milliseconds.
+    #[serde(
+        default,
+        rename = "updateTime",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::milliseconds"
+    )]
+    pub update_time: Option<u64>,
     /// Id of the snapshot that the content was made from.
     #[serde(default, rename = "volumeSourceID", skip_serializing_if = "Option::is_none")]
     pub volume_source_id: Option<String>,
