@@ -1,7 +1,8 @@
 //! `cargo xtask alerts`: every metric that a dashboard (deploy/dashboards) or an alert (deploy/alerts) asks for stands in
-//! deploy/metrics.txt, and what stands there is what the programs register.
+//! deploy/metrics.txt, what stands there is what the programs register, and the documents for users tell of each.
 
 mod asked;
+mod documented;
 mod registered;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,11 @@ pub(crate) fn check(root: &Path) -> Result<ExitCode, Error> {
         "deploy/metrics.txt has the names that the code registers",
         Ok(registered::differences(&registered, &listed)),
     );
+    for language in ["en", "zh"] {
+        let name = format!("docs/{language}/troubleshoot.md");
+        let wrong = documented::differences(&read(&root.join(&name))?, &listed);
+        tally.check(&format!("{name} has a row about each metric"), Ok(wrong));
+    }
     for file in askers(&root.join("deploy"))? {
         let name = file.strip_prefix(root).unwrap_or(&file).display().to_string();
         let expressions = expressions(&file, &read(&file)?)?;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use eck_csi_audit::FindingKind;
 use ecx::Client;
+use ecx::call_record::SECONDS;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
@@ -29,6 +31,7 @@ impl Collector for Calls {
             let label = [("op", format!("{op:?}"))];
             ConstCounter::new(count).encode(family.encode_family(&label)?)?;
         }
+        self.encode_ended(&mut encoder)?;
         let (throttled, factor) = self.0.throttling();
         let counter = ConstCounter::new(throttled);
         let help = "Throttle replies of the ECX API";
@@ -36,6 +39,36 @@ impl Collector for Calls {
         let gauge = ConstGauge::new(factor);
         let help = "Share of the configured request rate that is used now";
         gauge.encode(encoder.encode_descriptor("ecx_rate_factor", help, None, gauge.metric_type())?)
+    }
+}
+
+impl Calls {
+    /// What the requests came to, and how long they took.
+    fn encode_ended(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let all = self.0.call_figures();
+        let counter = ConstCounter::new(0u64);
+        let help =
+            "Requests to the ECX API that ended, retries included, by operation and by what they came to";
+        let kind = counter.metric_type();
+        let mut family = encoder.encode_descriptor("ecx_call_results", help, None, kind)?;
+        for (op, figures) in &all {
+            for (code, count) in &figures.codes {
+                let labels = [("op", format!("{op:?}")), ("code", (*code).to_owned())];
+                ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help =
+            "Duration of requests to the ECX API in seconds, without the wait for their turn, by operation";
+        let kind = MetricType::Histogram;
+        let mut family = encoder.encode_descriptor("ecx_call_duration_seconds", help, None, kind)?;
+        for (op, figures) in &all {
+            let bounds = SECONDS.into_iter().chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(figures.buckets).collect();
+            let (label, count) = ([("op", format!("{op:?}"))], figures.buckets.iter().sum());
+            let mut metric = family.encode_family(&label)?;
+            metric.encode_histogram::<NoLabelSet>(figures.seconds, count, &buckets, None)?;
+        }
+        Ok(())
     }
 }
 
@@ -79,5 +112,31 @@ impl Audits {
 
     pub(crate) fn failed(&self) {
         self.failures.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk_reader::Query;
+    use crate::local_cloud::{LocalCloud, REGION, region};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_shown_by_its_end_and_by_its_duration() {
+        let driver = LocalCloud::new().driver();
+        driver.reader.ask(&region(REGION), Query::Name("pvc-1".into())).await.unwrap();
+        let mut registry = Registry::default();
+        register(&mut registry, Arc::clone(&driver.client));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "ecx_calls_total{op=\"FindDiskByName\"} 1",
+            "ecx_call_results_total{op=\"FindDiskByName\",code=\"ok\"} 1",
+            "ecx_call_duration_seconds_bucket{le=\"60.0\",op=\"FindDiskByName\"} 1",
+            "ecx_call_duration_seconds_bucket{le=\"+Inf\",op=\"FindDiskByName\"} 1",
+            "ecx_call_duration_seconds_count{op=\"FindDiskByName\"} 1",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
     }
 }

@@ -10,9 +10,11 @@ use parking_lot::RwLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 use uuid::Builder;
 
 use crate::api::*;
+use crate::call_record::{CallFigures, CallRecord};
 use crate::decode::{Reply, Told, decode, told};
 use crate::error::{ApiMessage, Error};
 use crate::profile::Profile;
@@ -44,6 +46,7 @@ pub struct Client {
     transport: Arc<dyn Transport>,
     budget: Budget,
     calls: [AtomicU64; Op::ALL.len()],
+    ended: CallRecord,
     throttled: AtomicU64,
 }
 
@@ -59,7 +62,8 @@ impl Client {
         let budget = Budget::new(profile.rate_per_second, profile.burst);
         let calls = std::array::from_fn(|_| AtomicU64::new(0));
         let credentials = RwLock::new(credentials);
-        Self { profile, credentials, keys: None, transport, budget, calls, throttled: AtomicU64::new(0) }
+        let (ended, throttled) = (CallRecord::default(), AtomicU64::new(0));
+        Self { profile, credentials, keys: None, transport, budget, calls, ended, throttled }
     }
 
     /// The same client, which reads its keys anew where they are kept when the cloud refuses them, and when [`Self::read_keys`] is
@@ -83,6 +87,11 @@ impl Client {
     /// Requests sent so far, by operation; retries count.
     pub fn calls(&self) -> BTreeMap<Op, u64> {
         Op::ALL.iter().map(|op| (*op, self.calls[*op as usize].load(Ordering::Relaxed))).collect()
+    }
+
+    /// How long the requests took that have ended, and what they came to; retries count. An operation without one is left out.
+    pub fn call_figures(&self) -> BTreeMap<Op, CallFigures> {
+        self.ended.figures()
     }
 
     /// Throttle replies so far, and the share of the configured rate that is used now.
@@ -236,17 +245,26 @@ impl Client {
     async fn attempt<Q: Serialize, T>(&self, op: Op, request: &Q, read: Read<T>) -> Result<T, Error> {
         let (request, request_id) = self.prepare(op, request)?;
         self.calls[op as usize].fetch_add(1, Ordering::Relaxed);
+        let began = Instant::now();
+        let result = self.exchange(op, request, &request_id, read).await;
+        self.ended.ended(op, began.elapsed(), &result);
+        result
+    }
+
+    /// Sends one attempt and reads its reply.
+    async fn exchange<T>(
+        &self,
+        op: Op,
+        request: Outgoing,
+        request_id: &str,
+        read: Read<T>,
+    ) -> Result<T, Error> {
         let reply = self.transport.exchange(request).await.map_err(|lost| {
             let (code, message) = (lost.code.to_owned(), lost.message);
-            Error::NoReply(ApiMessage {
-                code,
-                message,
-                request_id: request_id.as_str().into(),
-                order_id: None,
-            })
+            Error::NoReply(ApiMessage { code, message, request_id: request_id.into(), order_id: None })
         })?;
         let retry_after = reply.retry_after.as_deref().and_then(pause_asked_for);
-        let reply = Reply { http: reply.http, body: &reply.body, retry_after, request_id: &request_id };
+        let reply = Reply { http: reply.http, body: &reply.body, retry_after, request_id };
         read(op, &reply, &self.profile.ok_codes)
     }
 

@@ -169,6 +169,33 @@ impl Error {
         }
     }
 
+    /// Its kind as one word: the label of a metric. Few, and ours: the cloud's own codes are without number.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::DiskNotFound(_) => "disk_not_found",
+            Self::InstanceNotFound(_) => "instance_not_found",
+            Self::InstanceState(_) => "instance_state",
+            Self::DiskState(_) => "disk_state",
+            Self::AttachedElsewhere(_) => "attached_elsewhere",
+            Self::NoSlot(_) => "no_slot",
+            Self::RegionMismatch(_) => "region_mismatch",
+            Self::Shrink(_) => "shrink",
+            Self::Quota(_) => "quota",
+            Self::SoldOut(_) => "sold_out",
+            Self::Billing(_) => "billing",
+            Self::TokenConflict(_) => "token_conflict",
+            Self::InProgress(_) => "in_progress",
+            Self::Parameter(_) => "parameter",
+            Self::Auth(_) => "auth",
+            Self::Denied(_) => "denied",
+            Self::Throttled { .. } => "throttled",
+            Self::Server(_) => "server",
+            Self::NoReply(_) => "no_reply",
+            Self::Unreadable(_) => "unreadable",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
     /// True if the same request may succeed later without anything else changing.
     pub fn retryable(&self) -> bool {
         match self {
@@ -263,5 +290,22 @@ mod tests {
         let throttled = reply(429, "whatever");
         assert!(matches!(throttled, Error::Throttled { retry_after: Some(d), .. } if d.as_secs() == 2));
         assert!(throttled.retryable() && !throttled.outcome_unknown());
+    }
+
+    #[test]
+    fn the_documents_tell_of_every_code_and_no_two_errors_have_the_same() {
+        let codes: Vec<&str> = include_str!("error.rs")
+            .lines()
+            .filter_map(|line| line.trim().split_once(" => \"")?.1.strip_suffix("\","))
+            .collect();
+        assert_eq!(codes.len(), codes.iter().collect::<std::collections::BTreeSet<_>>().len());
+        assert!(codes.len() >= 21 && codes.contains(&reply(200, "new.code").code()), "{codes:?}");
+        for language in ["en", "zh"] {
+            let root = env!("CARGO_MANIFEST_DIR");
+            let text =
+                std::fs::read_to_string(format!("{root}/../../docs/{language}/troubleshoot.md")).unwrap();
+            let untold: Vec<_> = codes.iter().filter(|code| !text.contains(&format!("`{code}`"))).collect();
+            assert!(untold.is_empty(), "docs/{language}/troubleshoot.md does not tell of {untold:?}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 pub mod api;
+pub mod call_record;
 pub mod client;
 pub mod codes;
 pub mod decode;

@@ -120,7 +120,15 @@ async fn the_node_counts_what_staging_has_done() {
 async fn the_controller_counts_its_calls_of_the_cloud() {
     let mut fixture = staged_with_a_secret().await;
     let [_, metrics] = get_from_both(&mut fixture, "/metrics").await;
-    assert!(metrics.contains("ecx_calls_total{op=\"AttachDisk\"} 1"), "{metrics}");
+    for line in [
+        "ecx_calls_total{op=\"AttachDisk\"} 1",
+        "ecx_call_results_total{op=\"AttachDisk\",code=\"ok\"} 1",
+        "ecx_call_duration_seconds_bucket{le=\"60.0\",op=\"AttachDisk\"} 1",
+        "ecx_call_duration_seconds_bucket{le=\"+Inf\",op=\"AttachDisk\"} 1",
+        "ecx_call_duration_seconds_count{op=\"AttachDisk\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
     fixture.finish().await;
 }
 

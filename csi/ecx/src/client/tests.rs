@@ -204,3 +204,14 @@ async fn the_query_is_signed_as_it_is_sent() {
         seen[0]
     );
 }
+
+#[tokio::test]
+async fn each_attempt_is_counted_by_what_it_came_to_and_by_how_long_it_took() {
+    let (client, _) = cloud(vec![None, Some(FAULT), Some(SLOW), Some(OK)]).await;
+    client.resize_disk(&resize()).await.unwrap();
+    let figures = client.call_figures();
+    let resized = &figures[&Op::ResizeDisk];
+    let expected = [("no_reply", 1), ("ok", 1), ("server", 1), ("throttled", 1)];
+    assert_eq!(resized.codes, BTreeMap::from(expected));
+    assert_eq!((resized.buckets.iter().sum::<u64>(), figures.len()), (4, 1));
+}
