@@ -6,7 +6,7 @@ use eck_csi::identity::Identity;
 use eck_csi::volume::Region;
 use eck_csi_controller::driver::Driver;
 use eck_csi_controller::service::Controller;
-use ecx::{Client, Credentials, Profile};
+use ecx::{Client, Connection, Credentials, Profile};
 use proto::csi::v1::controller_server::ControllerServer;
 use proto::csi::v1::group_controller_server::GroupControllerServer;
 use proto::csi::v1::identity_server::IdentityServer;
@@ -56,7 +56,7 @@ impl InProcess {
         credentials: Credentials,
         regions: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, StartError> {
-        let client = Arc::new(Client::new(profile, credentials)?);
+        let client = Arc::new(Client::new(profile, credentials, &Connection::new(true))?);
         let regions = regions.into_iter().map(|code| Region::parse("regions", code));
         let driver = Arc::new(Driver::new(client, CLUSTER.to_owned(), regions.collect::<Result<_, _>>()?));
         let controller = Controller::new(driver);

@@ -100,7 +100,7 @@ impl Stack {
         let mut command = Command::new(shipped("eck-csi-controller", "eck-csi-controller")?);
         command.env("CTYUN_AK", ak).env("CTYUN_SK", sk).arg("--csi-endpoint").arg(&socket);
         command.args(["--ecx-url", &url, "--regions", &config.regions.join(","), "--cluster-id", "demo"]);
-        command.args(["--admin-address", "127.0.0.1:0"]).args(&config.controller_flags);
+        command.args(["--allow-plain-http", "--admin-address", "127.0.0.1:0"]).args(&config.controller_flags);
         let mut controller = Process::start(command, &folder.join("controller.log"))?;
         let channel = controller.serves(&socket, START).await?;
 

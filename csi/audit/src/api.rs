@@ -32,13 +32,27 @@ pub async fn connect(
     context: Option<&str>,
 ) -> Result<(Client, String), ConfigError> {
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
-    let config = match (kubeconfig, context) {
-        (Some(path), _) => Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?,
+    let file = match kubeconfig {
+        Some(path) => Some(Kubeconfig::read_from(path)?),
+        None => Kubeconfig::read().ok(),
+    };
+    let proxied = file.as_ref().is_some_and(names_a_proxy);
+    let mut config = match (kubeconfig.and(file), context) {
+        (Some(file), _) => Config::from_custom_kubeconfig(file, &options).await?,
         (None, Some(_)) => Config::from_kubeconfig(&options).await?,
         (None, None) => Config::infer().await?,
     };
+    if !proxied {
+        // The crate takes HTTPS_PROXY where the file names none: that is for the way to the cloud, and the API server is near.
+        config.proxy_url = None;
+    }
     let namespace = config.default_namespace.clone();
     Ok((Client::try_from(config)?, namespace))
+}
+
+/// Whether the file says itself that an API server is reached through a proxy.
+fn names_a_proxy(file: &Kubeconfig) -> bool {
+    file.clusters.iter().filter_map(|named| named.cluster.as_ref()).any(|cluster| cluster.proxy_url.is_some())
 }
 
 /// Every object that `select` names, as what `read` makes of it. A page is dropped before the next one is read, so that
@@ -59,5 +73,19 @@ where
             Some(token) => select = select.continue_token(&token),
             None => return Ok(all),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "{clusters: [{name: c, cluster: {server: 'https://api:6443'}}]}";
+
+    #[test]
+    fn only_a_proxy_that_the_kubeconfig_names_is_one_of_the_api_server() {
+        assert!(!names_a_proxy(&Kubeconfig::from_yaml(FILE).unwrap()));
+        let file = FILE.replace("server:", "proxy-url: 'http://p:3128', server:");
+        assert!(names_a_proxy(&Kubeconfig::from_yaml(&file).unwrap()));
     }
 }

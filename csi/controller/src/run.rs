@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eck_csi::identity::Identity;
-use ecx::{Client, Credentials, Profile};
+use ecx::{Client, Connection, Credentials, Profile};
 use proto::csi::v1::controller_server::ControllerServer;
 use proto::csi::v1::group_controller_server::GroupControllerServer;
 use proto::csi::v1::identity_server::IdentityServer;
@@ -98,7 +98,8 @@ async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
 }
 
 fn client(args: &Args, credentials: Credentials) -> Result<Client, RunError> {
-    let client = Client::new(profile(args)?, credentials)?;
+    let connection = Connection::new(args.allow_plain_http).trusting_file(args.cloud_ca_file.as_deref())?;
+    let client = Client::new(profile(args)?, credentials, &connection)?;
     let Some(dir) = args.credentials_dir.clone() else { return Ok(client) };
     Ok(client.with_keys(move || args::mounted(&dir).ok()))
 }

@@ -49,6 +49,13 @@ pub struct CloudArgs {
     /// Folder with the files `ak` and `sk`, instead of CTYUN_AK and CTYUN_SK
     #[arg(long, env = "ECX_CREDENTIALS_DIR", global = true)]
     pub credentials_dir: Option<PathBuf>,
+    /// PEM file of authorities that the cloud's certificate may come from, beside the system's. Proxies are those of the environment:
+    /// HTTPS_PROXY, NO_PROXY
+    #[arg(long, env = "ECX_CA_FILE", global = true)]
+    pub cloud_ca_file: Option<PathBuf>,
+    /// Takes an http:// URL of the ECX API. Its replies are not signed: anybody on the way could say that a disk is gone. For tests
+    #[arg(long, env = "ECX_ALLOW_PLAIN_HTTP", global = true)]
+    pub allow_plain_http: bool,
     /// Access key of the cloud account; the secret key comes from CTYUN_SK only
     #[arg(long, env = "CTYUN_AK", hide_env_values = true, global = true)]
     pub ak: Option<String>,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use eck_csi::field::BadField;
 use eck_csi::volume::Region;
 use eck_csi_audit::api::{self, ConfigError};
-use ecx::{Credentials, Profile};
+use ecx::{Connection, Credentials, Profile};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
@@ -80,7 +80,8 @@ pub fn account(args: &CloudArgs) -> Result<Option<Cloud>, SettingsError> {
     if let Some(url) = &args.ecx_url {
         profile.base_url.clone_from(url);
     }
-    let client = ecx::Client::new(profile, Credentials::new(&ak, &sk))?;
+    let connection = Connection::new(args.allow_plain_http).trusting_file(args.cloud_ca_file.as_deref())?;
+    let client = ecx::Client::new(profile, Credentials::new(&ak, &sk), &connection)?;
     let cluster = args.cluster_id.clone().unwrap_or_default();
     Ok(Some(Cloud { client, regions: args.regions.clone(), cluster, keys: [ak, sk] }))
 }
@@ -123,7 +124,13 @@ pub async fn cloud(args: &CloudArgs, kubernetes: &Kubernetes) -> Result<Cloud, S
             return Err(missing("the keys of the cloud", "CTYUN_AK and CTYUN_SK, or --credentials-dir"));
         }
     };
-    let client = ecx::Client::new(profile, Credentials::new(&ak, &sk))?;
+    let plain_http = args.allow_plain_http || flag("allow-plain-http").is_some();
+    let connection = Connection::new(plain_http);
+    let connection = match (&args.cloud_ca_file, &running) {
+        (None, Some(running)) => running.trusting(connection, kubernetes).await?,
+        (file, _) => connection.trusting_file(file.as_deref())?,
+    };
+    let client = ecx::Client::new(profile, Credentials::new(&ak, &sk), &connection)?;
     Ok(Cloud { client, regions, cluster, keys: [ak, sk] })
 }
 
@@ -132,6 +139,7 @@ struct Running {
     flags: BTreeMap<String, String>,
     secret: Option<String>,
     profile: Option<String>,
+    authorities: Option<String>,
 }
 
 impl Running {
@@ -151,7 +159,9 @@ impl Running {
         let container = each(&pod["containers"]).into_iter().find(|one| one["name"] == CONTROLLER);
         let args = container.map(|one| each(&one["args"])).unwrap_or_default();
         let flag = |arg: &Value| {
-            let (name, value) = arg.as_str()?.strip_prefix("--")?.split_once('=')?;
+            let arg = arg.as_str()?.strip_prefix("--")?;
+            // A flag without a value is said by its name alone.
+            let (name, value) = arg.split_once('=').unwrap_or((arg, ""));
             Some((name.to_owned(), value.to_owned()))
         };
         let volume = |name: &str| each(&pod["volumes"]).into_iter().find(|one| one["name"] == name);
@@ -159,18 +169,35 @@ impl Running {
             flags: args.iter().filter_map(flag).collect(),
             secret: volume("credentials").and_then(|volume| text(&volume["secret"]["secretName"])),
             profile: volume("profile").and_then(|volume| text(&volume["configMap"]["name"])),
+            authorities: volume("cloud-ca").and_then(|volume| text(&volume["configMap"]["name"])),
         }
     }
 
     /// The ECX profile that it was given.
     async fn profile(&self, kubernetes: &Kubernetes) -> Result<Option<String>, SettingsError> {
         let Some(name) = &self.profile else { return Ok(None) };
+        Self::kept(kubernetes, name, "profile.toml").await
+    }
+
+    /// The authorities that it was given.
+    async fn trusting(
+        &self,
+        connection: Connection,
+        kubernetes: &Kubernetes,
+    ) -> Result<Connection, SettingsError> {
+        let Some(name) = &self.authorities else { return Ok(connection) };
+        let pem = Self::kept(kubernetes, name, "ca.crt").await?.unwrap_or_default();
+        Ok(connection.trusting(pem.as_bytes(), &format!("ca.crt of the ConfigMap {name}"))?)
+    }
+
+    /// A text of a ConfigMap of the driver's.
+    async fn kept(kubernetes: &Kubernetes, name: &str, key: &str) -> Result<Option<String>, SettingsError> {
         let maps: Api<ConfigMap> = Api::namespaced(kubernetes.client.clone(), &kubernetes.driver_namespace);
         let map = maps
             .get_opt(name)
             .await
             .map_err(|error| SettingsError::Read(format!("the ConfigMap {name}"), Box::new(error)))?;
-        Ok(map.and_then(|map| map.data).and_then(|mut data| data.remove("profile.toml")))
+        Ok(map.and_then(|map| map.data).and_then(|mut data| data.remove(key)))
     }
 
     /// The keys that it was given.

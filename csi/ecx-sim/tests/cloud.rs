@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use ecx::api::*;
-use ecx::{Client, Credentials, Error};
+use ecx::{Client, Connection, Credentials, Error};
 use ecx_sim::config::{Latency, PlaneKind};
 use ecx_sim::{Config, Effect, Fault, Sim};
 
@@ -17,7 +17,7 @@ fn stepped() -> Config {
 }
 
 fn client(sim: &Sim) -> Client {
-    Client::new(sim.profile(), sim.credentials()).unwrap()
+    Client::new(sim.profile(), sim.credentials(), &Connection::new(true)).unwrap()
 }
 
 fn order(name: &str, gib: u64) -> CreateDisk {
@@ -95,7 +95,8 @@ async fn a_reply_lost_after_success_and_the_same_token_make_one_disk() {
 #[tokio::test]
 async fn wrong_keys_old_dates_and_bad_parameters_are_refused_by_name() {
     let sim = Sim::start(stepped()).unwrap();
-    let stranger = Client::new(sim.profile(), Credentials::new("nobody", "x")).unwrap();
+    let stranger =
+        Client::new(sim.profile(), Credentials::new("nobody", "x"), &Connection::new(true)).unwrap();
     let list = ListDisks { region_id: REGION.into(), max_results: 10, next_token: None };
     let Err(Error::Auth(said)) = stranger.list_disks(&list).await else { panic!() };
     assert!(said.message.contains("AK nobody is not known"), "{said}");

@@ -20,7 +20,7 @@ use crate::error::{ApiMessage, Error};
 use crate::profile::Profile;
 use crate::sign::{self, Credentials, Signed};
 use crate::throttle::Budget;
-use crate::transport::{HttpTransport, Outgoing, Transport};
+use crate::transport::{Connection, HttpTransport, Outgoing, Transport};
 
 pub use crate::transport::BadClient;
 
@@ -51,9 +51,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the cloud that `profile` describes.
-    pub fn new(profile: Profile, credentials: Credentials) -> Result<Self, BadClient> {
-        let transport = HttpTransport::new(&profile)?;
+    /// A client of the cloud that `profile` describes, reached as `connection` says.
+    pub fn new(
+        profile: Profile,
+        credentials: Credentials,
+        connection: &Connection,
+    ) -> Result<Self, BadClient> {
+        let transport = HttpTransport::new(&profile, connection)?;
         Ok(Self::over(Arc::new(transport), profile, credentials))
     }
 

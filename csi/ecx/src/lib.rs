@@ -20,3 +20,4 @@ pub use client::Client;
 pub use error::Error;
 pub use profile::Profile;
 pub use sign::Credentials;
+pub use transport::Connection;

@@ -3,12 +3,15 @@
 //! the same code.
 
 use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
+use reqwest::Certificate;
 use reqwest::header::RETRY_AFTER;
 
-use crate::profile::Profile;
+use crate::profile::{BadSetting, Profile};
 
 /// The longest body that is read, in bytes. A page of a hundred disks takes 100 kB; what is a hundred times that is no page, and a body
 /// without an end would fill the memory within the time that one request has.
@@ -59,15 +62,71 @@ pub trait Transport: Send + Sync {
 
 /// Why no client can be made.
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTP client cannot be made")]
-pub struct BadClient(#[from] reqwest::Error);
+pub enum BadClient {
+    /// A value of the profile.
+    #[error("profile: {0}")]
+    Setting(#[from] BadSetting),
+    /// The file of `--cloud-ca-file`.
+    #[error("--cloud-ca-file: cannot read {0}")]
+    Read(PathBuf, #[source] io::Error),
+    /// What should be certificates.
+    #[error("{0} is not allowed as the cloud's authorities; allowed: certificates in PEM, at least one")]
+    Authorities(String),
+    /// HTTP or TLS.
+    #[error("the HTTP client cannot be made")]
+    Http(#[from] reqwest::Error),
+}
+
+/// What an operator says of the way to the cloud, beside the profile. Proxies are those of the environment (`HTTPS_PROXY`, `NO_PROXY`).
+#[derive(Debug, Clone, Default)]
+pub struct Connection {
+    authorities: Vec<Certificate>,
+    plain_http: bool,
+}
+
+impl Connection {
+    /// Trusts the system's authorities. `http://` is taken only if `allow_plain_http`: replies are not signed, so that anybody on the way
+    /// could say that a disk is gone.
+    pub fn new(allow_plain_http: bool) -> Self {
+        Self { authorities: Vec::new(), plain_http: allow_plain_http }
+    }
+
+    /// Trusts the authorities of `pem` too; `from` says in an error where they were found.
+    pub fn trusting(self, pem: &[u8], from: &str) -> Result<Self, BadClient> {
+        let none = || BadClient::Authorities(from.to_owned());
+        let authorities = Certificate::from_pem_bundle(pem).map_err(|_| none())?;
+        if authorities.is_empty() {
+            return Err(none());
+        }
+        Ok(Self { authorities, ..self })
+    }
+
+    /// Trusts the authorities of a file too, if there is one.
+    pub fn trusting_file(self, file: Option<&Path>) -> Result<Self, BadClient> {
+        let Some(path) = file else { return Ok(self) };
+        let pem = std::fs::read(path).map_err(|error| BadClient::Read(path.to_owned(), error))?;
+        self.trusting(&pem, &path.display().to_string())
+    }
+
+    /// Whether `url` may be called.
+    fn allows(&self, url: &str) -> Result<(), BadSetting> {
+        if url.starts_with("https://") || self.plain_http {
+            return Ok(());
+        }
+        let allowed =
+            "an https:// URL; http:// only with --allow-plain-http (cloud.allowPlainHttp of the chart)";
+        Err(BadSetting { field: "base_url", value: url.to_owned(), allowed })
+    }
+}
 
 /// The real one: HTTP, this machine's clock, and its randomness.
 pub(crate) struct HttpTransport(reqwest::Client);
 
 impl HttpTransport {
     /// For the cloud of `profile`.
-    pub(crate) fn new(profile: &Profile) -> Result<Self, BadClient> {
+    pub(crate) fn new(profile: &Profile, connection: &Connection) -> Result<Self, BadClient> {
+        profile.check()?;
+        connection.allows(&profile.base_url)?;
         let mut http = reqwest::Client::builder()
             .timeout(Duration::from_millis(profile.http_timeout_ms))
             .redirect(reqwest::redirect::Policy::none())
@@ -76,6 +135,8 @@ impl HttpTransport {
             // The simulator: nobody's certificate is looked at, so the machine's trust store is not read for each
             // client.
             http = http.tls_certs_only([]);
+        } else if !connection.authorities.is_empty() {
+            http = http.tls_certs_merge(connection.authorities.iter().cloned());
         }
         Ok(Self(http.build()?))
     }
@@ -126,54 +187,4 @@ impl Transport for HttpTransport {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{BufRead, BufReader, Write};
-    use std::net::TcpListener;
-
-    use tokio::task::{JoinHandle, spawn_blocking};
-
-    use super::*;
-
-    const PIECE: usize = 1 << 20;
-
-    /// A cloud whose one answer has up to `pieces` pieces of a megabyte. Gives how many were taken.
-    fn cloud(pieces: usize) -> (Profile, JoinHandle<usize>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let base_url = format!("http://{}", listener.local_addr().unwrap());
-        let answered = spawn_blocking(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let head = BufReader::new(stream.try_clone().unwrap()).lines();
-            head.map(Result::unwrap).take_while(|line| !line.is_empty()).for_each(drop);
-            stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
-            let piece = [format!("{PIECE:x}\r\n").as_bytes(), &[b' '; PIECE], b"\r\n"].concat();
-            let taken = (0..pieces).take_while(|_| stream.write_all(&piece).is_ok()).count();
-            // Whoever has gone away hears nothing of the end.
-            drop(stream.write_all(b"0\r\n\r\n"));
-            taken
-        });
-        (Profile { base_url, ..Profile::default() }, answered)
-    }
-
-    async fn ask(profile: &Profile) -> Result<Incoming, NoReply> {
-        let transport = HttpTransport::new(profile).unwrap();
-        transport.exchange(Outgoing { url: profile.base_url.clone(), body: None, headers: Vec::new() }).await
-    }
-
-    #[tokio::test]
-    async fn a_body_without_an_end_is_not_read_to_its_end() {
-        let (profile, answered) = cloud(1000);
-        let lost = ask(&profile).await.err().unwrap();
-        assert_eq!(lost.code, "too long");
-        assert!(lost.message.contains("more than 16777216 bytes"), "{}", lost.message);
-        let taken = answered.await.unwrap();
-        assert!(taken < 100, "{taken} pieces were taken");
-    }
-
-    #[tokio::test]
-    async fn the_longest_body_is_read_whole() {
-        let (profile, answered) = cloud(LONGEST_BODY / PIECE);
-        let reply = ask(&profile).await.ok().unwrap();
-        assert_eq!((reply.http, reply.body.len()), (200, LONGEST_BODY));
-        assert_eq!(answered.await.unwrap(), LONGEST_BODY / PIECE);
-    }
-}
+mod tests;

@@ -37,6 +37,7 @@ impl Auditing {
         command.env("CTYUN_AK", ak).env("CTYUN_SK", sk).arg("--csi-endpoint").arg(&socket);
         command.args(["--ecx-url", &rig.sim.url(), "--regions", REGION, "--cluster-id", CLUSTER]);
         command.args([
+            "--allow-plain-http",
             "--admin-address",
             "127.0.0.1:0",
             "--audit-seconds",

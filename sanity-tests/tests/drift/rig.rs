@@ -77,7 +77,7 @@ impl Rig {
     }
 
     fn driver(&self) {
-        let container = json!({"name": "eck-csi-controller", "args": ["--csi-endpoint=unix:///csi/csi.sock",
+        let container = json!({"name": "eck-csi-controller", "args": ["--csi-endpoint=unix:///csi/csi.sock", "--allow-plain-http",
             format!("--cluster-id={CLUSTER}"), format!("--regions=zj-shaoxing-2,{REGION}"), format!("--ecx-url={}", self.sim.url())]});
         let volumes = json!([{"name": "credentials", "secret": {"secretName": "keys"}},
             {"name": "profile", "configMap": {"name": "eck-csi-profile"}}]);

@@ -68,7 +68,10 @@ impl Shipped {
         command.env_clear().env("CTYUN_AK", ak).env("CTYUN_SK", sk);
         command.arg("--csi-endpoint").arg(at("csi.sock")).args(["--admin-address", "127.0.0.1:0"]);
         command.args(["--regions", &REGIONS.join(","), "--cluster-id", sanity_tests::in_process::CLUSTER]);
-        command.args(["--ecx-url", &self.url]).arg("--ecx-profile").arg(at("profile.toml"));
+        command
+            .args(["--ecx-url", &self.url, "--allow-plain-http"])
+            .arg("--ecx-profile")
+            .arg(at("profile.toml"));
         let mut process = Process::start(command, &at("log")).unwrap();
         let channel = process.serves(&at("csi.sock"), BOUND).await.unwrap();
         self.running = Some(process);

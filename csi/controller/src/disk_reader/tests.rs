@@ -9,7 +9,7 @@ const REGION: &str = "zj-shaoxing-2";
 fn cloud(disks: usize) -> (Sim, DiskReader, Region) {
     let sim = Sim::start(Config::default()).unwrap();
     sim.change(|world| world.disks.extend((0..disks).map(disk)));
-    let client = Client::new(sim.profile(), sim.credentials()).unwrap();
+    let client = Client::new(sim.profile(), sim.credentials(), &ecx::Connection::new(true)).unwrap();
     (sim, DiskReader::new(Arc::new(client)), Region::parse("region", REGION).unwrap())
 }
 

@@ -30,7 +30,7 @@ async fn cloud_of(profile: Profile, script: Vec<Option<&'static str>>) -> (Clien
         }
     });
     let profile = Profile { base_url, ..profile };
-    (Client::new(profile, Credentials::new("ak", "sk")).unwrap(), seen)
+    (Client::new(profile, Credentials::new("ak", "sk"), &Connection::new(true)).unwrap(), seen)
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 35\r\nconnection: close\r\n\r\n{\"statusCode\":800,\"returnObj\":null}\n";

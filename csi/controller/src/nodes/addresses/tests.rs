@@ -11,7 +11,7 @@ fn cloud() -> (Sim, Client, Region) {
     let mut config = Config::default();
     config.regions.get_mut(REGION).unwrap().instances = (1..=120).map(machine).collect();
     let sim = Sim::start(config).unwrap();
-    let client = Client::new(sim.profile(), sim.credentials()).unwrap();
+    let client = Client::new(sim.profile(), sim.credentials(), &ecx::Connection::new(true)).unwrap();
     (sim, client, Region::parse("region", REGION).unwrap())
 }
 
@@ -78,7 +78,7 @@ async fn two_machines_of_one_address_are_both_told() {
     let mut config = Config::default();
     config.regions.get_mut(REGION).unwrap().instances = vec![machine("evm-mine"), machine("evm-other")];
     let sim = Sim::start(config).unwrap();
-    let client = Client::new(sim.profile(), sim.credentials()).unwrap();
+    let client = Client::new(sim.profile(), sim.credentials(), &ecx::Connection::new(true)).unwrap();
     let region = Region::parse("region", REGION).unwrap();
     let found = Addresses::default().find(&client, &region, Ipv4Addr::new(172, 16, 0, 6)).await;
     assert_eq!(ids(found), ["evm-mine", "evm-other"]);
