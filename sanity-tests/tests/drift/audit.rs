@@ -307,3 +307,19 @@ async fn without_the_api_server_an_audit_fails() {
     let error = output.error();
     assert!(error.contains("the API server cannot be read"), "{error}");
 }
+
+#[tokio::test]
+async fn a_disk_that_does_not_answer_for_itself_is_not_deleted() {
+    let rig = drifted();
+    rig.sim.fault(ecx_sim::Fault {
+        op: Some(ecx::api::Op::GetDisk),
+        contains: Some("cd-unclaimed".to_owned()),
+        skip: 0,
+        count: 0,
+        effect: ecx_sim::Effect::Http { status: 403 },
+    });
+    let output = rig.eckctl(&["audit", "--delete-disk", "cd-unclaimed", "--with-data", "--yes"]).await;
+    assert!(output.text.contains("not done: delete disk cd-unclaimed"), "{}", output.text);
+    assert!(rig.has_disk("cd-unclaimed"));
+    assert_eq!(rig.writes(), 0);
+}

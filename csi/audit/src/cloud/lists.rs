@@ -81,3 +81,82 @@ fn readable(of: &str, unreadable: usize) -> Result<(), Error> {
 fn cut(message: String) -> Error {
     Error::Unreadable(ApiMessage { code: "list".to_owned(), message, ..ApiMessage::default() })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use ecx::transport::{Exchange, Incoming, Outgoing, Transport};
+    use ecx::{Credentials, Profile};
+
+    use super::*;
+
+    /// A cloud that says this, page by page.
+    struct Script(Mutex<VecDeque<String>>);
+
+    impl Transport for Script {
+        fn exchange(&self, _: Outgoing) -> Exchange<'_> {
+            let body = self.0.lock().unwrap().pop_front().expect("one page more is asked for").into_bytes();
+            Box::pin(async move { Ok(Incoming { http: 200, retry_after: None, body }) })
+        }
+
+        fn now(&self) -> SystemTime {
+            UNIX_EPOCH + Duration::from_secs(1_767_225_600)
+        }
+
+        fn random(&self) -> u128 {
+            1
+        }
+    }
+
+    fn cloud(pages: &[&str]) -> (Client, Region) {
+        let pages = pages.iter().map(|page| format!(r#"{{"statusCode":800,"returnObj":{page}}}"#));
+        let script = Script(Mutex::new(pages.collect()));
+        let client = Client::over(Arc::new(script), Profile::default(), Credentials::new("ak", "sk"));
+        (client, Region::parse("region", "fj-xiamen-4").unwrap())
+    }
+
+    /// How many disks are seen, or why none.
+    async fn disks_of(pages: &[&str]) -> Result<usize, String> {
+        let (client, region) = cloud(pages);
+        disks(&client, &region).await.map(|disks| disks.len()).map_err(|error| error.to_string())
+    }
+
+    /// How many machines are seen, or why none.
+    async fn machines_of(pages: &[&str]) -> Result<usize, String> {
+        let (client, region) = cloud(pages);
+        instances(&client, &region).await.map(|found| found.len()).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_whole_list_of_disks_is_read_to_its_end() {
+        let pages = [
+            r#"{"diskList":[{"diskID":"cd-1"}],"totalCount":2,"nextToken":"a"}"#,
+            r#"{"diskList":[{"diskID":"cd-2"}],"totalCount":2}"#,
+        ];
+        assert_eq!(disks_of(&pages).await, Ok(2));
+        assert_eq!(disks_of(&[r#"{"diskList":[]}"#]).await, Ok(0));
+    }
+
+    #[tokio::test]
+    async fn a_list_of_disks_that_is_cut_odd_or_endless_is_an_error() {
+        let cut = disks_of(&[r#"{"diskList":[{"diskID":"cd-1"}],"totalCount":2}"#]).await;
+        assert!(cut.unwrap_err().contains("shows 1 of 2"));
+        let odd = disks_of(&[r#"{"diskList":[{"diskID":"cd-1"},{}],"totalCount":2}"#]).await;
+        assert!(odd.unwrap_err().contains("1 records that cannot be read"));
+        let page = r#"{"diskList":[{"diskID":"cd-1"}],"nextToken":"a"}"#;
+        assert!(disks_of(&[page, page]).await.unwrap_err().contains("no end"));
+    }
+
+    #[tokio::test]
+    async fn a_list_of_machines_is_read_to_its_end_or_is_an_error() {
+        let first = r#"{"results":[{"instanceID":"evm-1"}],"totalCount":2}"#;
+        let second = r#"{"results":[{"instanceID":"evm-2","instanceStatus":"released"}],"totalCount":2}"#;
+        assert_eq!(machines_of(&[first, second]).await, Ok(1), "one is gone");
+        assert!(machines_of(&[first, first]).await.unwrap_err().contains("shows no other one"));
+        let odd = machines_of(&[r#"{"results":[{}],"totalCount":1}"#]).await;
+        assert!(odd.unwrap_err().contains("1 records that cannot be read"));
+    }
+}
