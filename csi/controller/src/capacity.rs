@@ -1,5 +1,7 @@
 //! GetCapacity: what a region still sells, so that the scheduler never picks one that is sold out.
 
+use std::time::Duration;
+
 use eck_csi::driver::{GIB, MAX_DISK_GIB, MIN_DISK_GIB, TOPOLOGY_REGION};
 use eck_csi::field::BadField;
 use eck_csi::volume::Region;
@@ -11,6 +13,10 @@ use proto::csi::v1 as pb;
 use crate::driver::Driver;
 use crate::error::ReadError;
 use crate::parameters::Parameters;
+
+/// How long a region may take to tell its stock. The client's own patience is four times that, and the provisioner asks of every class
+/// and region each minute, ten at once (deploy/charts/eck-csi): those who wait for a region that hangs must leave room for the others.
+const HANGS: Duration = Duration::from_secs(10);
 
 /// Capacity of the regions that topology and parameters leave: the sum of what is available, the largest single disk.
 pub(crate) async fn capacity(
@@ -30,12 +36,21 @@ pub(crate) async fn capacity(
     regions.retain(|region| parameters.regions.is_empty() || parameters.regions.contains(region));
     let wanted = driver.disk_type(parameters.disk_type.as_deref());
     let asked = regions.iter().map(|region| available(driver, region, wanted));
-    let mut total = 0u64;
-    let mut largest = 0u64;
+    let (mut total, mut largest, mut unknown) = (0u64, 0u64, None);
+    let mut answered = regions.is_empty();
     for gib in join_all(asked).await {
-        let gib = gib?;
-        total = total.saturating_add(gib);
-        largest = largest.max(gib.min(MAX_DISK_GIB));
+        match gib {
+            Ok(gib) => {
+                answered = true;
+                total = total.saturating_add(gib);
+                largest = largest.max(gib.min(MAX_DISK_GIB));
+            }
+            Err(error) => unknown = Some(error),
+        }
+    }
+    // Of several regions, those that answer have this much at least; of none nothing is known, and what was published stays.
+    if let Some(error) = unknown.filter(|_| !answered) {
+        return Err(error);
     }
     let bytes = |gib: u64| i64::try_from(gib.saturating_mul(GIB)).unwrap_or(i64::MAX);
     Ok(pb::GetCapacityResponse {
@@ -47,7 +62,14 @@ pub(crate) async fn capacity(
 
 /// GiB that can be ordered in a region. The API says yes or no for a size (op 16) and tells the account's quota, not the
 /// stock: so it is the quota's rest if the smallest disk is to be had, and 0 if not.
-async fn available(driver: &Driver, region: &Region, disk_type: &str) -> Result<u64, Error> {
+async fn available(driver: &Driver, region: &Region, disk_type: &str) -> Result<u64, ReadError> {
+    match tokio::time::timeout(HANGS, stock(driver, region, disk_type)).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(ReadError::Silent(region.clone(), HANGS)),
+    }
+}
+
+async fn stock(driver: &Driver, region: &Region, disk_type: &str) -> Result<u64, Error> {
     if !driver.client.profile().has(Op::CheckStock) {
         return Ok(MAX_DISK_GIB);
     }
@@ -78,8 +100,64 @@ fn left(stock: &Stock) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::HashMap;
+
     use ecx::api::{QuotaInfo, UsedInfo};
+    use ecx_sim::Effect;
+    use futures::StreamExt as _;
+    use serve::code::GrpcCode as _;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::local_cloud::{LocalCloud, OTHER_REGION, REGION};
+
+    /// How many the provisioner asks at once, and how often it asks all (deploy/charts/eck-csi).
+    const THREADS: usize = 10;
+    const POLL: Duration = Duration::from_secs(60);
+
+    fn asks(region: Option<&str>) -> pb::GetCapacityRequest {
+        let topology = |region: &str| pb::Topology {
+            segments: HashMap::from([(TOPOLOGY_REGION.to_owned(), region.to_owned())]),
+        };
+        pb::GetCapacityRequest { accessible_topology: region.map(topology), ..Default::default() }
+    }
+
+    /// A cloud whose [`OTHER_REGION`] takes every question of its stock and answers none.
+    fn hanging() -> LocalCloud {
+        let cloud = LocalCloud::new();
+        cloud.meets_in(OTHER_REGION, Op::CheckStock, Effect::HoldBefore);
+        cloud
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_region_that_hangs_does_not_age_the_numbers_of_the_others() {
+        let (cloud, begun) = (hanging(), Instant::now());
+        let driver = cloud.driver();
+        // Of forty classes the region that hangs is asked first.
+        let of_classes =
+            [OTHER_REGION, REGION].into_iter().flat_map(|region| std::iter::repeat_n(region, 40));
+        let rounds = of_classes.map(|region| {
+            let driver = &driver;
+            async move { (region, capacity(driver, asks(Some(region))).await.is_ok(), begun.elapsed()) }
+        });
+        let told: Vec<_> = futures::stream::iter(rounds).buffer_unordered(THREADS).collect().await;
+        assert_eq!(told.len(), 80);
+        for (region, known, after) in told {
+            assert_eq!(known, region == REGION, "{region}");
+            assert!(after < POLL, "{region} after {after:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_region_that_hangs_is_unknown_and_neither_empty_nor_the_end_of_the_sum() {
+        let cloud = hanging();
+        let driver = cloud.driver();
+        let silent = capacity(&driver, asks(Some(OTHER_REGION))).await.unwrap_err();
+        assert_eq!(silent.code(), tonic::Code::Unavailable);
+        assert!(silent.to_string().contains(OTHER_REGION), "{silent}");
+        let one = capacity(&driver, asks(Some(REGION))).await.unwrap();
+        assert_eq!(capacity(&driver, asks(None)).await.unwrap(), one);
+    }
 
     #[test]
     fn what_a_region_does_not_tell_is_not_nothing() {

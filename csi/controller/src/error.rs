@@ -3,7 +3,10 @@
 //! The provisioner keeps asking after `UNAVAILABLE`, `DEADLINE_EXCEEDED` and `ABORTED` and treats a CreateVolume's other
 //! codes as final: so an unknown outcome may only ever be one of these three.
 
+use std::time::Duration;
+
 use eck_csi::field::BadField;
+use eck_csi::volume::Region;
 use ecx::api::Disk;
 use serve::code::GrpcCode;
 use tonic::Code;
@@ -321,6 +324,9 @@ pub(crate) enum ReadError {
     Field(#[from] BadField),
     #[error(transparent)]
     Token(BadField),
+    /// The region, and for how long.
+    #[error("{0} has not told its stock for {sec} s", sec = .1.as_secs())]
+    Silent(Region, Duration),
     #[error("reading the cloud")]
     Cloud(#[from] ecx::Error),
 }
@@ -332,6 +338,8 @@ impl GrpcCode for ReadError {
             Self::Field(_) => Code::InvalidArgument,
             // The spec's code for a bad starting_token: begin again without one.
             Self::Token(_) => Code::Aborted,
+            // It may answer the next time; until then its number is that of the last answer.
+            Self::Silent(..) => Code::Unavailable,
             Self::Cloud(error) => cloud_code(error),
         }
     }
