@@ -30,7 +30,7 @@ pub(super) const RULES: [Rule; 15] = [
     Rule { says: "a node half tolerates everything", broken_by: pods::tolerates_little },
     Rule { says: "rather not on an edge node", broken_by: pods::on_edge_nodes },
     Rule { says: "a token is mounted only where the API server is asked", broken_by: pods::with_token },
-    Rule { says: "no role has a wildcard, or all Secrets", broken_by: access::wide_roles },
+    Rule { says: "no role has a wildcard, or all Secrets or Leases", broken_by: access::wide_roles },
 ];
 
 #[cfg(test)]

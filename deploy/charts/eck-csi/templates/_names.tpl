@@ -15,6 +15,11 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 {{- end }}
+{{- /* How each sidecar calls its Lease: made from the driver's name, and not by the same rule in all. */ -}}
+{{- define "eck-csi.leases" -}}
+eck-csi-k8s-io, external-attacher-leader-eck-csi-k8s-io, external-resizer-eck-csi-k8s-io
+{{- if .Values.snapshots }}, external-snapshotter-leader-eck-csi-k8s-io{{ end }}
+{{- end }}
 {{- /* What no container of the controller needs. */ -}}
 {{- define "eck-csi.locked" -}}
 allowPrivilegeEscalation: false

@@ -50,8 +50,10 @@ pub(super) fn wide_roles(objects: &[Value]) -> Vec<String> {
         let wildcard = ["verbs", "resources", "apiGroups"]
             .iter()
             .any(|field| elements(&rule[field]).any(|value| value == "*"));
-        let secrets = elements(&rule["resources"]).any(|resource| resource == "secrets");
-        wildcard || (secrets && rule["verbs"] != json!(["create"]) && rule["resourceNames"].is_null())
+        // Others' Secrets, and the Leases by which others lead.
+        let by_name =
+            elements(&rule["resources"]).any(|resource| resource == "secrets" || resource == "leases");
+        wildcard || (by_name && rule["verbs"] != json!(["create"]) && rule["resourceNames"].is_null())
     };
     names(objects.iter().filter(|object| elements(&object["rules"]).any(is_wide)))
 }

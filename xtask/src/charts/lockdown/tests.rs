@@ -41,12 +41,14 @@ fn objects() -> Vec<Value> {
             "podSelector": {"matchLabels": {"app": "eck-csi-controller"}}, "ingress": [{"ports": [{"port": 9808}]}]}}),
         json!({"kind": "ClusterRole", "metadata": {"name": "r"}, "rules": [
             {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
-            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["keys"]}]}),
+            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["keys"]},
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get"], "resourceNames": ["own"]}]}),
     ]
 }
 
 /// The rule, the object's number, the pointer of a field in it, and what the field becomes.
-const BREAKS: [(&str, usize, &str, &str); 31] = [
+const BREAKS: [(&str, usize, &str, &str); 33] = [
     ("there are a Deployment and a DaemonSet", 1, "/kind", r#""Deployment""#),
     (
         "only a node half is privileged",
@@ -158,11 +160,13 @@ const BREAKS: [(&str, usize, &str, &str); 31] = [
         "/spec/template/spec/automountServiceAccountToken",
         "null",
     ),
-    ("no role has a wildcard, or all Secrets", 4, "/rules/0/verbs", r#"["get"]"#),
-    ("no role has a wildcard, or all Secrets", 4, "/rules/1/verbs", r#"["*"]"#),
-    ("no role has a wildcard, or all Secrets", 4, "/rules/1/resources", r#"["*"]"#),
-    ("no role has a wildcard, or all Secrets", 4, "/rules/1/apiGroups", r#"["*"]"#),
-    ("no role has a wildcard, or all Secrets", 4, "/rules/1/resourceNames", "null"),
+    ("no role has a wildcard, or all Secrets or Leases", 4, "/rules/0/verbs", r#"["get"]"#),
+    ("no role has a wildcard, or all Secrets or Leases", 4, "/rules/1/verbs", r#"["*"]"#),
+    ("no role has a wildcard, or all Secrets or Leases", 4, "/rules/1/resources", r#"["*"]"#),
+    ("no role has a wildcard, or all Secrets or Leases", 4, "/rules/1/apiGroups", r#"["*"]"#),
+    ("no role has a wildcard, or all Secrets or Leases", 4, "/rules/1/resourceNames", "null"),
+    ("no role has a wildcard, or all Secrets or Leases", 4, "/rules/2/verbs", r#"["create", "update"]"#),
+    ("no role has a wildcard, or all Secrets or Leases", 4, "/rules/3/resourceNames", "null"),
 ];
 
 fn set(object: &mut Value, pointer: &str, value: Value) {
