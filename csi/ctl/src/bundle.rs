@@ -2,10 +2,12 @@
 //! server for it, and all that is written goes through [`scrub`].
 
 use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use eck_csi_audit::report::Scope;
+use eck_csi_audit::cloud::Placed;
+use eck_csi_audit::report::{Report, Scope};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -48,7 +50,7 @@ pub async fn bundle(
     let file = file.map_err(|error| BundleError::File(args.file.clone(), error))?;
     let scrub = Scrub::new(cloud.as_ref().map(|cloud| cloud.keys.as_slice()).unwrap_or_default());
     let mut content = Content::default();
-    collect::objects(kubernetes, &scrub, &mut content).await;
+    collect::objects(kubernetes, &mut content).await;
     collect::programs(kubernetes, args.log_lines, &mut content).await;
     match &cloud {
         Ok(cloud) => audit(kubernetes, cloud, &mut content, console.now).await,
@@ -59,6 +61,7 @@ pub async fn bundle(
     content
         .add("missing.txt", if missing.is_empty() { "nothing\n".to_owned() } else { format!("{missing}\n") });
     write(file, &content, &scrub, (console.now)() / 1000)
+        .and_then(|file| file.sync_all())
         .map_err(|error| BundleError::File(args.file.clone(), error))?;
     let (count, missing) = (content.files.len(), content.missing.len());
     writeln!(
@@ -73,13 +76,22 @@ async fn audit(kubernetes: &Kubernetes, cloud: &Cloud, content: &mut Content, no
     let scope = Scope { regions: cloud.regions.clone(), cluster: cloud.cluster.clone(), grace: GRACE };
     match eck_csi_audit::report(&kubernetes.client, &cloud.client, &scope, now).await {
         Ok(report) => {
-            let disk = |placed: &eck_csi_audit::cloud::Placed| json!({ "region": placed.region.as_str(), "disk": placed.disk });
-            let disks: Vec<Value> = report.cloud.disks.iter().map(disk).collect();
-            content.add_json("audit.json", &json!({ "findings": report.findings }));
-            content.add_json("cloud/disks.json", &json!(disks));
+            let disk = |placed: &Placed| json!({ "region": placed.region.as_str(), "disk": placed.disk });
+            let ours = report.cloud.disks.iter().filter(|placed| concerns(&report, &cloud.cluster, placed));
+            let disks: Vec<Value> = ours.map(disk).collect();
+            content.add_json("audit.json", json!({ "findings": report.findings }));
+            content.add_json("cloud/disks.json", json!(disks));
         }
         Err(error) => content.lacks("audit", &error),
     }
+}
+
+/// Whether a disk is the cluster's, or something was found about it: the account's others are nobody's business.
+fn concerns(report: &Report, cluster: &str, placed: &Placed) -> bool {
+    let id = &placed.disk.disk_id;
+    placed.cluster() == Some(cluster)
+        || report.cluster.volumes.iter().any(|volume| volume.disk == *id)
+        || report.findings.iter().any(|finding| finding.disk == *id)
 }
 
 async fn versions(kubernetes: &Kubernetes, content: &mut Content) {
@@ -90,19 +102,22 @@ async fn versions(kubernetes: &Kubernetes, content: &mut Content) {
             String::new()
         }
     };
-    content.add_json("versions.json", &json!({ "eckctl": env!("CARGO_PKG_VERSION"), "kubernetes": server }));
+    content.add_json("versions.json", json!({ "eckctl": env!("CARGO_PKG_VERSION"), "kubernetes": server }));
 }
 
 /// The one place where anything leaves: every file's text is scrubbed here, whatever it is.
-fn write(file: File, content: &Content, scrub: &Scrub, seconds: u64) -> std::io::Result<()> {
-    let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
-    for (path, text) in &content.files {
-        let text = scrub.text(text);
+fn write<W: Write>(to: W, content: &Content, scrub: &Scrub, seconds: u64) -> std::io::Result<W> {
+    let mut archive = tar::Builder::new(GzEncoder::new(to, Compression::default()));
+    for (path, body) in &content.files {
+        let text = body.scrubbed(scrub);
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
         header.set_mode(0o600);
         header.set_mtime(seconds);
         archive.append_data(&mut header, format!("eck-csi-support/{path}"), text.as_bytes())?;
     }
-    archive.into_inner()?.finish()?.sync_all()
+    archive.into_inner()?.finish()
 }
+
+#[cfg(test)]
+mod tests;

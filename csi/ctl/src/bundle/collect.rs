@@ -13,7 +13,6 @@ use kube::core::Request;
 use kube::{Api, Resource};
 
 use super::content::Content;
-use super::scrub::Scrub;
 use crate::cluster::{self, Kubernetes, name};
 
 /// The label `app` of the driver's pods, and the port of their metrics (deploy/charts/eck-csi).
@@ -23,9 +22,9 @@ const PROGRAMS: [(&str, u16); 2] = [("eck-csi-controller", 9809), ("eck-csi-node
 const LOG_BYTES: i64 = 4 << 20;
 
 /// Every object that has to do with the driver, and their events.
-pub(super) async fn objects(kubernetes: &Kubernetes, scrub: &Scrub, content: &mut Content) {
+pub(super) async fn objects(kubernetes: &Kubernetes, content: &mut Content) {
     let own = &kubernetes.driver_namespace;
-    let mut reader = Reader { kubernetes, scrub, content, names: BTreeSet::from([DRIVER_NAME.to_owned()]) };
+    let mut reader = Reader { kubernetes, content, names: BTreeSet::from([DRIVER_NAME.to_owned()]) };
     let ours = |object: &DynamicObject| name(object).starts_with("eck-csi");
     let of_driver = |volume: &DynamicObject| volume.data["spec"]["csi"]["driver"] == DRIVER_NAME;
     let volumes = reader.keep::<PersistentVolume>(None, of_driver).await;
@@ -66,7 +65,6 @@ pub(super) async fn objects(kubernetes: &Kubernetes, scrub: &Scrub, content: &mu
 
 struct Reader<'a> {
     kubernetes: &'a Kubernetes,
-    scrub: &'a Scrub,
     content: &'a mut Content,
     /// Of all that was kept: events about them are kept too.
     names: BTreeSet<String>,
@@ -94,9 +92,8 @@ impl Reader<'_> {
         };
         let names: BTreeSet<String> = kept.iter().map(|object| name(object).to_owned()).collect();
         self.names.extend(names.iter().cloned());
-        let mut objects = serde_json::to_value(kept).unwrap_or_default();
-        self.scrub.object(&mut objects);
-        self.content.add_json(format!("objects/{kind}.json"), &objects);
+        let objects = serde_json::to_value(kept).unwrap_or_default();
+        self.content.add_json(format!("objects/{kind}.json"), objects);
         names
     }
 }

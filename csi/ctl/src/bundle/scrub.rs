@@ -1,170 +1,138 @@
-//! Strikes secrets out: the account's own keys wherever they are, fields and words that name a secret, and the forms that
-//! tokens and keys have. Rather too much than too little: a support case needs no value of any of them.
+//! Strikes secrets out: the account's own keys wherever they are and however they are written, fields and words that name a secret, and
+//! the forms that tokens and keys have. Rather too much than too little: a support case needs no value of any of them.
+//!
+//! What has a structure is scrubbed by it: a value ends where its field ends. In other text a secret ends at its closing quote, and
+//! without one at the end of the line, for a passphrase may hold anything.
 
 use serde_json::Value;
 
-/// What stands in a secret's place.
-pub const STRUCK: &str = "[struck out]";
+mod form;
+mod known;
+mod line;
+mod names;
 
-/// Parts of the names of fields, variables and flags whose values are secrets.
-const NAMES: [&str; 11] = [
-    "secret",
-    "token",
-    "passw",
-    "passphrase",
-    "credential",
-    "authorization",
-    "private",
-    "apikey",
-    "api_key",
-    "access_key",
-    "accesskey",
-];
-
-/// Whole names of the same kind.
-const WHOLE: [&str; 4] = ["ak", "sk", "ctyun_ak", "ctyun_sk"];
-
-/// Names that contain one of [`NAMES`], and hold the name of a thing and not the thing.
-const HARMLESS: [&str; 8] = [
-    "secretname",
-    "secretref",
-    "secretkeyref",
-    "imagepullsecrets",
-    "automountserviceaccounttoken",
-    "serviceaccounttoken",
-    "tokenrequests",
-    "credentials-dir",
-];
-
-/// Begins of words that are secrets by their form: JSON web tokens.
-const FORMS: [&str; 1] = ["eyJ"];
+use known::Known;
+use names::{STRUCK, env_is_kept, holds_secrets, names_a_secret};
 
 /// Fields of an object that repeat it, or its history: nothing is lost with them.
 const REPEATS: [&str; 2] = ["managedFields", "kubectl.kubernetes.io/last-applied-configuration"];
 
 /// The scrubber. Has no `Debug`: it knows the keys.
 pub struct Scrub {
-    known: Vec<String>,
-}
-
-fn names_a_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    // kubectl's form of a flag and an environment's of a variable are the same name.
-    let name = name.trim_start_matches('-').replace('-', "_");
-    let harmless = HARMLESS.iter().any(|one| name == one.replace('-', "_"));
-    !harmless && (WHOLE.contains(&name.as_str()) || NAMES.iter().any(|part| name.contains(part)))
+    known: Known,
 }
 
 impl Scrub {
     /// Which also strikes `known` out, wherever they are.
     pub fn new(known: &[String]) -> Self {
-        // A key of three letters would strike out half of the text, and no key is that short.
-        Self { known: known.iter().filter(|key| key.len() >= 8).cloned().collect() }
+        Self { known: Known::new(known) }
     }
 
-    /// An object of the API server.
+    /// An object of the API server, or what else has a structure.
     pub fn object(&self, value: &mut Value) {
         match value {
             Value::Object(fields) => {
                 fields.retain(|name, _| !REPEATS.contains(&name.as_str()));
-                let variable = fields.get("name").and_then(Value::as_str).is_some_and(names_a_secret);
+                let called = ["name", "key"].iter().filter_map(|field| fields.get(*field)?.as_str());
+                let variable = called.into_iter().any(names_a_secret);
+                let of_secret = fields.get("kind").is_some_and(|kind| kind == "Secret");
                 for (name, value) in fields.iter_mut() {
-                    let secret = (names_a_secret(name) && !value.is_object() && !value.is_array())
-                        || (variable && name == "value");
-                    if secret && !value.is_boolean() && !value.is_null() {
-                        *value = Value::String(STRUCK.to_owned());
+                    let content = of_secret && matches!(name.as_str(), "data" | "stringData");
+                    if content || (variable && name == "value") || holds_secrets(name, value) {
+                        strike(value);
+                    } else if name == "env" {
+                        self.environment(value);
                     } else {
                         self.object(value);
                     }
                 }
             }
-            Value::Array(items) => {
-                let mut after = false;
-                for item in items {
-                    // A flag and its value may be two words.
-                    let flag = item.as_str().filter(|text| text.starts_with('-') && !text.contains('='));
-                    let next = flag.is_some_and(names_a_secret);
-                    if after && item.is_string() && flag.is_none() {
-                        *item = Value::String(STRUCK.to_owned());
-                    } else {
-                        self.object(item);
-                    }
-                    after = next;
-                }
-            }
+            Value::Array(items) => self.words(items),
             Value::String(text) => *text = self.text(text),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
-    /// Any text: logs, metrics, JSON. Line by line, so that what goes over lines (PEM) is seen by its borders.
+    /// The variables of a container: what people put into them has any form, so only those are kept that are known to be harmless.
+    fn environment(&self, variables: &mut Value) {
+        for variable in variables.as_array_mut().into_iter().flatten() {
+            let kept = variable["name"].as_str().is_some_and(env_is_kept);
+            if let Some(value) = variable.get_mut("value").filter(|_| !kept) {
+                strike(value);
+            }
+            self.object(variable);
+        }
+    }
+
+    /// A list, which may be a command line: a flag and its value may be two words.
+    fn words(&self, items: &mut [Value]) {
+        let mut after = false;
+        for item in items {
+            let flag = item.as_str().filter(|text| text.starts_with('-') && !text.contains('='));
+            let next = flag.is_some_and(names_a_secret);
+            if after && item.is_string() {
+                strike(item);
+            } else {
+                self.object(item);
+            }
+            after = next;
+        }
+    }
+
+    /// Any text: logs, metrics, files in a ConfigMap. Line by line, and what goes over lines is seen by its borders: PEM by its own, a
+    /// value by its indentation.
     pub fn text(&self, text: &str) -> String {
+        let text = self.known.strike(text);
         let mut clean = String::with_capacity(text.len());
-        let mut in_key = false;
+        let (mut in_key, mut deeper_than) = (false, None);
         for line in text.split_inclusive('\n') {
             // A PEM block within one line of JSON ends on it; `\n` there is two letters.
             let (begins, ends) =
                 (line.contains("-----BEGIN") && line.contains("PRIVATE KEY"), line.contains("-----END"));
-            if begins || in_key {
+            let indent = line::indent(line);
+            let goes_on = deeper_than.is_some_and(|of_name| indent.is_none_or(|indent| indent > of_name));
+            let key = begins || in_key;
+            if key {
                 in_key = !ends;
+            }
+            if key || goes_on {
                 clean.push_str(STRUCK);
                 clean.push('\n');
                 continue;
             }
-            clean.push_str(&self.line(line));
-        }
-        clean
-    }
-
-    fn line(&self, line: &str) -> String {
-        let mut line = line.to_owned();
-        for key in &self.known {
-            line = line.replace(key.as_str(), STRUCK);
-        }
-        let (mut clean, mut rest) = (String::with_capacity(line.len()), line.as_str());
-        // The name before a value, and what joins them: `name=value`, `name: value`, `"name":"value"`, `Bearer value`.
-        let mut name = String::new();
-        while let Some(first) = rest.chars().next() {
-            let word = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
-            if word == 0 {
-                let joins = matches!(first, '=' | ':' | ' ' | '"' | '\'' | '\\');
-                if !joins {
-                    name.clear();
-                }
-                clean.push(first);
-                rest = &rest[first.len_utf8()..];
+            deeper_than = None;
+            if let Some(json) = self.json(line) {
+                clean.push_str(&json);
                 continue;
             }
-            let (text, after) = rest.split_at(word);
-            let bearer = matches!(name.to_ascii_lowercase().as_str(), "bearer" | "basic");
-            let joined = clean.trim_end_matches([' ', '"', '\'', '\\']).ends_with(['=', ':']);
-            let secret =
-                (joined && names_a_secret(&name)) || bearer || FORMS.iter().any(|form| is_form(text, form));
-            if secret && !text.starts_with("[struck") {
-                clean.push_str(STRUCK);
-                // `Authorization: Bearer …`: the word was the scheme, and what follows is the secret.
-                name = if is_scheme(text) { text.to_owned() } else { String::new() };
-            } else {
-                clean.push_str(text);
-                name = text.to_owned();
-            }
-            rest = after;
+            let scrubbed = line::scrub(line);
+            clean.push_str(&scrubbed.text);
+            deeper_than = indent.filter(|_| scrubbed.goes_on);
         }
         clean
     }
+
+    /// A line that is JSON, after the time that the API server puts before it.
+    fn json(&self, line: &str) -> Option<String> {
+        let end = if line.ends_with('\n') { "\n" } else { "" };
+        let (time, rest) = line::time(line);
+        if !rest.starts_with('{') {
+            return None;
+        }
+        let mut value: Value = serde_json::from_str(rest).ok()?;
+        self.object(&mut value);
+        Some(format!("{time}{value}{end}"))
+    }
 }
 
-/// Of which names and secrets are made.
-fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '+' | '[' | ']')
-}
-
-fn is_form(text: &str, begin: &str) -> bool {
-    text.starts_with(begin) && text.len() > 40
-}
-
-fn is_scheme(text: &str) -> bool {
-    matches!(text.to_ascii_lowercase().as_str(), "bearer" | "basic")
+/// All of it.
+fn strike(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(strike),
+        Value::Object(fields) => fields.values_mut().for_each(strike),
+        Value::String(_) | Value::Number(_) => *value = Value::String(STRUCK.to_owned()),
+        Value::Null | Value::Bool(_) => {}
+    }
 }
 
 #[cfg(test)]
