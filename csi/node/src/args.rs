@@ -17,7 +17,8 @@ pub struct Args {
     #[arg(long, env = "CSI_ENDPOINT", default_value = "unix:///csi/csi.sock")]
     pub csi_endpoint: String,
     /// Kubernetes name of this node, <region>.<private IPv4>, e.g. fj-xiamen-4.172.16.0.6 (from the Downward API:
-    /// spec.nodeName); the region is taken from it, and the controller finds the machine by it
+    /// spec.nodeName); the region is taken from it, and the controller finds the machine by it. On a node of another name that has
+    /// neither of the two flags below the driver is not registered: it has no volumes
     #[arg(long, env = "NODE_NAME", required_unless_present = "region")]
     pub node_name: Option<String>,
     /// Region of this node, for nodes whose name does not tell it
@@ -54,8 +55,9 @@ pub struct Args {
 }
 
 impl Args {
-    /// How the controller will know this node.
-    pub fn node_id(&self) -> Result<NodeId, BadField> {
+    /// How the controller will know this node; `None` where neither name nor flags tell a region: a machine that is not the cloud's, or
+    /// whose name is of another form.
+    pub fn node_id(&self) -> Result<Option<NodeId>, BadField> {
         let name = self.node_name.as_deref().unwrap_or_default();
         let allowed =
             "<region>.<private IPv4> such as fj-xiamen-4.172.16.0.6, or --region and --instance-id beside it";
@@ -68,11 +70,10 @@ impl Args {
             _ => name.to_owned(),
         };
         let id = NodeId::parse(text)?;
-        if let NodeId::Unknown(text) = id {
-            // A node in no region would never get a volume: better not to start.
-            return Err(BadField::new("--node-name", text, allowed));
-        }
-        Ok(id)
+        Ok(match id {
+            NodeId::Instance { .. } | NodeId::Address { .. } => Some(id),
+            NodeId::Unknown(_) => None,
+        })
     }
 }
 
@@ -82,17 +83,22 @@ mod tests {
 
     fn id(args: &[&str]) -> Result<String, String> {
         let args = Args::try_parse_from([&["eck-csi-node"], args].concat()).map_err(|e| e.to_string())?;
-        args.node_id().map(|id| id.to_string()).map_err(|e| e.to_string())
+        let id = args.node_id().map_err(|e| e.to_string())?;
+        Ok(id.map_or("nowhere".to_owned(), |id| id.to_string()))
     }
 
     #[test]
-    fn a_node_is_its_instance_or_its_address_and_never_nowhere() {
+    fn a_node_is_its_instance_or_its_address_or_not_the_clouds() {
         assert_eq!(id(&["--node-name=fj-xiamen-4.172.16.0.6"]).unwrap(), "fj-xiamen-4.172.16.0.6");
         let known = ["--node-name=fj-xiamen-4.172.16.0.6", "--instance-id=evm-1"];
         assert_eq!(id(&known).unwrap(), "fj-xiamen-4/evm-1");
         let odd = ["--node-name=worker2", "--region=fj-xiamen-4", "--instance-id=evm-1"];
         assert_eq!(id(&odd).unwrap(), "fj-xiamen-4/evm-1");
-        assert!(id(&["--node-name=worker2"]).unwrap_err().contains("--node-name: \"worker2\""));
+        for other in ["worker2", "ip-10-0-0-5.ec2.internal", "fj-xiamen-4", "Fj-Xiamen-4.172.16.0.6"] {
+            assert_eq!(id(&[&format!("--node-name={other}")]).unwrap(), "nowhere", "{other}");
+        }
+        let half = ["--node-name=worker2", "--instance-id=evm-1"];
+        assert!(id(&half).unwrap_err().contains("--node-name: \"worker2\""));
         assert!(id(&[]).is_err());
         assert!(id(&["--region=fj-xiamen-4"]).is_err());
     }

@@ -12,6 +12,7 @@ use serve::{grpc, uds};
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tracing::warn;
 
 use crate::args::Args;
 use crate::driver::{Driver, Settings};
@@ -53,9 +54,27 @@ pub fn run(args: Args) -> Result<(), RunError> {
     program::run(&mut runtime, |token| serve(args, token))
 }
 
+/// On a node of which no region is known: it is ready, so that rollouts go on, and the driver is not registered, so that no pod with a
+/// volume comes here.
+async fn wait(args: Args, token: CancellationToken) -> Result<(), RunError> {
+    let reason = "the node's region is looked for";
+    let ready = program::admin_port(args.admin_address, &Metrics::default(), reason, &token).await?;
+    // One that was left behind would have the kubelet try for ever.
+    let _ = std::fs::remove_file(registration::socket(&args.kubelet_registration_dir));
+    let node = args.node_name.as_deref().unwrap_or_default();
+    warn!(
+        node,
+        "The name of this node tells no region: it gets no volumes, and the driver is not registered"
+    );
+    ready.set(Ok(()));
+    token.cancelled().await;
+    Ok(())
+}
+
 async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
+    let Some(node_id) = args.node_id()? else { return wait(args, token).await };
     let settings = Settings {
-        node_id: args.node_id()?,
+        node_id,
         device_patience: Duration::from_secs(args.device_timeout_seconds),
         reserved_disks: args.reserved_disks,
         state_dir: args.state_dir,
@@ -83,4 +102,34 @@ async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
         let _ = registrar.await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_of_another_name_stays_up_and_is_not_registered() {
+        let folder = tempfile::tempdir().unwrap();
+        let left_behind = registration::socket(folder.path());
+        std::fs::write(&left_behind, "").unwrap();
+        let at = folder.path().display();
+        let flags = [
+            "eck-csi-node".to_owned(),
+            "--node-name=worker2".to_owned(),
+            "--admin-address=127.0.0.1:0".to_owned(),
+            format!("--csi-endpoint=unix://{at}/csi.sock"),
+            format!("--kubelet-registration-path={at}/csi.sock"),
+            format!("--kubelet-registration-dir={at}"),
+        ];
+        let token = CancellationToken::new();
+        let mut serving = tokio::spawn(serve(Args::parse_from(flags), token.clone()));
+        let ended = tokio::time::timeout(Duration::from_secs(3600), &mut serving).await;
+        assert!(ended.is_err(), "it ended: {ended:?}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        token.cancel();
+        serving.await.unwrap().unwrap();
+    }
 }

@@ -53,8 +53,8 @@ fn both_halves_have_an_admin_port() {
 #[test]
 fn an_invalid_flag_ends_the_program_with_the_reason() {
     let node = shipped("eck-csi-node", "eck-csi-node").unwrap();
-    let out = Command::new(node).args(["--node-name", "worker2", "--admin-address", "127.0.0.1:0"]).output();
-    let out = out.unwrap();
+    let half = ["--node-name", "worker2", "--instance-id", "evm-1", "--admin-address", "127.0.0.1:0"];
+    let out = Command::new(node).args(half).output().unwrap();
     assert!(!out.status.success());
     let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(stderr.contains("--node-name") && stderr.contains("<region>.<private IPv4>"), "{stderr}");
