@@ -21,9 +21,9 @@ pub(crate) fn run(bytes: &[u8]) {
     }
     let Ok(written) = toml::to_string(&profile) else { return };
     assert_eq!(toml::from_str::<Profile>(&written).as_ref(), Ok(&profile), "written and read");
-    let budget = Budget::new(profile.rate_per_second, profile.burst);
+    let budget = Budget::new(profile.limits());
     budget.throttled(Some(profile.poll.give_up()));
-    assert!((0.0..=1.0).contains(&budget.factor()));
+    assert!(budget.rate() > 0.0 && budget.rate() <= profile.rate_per_second);
     assert!(
         Op::ALL.iter().all(|op| !profile.has(*op)
             || profile.paths.contains_key(op)

@@ -216,7 +216,7 @@ async fn answer_all(client: Arc<Client>, region: String, mut asked: mpsc::Unboun
 async fn gather(client: &Client) {
     let until = Instant::now() + GATHER_IN_LINE;
     tokio::time::sleep(GATHER).await;
-    while client.in_line() >= 1.0 && Instant::now() < until {
+    while client.in_line() > 0 && Instant::now() < until {
         tokio::time::sleep(LOOK_AT_LINE).await;
     }
 }

@@ -32,12 +32,15 @@ impl Collector for Calls {
             ConstCounter::new(count).encode(family.encode_family(&label)?)?;
         }
         self.encode_ended(&mut encoder)?;
-        let (throttled, factor) = self.0.throttling();
+        let (throttled, rate) = self.0.throttling();
         let counter = ConstCounter::new(throttled);
         let help = "Throttle replies of the ECX API";
         counter.encode(encoder.encode_descriptor("ecx_throttled", help, None, counter.metric_type())?)?;
-        let gauge = ConstGauge::new(factor);
-        let help = "Share of the configured request rate that is used now";
+        let gauge = ConstGauge::new(rate);
+        let help = "Requests per second that are allowed now, as learnt from the cloud's throttling";
+        gauge.encode(encoder.encode_descriptor("ecx_rate_limit", help, None, gauge.metric_type())?)?;
+        let gauge = ConstGauge::new(rate / self.0.profile().rate_per_second);
+        let help = "The same as a share of the profile's rate_per_second";
         gauge.encode(encoder.encode_descriptor("ecx_rate_factor", help, None, gauge.metric_type())?)
     }
 }

@@ -63,7 +63,7 @@ impl Client {
 
     /// The same client over a transport of the caller's.
     pub fn over(transport: Arc<dyn Transport>, profile: Profile, credentials: Credentials) -> Self {
-        let budget = Budget::new(profile.rate_per_second, profile.burst);
+        let budget = Budget::new(profile.limits());
         let calls = std::array::from_fn(|_| AtomicU64::new(0));
         let credentials = RwLock::new(credentials);
         let (ended, throttled) = (CallRecord::default(), AtomicU64::new(0));
@@ -98,13 +98,13 @@ impl Client {
         self.ended.figures()
     }
 
-    /// Throttle replies so far, and the share of the configured rate that is used now.
+    /// Throttle replies so far, and the requests per second that are allowed now, as learnt from them.
     pub fn throttling(&self) -> (u64, f64) {
-        (self.throttled.load(Ordering::Relaxed), self.budget.factor())
+        (self.throttled.load(Ordering::Relaxed), self.budget.rate())
     }
 
     /// Requests that wait for their turn now: whoever can wait with his own need not make the line longer.
-    pub fn in_line(&self) -> f64 {
+    pub fn in_line(&self) -> usize {
         self.budget.in_line()
     }
 

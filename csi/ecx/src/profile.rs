@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Op;
+use crate::throttle::Limits;
 
 /// The profile of a cloud. Each default's origin stands in ecx/API.md B.1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,8 +46,12 @@ pub struct Profile {
     pub http_timeout_ms: u64,
     /// Attempts for one call, the first included.
     pub attempts: u32,
-    /// Requests per second of one account.
+    /// Requests per second of one account to begin with: how many the cloud allows is learnt.
     pub rate_per_second: f64,
+    /// However much the cloud throttles, requests per second are not fewer.
+    pub min_rate_per_second: f64,
+    /// However little it throttles, they are not more.
+    pub max_rate_per_second: f64,
     /// Requests that may go at once after a pause.
     pub burst: f64,
 }
@@ -122,6 +127,8 @@ impl Default for Profile {
             http_timeout_ms: 10_000,
             attempts: 4,
             rate_per_second: 10.0,
+            min_rate_per_second: 0.5,
+            max_rate_per_second: 100.0,
             burst: 20.0,
         }
     }
@@ -146,12 +153,20 @@ impl Profile {
             ms("http_timeout_ms", self.http_timeout_ms),
             ("attempts", self.attempts.to_string(), (1..=100).contains(&self.attempts), "1 to 100"),
             number("rate_per_second", self.rate_per_second, 1e6, "0.001 to 1000000"),
+            number("min_rate_per_second", self.min_rate_per_second, 1e6, "0.001 to 1000000"),
+            number("max_rate_per_second", self.max_rate_per_second, 1e6, "0.001 to 1000000"),
             number("burst", self.burst, 1e6, "0.001 to 1000000"),
         ];
         match all.into_iter().find(|(_, _, allowed, _)| !allowed) {
             Some((field, value, _, allowed)) => Err(BadSetting { field, value, allowed }),
             None => Ok(()),
         }
+    }
+
+    /// How many requests may be sent. A beginning that is outside of the bounds moves them.
+    pub fn limits(&self) -> Limits {
+        let (floor, ceiling) = (self.min_rate_per_second, self.max_rate_per_second);
+        Limits { start: self.rate_per_second, floor, ceiling, burst: self.burst }
     }
 
     /// Path of an operation; empty if this cloud has none.

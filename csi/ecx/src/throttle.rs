@@ -1,134 +1,179 @@
-//! The rate budget: one token bucket for the account and an adaptive factor, shared by all callers.
+//! The rate budget: one token bucket for the account, shared by all callers, whose rate is learnt.
 //!
-//! A throttle reply halves the rate of everybody at once and holds everybody for Retry-After; each success gives a little
-//! back. The true limit of the cloud is not known, so it is found.
+//! The true limit of the cloud is not known, so it is found: while callers stand in line the rate grows by a little each second, and
+//! what the cloud throttles takes a share of it from everybody at once, after a pause of Retry-After. Until the first throttle reply it
+//! grows fast; from then on slowly, since the limit is near.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep_until};
 
-/// The rate never falls below this share of the configured one: otherwise recovery would take hours.
-const FLOOR: f64 = 0.05;
+/// Before any throttle reply the rate grows each second by this share of the rate that it began with: from 10 to the ceiling of 100 in
+/// 18 s, and a burst of the cloud's hides at most some seconds of it.
+const SEARCH: f64 = 0.5;
 
-/// A success gives back this share of the configured rate: from half to whole in ten successes.
-const RECOVERY: f64 = 0.05;
+/// After one it grows each second by this share of the rate at which the cloud throttled: some ten seconds from one throttle reply to
+/// the next, so that they are one in a hundred.
+const PROBE: f64 = 0.02;
+
+/// What the first throttle reply leaves of the rate: it had grown fast, and is well above the limit.
+const OVERSHOT: f64 = 0.5;
+
+/// What a later one leaves: the rate was near the limit.
+const NEAR: f64 = 0.8;
+
+/// A rate that has grown to this many times that at which the cloud last throttled is near no limit any more: it has been raised.
+const RAISED: f64 = 1.5;
+
+/// Without Retry-After.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Requests a second, and at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// The rate to begin with.
+    pub start: f64,
+    /// It never falls below: otherwise recovery would take hours.
+    pub floor: f64,
+    /// It never grows beyond.
+    pub ceiling: f64,
+    /// Requests that may go at once after a pause.
+    pub burst: f64,
+}
 
 /// One account's budget.
 pub struct Budget {
-    rate: f64,
-    burst: f64,
+    limits: Limits,
     state: Mutex<State>,
+    /// The first in line holds it; the others wait for it in the order in which they came.
+    line: tokio::sync::Mutex<()>,
+    waiting: AtomicUsize,
 }
 
 struct State {
-    /// Requests that may go now; negative while callers wait in line.
+    /// Requests a second.
+    rate: f64,
+    /// By how much the rate grows in a second.
+    growth: f64,
+    /// Requests that may go now.
     tokens: f64,
     /// When `tokens` was true.
     at: Instant,
-    /// Share of the configured rate that is used now.
-    factor: f64,
     /// Nobody sends before this.
     hold: Instant,
+    /// The rate at which the cloud throttled last; none while nothing tells where the limit is.
+    limit: Option<f64>,
+}
+
+/// One that stands in line, until it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn of(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Budget {
-    /// `rate` requests per second, `burst` at once after a pause.
-    pub fn new(rate: f64, burst: f64) -> Self {
+    /// Nothing is learnt yet. A start outside of floor and ceiling moves them.
+    pub fn new(limits: Limits) -> Self {
+        let start = limits.start.max(0.001);
+        let (floor, ceiling) = (limits.floor.min(start), limits.ceiling.max(start));
+        let limits = Limits { start, floor, ceiling, burst: limits.burst.max(1.0) };
         let now = Instant::now();
-        let state = State { tokens: burst, at: now, factor: 1.0, hold: now };
-        Self { rate: rate.max(0.001), burst: burst.max(1.0), state: Mutex::new(state) }
+        let state = State {
+            rate: start,
+            growth: start * SEARCH,
+            tokens: limits.burst,
+            at: now,
+            hold: now,
+            limit: None,
+        };
+        let (line, waiting) = (tokio::sync::Mutex::new(()), AtomicUsize::new(0));
+        Self { limits, state: Mutex::new(state), line, waiting }
     }
 
     /// Waits for this caller's turn. Callers are served in the order in which they came.
     pub async fn turn(&self) {
-        let at = {
-            let mut state = self.refilled();
-            state.tokens -= 1.0;
-            let wait = (-state.tokens).max(0.0) / (self.rate * state.factor);
-            (state.at + Duration::from_secs_f64(wait)).max(state.hold)
-        };
-        sleep_until(at).await;
-        // A throttle reply may have come while we stood in line.
-        loop {
-            let hold = self.state.lock().hold;
-            if hold <= Instant::now() {
-                return;
-            }
-            sleep_until(hold).await;
+        let _waiting = Waiting::of(&self.waiting);
+        let _first = self.line.lock().await;
+        // The rate may change while we wait, and a throttle reply may come.
+        while let Some(at) = self.take() {
+            sleep_until(at).await;
         }
     }
 
-    /// The cloud throttled us: everybody waits and the rate halves.
+    /// Takes a request out; if there is none, when to look again.
+    fn take(&self) -> Option<Instant> {
+        let mut state = self.refilled();
+        let now = Instant::now();
+        if state.hold > now {
+            return Some(state.hold);
+        }
+        // What is missing to a whole one by rounding alone is no reason to wait.
+        if state.tokens > 1.0 - 1e-9 {
+            state.tokens -= 1.0;
+            return None;
+        }
+        Some(now + Duration::from_secs_f64((1.0 - state.tokens) / state.rate))
+    }
+
+    /// The cloud throttled us: everybody waits, and the rate falls.
     pub fn throttled(&self, retry_after: Option<Duration>) {
         let mut state = self.refilled();
-        let now = state.at;
+        let now = Instant::now();
         // Replies to requests that were under way together count once.
         if state.hold <= now {
-            state.factor = (state.factor / 2.0).max(FLOOR);
+            let left = if state.limit.is_some() { NEAR } else { OVERSHOT };
+            (state.growth, state.limit) = (state.rate * PROBE, Some(state.rate));
+            state.rate = (state.rate * left).max(self.limits.floor);
         }
-        let pause = retry_after.unwrap_or(Duration::from_secs(1));
-        state.hold = state.hold.max(now + pause);
+        state.hold = state.hold.max(now + retry_after.unwrap_or(PAUSE));
         state.tokens = state.tokens.min(0.0);
     }
 
-    /// The cloud took a request.
+    /// The cloud took a request. Only where callers stand in line does that tell of the limit.
     pub fn succeeded(&self) {
-        let mut state = self.state.lock();
-        state.factor = (state.factor + RECOVERY).min(1.0);
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut state = self.refilled();
+        state.rate = (state.rate + state.growth / state.rate).min(self.limits.ceiling);
+        if let Some(limit) = state.limit.filter(|limit| state.rate > limit * RAISED) {
+            (state.growth, state.limit) = (limit * SEARCH, None);
+        }
     }
 
     /// Requests that wait for their turn now.
-    pub fn in_line(&self) -> f64 {
-        (-self.refilled().tokens).max(0.0)
+    pub fn in_line(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Share of the configured rate that is used now, 0 to 1; a metric.
-    pub fn factor(&self) -> f64 {
-        self.state.lock().factor
+    /// Requests a second that are allowed now; a metric.
+    pub fn rate(&self) -> f64 {
+        self.state.lock().rate
     }
 
     fn refilled(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock();
         let now = Instant::now();
-        let gained = (now - state.at).as_secs_f64() * self.rate * state.factor;
-        state.tokens = (state.tokens + gained).min(self.burst);
+        // Nothing is gained while nobody may send: what gathers there would go at once afterwards.
+        let since = state.at.max(state.hold);
+        let gained = now.saturating_duration_since(since).as_secs_f64() * state.rate;
+        state.tokens = (state.tokens + gained).min(self.limits.burst);
         state.at = now;
         state
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_burst_goes_at_once_and_the_rest_at_the_rate() {
-        let budget = Budget::new(10.0, 20.0);
-        let start = Instant::now();
-        for _ in 0..20 {
-            budget.turn().await;
-        }
-        assert_eq!(start.elapsed(), Duration::ZERO);
-        for _ in 0..10 {
-            budget.turn().await;
-        }
-        let elapsed = start.elapsed().as_millis();
-        assert!((990..=1020).contains(&elapsed), "{elapsed}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_throttle_reply_slows_everybody_and_successes_recover() {
-        let budget = Budget::new(10.0, 20.0);
-        budget.throttled(Some(Duration::from_secs(3)));
-        budget.throttled(Some(Duration::from_secs(3)));
-        assert!((budget.factor() - 0.5).abs() < 1e-9, "two replies of one flight count once");
-        let start = Instant::now();
-        budget.turn().await;
-        assert!(start.elapsed() >= Duration::from_secs(3));
-        for _ in 0..10 {
-            budget.succeeded();
-        }
-        assert!((budget.factor() - 1.0).abs() < 1e-9);
-    }
-}
+mod tests;

@@ -69,7 +69,12 @@ async fn while_others_stand_in_line_a_read_takes_along_what_is_asked_later() {
     let cloud = ecx_sim::Local::new(Config::default()).unwrap();
     cloud.begin();
     cloud.change(|world| world.disks.extend([0, 1, 1000, 2000].map(disk)));
-    let profile = ecx::Profile { base_url: "http://ecx-sim".into(), burst: 1.0, ..ecx::Profile::default() };
+    let profile = ecx::Profile {
+        base_url: "http://ecx-sim".into(),
+        burst: 1.0,
+        max_rate_per_second: 10.0,
+        ..ecx::Profile::default()
+    };
     let transport = cloud.transport(1, Duration::from_secs(10));
     let client = Arc::new(Client::over(transport, profile, cloud.credentials()));
     let (reader, region) = (DiskReader::new(Arc::clone(&client)), Region::parse("region", REGION).unwrap());

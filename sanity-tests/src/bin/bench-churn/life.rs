@@ -41,6 +41,8 @@ pub(crate) struct Workload {
     pub(crate) regions: usize,
     pub(crate) latency: Option<u64>,
     pub(crate) workers: usize,
+    /// The cloud throttles nobody.
+    pub(crate) unlimited: bool,
 }
 
 /// A phase of all lives.
@@ -57,6 +59,7 @@ pub(crate) struct Figures {
     pub(crate) volumes: usize,
     pub(crate) machines: usize,
     pub(crate) regions: usize,
+    pub(crate) unlimited: bool,
     pub(crate) phases: Vec<Phase>,
     /// Requests that the cloud refused for the rate.
     pub(crate) throttled: u64,
@@ -97,7 +100,8 @@ fn cloud(workload: &Workload) -> Result<Local, StartError> {
         delete: ms,
         ..Latency::default()
     });
-    let config = Config { regions: regions.collect(), rate: Some(RATE), latency, ..Config::default() };
+    let rate = (!workload.unlimited).then_some(RATE);
+    let config = Config { regions: regions.collect(), rate, latency, ..Config::default() };
     Local::new(config)
 }
 
@@ -162,6 +166,7 @@ async fn live(workload: &Workload) -> Result<Figures, Error> {
         volumes: workload.volumes,
         machines: machines(workload),
         regions: workload.regions,
+        unlimited: workload.unlimited,
         phases,
         throttled: controller.throttled(),
         again: again.load(std::sync::atomic::Ordering::Relaxed),

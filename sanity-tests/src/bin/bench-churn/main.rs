@@ -1,4 +1,5 @@
-//! `hack/bench churn`: many volumes created, attached, detached and deleted, against a cloud that enforces its rate.
+//! `hack/bench churn`: many volumes created, attached, detached and deleted, against a cloud that enforces its rate, and against one that
+//! has none.
 //!
 //! The controller is the real one with the profile that it is shipped with; the callers are as many as the chart's
 //! sidecars have workers, with their deadline. Time is virtual (the runtime's clock jumps from one event to the next),
@@ -33,6 +34,9 @@ struct Args {
     /// Callers at once; as many as the chart's sidecars have workers without it
     #[arg(long, default_value_t = life::WORKERS)]
     workers: usize,
+    /// Against a cloud that throttles nobody; used by the bench itself
+    #[arg(long, hide = true)]
+    unlimited: bool,
     /// Runs one number of volumes; used by the bench itself
     #[arg(long, hide = true)]
     one: bool,
@@ -48,24 +52,31 @@ fn bench(args: &Args) -> Result<bool, Error> {
             return Err(Error::check("--one: a number of volumes and of regions is required"));
         };
         let (latency, workers) = (args.latency, args.workers);
-        let workload = Workload { volumes: *volumes, regions: *regions, latency, workers };
+        let (unlimited, regions) = (args.unlimited, *regions);
+        let workload = Workload { volumes: *volumes, regions, latency, workers, unlimited };
         println!("{}", serde_json::to_string(&life::run(&workload)?).map_err(Error::check)?);
         return Ok(true);
     }
     let mut all = Vec::new();
     for regions in &args.regions {
         for volumes in &args.volumes {
-            all.push(run_in_child(*volumes, *regions, args)?);
+            all.push(run_in_child(*volumes, *regions, args, false)?);
         }
+    }
+    if let Some(volumes) = args.volumes.first() {
+        all.push(run_in_child(*volumes, 1, args, true)?);
     }
     Ok(report::print(&all))
 }
 
 /// Runs one number of volumes in a process of its own.
-fn run_in_child(volumes: usize, regions: usize, args: &Args) -> Result<Figures, Error> {
+fn run_in_child(volumes: usize, regions: usize, args: &Args, unlimited: bool) -> Result<Figures, Error> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--one", "--volumes", &volumes.to_string(), "--regions", &regions.to_string()]);
     command.args(["--workers", &args.workers.to_string()]);
+    if unlimited {
+        command.arg("--unlimited");
+    }
     if let Some(ms) = args.latency {
         command.args(["--latency", &ms.to_string()]);
     }

@@ -10,6 +10,12 @@ const WRITES: usize = 4;
 /// Goal: time over that which the rate limit allows for the writes.
 const TIMES: f64 = 1.2;
 
+/// Goal: refused requests of a hundred that the cloud takes, while the controller learns the rate and afterwards.
+const REFUSED: f64 = 5.0;
+
+/// Goal: against a cloud that throttles nobody, the time beside that against one which enforces the rate that the controller begins with.
+const FASTER: f64 = 0.8;
+
 /// Growth that is linear: cost and time of a volume at the largest number, beside those at a tenth of it. What is once
 /// for all, the burst and the last waits, weighs less the more volumes there are.
 const LINEAR: f64 = 1.1;
@@ -46,7 +52,7 @@ pub(crate) fn print(all: &[Figures]) -> bool {
     for figures in all {
         let (writes, reads) = (figures.calls(write), figures.calls(|op| !write(op)));
         println!(
-            "{:>7} {:>8} {:>7} {:>6.0}s {:>6.0}s {:>6.2}   {:>5.2} = {:>6.2} + {:>5.2} {:>6} {:>6}   {:>8.1} ({:>5.1}) {:>9.1}s",
+            "{:>7} {:>8} {:>7} {:>6.0}s {:>6.0}s {:>6.2}   {:>5.2} = {:>6.2} + {:>5.2} {:>6} {:>6}   {:>8.1} ({:>5.1}) {:>9.1}s{}",
             figures.volumes,
             figures.machines,
             figures.regions,
@@ -61,6 +67,7 @@ pub(crate) fn print(all: &[Figures]) -> bool {
             figures.peak,
             figures.start,
             figures.wall,
+            if figures.unlimited { "  a cloud that throttles nobody" } else { "" },
         );
     }
     for figures in all {
@@ -79,8 +86,26 @@ pub(crate) fn print(all: &[Figures]) -> bool {
 
 fn goals(all: &[Figures]) -> Vec<(String, bool)> {
     let mut goals = Vec::new();
+    let (unlimited, all): (Vec<_>, Vec<_>) = all.iter().partition(|f| f.unlimited);
+    for free in unlimited {
+        let Some(held) = all.iter().find(|f| f.volumes == free.volumes && f.regions == free.regions) else {
+            continue;
+        };
+        let share = free.seconds() / held.seconds();
+        let what = format!(
+            "{} volumes without a limit: {share:.2} x the time within the limit, at most {FASTER}",
+            free.volumes
+        );
+        goals.push((what, share <= FASTER));
+    }
     let largest = all.iter().map(|f| f.volumes).max().unwrap_or(0);
     for most in all.iter().filter(|f| f.volumes == largest) {
+        let refused = 100.0 * most.throttled as f64 / most.calls(|_| true) as f64;
+        let what = format!(
+            "{largest} volumes in {} regions: {refused:.1} requests of a hundred refused, at most {REFUSED}",
+            most.regions
+        );
+        goals.push((what, refused <= REFUSED));
         let times = most.seconds() / most.limit();
         let what = format!(
             "{} volumes in {} regions: {times:.2} x the limit of the rate, at most {TIMES}",
