@@ -17,7 +17,10 @@ pub mod cluster;
 pub mod decide;
 pub mod event;
 pub mod finding;
+mod missing;
 pub mod report;
+#[cfg(test)]
+mod scripted_cloud;
 
 pub use decide::{Terms, decide};
 pub use finding::{Finding, FindingKind};

@@ -8,6 +8,7 @@ use crate::cloud::{self, Cloud};
 use crate::cluster::{self, Cluster, Millis};
 use crate::decide::{Terms, decide};
 use crate::finding::Finding;
+use crate::missing;
 
 /// Why nothing can be said.
 #[derive(Debug, thiserror::Error)]
@@ -58,5 +59,7 @@ pub async fn report(
     let mut findings = decide(&cluster, &cloud, &terms);
     let earlier = decide(&before, &cloud, &terms);
     findings.retain(|finding| earlier.iter().any(|other| other.is(finding)));
+    let findings = missing::proven(ecx, &scope.regions, findings).await;
+    let findings = findings.map_err(|(region, error)| ReportError::Cloud(region, error))?;
     Ok(Report { cluster, cloud, findings })
 }

@@ -84,38 +84,12 @@ fn cut(message: String) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-    use std::sync::{Arc, Mutex};
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-    use ecx::transport::{Exchange, Incoming, Outgoing, Transport};
-    use ecx::{Credentials, Profile};
-
     use super::*;
-
-    /// A cloud that says this, page by page.
-    struct Script(Mutex<VecDeque<String>>);
-
-    impl Transport for Script {
-        fn exchange(&self, _: Outgoing) -> Exchange<'_> {
-            let body = self.0.lock().unwrap().pop_front().expect("one page more is asked for").into_bytes();
-            Box::pin(async move { Ok(Incoming { http: 200, retry_after: None, body }) })
-        }
-
-        fn now(&self) -> SystemTime {
-            UNIX_EPOCH + Duration::from_secs(1_767_225_600)
-        }
-
-        fn random(&self) -> u128 {
-            1
-        }
-    }
+    use crate::scripted_cloud::scripted;
 
     fn cloud(pages: &[&str]) -> (Client, Region) {
-        let pages = pages.iter().map(|page| format!(r#"{{"statusCode":800,"returnObj":{page}}}"#));
-        let script = Script(Mutex::new(pages.collect()));
-        let client = Client::over(Arc::new(script), Profile::default(), Credentials::new("ak", "sk"));
-        (client, Region::parse("region", "fj-xiamen-4").unwrap())
+        let pages = pages.iter().map(|page| (200, format!(r#"{{"statusCode":800,"returnObj":{page}}}"#)));
+        (scripted(pages), Region::parse("region", "fj-xiamen-4").unwrap())
     }
 
     /// How many disks are seen, or why none.
