@@ -211,8 +211,17 @@ async fn without_the_driver_in_the_cluster_nothing_is_changed() {
     let url = rig.sim.url();
     let folder = rig.folder.path().to_str().unwrap();
     let regions = format!("{REGION},zj-shaoxing-2");
-    let said =
-        ["--credentials-dir", folder, "--cluster-id", CLUSTER, "--regions", &regions, "--ecx-url", &url];
+    let said = [
+        "--allow-plain-http",
+        "--credentials-dir",
+        folder,
+        "--cluster-id",
+        CLUSTER,
+        "--regions",
+        &regions,
+        "--ecx-url",
+        &url,
+    ];
     rig.api.delete(&Key::new("csidrivers", "", "eck.csi.k8s.io")).unwrap();
     assert!(not_let(&rig, &said).await.contains("the cluster has no CSIDriver of this name"));
     rig.api.delete(&Key::new("deployments", "kube-system", "eck-csi-controller")).unwrap();
