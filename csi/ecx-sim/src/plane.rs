@@ -156,21 +156,7 @@ impl Plane {
         let name = device.trim_start_matches("/dev/");
         sysfs::unplug(&self.nodes.join(instance), name).map_err(io_error("sysfs entry"))?;
         losetup(&["--detach", &device])?;
-        self.gone(disk)
-    }
-
-    /// Waits until no loop device is over a disk's file: while anyone has the device open, a passing `losetup` of another
-    /// program being enough, the kernel puts the detach off until it is closed.
-    fn gone(&self, disk: &str) -> Result<(), PlaneError> {
-        let until = Instant::now() + LAST_CLOSE;
-        while self.device(disk)?.is_some() {
-            if Instant::now() >= until {
-                return Err(PlaneError::Busy);
-            }
-            // Nothing tells of a close.
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
-        Ok(())
+        self.until_closed(|| Ok(self.device(disk)?.is_none()))
     }
 
     /// The loop device over a disk's file, if any.
@@ -183,14 +169,35 @@ impl Plane {
         Ok(listed.lines().next().map(|line| line.trim().to_owned()))
     }
 
-    /// Detaches every loop device over our files, whoever set it up.
+    /// Detaches every loop device over our files, whoever set it up, and waits until there is none.
     pub fn clean(&self) -> Result<(), PlaneError> {
+        for device in self.devices()? {
+            losetup(&["--detach", &device])?;
+        }
+        self.until_closed(|| Ok(self.devices()?.is_empty()))
+    }
+
+    /// The loop devices over our files.
+    fn devices(&self) -> Result<Vec<String>, PlaneError> {
         let listed = losetup(&["--noheadings", "--raw", "--output", "NAME,BACK-FILE", "--list"])?;
-        for line in listed.lines() {
-            let Some((device, file)) = line.split_once(' ') else { continue };
-            if Path::new(file.trim_end_matches(" (deleted)")).starts_with(&self.disks) {
-                losetup(&["--detach", device])?;
+        let ours = |line: &str| {
+            let (device, file) = line.split_once(' ')?;
+            let file = Path::new(file.trim_end_matches(" (deleted)"));
+            file.starts_with(&self.disks).then(|| device.to_owned())
+        };
+        Ok(listed.lines().filter_map(ours).collect())
+    }
+
+    /// Waits for what is so when a loop device is closed for the last time: while anyone has the device open, a passing `losetup` of
+    /// another program being enough, the kernel puts the detach off until it is closed.
+    fn until_closed(&self, closed: impl Fn() -> Result<bool, PlaneError>) -> Result<(), PlaneError> {
+        let until = Instant::now() + LAST_CLOSE;
+        while !closed()? {
+            if Instant::now() >= until {
+                return Err(PlaneError::Busy);
             }
+            // Nothing tells of a close.
+            std::thread::park_timeout(Duration::from_millis(5));
         }
         Ok(())
     }

@@ -1,5 +1,10 @@
 //! How long a card has worked for this process: from the first launch on an idle card to the moment at which it is seen to be idle.
 
+/// How long before it is seen to be idle a card may have become so, in ns: about a polling interval. A poll that comes later was kept
+/// waiting, and most of all by a program that asks the driver in a loop and so holds the driver's lock: it gives the lock away when the
+/// card is done, and half of the time since the poll before would be far too early.
+const LONGEST_UNSEEN: u64 = 100_000;
+
 /// Times are ns of the clock that all containers share.
 #[derive(Debug, Default)]
 pub(super) struct BusyTime {
@@ -28,9 +33,10 @@ impl BusyTime {
         self.seen_busy = now;
     }
 
-    /// It was seen to be idle, which it has been for a while: half of the time since it was seen at work is right on average.
+    /// It was seen to be idle, which it has been for a while: half of the time since it was seen at work is right on average, but no
+    /// longer than [`LONGEST_UNSEEN`].
     pub(super) fn estimated_end(&self, now: u64) -> u64 {
-        self.seen_busy.midpoint(now)
+        self.seen_busy.midpoint(now).max(now.saturating_sub(LONGEST_UNSEEN))
     }
 
     /// It has been idle since a moment, after so many launches in all; for how long it had worked, and at how many launches.
@@ -78,5 +84,13 @@ mod tests {
         time.begin(100, 0);
         time.still_busy(200);
         assert_eq!(time.estimated_end(300), 250);
+    }
+
+    #[test]
+    fn a_poll_that_was_kept_waiting_makes_no_work_free() {
+        let mut time = BusyTime::default();
+        time.begin(0, 0);
+        assert_eq!(time.estimated_end(200_000), 100_000);
+        assert_eq!(time.estimated_end(2_000_000), 1_900_000);
     }
 }
