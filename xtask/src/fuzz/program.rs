@@ -35,9 +35,14 @@ impl Program {
         }
         let wrapper = std::env::current_exe().map_err(Error::io(Path::new("/proc/self/exe")))?;
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--quiet", "--locked", "--package", "fuzz", "--features", "libfuzzer"]);
+        build.args(["build", "--locked", "--package", "fuzz", "--features", "libfuzzer"]);
         build.args(["--bin", "fuzz", "--profile", "fuzz"]).current_dir(root);
-        output(build.env(compiler::VARIABLE, "1").env("RUSTC_WORKSPACE_WRAPPER", wrapper))?;
+        // Minutes, from an empty folder: cargo tells how far it is.
+        let status = build.env(compiler::VARIABLE, "1").env("RUSTC_WORKSPACE_WRAPPER", wrapper).status();
+        let status = status.map_err(|error| Error::Tool("cargo build".into(), error.to_string()))?;
+        if !status.success() {
+            return Err(Error::Tool("cargo build".into(), status.to_string()));
+        }
         let path = Workspace::of(root)?.target_directory.join("fuzz/fuzz");
         let scratch = tempfile::tempdir().map_err(Error::io(Path::new("a temporary folder")))?;
         Ok(Self { root: root.to_owned(), path, scratch })
