@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use percent_encoding::percent_decode_str;
 
 /// Letters of a key of the cloud: hexadecimal.
 const KEY_LETTERS: usize = 32;
@@ -50,17 +51,6 @@ pub(super) fn decoded(word: &str) -> Option<String> {
 
 /// The text that this is when its percent signs are taken for what they encode, if there are any.
 pub(super) fn unescaped(token: &str) -> Option<String> {
-    unescape(token).filter(|text| text != token)
-}
-
-fn unescape(token: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(token.len());
-    let mut rest = token.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let code = (*first == b'%').then(|| after.get(..2)).flatten();
-        let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
-        bytes.push(code.unwrap_or(*first));
-        rest = if code.is_some() { after.get(2..)? } else { after };
-    }
-    String::from_utf8(bytes).ok()
+    let text = percent_decode_str(token).decode_utf8().ok()?;
+    (text != token).then(|| text.into_owned())
 }

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::names::STRUCK;
 
@@ -32,9 +33,7 @@ fn forms(key: &str) -> Vec<String> {
     let hex = |upper: bool| {
         key.bytes().map(|b| if upper { format!("{b:02X}") } else { format!("{b:02x}") }).collect()
     };
-    let percent =
-        |b: u8| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") };
-    let escaped = key.bytes().map(percent).collect::<String>();
+    let escaped = utf8_percent_encode(key, NON_ALPHANUMERIC).to_string();
     let mut forms = vec![key.to_owned(), hex(false), hex(true), escaped.to_ascii_lowercase(), escaped];
     for before in 0..3usize {
         let bytes: Vec<u8> = std::iter::repeat_n(0, before).chain(key.bytes()).collect();
