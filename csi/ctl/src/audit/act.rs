@@ -84,7 +84,7 @@ pub(super) async fn act(kubernetes: &Kubernetes, cloud: &Cloud, fix: &Fix) -> Re
 async fn ask(cloud: &Cloud, region: &Region, id: &str) -> Result<Option<Disk>, ActError> {
     let query = GetDisk { region_id: region.to_string(), disk_id: id.to_owned() };
     match cloud.client.get_disk(&query).await {
-        Ok(disk) => Ok(Some(disk.about(id)?)),
+        Ok(disk) => Ok(Some(disk)),
         Err(ecx::Error::DiskNotFound(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
