@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use eck_csi::driver::DISK_LABEL;
 use eck_csi::volume::{DiskId, NodeId, Region};
 use ecx::api::{Disk, Instance};
+use ecx::lists::InstanceFilter;
 use ecx::{Client, Error};
 use futures::future::try_join_all;
 
@@ -78,7 +79,8 @@ pub async fn read(client: &Client, regions: &[Region]) -> Result<Cloud, (Region,
     let looks = regions.iter().map(|region| async move {
         let failed = |error| (region.clone(), error);
         let disks = lists::disks(client, region).await.map_err(failed)?;
-        Ok((region, disks, lists::instances(client, region).await.map_err(failed)?))
+        let instances = client.list_all_instances(region.as_str(), &InstanceFilter::All).await;
+        Ok((region, disks, instances.map_err(failed)?))
     });
     let mut cloud = Cloud::default();
     for (region, disks, instances) in try_join_all(looks).await? {
@@ -97,5 +99,5 @@ pub async fn read(client: &Client, regions: &[Region]) -> Result<Cloud, (Region,
 /// The addresses by which a node can be this machine: of another VPC than the cluster's, where the profile names one, there are none.
 fn addresses(client: &Client, instance: &Instance) -> Vec<Ipv4Addr> {
     let vpc = &client.profile().vpc;
-    if vpc.is_empty() || instance.may_be_in(vpc) { instance.private_addresses() } else { Vec::new() }
+    if instance.may_be_in(vpc) { instance.private_addresses() } else { Vec::new() }
 }

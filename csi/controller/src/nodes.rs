@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 
 use eck_csi::volume::{NodeId, Region};
+use ecx::lists::InstanceFilter;
 use ecx::{Client, Error};
 use parking_lot::Mutex;
 
 mod addresses;
-mod instances;
 
 use addresses::{Addresses, Candidate};
-use instances::Which;
 
 /// A machine in the cloud.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -93,7 +92,8 @@ impl Nodes {
         if let NodeId::Instance { instance, .. } = node {
             return Ok(if instance == holder { Identity::Same } else { Identity::Other });
         }
-        let shown = instances::read(client, region, &Which::Id(holder.to_owned())).await?;
+        let shown =
+            client.list_all_instances(region.as_str(), &InstanceFilter::Id(holder.to_owned())).await?;
         let Some(shown) = shown.into_iter().find(|machine| machine.instance_id == holder) else {
             return Ok(Identity::Unknown);
         };
@@ -112,7 +112,9 @@ impl Nodes {
 
     /// Whether the machine tells that it has the disk.
     pub(crate) async fn shows(&self, client: &Client, machine: &Machine, disk: &str) -> Result<bool, Error> {
-        let shown = instances::read(client, &machine.region, &Which::Id(machine.instance.clone())).await?;
+        let shown = client
+            .list_all_instances(machine.region.as_str(), &InstanceFilter::Id(machine.instance.clone()))
+            .await?;
         let mut own = shown.iter().filter(|shown| shown.instance_id == machine.instance);
         Ok(own.any(|shown| shown.attached_volume.iter().any(|volume| volume == disk)))
     }

@@ -10,6 +10,7 @@ pub mod client;
 pub mod codes;
 pub mod decode;
 pub mod error;
+pub mod lists;
 pub mod profile;
 pub mod sign;
 pub mod throttle;

@@ -61,7 +61,9 @@ fn makes(source: &str, op: Op) -> bool {
         }
         snake.push(letter.to_ascii_lowercase());
     }
-    let by_method = source.contains(&format!(".{snake}("));
+    // `list_all_…` makes the call for every page.
+    let every_page = snake.replacen("list_", "list_all_", 1);
+    let by_method = [&snake, &every_page].iter().any(|method| source.contains(&format!(".{method}(")));
     let with_snapshot = || source.replace("snapshot_id: None", "").contains("snapshot_id");
     (by_method && (op != Op::CreateDiskFromSnapshot || with_snapshot()))
         || source.contains(&format!("told(Op::{name},"))

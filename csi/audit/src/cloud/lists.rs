@@ -1,81 +1,23 @@
-//! A region's disks and machines, every page. A list that does not show all it says there is, or has a record that cannot be read, is
-//! an error: what it leaves out is not gone, and nothing is to be told or done by it.
-
-use std::collections::BTreeSet;
+//! A region's disks. A list that does not show all it says there is, or has a record that cannot be read, is an error: what it leaves
+//! out is not gone, and nothing is to be told or done by it.
 
 use eck_csi::volume::Region;
-use ecx::api::{Disk, Instance, ListDisks, ListInstances};
+use ecx::api::Disk;
 use ecx::error::ApiMessage;
 use ecx::{Client, Error};
 
-/// Disks of one page (ecx/API.md B.8: at most 1000).
-const DISKS: u32 = 1000;
-
-/// Machines of one page (ecx/API.md B.8: 50 is safe in every pool).
-const MACHINES: u32 = 50;
-
-/// More pages no region has: a list without an end ends here.
-const MAX_PAGES: u32 = 1000;
-
 /// Every disk of the region.
 pub(super) async fn disks(client: &Client, region: &Region) -> Result<Vec<Disk>, Error> {
-    let (mut disks, mut next_token) = (Vec::new(), None);
-    for _ in 0..MAX_PAGES {
-        let query =
-            ListDisks { region_id: region.to_string(), max_results: DISKS, next_token: next_token.clone() };
-        let page = client.list_disks(&query).await?;
-        readable("disks", page.unreadable.len())?;
-        let nothing_new = page.disk_list.is_empty();
-        disks.extend(page.disk_list);
-        let token = page.next_token.filter(|token| !token.is_empty());
-        if token.is_none() {
-            let shown = disks.len() as u64;
-            return match page.total_count {
-                Some(total) if total > shown => {
-                    Err(cut(format!("the list of disks shows {shown} of {total}")))
-                }
-                Some(_) | None => Ok(disks),
-            };
-        }
-        if token == next_token || nothing_new {
-            break;
-        }
-        next_token = token;
+    let all = client.list_all_disks(region.as_str()).await?;
+    if all.unreadable > 0 {
+        return Err(cut(format!("the list of disks has {} records that cannot be read", all.unreadable)));
     }
-    Err(cut("the list of disks has no end".to_owned()))
-}
-
-/// Every machine of the region that exists.
-pub(super) async fn instances(client: &Client, region: &Region) -> Result<Vec<Instance>, Error> {
-    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
-    for page_no in 1..=MAX_PAGES {
-        let query = ListInstances {
-            region_id: region.to_string(),
-            page_no,
-            page_size: MACHINES,
-            keyword: None,
-            instance_id_list: None,
-        };
-        let page = client.list_instances(&query).await?;
-        readable("machines", page.unreadable.len())?;
-        let (full, before) = (page.results.len() >= MACHINES as usize, seen.len());
-        found.extend(page.results.into_iter().filter(|machine| seen.insert(machine.instance_id.clone())));
-        if !page.total_count.map_or(full, |total| (seen.len() as u64) < total) {
-            found.retain(Instance::exists);
-            return Ok(found);
+    match all.total_count {
+        Some(total) if !all.is_whole() => {
+            Err(cut(format!("the list of disks shows {} of {total}", all.disks.len())))
         }
-        if seen.len() == before {
-            return Err(cut(format!("page {page_no} of the list of machines shows no other one")));
-        }
+        Some(_) | None => Ok(all.disks),
     }
-    Err(cut("the list of machines has no end".to_owned()))
-}
-
-fn readable(of: &str, unreadable: usize) -> Result<(), Error> {
-    if unreadable == 0 {
-        return Ok(());
-    }
-    Err(cut(format!("the list of {of} has {unreadable} records that cannot be read")))
 }
 
 fn cut(message: String) -> Error {
@@ -84,6 +26,8 @@ fn cut(message: String) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use ecx::lists::InstanceFilter;
+
     use super::*;
     use crate::scripted_cloud::scripted;
 
@@ -101,7 +45,8 @@ mod tests {
     /// How many machines are seen, or why none.
     async fn machines_of(pages: &[&str]) -> Result<usize, String> {
         let (client, region) = cloud(pages);
-        instances(&client, &region).await.map(|found| found.len()).map_err(|error| error.to_string())
+        let found = client.list_all_instances(region.as_str(), &InstanceFilter::All).await;
+        found.map(|found| found.len()).map_err(|error| error.to_string())
     }
 
     #[tokio::test]

@@ -1,17 +1,12 @@
 //! A region's list of disks, and what it proves. A list is a hint: it may be cut, lag behind, or leave a disk out. What it does not
 //! show is asked for by itself.
 
-use ecx::api::{Disk, Group, ListDisks};
+use ecx::api::{Disk, Group};
 use ecx::error::ApiMessage;
+use ecx::lists::AllDisks;
 use ecx::{Client, Error};
 
 use super::question::Query;
-
-/// Disks of one page (ecx/API.md B.8: at most 1000).
-const PAGE: u32 = 1000;
-
-/// More pages no region has: a list without an end ends here.
-const MAX_PAGES: usize = 1000;
 
 /// What a region's list shows.
 pub(super) struct Listing {
@@ -36,34 +31,10 @@ impl Listing {
 
     /// Every page of the region's list.
     pub(super) async fn read(client: &Client, region: &str) -> Result<Self, Error> {
-        let mut listing = Self {
-            disks: vec![],
-            unreadable: 0,
-            pages: 0,
-            whole: false,
-            proof: client.profile().lists_are_proof,
-            useless: None,
-        };
-        let mut next_token: Option<String> = None;
-        loop {
-            let query =
-                ListDisks { region_id: region.to_owned(), max_results: PAGE, next_token: next_token.clone() };
-            let page = client.list_disks(&query).await?;
-            let nothing_new = page.disk_list.is_empty() && page.unreadable.is_empty();
-            listing.disks.extend(page.disk_list);
-            listing.unreadable += page.unreadable.len();
-            listing.pages += 1;
-            let token = page.next_token.filter(|token| !token.is_empty());
-            if token.is_none() {
-                let shown = (listing.disks.len() + listing.unreadable) as u64;
-                listing.whole = page.total_count.is_none_or(|total| total <= shown);
-                return Ok(listing);
-            }
-            if token == next_token || nothing_new || listing.pages == MAX_PAGES {
-                return Err(unreadable(format!("page {} of the list leads to no other page", listing.pages)));
-            }
-            next_token = token;
-        }
+        let all = client.list_all_disks(region).await?;
+        let (whole, proof) = (all.is_whole(), client.profile().lists_are_proof);
+        let AllDisks { disks, unreadable, pages, .. } = all;
+        Ok(Self { disks, unreadable, pages, whole, proof, useless: None })
     }
 
     /// All of the region's disks; an error if the list does not show all.

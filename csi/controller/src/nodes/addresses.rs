@@ -7,12 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eck_csi::volume::Region;
-use ecx::api::Instance;
+use ecx::lists::InstanceFilter;
 use ecx::{Client, Error};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
-
-use super::instances::{self, Which};
 
 /// How long a look-up is believed. A node can get another machine under its address, and nobody tells the controller.
 const FRESH: Duration = Duration::from_secs(60);
@@ -131,10 +129,10 @@ async fn ask(
     wanted: &BTreeSet<Ipv4Addr>,
 ) -> Result<HashMap<Ipv4Addr, Vec<Candidate>>, Error> {
     let alone = wanted.first().filter(|_| wanted.len() == 1);
-    let which = alone.map_or(Which::All, |ip| Which::Keyword(ip.to_string()));
+    let which = alone.map_or(InstanceFilter::All, |ip| InstanceFilter::Keyword(ip.to_string()));
     let mut found: HashMap<Ipv4Addr, Vec<Candidate>> = HashMap::new();
-    for machine in instances::read(client, region, &which).await? {
-        if !in_cluster(client, &machine) {
+    for machine in client.list_all_instances(region.as_str(), &which).await? {
+        if !machine.may_be_in(&client.profile().vpc) {
             continue;
         }
         for ip in machine.private_addresses().into_iter().collect::<BTreeSet<_>>() {
@@ -145,11 +143,6 @@ async fn ask(
         }
     }
     Ok(found)
-}
-
-fn in_cluster(client: &Client, machine: &Instance) -> bool {
-    let vpc = &client.profile().vpc;
-    vpc.is_empty() || machine.may_be_in(vpc)
 }
 
 #[cfg(test)]

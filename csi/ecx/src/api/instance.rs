@@ -118,11 +118,12 @@ impl Instance {
         told.filter_map(|address| address.trim().parse().ok()).collect()
     }
 
-    /// Whether it may be in the VPC of this id or name: one that does not tell its VPC may be in any.
+    /// Whether it may be in the VPC of this id or name: one that does not tell its VPC may be in any, and if none is named it may be in
+    /// that.
     pub fn may_be_in(&self, vpc: &str) -> bool {
         let names = self.addresses.iter().map(|network| network.vpc_name.as_str());
         let mut told = names.chain(self.vpc_id.as_deref()).filter(|told| !told.is_empty()).peekable();
-        told.peek().is_none() || told.any(|told| told == vpc)
+        vpc.is_empty() || told.peek().is_none() || told.any(|told| told == vpc)
     }
 }
 
