@@ -1,6 +1,7 @@
 //! What must hold of the objects that a chart renders, whatever its values are.
 
 mod access;
+mod classes;
 mod objects;
 mod pods;
 
@@ -12,7 +13,7 @@ pub(super) struct Rule {
     pub(super) broken_by: fn(&[Value]) -> Vec<String>,
 }
 
-pub(super) const RULES: [Rule; 15] = [
+pub(super) const RULES: [Rule; 16] = [
     Rule { says: "there are a Deployment and a DaemonSet", broken_by: pods::of_other_kinds },
     Rule { says: "only a node half is privileged", broken_by: pods::privileged },
     Rule { says: "no container writes into its image", broken_by: pods::writes_into_image },
@@ -31,6 +32,10 @@ pub(super) const RULES: [Rule; 15] = [
     Rule { says: "rather not on an edge node", broken_by: pods::on_edge_nodes },
     Rule { says: "a token is mounted only where the API server is asked", broken_by: pods::with_token },
     Rule { says: "no role has a wildcard, or all Secrets or Leases", broken_by: access::wide_roles },
+    Rule {
+        says: "a class of a region keeps its pods to the nodes of that region",
+        broken_by: classes::open_to_other_regions,
+    },
 ];
 
 #[cfg(test)]

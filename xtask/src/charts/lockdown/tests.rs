@@ -44,11 +44,13 @@ fn objects() -> Vec<Value> {
             {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["keys"]},
             {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
             {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get"], "resourceNames": ["own"]}]}),
+        json!({"kind": "StorageClass", "metadata": {"name": "c"}, "parameters": {"region": "a-1"}, "allowedTopologies": [
+            {"matchLabelExpressions": [{"key": "topology.csi.esx.eck.ctyun.cn/region", "values": ["a-1"]}]}]}),
     ]
 }
 
 /// The rule, the object's number, the pointer of a field in it, and what the field becomes.
-const BREAKS: [(&str, usize, &str, &str); 33] = [
+const BREAKS: [(&str, usize, &str, &str); 35] = [
     ("there are a Deployment and a DaemonSet", 1, "/kind", r#""Deployment""#),
     (
         "only a node half is privileged",
@@ -167,6 +169,8 @@ const BREAKS: [(&str, usize, &str, &str); 33] = [
     ("no role has a wildcard, or all Secrets or Leases", 4, "/rules/1/resourceNames", "null"),
     ("no role has a wildcard, or all Secrets or Leases", 4, "/rules/2/verbs", r#"["create", "update"]"#),
     ("no role has a wildcard, or all Secrets or Leases", 4, "/rules/3/resourceNames", "null"),
+    ("a class of a region keeps its pods to the nodes of that region", 5, "/allowedTopologies", "null"),
+    ("a class of a region keeps its pods to the nodes of that region", 5, "/parameters/region", "null"),
 ];
 
 fn set(object: &mut Value, pointer: &str, value: Value) {
