@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 
 use eck_csi::volume::{DiskId, Region, VolumeId};
-use ecx::api::{Disk, Group};
+use ecx::api::Disk;
 use proto::csi::v1 as pb;
 
 use crate::disk_reader::Query;
 use crate::driver::Driver;
 use crate::error::ReadError;
 use crate::{paging, response};
+
+mod holders;
+
+use holders::{Placed, placed};
 
 /// A page of volumes, and the token of the next one. Every data disk of the cluster's regions is listed, not only those that
 /// carry our label: an adopted disk is a volume too, and the attacher must see where it is attached.
@@ -28,13 +32,14 @@ pub(crate) async fn list(
     request: pb::ListVolumesRequest,
 ) -> Result<pb::ListVolumesResponse, ReadError> {
     let (found, next_token) = page(driver, request.max_entries, &request.starting_token).await?;
-    let entry = |(region, disk): (Region, Disk)| pb::list_volumes_response::Entry {
+    let entry = |placed: Placed| pb::list_volumes_response::Entry {
         status: Some(pb::list_volumes_response::VolumeStatus {
-            published_node_ids: holders(driver, &region, &disk),
+            published_node_ids: published_node_ids(driver, &placed),
         }),
-        volume: Some(response::volume(&region, &disk, HashMap::new())),
+        volume: Some(response::volume(&placed.region, &placed.disk, HashMap::new())),
     };
-    Ok(pb::ListVolumesResponse { entries: found.into_iter().map(entry).collect(), next_token })
+    let entries = placed(driver, found).await?.into_iter().map(entry).collect();
+    Ok(pb::ListVolumesResponse { entries, next_token })
 }
 
 fn parse_token(token: &str) -> Result<Option<(Region, DiskId)>, ReadError> {
@@ -50,11 +55,13 @@ pub(crate) async fn get(
     request: pb::ControllerGetVolumeRequest,
 ) -> Result<pb::ControllerGetVolumeResponse, ReadError> {
     let (region, disk) = driver.existing(&VolumeId::parse(request.volume_id)?).await?;
+    let not_told = ReadError::HolderNotTold(disk.disk_id.clone());
+    let placed = placed(driver, vec![(region, disk)]).await?.pop().ok_or(not_told)?;
     let status = pb::controller_get_volume_response::VolumeStatus {
-        published_node_ids: holders(driver, &region, &disk),
+        published_node_ids: published_node_ids(driver, &placed),
     };
     Ok(pb::ControllerGetVolumeResponse {
-        volume: Some(response::volume(&region, &disk, HashMap::new())),
+        volume: Some(response::volume(&placed.region, &placed.disk, HashMap::new())),
         status: Some(status),
     })
 }
@@ -78,11 +85,8 @@ pub(crate) async fn list_health(
     Ok(pb::ControllerListVolumeHealthResponse { entries, next_token })
 }
 
-fn holders(driver: &Driver, region: &Region, disk: &Disk) -> Vec<String> {
-    if disk.disk_status.group() == Group::Settled {
-        return Vec::new();
-    }
-    disk.holders().into_iter().map(|instance| driver.nodes.name(region, instance).to_string()).collect()
+fn published_node_ids(driver: &Driver, placed: &Placed) -> Vec<String> {
+    placed.instances.iter().map(|instance| driver.nodes.name(&placed.region, instance).to_string()).collect()
 }
 
 #[cfg(test)]

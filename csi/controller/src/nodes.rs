@@ -119,6 +119,21 @@ impl Nodes {
         Ok(own.any(|shown| shown.attached_volume.iter().any(|volume| volume == disk)))
     }
 
+    /// The machines of each disk of the region, by the machines' own word.
+    pub(crate) async fn attached_volumes(
+        &self,
+        client: &Client,
+        region: &Region,
+    ) -> Result<HashMap<String, Vec<String>>, Error> {
+        let mut attached: HashMap<String, Vec<String>> = HashMap::new();
+        for machine in client.list_all_instances(region.as_str(), &InstanceFilter::All).await? {
+            for disk in machine.attached_volume {
+                attached.entry(disk).or_default().push(machine.instance_id.clone());
+            }
+        }
+        Ok(attached)
+    }
+
     /// Forgets a machine that the cloud does not know (any more).
     pub(crate) fn forget(&self, instance: &str) {
         self.by_address.forget(instance);
