@@ -79,6 +79,21 @@ impl Driver {
         })
     }
 
+    /// Waits until the job or order goes on no more; whether the cloud says then that it is done.
+    pub(crate) async fn said_done(&self, region: &Region, handle: &Handle, deadline: Instant) -> bool {
+        let mut pause = self.client.profile().poll.next(None);
+        loop {
+            match self.progress(region, handle).await {
+                Some(Progress::Running) if Instant::now() < deadline => {
+                    tokio::time::sleep(pause).await;
+                    pause = self.client.profile().poll.next(Some(pause));
+                }
+                Some(Progress::Done) => return true,
+                Some(Progress::Running | Progress::Failed) | None => return false,
+            }
+        }
+    }
+
     /// The same of the disks that fit `query`.
     pub(crate) async fn ended_of(
         &self,

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 use crate::accepted::{Ended, Handle};
 use crate::attach_queue::Change;
-use crate::disk_reader::Query;
+use crate::detach;
+use crate::disk_reader::{Query, READS_LAG};
 use crate::driver::Driver;
 use crate::error::AttachError;
 use crate::name::other_cluster;
@@ -94,9 +95,13 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
         return Err(AttachError::OtherCluster { disk: id.to_string(), cluster: cluster.to_owned() });
     }
     let machine = the_machine(driver, node, &id, &region).await?;
-    let (mut attempts, mut accepted, deadline) = (0, false, driver.deadline());
+    let mut doubt = Doubt::of(driver, &id, &machine.instance);
+    let query = if doubt.is_any() { Query::Proven(id.to_string()) } else { Query::Id(id.to_string()) };
+    driver.left_machines.wanted(id.as_str(), &machine.instance);
+    let (mut attempts, mut accepted, mut freed, deadline) = (0, false, false, driver.deadline());
     loop {
         match decide(&disk, &machine.instance)? {
+            AttachStep::Done if doubt.is_any() => disk = doubt.settle(driver, &machine, &disk).await?,
             AttachStep::Done => return published(driver, &machine, &id, &disk, readonly),
             // It was free, and the cloud has taken our attach: no other machine can have it since.
             AttachStep::Identify if accepted => return published(driver, &machine, &id, &disk, readonly),
@@ -107,22 +112,80 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
                 return Err(AttachError::Elsewhere { disk: id.to_string(), holders: UNTOLD.to_owned() });
             }
             AttachStep::Wait => disk = settled(driver, &machine, &disk, deadline).await?,
-            AttachStep::Refuse => {
-                // The spec: the message names the node by its node id.
-                let name = |instance: &&str| driver.nodes.name(&region, instance).to_string();
-                let holders = disk.holders().iter().map(name).collect::<Vec<_>>().join(", ");
-                return Err(AttachError::Elsewhere { disk: id.to_string(), holders });
+            AttachStep::Refuse if !freed && driver.left_machines.strays(&disk) => {
+                freed = true;
+                disk = free(driver, &region, &id, &disk).await?;
             }
+            AttachStep::Refuse => return Err(elsewhere(driver, &region, &disk)),
             AttachStep::Attach if attempts == ATTEMPTS => {
                 return Err(AttachError::NotShown { disk: id.to_string(), attempts });
             }
             AttachStep::Attach => {
+                // Free: whatever was remembered of its being somewhere is over.
+                driver.publish_modes.unpublish(&id);
                 let _permit = driver.attach_queue.acquire(&machine.instance, Change::Attach).await;
                 attempts += 1;
-                (disk, accepted) = act(driver, &machine, node, disk, attempts < ATTEMPTS, deadline).await?;
+                (disk, accepted) =
+                    act(driver, &machine, node, disk, &query, attempts < ATTEMPTS, deadline).await?;
             }
         }
     }
+}
+
+/// Whether a look that shows the disk on the machine may be from before it left that machine the last time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    None,
+    /// A list may: the disk's own word decides.
+    Lists,
+    /// Every read may, for a while.
+    Reads,
+}
+
+impl Doubt {
+    fn of(driver: &Driver, id: &DiskId, instance: &str) -> Self {
+        match driver.left_machines.left_for(id.as_str(), instance) {
+            Some(ago) if ago < READS_LAG => Self::Reads,
+            _ if driver.left_machines.lists_are_of_now(id.as_str(), instance) => Self::None,
+            _ => Self::Lists,
+        }
+    }
+
+    fn is_any(self) -> bool {
+        self != Self::None
+    }
+
+    /// The disk by its own word, of a time after it left the machine.
+    async fn settle(&mut self, driver: &Driver, machine: &Machine, disk: &Disk) -> Result<Disk, AttachError> {
+        if *self == Self::Reads {
+            tokio::time::sleep(READS_LAG).await;
+        }
+        *self = Self::None;
+        let now = driver.reader.proven(&machine.region, &disk.disk_id).await;
+        let now = now.map_err(|source| AttachError::Cloud { disk: disk.disk_id.clone(), source })?;
+        now.ok_or_else(|| AttachError::NoVolume(disk.disk_id.clone()))
+    }
+}
+
+/// The spec: the message names the node by its node id.
+fn elsewhere(driver: &Driver, region: &Region, disk: &Disk) -> AttachError {
+    let name = |instance: &&str| driver.nodes.name(region, instance).to_string();
+    let holders = disk.holders().iter().map(name).collect::<Vec<_>>().join(", ");
+    AttachError::Elsewhere { disk: disk.disk_id.clone(), holders }
+}
+
+/// Takes a disk off a machine that it had left, where a late attach has put it again: nothing of it is mounted there, and nobody asked
+/// for it there since.
+async fn free(driver: &Driver, region: &Region, id: &DiskId, disk: &Disk) -> Result<Disk, AttachError> {
+    for instance in disk.holders() {
+        tracing::warn!(disk = id.as_str(), instance, "A late attach has put the disk where nobody wants it");
+        let node = driver.nodes.name(region, instance);
+        let freed = detach::take_off(driver, id, Some(&node)).await;
+        freed.map_err(|source| AttachError::Stray { disk: id.to_string(), source: Box::new(source) })?;
+    }
+    let now = driver.reader.disk(region, id.as_str()).await;
+    let now = now.map_err(|source| AttachError::Cloud { disk: id.to_string(), source })?;
+    now.ok_or_else(|| AttachError::NoVolume(id.to_string()))
 }
 
 /// The one machine of the node, which must be in the disk's region.
@@ -156,7 +219,7 @@ fn published(
     disk: &Disk,
     readonly: bool,
 ) -> Result<PublishContext, AttachError> {
-    let published = driver.publish_modes.publish(id, &machine.instance, readonly);
+    let published = driver.publish_modes.publish(disk, &machine.instance, readonly);
     if published != readonly {
         return Err(AttachError::OtherReadonly { disk: id.to_string(), published });
     }
@@ -177,13 +240,15 @@ fn decide(disk: &Disk, instance: &str) -> Result<AttachStep, AttachError> {
     }
 }
 
-/// Sends the attach and waits for its end; gives the disk as it is then, and whether the cloud took the attach. `again`: whether a refusal may be met by another
-/// look.
+/// Sends the attach and waits for its end; gives the disk as it is then, and whether the cloud took the attach. `query`: how it is looked at; that
+/// it is there may be a list's word, where no list can be from before: the node looks for its serial. `again`: whether a refusal may be
+/// met by another look.
 async fn act(
     driver: &Driver,
     machine: &Machine,
     node: &NodeId,
     disk: Disk,
+    query: &Query,
     again: bool,
     deadline: Instant,
 ) -> Result<(Disk, bool), AttachError> {
@@ -218,9 +283,7 @@ async fn act(
         let over = |disk: &Disk| matches!(disk.disk_status.group(), Group::Attached | Group::Dead);
         disks.first().is_none_or(over)
     };
-    // That it is there may be a list's word: the node looks for its serial.
-    let query = Query::Id(disk.disk_id.clone());
-    let ended = driver.ended_of(&machine.region, &query, &job, deadline, over).await;
+    let ended = driver.ended_of(&machine.region, query, &job, deadline, over).await;
     match ended.map_err(|source| AttachError::Wait { disk: disk.disk_id.clone(), source })? {
         Ended::Shown(now) | Ended::NotShown(now) => {
             now.into_iter().next().map(|now| (now, true)).ok_or(AttachError::NoVolume(disk.disk_id))

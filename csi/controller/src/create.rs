@@ -11,7 +11,7 @@ use eck_csi::driver::DISK_TYPE_DEFAULT;
 use eck_csi::field::BadField;
 use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::Region;
-use ecx::api::{Disk, DiskState};
+use ecx::api::{Disk, DiskState, Group};
 
 use crate::disk_locator::Ask;
 use crate::disk_reader::Query;
@@ -95,6 +95,9 @@ async fn create(driver: &Driver, request: &CreateRequest) -> Result<(Region, Dis
     let (region, disk) = made?;
     driver.disk_locator.learn(&disk.disk_id, &region);
     driver.open_orders.closed(&request.name);
+    if disk.disk_status.group() == Group::Settled {
+        driver.left_machines.made(&disk.disk_id);
+    }
     let changed = modify::apply(driver, &region, disk, &request.mutable).await;
     let disk = changed
         .map_err(|source| CreateError::Modify { name: request.name.clone(), source: Box::new(source) })?;

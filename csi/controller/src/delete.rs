@@ -64,7 +64,7 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
     // An id of another form never was a disk here.
     let Some(id) = volume.disk() else { return Ok(()) };
     let cloud = |source| DeleteError::Cloud { disk: id.to_string(), source };
-    let located = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?;
+    let located = driver.disk_locator.locate_unless_gone(&driver.reader, &id).await.map_err(cloud)?;
     let Some((region, disk)) = located else {
         driver.disk_locator.forget(id.as_str());
         return Ok(());
@@ -90,6 +90,7 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
         };
     }
     driver.order_attempts.done(&purpose);
+    driver.left_machines.forget(id.as_str());
     driver.disk_locator.forget(id.as_str());
     Ok(())
 }
@@ -160,5 +161,26 @@ fn decide(disk: &Disk) -> Result<DeleteStep, DeleteError> {
             Err(DeleteError::Attached { disk: disk.disk_id.clone(), holders: disk.holders().join(", ") })
         }
         (Group::Busy | Group::Dead, _) => Err(DeleteError::Busy { disk: disk.disk_id.clone(), state }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local_cloud::{LocalCloud, disk, run, volume};
+
+    /// Reads of a cloud lag: the disk was made just now.
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_is_shown_only_later_is_refunded_and_not_taken_for_gone() {
+        let cloud = LocalCloud::new();
+        let driver = cloud.driver();
+        let shown_later = async {
+            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+            cloud.add(disk("cd-1"));
+        };
+        let request = DeleteRequest { volume: volume("cd-1") };
+        let (deleted, ()) = tokio::join!(run(&driver, request), shown_later);
+        deleted.unwrap();
+        assert_eq!(cloud.sent(ecx::api::Op::DeleteDisk).len(), 1);
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::accepted::{Ended, Handle};
 use crate::attach_queue::Change;
+use crate::disk_reader::READS_LAG;
 use crate::driver::Driver;
 use crate::error::DetachError;
 use crate::nodes::{Identity, Resolved};
@@ -71,31 +72,41 @@ async fn detach(driver: &Driver, volume: &VolumeId, node: Option<&NodeId>) -> Re
     let Some(id) = volume.disk() else { return Ok(()) };
     take_off(driver, &id, node).await?;
     driver.publish_modes.unpublish(&id);
+    if let Some(instance) = node.and_then(|node| driver.nodes.known(node)) {
+        driver.left_machines.left(id.as_str(), &instance);
+    }
     Ok(())
 }
 
-async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>) -> Result<(), DetachError> {
+/// Proves that the disk is not on the node, and takes it off if it is; without a node: off every machine.
+pub(crate) async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>) -> Result<(), DetachError> {
     let cloud = |source| DetachError::Cloud { disk: id.to_string(), source };
     let wait = |source| DetachError::Wait { disk: id.to_string(), source };
-    let (mut attempts, deadline) = (0, driver.deadline());
-    let (region, mut now) =
-        match (driver.disk_locator.known(id), node.and_then(|node| driver.nodes.known(node))) {
-            // A detach names the machine, so it cannot take the disk from another one: it needs no look before. Whatever it is answered,
-            // the disk is looked at afterwards.
-            (Some(region), Some(instance)) => {
-                attempts += 1;
-                let now = act(driver, &region, Some(&instance), id, true, deadline).await?;
-                (region, now)
-            }
-            _ => match driver.disk_locator.locate_proven(&driver.reader, id).await.map_err(cloud)? {
-                Some((region, disk)) => (region, Some(disk)),
-                None => return Ok(()),
-            },
-        };
+    let (mut attempts, deadline, known) =
+        (0, driver.deadline(), node.and_then(|node| driver.nodes.known(node)));
+    let mut sure = known.as_ref().is_some_and(|instance| looks_are_later(driver, id, instance));
+    let (region, mut now) = match (driver.disk_locator.known(id), known) {
+        // A detach names the machine, so it cannot take the disk from another one: it needs no look before. Whatever it is answered,
+        // the disk is looked at afterwards.
+        (Some(region), Some(instance)) => {
+            attempts += 1;
+            let now = act(driver, &region, Some(&instance), id, true, deadline, &mut sure).await?;
+            (region, now)
+        }
+        _ => match driver.disk_locator.locate_proven(&driver.reader, id).await.map_err(cloud)? {
+            Some((region, disk)) => (region, Some(disk)),
+            None => return Ok(()),
+        },
+    };
     loop {
         let Some(disk) = now else { return Ok(()) };
         now = match step(driver, &region, &disk, node).await? {
-            DetachStep::Done => return Ok(()),
+            DetachStep::Done if sure => return Ok(()),
+            DetachStep::Done => {
+                tokio::time::sleep(READS_LAG).await;
+                sure = true;
+                driver.reader.proven(&region, id.as_str()).await.map_err(cloud)?
+            }
             DetachStep::Wait => {
                 driver.reader.settled_until(deadline, &region, id.as_str()).await.map_err(wait)?
             }
@@ -104,10 +115,19 @@ async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>) -> Result
             }
             DetachStep::Detach(instance) => {
                 attempts += 1;
-                act(driver, &region, instance.as_deref(), id, attempts < ATTEMPTS, deadline).await?
+                act(driver, &region, instance.as_deref(), id, attempts < ATTEMPTS, deadline, &mut sure)
+                    .await?
             }
         };
     }
+}
+
+/// Whether every look is from after the disk came to the machine: it is there for longer than looks can lag, or it left it and nobody asked
+/// for it there since. Otherwise "free" may be from before an attach of just now, or of another controller.
+fn looks_are_later(driver: &Driver, id: &DiskId, instance: &str) -> bool {
+    let there = driver.publish_modes.known_for(id, instance);
+    there.is_some_and(|there| there >= READS_LAG)
+        || driver.left_machines.left_for(id.as_str(), instance).is_some()
 }
 
 /// What to do about the disk as it is, by its own word. It has left the node when it is free, or with machines that are others for sure.
@@ -190,7 +210,7 @@ fn holds(disk: &Disk, instance: Option<&str>) -> bool {
 }
 
 /// Sends the detach and waits for its end; gives the disk as it is then, `None` if it is gone. `again`: whether a refusal may
-/// be met by another look.
+/// be met by another look. `sure` becomes true if the cloud says of the detach itself that it is done.
 async fn act(
     driver: &Driver,
     region: &Region,
@@ -198,6 +218,7 @@ async fn act(
     disk: &DiskId,
     again: bool,
     deadline: Instant,
+    sure: &mut bool,
 ) -> Result<Option<Disk>, DetachError> {
     let _permit = driver.attach_queue.acquire(instance.unwrap_or_default(), Change::Detach).await;
     let id = disk.to_string();
@@ -212,7 +233,11 @@ async fn act(
     };
     let ended = driver.ended(region, &id, &job, deadline, over).await;
     match ended.map_err(|source| DetachError::Wait { disk: id.clone(), source })? {
-        Ended::Shown(now) | Ended::NotShown(now) => Ok(now),
+        Ended::Shown(now) => {
+            *sure = *sure || driver.said_done(region, &job, deadline).await;
+            Ok(now)
+        }
+        Ended::NotShown(now) => Ok(now),
         Ended::Failed => {
             let instance = instance.unwrap_or("its machine").to_owned();
             Err(DetachError::JobFailed { disk: id, instance })

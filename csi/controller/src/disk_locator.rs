@@ -10,7 +10,7 @@ use futures::future::{Either, ready, try_join_all};
 use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 
-use crate::disk_reader::{DiskReader, Query};
+use crate::disk_reader::{DiskReader, Query, READS_LAG};
 
 /// Whether a region is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,12 +69,34 @@ impl DiskLocator {
         self.search(reader, disk).await
     }
 
+    /// The same, and that there is none is said by two looks, of which the second cannot be from before the first: what an end may be
+    /// founded on.
+    pub(crate) async fn locate_unless_gone(
+        &self,
+        reader: &DiskReader,
+        disk: &DiskId,
+    ) -> Result<Option<(Region, Disk)>, Error> {
+        if let Some(found) = self.locate(reader, disk).await? {
+            return Ok(Some(found));
+        }
+        tokio::time::sleep(READS_LAG).await;
+        self.locate(reader, disk).await
+    }
+
     /// The same, and that it is free is by its own word as well.
     pub(crate) async fn locate_proven(
         &self,
         reader: &DiskReader,
         disk: &DiskId,
     ) -> Result<Option<(Region, Disk)>, Error> {
+        if let Some(found) = self.look_proven(reader, disk).await? {
+            return Ok(Some(found));
+        }
+        tokio::time::sleep(READS_LAG).await;
+        self.look_proven(reader, disk).await
+    }
+
+    async fn look_proven(&self, reader: &DiskReader, disk: &DiskId) -> Result<Option<(Region, Disk)>, Error> {
         let region = match self.known(disk) {
             Some(region) => region,
             None => match self.search(reader, disk).await? {

@@ -10,6 +10,7 @@ use crate::attach_queue::AttachQueue;
 use crate::disk_locator::DiskLocator;
 use crate::disk_reader::DiskReader;
 use crate::error::ReadError;
+use crate::left_machines::LeftMachines;
 use crate::nodes::Nodes;
 use crate::open_orders::OpenOrders;
 use crate::order_attempts::OrderAttempts;
@@ -25,6 +26,7 @@ pub struct Driver {
     pub(crate) order_attempts: OrderAttempts,
     pub(crate) open_orders: OpenOrders,
     pub(crate) publish_modes: PublishModes,
+    pub(crate) left_machines: LeftMachines,
     pub(crate) cluster: String,
 }
 
@@ -35,7 +37,7 @@ impl Driver {
         let disk_locator = DiskLocator::new(regions);
         let (nodes, attach_queue) = (Nodes::default(), AttachQueue::default());
         let (order_attempts, publish_modes) = (OrderAttempts::default(), PublishModes::default());
-        let open_orders = OpenOrders::default();
+        let (open_orders, left_machines) = (OpenOrders::default(), LeftMachines::default());
         Self {
             client,
             reader,
@@ -45,6 +47,7 @@ impl Driver {
             order_attempts,
             open_orders,
             publish_modes,
+            left_machines,
             cluster,
         }
     }

@@ -175,6 +175,8 @@ pub enum AttachError {
     OtherReadonly { disk: String, published: bool },
     #[error("disk {disk} is attached to {holders}; it must be detached there first")]
     Elsewhere { disk: String, holders: String },
+    #[error("disk {disk} is where a late attach has put it, and is to be detached there")]
+    Stray { disk: String, source: Box<DetachError> },
     #[error("disk {disk} is in region {disk_region}, node {node} in {node_region}")]
     OtherRegion { disk: String, disk_region: String, node: String, node_region: String },
     #[error("disk {disk} is {state} in the cloud; it will not become usable by itself")]
@@ -197,6 +199,7 @@ impl GrpcCode for AttachError {
             Self::OtherReadonly { .. } => Code::AlreadyExists,
             // The spec's code for a volume published at another node.
             Self::Elsewhere { .. } => Code::FailedPrecondition,
+            Self::Stray { source, .. } => source.code(),
             // The pair can never work: no retry helps.
             Self::OtherRegion { .. } => Code::InvalidArgument,
             Self::Dead { .. } => Code::Internal,
@@ -327,6 +330,10 @@ pub(crate) enum ReadError {
     /// The region, and for how long.
     #[error("{0} has not told its stock for {sec} s", sec = .1.as_secs())]
     Silent(Region, Duration),
+    #[error("disk {0} is attached, and neither it nor any machine tells to which")]
+    HolderNotTold(String),
+    #[error("many disks of {0} are attached, and neither they nor the machines tell to which")]
+    HoldersNotTold(Region),
     #[error("reading the cloud")]
     Cloud(#[from] ecx::Error),
 }
@@ -340,6 +347,8 @@ impl GrpcCode for ReadError {
             Self::Token(_) => Code::Aborted,
             // It may answer the next time; until then its number is that of the last answer.
             Self::Silent(..) => Code::Unavailable,
+            // Not on no machine: the cloud may tell the next time.
+            Self::HolderNotTold(_) | Self::HoldersNotTold(_) => Code::Unavailable,
             Self::Cloud(error) => cloud_code(error),
         }
     }

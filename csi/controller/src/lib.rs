@@ -24,6 +24,7 @@ pub mod driver;
 mod error;
 mod expand;
 mod health;
+mod left_machines;
 mod list;
 #[cfg(test)]
 mod local_cloud;

@@ -350,3 +350,24 @@ async fn an_address_of_two_machines_is_refused_with_both() {
     let AttachError::AmbiguousNode { machines, .. } = &refused else { panic!("{refused}") };
     assert_eq!(*machines, format!("{MACHINE} and {OTHER_MACHINE}"));
 }
+
+/// A first attach was sent by a controller that is gone, and the cloud carries it out after the disk has left that machine again.
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_a_late_attach_has_put_where_nobody_wants_it_is_taken_off_and_attached() {
+    let cloud = cloud();
+    let driver = cloud.driver();
+    run(&driver, to(MACHINE)).await.unwrap();
+    let off = |machine: &str| detach::DetachRequest { volume: volume(DISK), node: Some(to(machine).node) };
+    run(&driver, off(MACHINE)).await.unwrap();
+    cloud.add_held(disk(DISK), MACHINE);
+    // A controller that knows nothing of it touches nothing.
+    let refused = run(&cloud.driver(), to(OTHER_MACHINE)).await.unwrap_err();
+    assert!(matches!(refused, AttachError::Elsewhere { .. }), "{refused}");
+    run(&driver, to(OTHER_MACHINE)).await.unwrap();
+    assert_eq!(cloud.record_of(DISK).holder.as_deref(), Some(OTHER_MACHINE));
+    // Once it is wanted there again it is nobody's to take.
+    run(&driver, off(OTHER_MACHINE)).await.unwrap();
+    run(&driver, to(MACHINE)).await.unwrap();
+    let refused = run(&driver, to(OTHER_MACHINE)).await.unwrap_err();
+    assert!(matches!(refused, AttachError::Elsewhere { .. }), "{refused}");
+}
