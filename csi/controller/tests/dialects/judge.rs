@@ -25,7 +25,7 @@ pub(crate) fn call(rig: &mut Rig, call: &Call, result: &Result<Told, Status>, be
 }
 
 /// What the call says is so.
-fn done(rig: &mut Rig, truth: &World, call: &Call, told: &Told) {
+pub(crate) fn done(rig: &mut Rig, truth: &World, call: &Call, told: &Told) {
     match (call, told) {
         (Call::Create { name, from, .. }, Told::Id(id)) => created(rig, truth, name, from, id),
         (Call::Snapshot { volume, .. }, Told::Id(id)) => {
@@ -103,17 +103,22 @@ fn created(rig: &mut Rig, truth: &World, name: &str, from: &From, id: &str) {
 /// The end of all calls of one kind. It must be OK some time, unless the dialect allows no more than a refusal.
 pub(crate) fn last_word(rig: &mut Rig, call: &Call, result: Option<&Result<Told, Status>>) {
     rig.unfinished = matches!(result, Some(Err(_)));
-    let kind = if rig.again { format!("{} again", call.kind()) } else { call.kind().to_owned() };
-    let fits = |hopeless: &&str| *hopeless == kind || *hopeless == call.kind();
-    let hopeless = HOPELESS.iter().any(|row| row.dialect == rig.name && row.calls.iter().any(fits));
-    if let (Some(Err(status)), false) = (result, hopeless) {
-        rig.broken(format!("{kind} never is OK: {:?}", status.code()));
+    let again = if rig.again { " again" } else { "" };
+    if let (Some(Err(status)), false) = (result, hopeless(rig.name, call, again)) {
+        rig.broken(format!("{}{again} never is OK: {:?}", call.kind(), status.code()));
     }
+}
+
+/// Whether no more can be asked of the call in this dialect than a refusal; `again`: what it asks for was done before.
+pub(crate) fn hopeless(dialect: &str, call: &Call, again: &str) -> bool {
+    let kind = format!("{}{again}", call.kind());
+    let fits = |hopeless: &&str| *hopeless == kind || *hopeless == call.kind();
+    HOPELESS.iter().any(|row| row.dialect == dialect && row.calls.iter().any(fits))
 }
 
 /// After these codes the provisioner goes on, whether the claim is there or not; after every other one nobody does if it is
 /// deleted now.
-fn refused(rig: &mut Rig, truth: &World, call: &Call, code: Code) {
+pub(crate) fn refused(rig: &mut Rig, truth: &World, call: &Call, code: Code) {
     let Call::Create { name, .. } = call else { return };
     let goes_on = matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Aborted);
     let there = truth.disks.iter().any(|disk| disk.bought && disk.asked == *name && disk.exists());
@@ -144,7 +149,8 @@ pub(crate) fn foreign(rig: &mut Rig, call: &Call, result: &Result<Told, Status>,
     rig.expect(result.is_err(), &format!("{} is OK for another cluster's disk", call.kind()));
 }
 
-fn strangers(rig: &mut Rig, truth: &World, before: usize) {
+/// Nothing was done to anybody else's disk by what is in the log from `before` on.
+pub(crate) fn strangers(rig: &mut Rig, truth: &World, before: usize) {
     let strange = |id: &str| truth.disk(id).is_some_and(|disk| !disk.bought);
     if let Some(entry) = truth.log[before..].iter().find(|entry| entry.op.writes() && strange(&entry.disk)) {
         rig.broken(format!("{:?} is sent for somebody else's disk", entry.op));

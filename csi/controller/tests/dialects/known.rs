@@ -24,18 +24,15 @@ const fn row(finding: &'static str, dialect: &'static str, operations: &'static 
 }
 
 pub(crate) const KNOWN: &[Known] = &[
-    row("A4", "holder-not-told", &["list"]),
-    row("A4", "holder-null", &["list"]),
-    row("A1", "holder-not-told-in-lists", &["list"]),
     row(
         "A5",
         "tokens-ignored-and-create-begins-late",
-        &["create", "immediate", "restore", "clone", "life", "kill1"],
+        &["create", "immediate", "restore", "clone", "life", "kill1", "hasty"],
     ),
     row(
         "A5",
         "tokens-forgotten-and-create-unseen",
-        &["create", "immediate", "restore", "clone", "life", "kill1"],
+        &["create", "immediate", "restore", "clone", "life", "kill1", "hasty"],
     ),
     row("C3", "refunded-disk-shown-for-ever", &["delete3"]),
     // A claim that may be in any region waits for all: an order of a controller before this one may be in the one that is down.

@@ -1,7 +1,8 @@
 //! The controller before a cloud that is not the simulator: every dialect of `second-cloud` × every operation. The invariants
 //! are those of `judge.rs`; what breaks them today stands in `known.rs`, a list that may only shrink.
 //!
-//! `DIALECT=name` runs one row alone and tells each call; the cloud's clock is tokio's, paused.
+//! `DIALECT=name` runs one row alone and tells each call; the cloud's clock is tokio's, paused. `SEED=n` does so with one schedule;
+//! `SEEDS=n` and `FIRST=n` run others than the first few (`hack/simulate`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -11,6 +12,7 @@ mod judge;
 mod known;
 mod rig;
 mod scenes;
+mod schedule;
 mod sidecar;
 mod table;
 
@@ -97,4 +99,34 @@ fn every_list_of_exceptions_is_about_cells_that_exist_once() {
     cells.sort_unstable();
     cells.dedup();
     assert_eq!(cells.len(), number, "a cell is listed twice");
+}
+
+/// Schedules of a run of the tests.
+const SCHEDULES: u64 = 400;
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn schedules_of_every_kind_keep_the_invariants() {
+    let (first, count) = match variable("SEED") {
+        Some(seed) => (seed, 1),
+        None => (variable("FIRST").unwrap_or(0), variable("SEEDS").unwrap_or(SCHEDULES)),
+    };
+    let total = schedule::total(first..first + count);
+    total.print();
+    assert!(total.failed.is_empty(), "{} schedules are broken", total.failed.len());
+    // They do test something.
+    if count >= SCHEDULES {
+        assert!(total.kills > count / 4 && total.handovers > count / 4, "{total:?}");
+        assert!(total.calls > 10 * count && total.requests > 40 * count as usize, "{total:?}");
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_schedule_again() {
+    for seed in 0..20 {
+        assert_eq!(schedule::run(seed), schedule::run(seed), "seed {seed}");
+    }
 }

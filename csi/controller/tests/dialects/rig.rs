@@ -1,7 +1,7 @@
 //! One cloud, and controllers that see it through a transport of their own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use eck_csi::volume::Region;
@@ -48,7 +48,7 @@ impl Rig {
             broken: Vec::new(),
             again: false,
             unfinished: false,
-            tells: std::env::var_os("DIALECT").is_some(),
+            tells: ["DIALECT", "SEED"].iter().any(|one| std::env::var_os(one).is_some()),
             over: false,
         }
     }
@@ -76,10 +76,15 @@ impl Rig {
 
     /// The same; it ends when it has sent so many requests.
     pub(crate) fn dying(&self, left: u64) -> Controller {
+        self.mortal(left, Arc::default())
+    }
+
+    /// The same; it also ends when `dead` is set: nothing that it sends arrives, and nothing that comes is read.
+    pub(crate) fn mortal(&self, left: u64, dead: Arc<AtomicBool>) -> Controller {
         let profile = Profile::default();
         let timeout = Duration::from_millis(profile.http_timeout_ms);
         let (cloud, start, chance) = (Arc::clone(&self.cloud), self.start, AtomicU64::new(0));
-        let wire = Wire { cloud, start, timeout, chance, left, sent: AtomicU64::new(0) };
+        let wire = Wire { cloud, start, timeout, chance, left, sent: AtomicU64::new(0), dead };
         let credentials = Credentials::new(&self.cloud.key(), "sk");
         let client = Arc::new(Client::over(Arc::new(wire), profile, credentials));
         let regions = REGIONS.map(|code| Region::parse("region", code).unwrap());
@@ -88,6 +93,11 @@ impl Rig {
 
     pub(crate) fn now(&self) -> Millis {
         millis(self.start)
+    }
+
+    /// The access key that the cloud takes now.
+    pub(crate) fn key(&self) -> String {
+        self.cloud.key()
     }
 
     /// What is true in the cloud now.
@@ -133,6 +143,7 @@ struct Wire {
     chance: AtomicU64,
     left: u64,
     sent: AtomicU64,
+    dead: Arc<AtomicBool>,
 }
 
 impl Wire {
@@ -140,6 +151,7 @@ impl Wire {
         if self.sent.fetch_add(1, Ordering::Relaxed) >= self.left {
             std::future::pending::<()>().await;
         }
+        self.ends_if_dead().await;
         let no_reply = |code, message: &str| NoReply { code, message: message.to_owned() };
         let target = request.url.splitn(4, '/').last().unwrap_or_default();
         let method = if request.body.is_some() { "POST" } else { "GET" };
@@ -149,6 +161,7 @@ impl Wire {
         let reply = self.cloud.answer(method, &format!("/{target}"), &headers, body, millis(self.start));
         let delay = Duration::from_millis(reply.delay);
         tokio::time::sleep(delay.min(self.timeout)).await;
+        self.ends_if_dead().await;
         if delay > self.timeout {
             return Err(no_reply("timeout", "operation timed out"));
         }
@@ -158,6 +171,12 @@ impl Wire {
         let retry_after =
             reply.headers.iter().find(|(name, _)| *name == "retry-after").map(|(_, value)| value.clone());
         Ok(Incoming { http: reply.status, retry_after, body: reply.body })
+    }
+
+    async fn ends_if_dead(&self) {
+        if self.dead.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) enum Operation {
     Life,
     /// The same, and each step's first controller is killed after so many requests.
     Killed(u64),
+    /// Everything at once after what it undoes.
+    Hasty,
     /// Another controller leads for a time.
     Handover,
     /// What another cluster's disk is refused.
@@ -48,7 +50,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    pub(crate) const ALL: [(&'static str, Self); 22] = [
+    pub(crate) const ALL: [(&'static str, Self); 23] = [
         ("create", Self::Create),
         ("immediate", Self::Immediate),
         ("own-dc", Self::OwnDc),
@@ -69,6 +71,7 @@ impl Operation {
         ("kill1", Self::Killed(1)),
         ("kill4", Self::Killed(4)),
         ("kill6", Self::Killed(6)),
+        ("hasty", Self::Hasty),
         ("handover", Self::Handover),
         ("foreign", Self::Foreign),
     ];
@@ -99,6 +102,7 @@ pub(crate) async fn run(rig: &mut Rig, operation: Operation) -> Vec<String> {
         }
         Operation::Life => life(rig, None).await,
         Operation::Killed(after) => life(rig, Some(after)).await,
+        Operation::Hasty => hasty(rig).await,
         Operation::Handover => handover(rig).await,
         Operation::Foreign => other_clusters(rig).await,
     }
@@ -110,7 +114,11 @@ fn names(count: usize) -> Vec<String> {
 }
 
 fn creates(place: Place) -> Vec<Call> {
-    vec![Call::Create { name: names(1).remove(0), from: From::Nothing, place }]
+    vec![created(names(1).remove(0), place)]
+}
+
+fn created(name: String, place: Place) -> Call {
+    Call::Create { name, from: From::Nothing, place }
 }
 
 /// A volume's node: each has its own.
@@ -154,7 +162,7 @@ async fn before(rig: &mut Rig, count: usize, attached: bool) -> Vec<String> {
 async fn made(rig: &mut Rig, count: usize) -> Vec<String> {
     let (controller, mut volumes) = (rig.controller(), Vec::new());
     for name in names(count) {
-        let call = Call::Create { name, from: From::Nothing, place: Place::Home };
+        let call = created(name, Place::Home);
         volumes.extend(ids(until_ok(rig, &controller, vec![call]).await));
     }
     volumes
@@ -279,6 +287,33 @@ async fn life(rig: &mut Rig, kill: Option<u64>) {
     }
     sleep(LONG).await;
     judge::end(rig, &names(1), false);
+}
+
+/// One controller does and undoes at once: what it reads may be from before.
+async fn hasty(rig: &mut Rig) {
+    let volumes = made(rig, 3).await;
+    let controller = rig.controller();
+    let Some(volume) = volumes.first().cloned() else { return };
+    let call = Call::Snapshot { volume, name: SNAPSHOT.to_owned() };
+    let Some(snapshot) = ids(until_ok(rig, &controller, vec![call]).await).pop() else { return };
+    sleep(LONG).await;
+    rig.speak(&[]);
+    let name = "pvc-0f3f1d9e-0acf-4a0e-a5d4-8fb1f43e62f3".to_owned();
+    let restore = Call::Create { name: name.clone(), from: From::Snapshot(snapshot), place: Place::Home };
+    let restored = ids(until_ok(rig, &controller, vec![restore]).await);
+    for calls in [
+        deletes(&restored),
+        publishes(&volumes),
+        unpublishes(&volumes),
+        publishes(&volumes),
+        unpublishes(&volumes),
+    ] {
+        if !rig.over {
+            until_ok(rig, &controller, calls).await;
+        }
+    }
+    sleep(LONG).await;
+    judge::end(rig, &[name], rig.unfinished);
 }
 
 /// The first controller published and unpublished; the second leads while the machine may be replaced, and publishes again;
