@@ -7,6 +7,7 @@ use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::Region;
 use ecx::api::{DeleteSnapshot, ListSnapshots, Snapshot};
 use proto::csi::v1 as pb;
+use uuid::Uuid;
 
 use super::{DELETING, SnapshotId, one, ready, wait};
 use crate::disk_reader::Verdict;
@@ -50,8 +51,35 @@ async fn delete(driver: &Driver, id: &SnapshotId) -> Result<(), SnapshotError> {
     // A handle of another form never was a snapshot here.
     match one(driver, id).await.map_err(cloud)? {
         None => Ok(()),
-        Some((region, snapshot)) => remove(driver, &region, &snapshot).await,
+        Some((region, snapshot)) => {
+            remove(driver, &region, &snapshot).await?;
+            remove_twins(driver, &region, &snapshot).await
+        }
     }
+}
+
+/// Removes what a second request for the same snapshot has made: the cloud knows no token of one, so a lost reply, or a controller that
+/// was killed, can leave two of one name (finding D12). Nobody knows the younger one, and its disk could never be deleted.
+async fn remove_twins(driver: &Driver, region: &Region, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+    if !is_the_snapshotters(&snapshot.snapshot_name) {
+        return Ok(());
+    }
+    let cloud = |source| SnapshotError::Cloud { name: snapshot.snapshot_name.clone(), source };
+    let here = std::slice::from_ref(region);
+    for (_, twin) in super::named(driver, here, &snapshot.snapshot_name).await.map_err(cloud)? {
+        let is_twin = twin.disk_id == snapshot.disk_id && twin.snapshot_id != snapshot.snapshot_id;
+        if is_twin && twin.snapshot_status != DELETING {
+            tracing::warn!(name = twin.snapshot_name, twin = twin.snapshot_id, "There were two of one name");
+            remove(driver, region, &twin).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the snapshotter made the name, `snapshot-UUID`, which is then one snapshot's alone. Of another name there may be several that
+/// people made.
+fn is_the_snapshotters(name: &str) -> bool {
+    name.strip_prefix("snapshot-").is_some_and(|uid| uid.len() == 36 && Uuid::try_parse(uid).is_ok())
 }
 
 /// Deletes what was just seen, and waits until it is gone. One that is being made cannot be deleted before it is there.

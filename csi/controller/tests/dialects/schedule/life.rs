@@ -103,7 +103,7 @@ impl Life {
     }
 
     async fn restored(&self, scene: &Scene, volume: String) -> bool {
-        let name = format!("snapshot-0f3f1d9e-0acf-4a0e-a5d4-8fb1f43e6{}", self.number);
+        let name = format!("snapshot-0f3f1d9e-0acf-4a0e-a5d4-8fb1f43e6{}00", self.number);
         let Some(snapshot) = id(self.step(scene, Call::Snapshot { volume, name }).await) else {
             return false;
         };
@@ -172,21 +172,28 @@ async fn once(scene: &Scene, call: &Call, left: &mut Vec<Left>) -> Result<Told, 
     result
 }
 
-/// A disk that a late attach has put on a machine where nobody wants it, and whose controller is gone, is told by the audit
-/// (`unwanted-attach`): it is detached by hand.
+/// What the cloud has carried out after everybody had forgotten it, and whose controller is gone, the audit or the error tells, and a
+/// person sees to it: a disk on a machine where nobody wants it (`unwanted-attach`), a second snapshot of one name.
 async fn operator(scene: &Scene, call: &Call) {
-    let Call::Publish { volume, node } = call else { return };
     let truth = scene.rig.borrow().truth();
-    let holder = truth.disk(volume).and_then(|disk| disk.holder.clone());
-    let Some(machine) = truth.machines.iter().find(|machine| Some(&machine.id) == holder.as_ref()) else {
-        return;
+    let calls: Vec<Call> = match call {
+        Call::Publish { volume, node } => {
+            let holder = truth.disk(volume).and_then(|disk| disk.holder.clone());
+            let machine = truth.machines.iter().find(|machine| Some(&machine.id) == holder.as_ref());
+            let stray = machine.map(|machine| format!("{HOME}.{}", machine.ip)).filter(|stray| stray != node);
+            let off = |node| Call::Unpublish { volume: volume.clone(), node };
+            stray.map(off).into_iter().collect()
+        }
+        Call::Delete { volume } => {
+            let left = truth.snapshots.iter().filter(|one| one.disk == *volume && one.gone.is_none());
+            left.map(|one| Call::Unsnapshot { snapshot: format!("{}/{}", one.region, one.id) }).collect()
+        }
+        _ => Vec::new(),
     };
-    let stray = format!("{HOME}.{}", machine.ip);
-    if stray != *node {
+    for call in calls {
         scene.repairs.set(scene.repairs.get() + 1);
-        let unpublish = Call::Unpublish { volume: volume.clone(), node: stray };
-        let result = once(scene, &unpublish, &mut Vec::new()).await;
-        scene.say(&format!("the operator detaches {volume}: {result:?}"));
+        let result = once(scene, &call, &mut Vec::new()).await;
+        scene.say(&format!("by hand: {call:?} {result:?}"));
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Outcome {
     /// Changes of the leader, and controllers that were killed.
     pub(crate) handovers: u64,
     pub(crate) kills: u64,
-    /// Detaches by hand.
+    /// What a person had to see to.
     pub(crate) repairs: u64,
     pub(crate) lasted: Millis,
 }

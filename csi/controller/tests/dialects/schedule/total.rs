@@ -80,7 +80,7 @@ impl Total {
         let Self { schedules, calls, requests, handovers, kills, repairs, seconds, .. } = self;
         let hours = self.lasted / 3_600_000;
         eprintln!(
-            "{calls} calls, {requests} requests to the cloud, {handovers} hand-overs, {kills} kills, {repairs} detaches by hand"
+            "{calls} calls, {requests} requests to the cloud, {handovers} hand-overs, {kills} kills, {repairs} repairs by hand"
         );
         eprintln!(
             "{schedules} schedules before dialects in {seconds:.1} s ({hours} virtual hours), {} broken",
