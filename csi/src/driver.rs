@@ -12,6 +12,9 @@ pub const DISK_TYPE_DEFAULT: &str = "cloud";
 /// Key of the label of the disks that the controller orders; its value is the cluster id.
 pub const DISK_LABEL: &str = "eck-csi";
 
+/// Key of the label beside it, with the cluster's UID. Keys and values have room for 32 characters (ecx/API.md §3).
+pub const CLUSTER_UID_LABEL: &str = "eck-csi-cluster-uid";
+
 /// Bytes in a GiB. The cloud counts sizes in whole "GB", which are GiB (ecx/API.md B.1).
 pub const GIB: u64 = 1 << 30;
 

@@ -1,6 +1,6 @@
 //! What the two halves of `eck-csi` share: the words of the domain, parsed once, and the table of running operations.
 //!
-//! Imports point one way: `driver` ← `field` ← `volume` ← (`capability`, `volume_options` ← `context`) ← `identity`;
+//! Imports point one way: `driver` ← `field` ← (`cluster`, `volume` ← (`capability`, `volume_options` ← `context`)) ← `identity`;
 //! `operations` stands alone. Neither the cloud client nor the block layer may appear here: this crate is linked into both
 //! programs.
 
@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 pub mod capability;
+pub mod cluster;
 pub mod context;
 pub mod driver;
 pub mod field;

@@ -1,6 +1,7 @@
 //! Ids, names, amounts and dates: what is taken is written back as it came, and keeps its bounds.
 
 use cards::{Overcommit, label_value};
+use eck_csi::cluster::ClusterUid;
 use eck_csi::context::PublishContext;
 use eck_csi::driver::{GIB, MAX_DISK_GIB, MIN_DISK_GIB};
 use eck_csi::volume::{DiskId, NodeId, Region, SizeRange, VolumeId};
@@ -26,6 +27,7 @@ pub(crate) fn run(bytes: &[u8]) {
         b'n' => node(text),
         b'q' => amount(text),
         b'o' => overcommit(text),
+        b'k' => uid(text),
         b'l' => label(text),
         b't' => date(text),
         b's' => state(text),
@@ -48,6 +50,14 @@ fn disk(text: &str) {
         Ok(context),
         "what the controller says the node reads"
     );
+}
+
+fn uid(text: &str) {
+    let Some(uid) = ClusterUid::parse(text) else { return };
+    let value = uid.label_value();
+    assert!(value.len() == 32 && value.eq_ignore_ascii_case(&text.replace('-', "")), "{value} for {text:?}");
+    assert_eq!(ClusterUid::parse(&value), Some(uid));
+    assert_eq!(ClusterUid::parse(&uid.to_string()), Some(uid), "as Kubernetes writes it");
 }
 
 fn node(text: &str) {

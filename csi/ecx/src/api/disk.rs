@@ -239,6 +239,11 @@ fn labels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Label>, D::E
 }
 
 impl Disk {
+    /// Its labels, keys and values.
+    pub fn label_pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.labels.iter().map(|label| (label.key.as_str(), label.value.as_str()))
+    }
+
     /// This disk, if it is the one that was asked for. Another one in its place tells nothing about that one.
     pub fn about(self, id: &str) -> Result<Self, Error> {
         if self.disk_id == id {
