@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use eck_csi::cluster::ClusterIdentity;
 use eck_csi::driver::GIB;
 use eck_csi::volume::Region;
 use eck_csi_controller::driver::Driver;
@@ -38,7 +39,7 @@ impl Direct {
     pub fn new(cloud: &Local, profile: Profile, seed: u64, regions: Vec<Region>) -> Self {
         let transport = cloud.transport(seed, Duration::from_millis(profile.http_timeout_ms));
         let client = Arc::new(Client::over(transport, profile, cloud.credentials()));
-        let driver = Driver::new(Arc::clone(&client), CLUSTER.to_owned(), regions);
+        let driver = Driver::new(Arc::clone(&client), ClusterIdentity::of(CLUSTER), regions);
         Self { controller: Controller::new(Arc::new(driver)), client }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use eck_csi::cluster::ClusterIdentity;
 use eck_csi::identity::Identity;
 use eck_csi::volume::Region;
 use eck_csi_controller::driver::Driver;
@@ -58,7 +59,8 @@ impl InProcess {
     ) -> Result<Self, StartError> {
         let client = Arc::new(Client::new(profile, credentials, &Connection::new(true))?);
         let regions = regions.into_iter().map(|code| Region::parse("regions", code));
-        let driver = Arc::new(Driver::new(client, CLUSTER.to_owned(), regions.collect::<Result<_, _>>()?));
+        let driver =
+            Arc::new(Driver::new(client, ClusterIdentity::of(CLUSTER), regions.collect::<Result<_, _>>()?));
         let controller = Controller::new(driver);
         let ready = Ready::not_yet("starting");
         ready.set(Ok(()));

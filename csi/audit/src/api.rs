@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::path::Path;
 
+use eck_csi::cluster::ClusterUid;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
@@ -23,6 +25,27 @@ pub enum ConfigError {
     /// TLS.
     #[error("the client of the API server cannot be made")]
     Client(#[from] kube::Error),
+}
+
+/// Whose UID is the cluster's: every cluster has this namespace, and nobody can delete it (kube-apiserver, NamespaceLifecycle).
+const KUBE_SYSTEM: &str = "kube-system";
+
+/// Why the cluster's UID is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum UidError {
+    /// The API server does not say.
+    #[error("the namespace {KUBE_SYSTEM} cannot be read")]
+    Kube(#[from] kube::Error),
+    /// It says something else.
+    #[error("the namespace {KUBE_SYSTEM} has the UID {0:?}, which is none")]
+    NotAUid(String),
+}
+
+/// The cluster's UID.
+pub async fn cluster_uid(client: &Client) -> Result<ClusterUid, UidError> {
+    let namespace = Api::<Namespace>::all(client.clone()).get(KUBE_SYSTEM).await?;
+    let uid = namespace.metadata.uid.unwrap_or_default();
+    ClusterUid::parse(&uid).ok_or(UidError::NotAUid(uid))
 }
 
 /// A client, and the namespace of its context. Without a kubeconfig: `KUBECONFIG`, the home folder's, or the service

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
-use eck_csi::driver::DISK_LABEL;
+use eck_csi::cluster::{ClusterIdentity, Whose};
 use eck_csi::volume::{DiskId, NodeId, Region};
 use ecx::api::{Disk, Instance};
 use ecx::lists::InstanceFilter;
@@ -22,9 +22,9 @@ pub struct Placed {
 }
 
 impl Placed {
-    /// The cluster that ordered it, as its label says.
-    pub fn cluster(&self) -> Option<&str> {
-        self.disk.labels.iter().find(|label| label.key == DISK_LABEL).map(|label| label.value.as_str())
+    /// Whose it is to `cluster`, as its mark says.
+    pub fn whose(&self, cluster: &ClusterIdentity) -> Whose {
+        cluster.whose(self.disk.label_pairs())
     }
 }
 

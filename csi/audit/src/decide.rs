@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use eck_csi::cluster::{ClusterIdentity, Whose};
 use ecx::api::{DiskState, Group};
 
 use crate::cloud::{Cloud, Placed};
@@ -12,8 +13,8 @@ use crate::finding::{Finding, FindingKind};
 /// What the facts are judged by.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
-    /// The cluster's id.
-    pub cluster: &'a str,
+    /// The cluster.
+    pub cluster: &'a ClusterIdentity,
     /// The time of day.
     pub now: Millis,
     /// What is younger is still under way.
@@ -76,16 +77,14 @@ fn nobodys_disk(facts: &Facts<'_>, placed: &Placed) -> Option<Finding> {
     if wanted || !facts.terms.overdue(made) {
         return None;
     }
-    let (kind, whose) = match placed.cluster() {
-        Some(cluster) if cluster == facts.terms.cluster => {
-            (FindingKind::UnclaimedDisk, format!("carries the label of cluster {cluster}"))
+    let (kind, whose) = match placed.whose(facts.terms.cluster) {
+        Whose::Ours(mark) => (FindingKind::UnclaimedDisk, format!("carries the mark of {mark}")),
+        Whose::Others(_) => return None,
+        // A disk made from a snapshot carries no mark: the cloud's order has no room for one (ecx/API.md B.3, op 2).
+        Whose::Unmarked if claim.is_some_and(is_uid) => {
+            (FindingKind::OrphanDisk, "has a provisioner's name and no cluster's mark".to_owned())
         }
-        Some(_) => return None,
-        // A disk made from a snapshot carries no label: the cloud's order has no room for one (ecx/API.md B.3, op 2).
-        None if claim.is_some_and(is_uid) => {
-            (FindingKind::OrphanDisk, "has a provisioner's name and no cluster's label".to_owned())
-        }
-        None => return None,
+        Whose::Unmarked => return None,
     };
     let (size, state) = (disk.disk_size, disk.disk_status.as_str());
     let held = match disk.holders().as_slice() {
@@ -154,7 +153,12 @@ fn missing_disk(facts: &Facts<'_>, volume: &Volume) -> Option<Finding> {
 fn unwanted(facts: &Facts<'_>, placed: &Placed) -> Vec<Finding> {
     let id = placed.disk.disk_id.as_str();
     let volumes = facts.volumes.get(id).map_or(&[][..], Vec::as_slice);
-    let ours = !volumes.is_empty() || placed.cluster() == Some(facts.terms.cluster);
+    let ours = match placed.whose(facts.terms.cluster) {
+        Whose::Ours(_) => true,
+        Whose::Unmarked => !volumes.is_empty(),
+        // Where it is its own cluster knows, whatever volume of this one names it.
+        Whose::Others(_) => false,
+    };
     if !ours || placed.disk.disk_status.group() != Group::Attached {
         return Vec::new();
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 pub enum FindingKind {
     /// A disk that this cluster's controller ordered and that no volume names.
     UnclaimedDisk,
-    /// A disk with a provisioner's name and no cluster's label, that no volume of this cluster names.
+    /// A disk with a provisioner's name and no cluster's mark, that no volume of this cluster names.
     OrphanDisk,
     /// A volume whose disk the cloud does not have.
     MissingDisk,

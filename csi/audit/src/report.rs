@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eck_csi::cluster::ClusterIdentity;
 use eck_csi::volume::Region;
 
 use crate::cloud::{self, Cloud};
@@ -37,8 +38,8 @@ pub struct Report {
 pub struct Scope {
     /// The cluster's regions.
     pub regions: Vec<Region>,
-    /// Its id: the label of its disks.
-    pub cluster: String,
+    /// Which cluster it is: the mark of its disks.
+    pub cluster: ClusterIdentity,
     /// What is younger is still under way.
     pub grace: Duration,
 }

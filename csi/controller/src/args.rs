@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::Parser;
+use eck_csi::cluster::ClusterUid;
+use eck_csi::field::BadField;
 use eck_csi::volume::Region;
 use serve::telemetry::LogArgs;
 
@@ -21,6 +24,17 @@ pub struct Args {
     /// Name of this cluster, unique in the cloud account: part of every client token and the label of every disk
     #[arg(long, env = "ECK_CLUSTER_ID", value_parser = cluster_id)]
     pub cluster_id: String,
+    /// UID of this cluster, beside its name the mark of every disk: `api-server` for that of the namespace kube-system, which the API
+    /// server is asked for at start, or the UID itself for a controller that runs outside of the cluster. Without it disks are marked
+    /// and told apart by the cluster's name alone, and a disk with a UID is not touched
+    #[arg(long, env = "ECK_CLUSTER_UID", value_name = "UID|api-server")]
+    pub cluster_uid: Option<UidSource>,
+    /// UIDs of clusters that are gone and whose disks are this one's now, joined by commas
+    #[arg(long, env = "ECK_FORMER_CLUSTER_UIDS", value_delimiter = ',')]
+    pub former_cluster_uids: Vec<ClusterUid>,
+    /// Names of clusters that are gone and whose disks are this one's now, where they carry no UID, joined by commas
+    #[arg(long, env = "ECK_FORMER_CLUSTER_IDS", value_delimiter = ',', value_parser = cluster_id)]
+    pub former_cluster_ids: Vec<String>,
     /// Base URL of the ECX API, instead of the profile's
     #[arg(long, env = "ECX_URL")]
     pub ecx_url: Option<String>,
@@ -44,13 +58,13 @@ pub struct Args {
     #[arg(long, env = "ECX_DEFAULT_DISK_TYPE")]
     pub default_disk_type: Option<String>,
     /// Seconds between two audits of cloud against cluster, shown as metrics and events; 0 for none. An audit asks the API
-    /// server; everything else of this program does without it
+    /// server; but for the cluster's UID, once, everything else of this program does without it
     #[arg(long, env = "AUDIT_SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub audit_seconds: u64,
     /// Seconds that an order, attach or detach may take before the audit calls it drift
     #[arg(long, env = "AUDIT_GRACE_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub audit_grace_seconds: u64,
-    /// Kubeconfig of the API server that the audit asks, instead of the pod's service account
+    /// Kubeconfig of the API server that is asked, instead of the pod's service account
     #[arg(long, env = "KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,
     /// Address of /livez, /readyz and /metrics
@@ -59,6 +73,23 @@ pub struct Args {
     /// Log flags
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// Who says the cluster's UID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UidSource {
+    /// The API server.
+    ApiServer,
+    /// Whoever started the program.
+    Said(ClusterUid),
+}
+
+impl FromStr for UidSource {
+    type Err = BadField;
+
+    fn from_str(text: &str) -> Result<Self, BadField> {
+        if text == "api-server" { Ok(Self::ApiServer) } else { text.parse().map(Self::Said) }
+    }
 }
 
 /// The key pair in the folder of a mounted Secret.

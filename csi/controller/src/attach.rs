@@ -91,8 +91,8 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
     let cloud = |source| AttachError::Cloud { disk: id.to_string(), source };
     let found = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?;
     let (region, mut disk) = found.ok_or_else(no_volume)?;
-    if let Some(cluster) = other_cluster(&disk, &driver.cluster) {
-        return Err(AttachError::OtherCluster { disk: id.to_string(), cluster: cluster.to_owned() });
+    if let Some(other) = other_cluster(&disk, &driver.cluster) {
+        return Err(AttachError::OtherCluster { disk: id.to_string(), other });
     }
     let machine = the_machine(driver, node, &id, &region).await?;
     let mut doubt = Doubt::of(driver, &id, &machine.instance);

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use eck_csi::cluster::ClusterIdentity;
 use eck_csi::context::VolumeContext;
 use eck_csi::driver::DISK_TYPE_DEFAULT;
 use eck_csi::field::BadField;
@@ -18,7 +19,7 @@ use crate::disk_reader::Query;
 use crate::driver::Driver;
 use crate::error::CreateError;
 use crate::modify::{self, Mutable};
-use crate::name::{disk_name, label, other_cluster};
+use crate::name::{disk_name, is_marked, other_cluster};
 mod content;
 mod order;
 mod request;
@@ -199,17 +200,17 @@ fn allowed(request: &CreateRequest, configured: &[Region]) -> Result<Vec<Region>
 /// Of the disks of the name the one that is this cluster's.
 fn ours<'a>(
     request: &CreateRequest,
-    cluster: &str,
+    cluster: &ClusterIdentity,
     found: &'a [(Region, Disk)],
 ) -> Result<Option<&'a (Region, Disk)>, CreateError> {
     // Another cluster's disk of the same name, e.g. of a cluster that this one was restored from, is no volume of this one.
     let others = found.iter().find_map(|(_, disk)| Some((disk, other_cluster(disk, cluster)?)));
-    if let Some((disk, cluster)) = others {
-        let (name, disk, cluster) = (request.name.clone(), disk.disk_id.clone(), cluster.to_owned());
-        return Err(CreateError::OtherCluster { name, disk, cluster });
+    if let Some((disk, other)) = others {
+        let (name, disk) = (request.name.clone(), disk.disk_id.clone());
+        return Err(CreateError::OtherCluster { name, disk, other });
     }
-    let mut labelled = found.iter().filter(|(_, disk)| label(disk).is_some());
-    match (found, labelled.next(), labelled.next()) {
+    let mut marked = found.iter().filter(|(_, disk)| is_marked(disk));
+    match (found, marked.next(), marked.next()) {
         ([], _, _) => Ok(None),
         ([one], _, _) | (_, Some(one), None) => Ok(Some(one)),
         _ => Err(CreateError::ambiguous(&request.name, found.iter().map(|(_, disk)| disk))),
@@ -219,7 +220,7 @@ fn ours<'a>(
 fn decide(
     request: &CreateRequest,
     wanted: &DiskSpec<'_>,
-    cluster: &str,
+    cluster: &ClusterIdentity,
     found: &[(Region, Disk)],
 ) -> Result<CreateStep, CreateError> {
     let Some((region, disk)) = ours(request, cluster, found)? else {

@@ -69,8 +69,8 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
         driver.disk_locator.forget(id.as_str());
         return Ok(());
     };
-    if let Some(cluster) = other_cluster(&disk, &driver.cluster) {
-        return Err(DeleteError::OtherCluster { disk: id.to_string(), cluster: cluster.to_owned() });
+    if let Some(other) = other_cluster(&disk, &driver.cluster) {
+        return Err(DeleteError::OtherCluster { disk: id.to_string(), other });
     }
     let purpose = format!("delete {id}");
     let (mut attempts, deadline, mut now) = (0, driver.deadline(), Some(disk));
@@ -106,7 +106,7 @@ async fn refund(
     let cloud = |source| DeleteError::Cloud { disk: id.to_string(), source };
     let wait = |source| DeleteError::Wait { disk: id.to_string(), source };
     let number = driver.order_attempts.next(purpose);
-    let client_token = token::delete(&driver.cluster, &order_subject(id, number));
+    let client_token = token::delete(&driver.cluster.id, &order_subject(id, number));
     let body = DeleteDisk { client_token, region_id: region.to_string(), disk_id: id.to_string() };
     let handle = match driver.client.delete_disk(&body).await {
         Ok(reply) => Handle::order(reply.master_order_id),

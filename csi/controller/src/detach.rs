@@ -14,6 +14,7 @@ use crate::attach_queue::Change;
 use crate::disk_reader::READS_LAG;
 use crate::driver::Driver;
 use crate::error::DetachError;
+use crate::name::other_cluster;
 use crate::nodes::{Identity, Resolved};
 
 /// What to do about a disk that is to leave a machine.
@@ -98,6 +99,11 @@ pub(crate) async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>
             None => return Ok(()),
         },
     };
+    // From a node it is taken whosever it is: the node is this cluster's. From every machine it is taken if the disk is.
+    let others = now.as_ref().and_then(|disk| other_cluster(disk, &driver.cluster));
+    if let Some(other) = others.filter(|_| node.is_none()) {
+        return Err(DetachError::OtherCluster { disk: id.to_string(), other });
+    }
     loop {
         let Some(disk) = now else { return Ok(()) };
         now = match step(driver, &region, &disk, node).await? {

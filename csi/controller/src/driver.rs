@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use eck_csi::cluster::ClusterIdentity;
 use eck_csi::volume::{Region, VolumeId};
 use ecx::Client;
 use ecx::api::Disk;
@@ -27,12 +28,12 @@ pub struct Driver {
     pub(crate) open_orders: OpenOrders,
     pub(crate) publish_modes: PublishModes,
     pub(crate) left_machines: LeftMachines,
-    pub(crate) cluster: String,
+    pub(crate) cluster: ClusterIdentity,
 }
 
 impl Driver {
-    /// A driver for the cluster `cluster` (part of client tokens and disk labels) in `regions`.
-    pub fn new(client: Arc<Client>, cluster: String, regions: Vec<Region>) -> Self {
+    /// A driver for the cluster `cluster` (its id is part of client tokens, and both id and UID mark its disks) in `regions`.
+    pub fn new(client: Arc<Client>, cluster: ClusterIdentity, regions: Vec<Region>) -> Self {
         let reader = DiskReader::new(Arc::clone(&client));
         let disk_locator = DiskLocator::new(regions);
         let (nodes, attach_queue) = (Nodes::default(), AttachQueue::default());

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use eck_csi::cluster::OtherCluster;
 use eck_csi::field::BadField;
 use eck_csi::volume::Region;
 use ecx::api::Disk;
@@ -28,9 +29,11 @@ pub enum CreateError {
     Field(#[from] BadField),
     #[error("volume {name} exists as {disk}, but {what}")]
     Incompatible { name: String, disk: String, what: String },
-    #[error("disk {disk} is called {name}, and is cluster {cluster}'s by its label")]
-    OtherCluster { name: String, disk: String, cluster: String },
-    #[error("{count} disks are called {name}; none or several carry this cluster's label: {disks}")]
+    #[error("disk {disk} is called {name} and is another cluster's: {other}")]
+    OtherCluster { name: String, disk: String, other: Box<OtherCluster> },
+    #[error("the cloud answers the order of {name} with disk {disk}, which is another cluster's: {other}")]
+    OthersAnswer { name: String, disk: String, other: Box<OtherCluster> },
+    #[error("{count} disks are called {name}; none or several carry this cluster's mark: {disks}")]
     Ambiguous { name: String, count: usize, disks: String },
     #[error("disk {disk} of an earlier volume {name} is being deleted")]
     Deleting { name: String, disk: String },
@@ -98,7 +101,8 @@ impl GrpcCode for CreateError {
             Self::OtherCluster { .. } => Code::FailedPrecondition,
             // Every order has ended, and no disk is there.
             Self::OrderFailed { .. } => Code::Internal,
-            Self::Deleting { .. } => Code::Aborted,
+            // Nothing of ours was seen, and an order may be open: the retry looks first.
+            Self::Deleting { .. } | Self::OthersAnswer { .. } => Code::Aborted,
             // The spec's code for a source that does not exist.
             Self::NoSource { .. } => Code::NotFound,
             Self::DeadSource { .. } => Code::Internal,
@@ -128,8 +132,8 @@ pub(crate) enum DeleteError {
     Attached { disk: String, holders: String },
     #[error("disk {disk} is {state}: something else goes on with it")]
     Busy { disk: String, state: String },
-    #[error("disk {disk} is cluster {cluster}'s by its label, and no disk of this one to delete")]
-    OtherCluster { disk: String, cluster: String },
+    #[error("disk {disk} is another cluster's and is not deleted: {other}")]
+    OtherCluster { disk: String, other: Box<OtherCluster> },
     #[error("the cloud did not refund disk {disk}: its order failed {attempts} times")]
     OrderFailed { disk: String, attempts: u32 },
     #[error("disk {disk} has snapshots, and the cloud refunds no such disk: {snapshots}")]
@@ -169,8 +173,8 @@ pub enum AttachError {
          eck-csi-node, or the cluster's VPC with vpc of the profile"
     )]
     AmbiguousNode { node: String, machines: String },
-    #[error("disk {disk} is cluster {cluster}'s by its label, and no disk of this one to attach")]
-    OtherCluster { disk: String, cluster: String },
+    #[error("disk {disk} is another cluster's and is not attached: {other}")]
+    OtherCluster { disk: String, other: Box<OtherCluster> },
     #[error("disk {disk} is published there already, with readonly {published}")]
     OtherReadonly { disk: String, published: bool },
     #[error("disk {disk} is attached to {holders}; it must be detached there first")]
@@ -222,6 +226,8 @@ pub enum DetachError {
         "node {node} is not known to the cloud, and disk {disk} is on {holders}: whether that is the node cannot be told"
     )]
     UnknownNode { disk: String, node: String, holders: String },
+    #[error("disk {disk} is another cluster's and is not taken from every machine: {other}")]
+    OtherCluster { disk: String, other: Box<OtherCluster> },
     #[error("the cloud took {attempts} detaches of {disk} and shows it on {holders}")]
     StillHeld { disk: String, holders: String, attempts: u32 },
     #[error("detaching {disk}")]
@@ -235,6 +241,8 @@ impl GrpcCode for DetachError {
         match self {
             // The node may let go later, and a machine that is not shown may be shown again.
             Self::JobFailed { .. } | Self::UnknownNode { .. } | Self::StillHeld { .. } => Code::Unavailable,
+            // A person must say whose it is.
+            Self::OtherCluster { .. } => Code::FailedPrecondition,
             // The disk is there, by its own word: this is about something else, and no end.
             Self::Cloud { source: ecx::Error::DiskNotFound(_) | ecx::Error::Parameter(_), .. } => {
                 Code::Unavailable
@@ -254,8 +262,8 @@ pub enum ExpandError {
     OutOfRange(BadField),
     #[error("disk {disk} is {state} in the cloud; it will not become usable by itself")]
     Dead { disk: String, state: String },
-    #[error("disk {disk} is cluster {cluster}'s by its label, and no disk of this one to grow")]
-    OtherCluster { disk: String, cluster: String },
+    #[error("disk {disk} is another cluster's and does not grow: {other}")]
+    OtherCluster { disk: String, other: Box<OtherCluster> },
     #[error("the cloud did not grow disk {disk}: its order failed {attempts} times")]
     OrderFailed { disk: String, attempts: u32 },
     #[error("the cloud says that disk {disk} has grown to {gib} GiB, and shows it smaller")]
@@ -293,6 +301,8 @@ pub enum ModifyError {
     Field(#[from] BadField),
     #[error("disk {disk} is {state} in the cloud; it will not become usable by itself")]
     Dead { disk: String, state: String },
+    #[error("disk {disk} is another cluster's and is not changed: {other}")]
+    OtherCluster { disk: String, other: Box<OtherCluster> },
     #[error("the cloud took the change of disk {disk} and shows {shown} all the same")]
     NotChanged { disk: String, shown: String },
     #[error("changing {disk}")]
@@ -308,6 +318,8 @@ impl GrpcCode for ModifyError {
             // The spec's code for parameters that the volume cannot have.
             Self::Field(_) => Code::InvalidArgument,
             Self::Dead { .. } => Code::Internal,
+            // A person must say whose it is.
+            Self::OtherCluster { .. } => Code::FailedPrecondition,
             // It may only be late: ask again.
             Self::NotChanged { .. } => Code::Unavailable,
             Self::Cloud { source, .. } => cloud_code(source),

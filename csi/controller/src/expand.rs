@@ -76,8 +76,8 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
     let cloud = |source| ExpandError::Cloud { disk: id.to_string(), source };
     let found = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?;
     let (region, mut disk) = found.ok_or_else(no_volume)?;
-    if let Some(cluster) = other_cluster(&disk, &driver.cluster) {
-        return Err(ExpandError::OtherCluster { disk: id.to_string(), cluster: cluster.to_owned() });
+    if let Some(other) = other_cluster(&disk, &driver.cluster) {
+        return Err(ExpandError::OtherCluster { disk: id.to_string(), other });
     }
     let purpose = format!("grow {id} to {}", size.min_gib);
     let (mut attempts, deadline) = (0, driver.deadline());
@@ -116,7 +116,7 @@ async fn order(
     let cloud = |source| ExpandError::Cloud { disk: id.to_string(), source };
     let number = driver.order_attempts.next(purpose);
     let body = ResizeDisk {
-        client_token: token::resize(&driver.cluster, &order_subject(id, number), size.min_gib),
+        client_token: token::resize(&driver.cluster.id, &order_subject(id, number), size.min_gib),
         region_id: region.to_string(),
         disk_id: id.to_string(),
         disk_size: size.min_gib,

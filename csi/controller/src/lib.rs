@@ -34,6 +34,7 @@ mod name;
 mod nodes;
 mod open_orders;
 mod order_attempts;
+mod own_cluster;
 mod paging;
 pub mod parameters;
 mod publish_modes;

@@ -16,7 +16,8 @@ mod holders;
 use holders::{Placed, placed};
 
 /// A page of volumes, and the token of the next one. Every data disk of the cluster's regions is listed, not only those that
-/// carry our label: an adopted disk is a volume too, and the attacher must see where it is attached.
+/// carry our mark: an adopted disk is a volume too, and the attacher must see where it is attached. Other clusters' are listed too:
+/// nothing is done to what is listed, and to the attacher a volume that is left out is one that is detached.
 async fn page(driver: &Driver, max: i32, token: &str) -> Result<(Vec<(Region, Disk)>, String), ReadError> {
     let max = paging::max(max)?;
     let after = parse_token(token)?;

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use eck_csi::cluster::ClusterIdentity;
 use eck_csi::operations::Operation;
 use eck_csi::volume::{Region, VolumeId};
 use ecx::api::{Disk, DiskState, Op};
@@ -20,7 +21,7 @@ pub(crate) const OTHER_REGION: &str = "fj-xiamen-4";
 /// Two machines of [`REGION`], 10.0.0.3 and 10.0.0.4.
 pub(crate) const MACHINE: &str = "evm-zjshaoxing21";
 pub(crate) const OTHER_MACHINE: &str = "evm-zjshaoxing22";
-/// The cluster of all drivers.
+/// The cluster of all drivers but those of another one.
 pub(crate) const CLUSTER: &str = "c1";
 
 /// Longer than the patience of the profile with one wait, 300 s.
@@ -43,19 +44,25 @@ impl LocalCloud {
 
     /// A driver that has learnt nothing yet, for a cluster in both regions.
     pub(crate) fn driver(&self) -> Arc<Driver> {
-        self.driver_over(self.0.transport(1, Duration::from_secs(10)))
+        self.driver_of(ClusterIdentity::of(CLUSTER))
+    }
+
+    /// The same for this cluster.
+    pub(crate) fn driver_of(&self, cluster: ClusterIdentity) -> Arc<Driver> {
+        self.driver_over(self.0.transport(1, Duration::from_secs(10)), cluster)
     }
 
     /// The same before a cloud that does not tell which machine holds a disk.
     pub(crate) fn driver_without_holders(&self) -> Arc<Driver> {
-        self.driver_over(Arc::new(WithoutHolders(self.0.transport(1, Duration::from_secs(10)))))
+        let transport = self.0.transport(1, Duration::from_secs(10));
+        self.driver_over(Arc::new(WithoutHolders(transport)), ClusterIdentity::of(CLUSTER))
     }
 
-    fn driver_over(&self, transport: Arc<dyn Transport>) -> Arc<Driver> {
+    fn driver_over(&self, transport: Arc<dyn Transport>, cluster: ClusterIdentity) -> Arc<Driver> {
         let profile = Profile { base_url: "http://ecx-sim".into(), ..Profile::default() };
         let client = Client::over(transport, profile, self.0.credentials());
         let regions = [REGION, OTHER_REGION].map(region);
-        Arc::new(Driver::new(Arc::new(client), CLUSTER.into(), regions.into()))
+        Arc::new(Driver::new(Arc::new(client), cluster, regions.into()))
     }
 
     pub(crate) fn add(&self, disk: Disk) {

@@ -12,6 +12,7 @@ use proto::csi::v1 as pb;
 
 use crate::driver::Driver;
 use crate::error::ModifyError;
+use crate::name::other_cluster;
 use crate::parameters::disk_type;
 
 /// Keys that a class of attributes may use.
@@ -117,6 +118,9 @@ async fn modify(driver: &Driver, volume: &VolumeId, mutable: &Mutable) -> Result
     let found = driver.disk_locator.locate(&driver.reader, &id).await;
     let found = found.map_err(|source| ModifyError::Cloud { disk: id.to_string(), source })?;
     let (region, disk) = found.ok_or_else(no_volume)?;
+    if let Some(other) = other_cluster(&disk, &driver.cluster) {
+        return Err(ModifyError::OtherCluster { disk: id.to_string(), other });
+    }
     possible(driver, mutable)?;
     apply(driver, &region, disk, mutable).await.map(drop)
 }
@@ -188,7 +192,7 @@ fn change(driver: &Driver, region: &Region, disk: &Disk, mutable: &Mutable) -> M
     let to =
         format!("{}:{:?}->{:?}:{:?}", disk.disk_type, disk.provisioned_iops, mutable.disk_type, mutable.iops);
     ModifyDisk {
-        client_token: token::modify(&driver.cluster, &disk.disk_id, &to),
+        client_token: token::modify(&driver.cluster.id, &disk.disk_id, &to),
         region_id: region.to_string(),
         disk_id: disk.disk_id.clone(),
         disk_type: mutable.disk_type.clone(),

@@ -1,6 +1,6 @@
 //! From a CSI volume name to a disk name, and from a disk to the subject of an order's client token.
 
-use eck_csi::driver::DISK_LABEL;
+use eck_csi::cluster::{ClusterIdentity, Mark, OtherCluster};
 use eck_csi::volume::DiskId;
 use ecx::api::Disk;
 use uuid::Uuid;
@@ -19,14 +19,14 @@ pub(crate) fn disk_name(volume: &str) -> String {
     }
 }
 
-/// The cluster whose label the disk carries; `None` if it carries none.
-pub(crate) fn label(disk: &Disk) -> Option<&str> {
-    disk.labels.iter().find(|label| label.key == DISK_LABEL).map(|label| label.value.as_str())
+/// Whether the disk carries a cluster's mark, whichever.
+pub(crate) fn is_marked(disk: &Disk) -> bool {
+    Mark::of(disk.label_pairs()).is_some()
 }
 
-/// Another cluster than this one whose label the disk carries: then it is that cluster's, whatever handle names it.
-pub(crate) fn other_cluster<'a>(disk: &'a Disk, cluster: &str) -> Option<&'a str> {
-    label(disk).filter(|owner| *owner != cluster)
+/// Another cluster than this one whose mark the disk carries: then it is that cluster's, whatever handle or name leads to it.
+pub(crate) fn other_cluster(disk: &Disk, cluster: &ClusterIdentity) -> Option<Box<OtherCluster>> {
+    cluster.whose(disk.label_pairs()).other()
 }
 
 /// The name of the snapshot through which the volume is cloned. It is gone when the clone is there.

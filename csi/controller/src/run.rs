@@ -22,6 +22,7 @@ use crate::audit::Audit;
 use crate::disk_reader::Query;
 use crate::driver::Driver;
 use crate::metrics::Audits;
+use crate::own_cluster;
 use crate::service::Controller;
 
 /// How often the keys are read anew. The kubelet brings a changed Secret into its folder within a minute or two.
@@ -77,7 +78,8 @@ async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
     let reason = "the cloud has not answered yet";
     let ready = program::admin_port(args.admin_address, &metrics, reason, &token).await?;
 
-    let driver = Arc::new(Driver::new(client, args.cluster_id, args.regions));
+    let Some(cluster) = own_cluster::learn(&args, &ready, &token).await else { return Ok(()) };
+    let driver = Arc::new(Driver::new(client, cluster, args.regions));
     tokio::spawn(watch_cloud(Arc::clone(&driver), ready.clone()));
     if args.audit_seconds > 0 {
         let audits = Audits::default();

@@ -63,7 +63,6 @@ pub async fn adopt(
             Reclaim::Retain => "Retain",
             Reclaim::Delete => "Delete",
         },
-        from_cluster: args.from_cluster.clone(),
     };
     let facts = read_facts(kubernetes, cloud, &request).await?;
     let plan = decide(&request, &facts)?;

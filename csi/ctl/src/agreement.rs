@@ -74,6 +74,8 @@ pub async fn check(said: &Cloud, kubernetes: &Kubernetes) -> Result<(), Disagree
         | SettingsError::Key(..)
         | SettingsError::File(..)
         | SettingsError::Region(_)
+        | SettingsError::Uid(_)
+        | SettingsError::BadUid(_)
         | SettingsError::Profile(_)
         | SettingsError::Client(_)) => Disagreement::Settings(other),
     })?;
@@ -90,9 +92,9 @@ fn compare(said: &Cloud, runs: &Cloud, namespace: &str) -> Result<(), Disagreeme
     let fields = [
         (
             "the cluster id",
-            said.cluster == runs.cluster,
-            said.cluster.clone(),
-            runs.cluster.clone(),
+            said.cluster.id == runs.cluster.id,
+            said.cluster.id.clone(),
+            runs.cluster.id.clone(),
             "--cluster-id or ECK_CLUSTER_ID",
         ),
         (

@@ -193,9 +193,6 @@ pub struct AdoptArgs {
     /// What becomes of the disk when the claim is deleted
     #[arg(long, value_enum, ignore_case = true, default_value_t = Reclaim::Retain)]
     pub reclaim_policy: Reclaim,
-    /// The cluster whose label the disk carries, if it is another one's: that cluster must not use it any more
-    #[arg(long)]
-    pub from_cluster: Option<String>,
     /// Checks everything, prints the YAML and changes nothing
     #[arg(long)]
     pub dry_run: bool,

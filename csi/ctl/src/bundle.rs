@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use eck_csi::cluster::{ClusterIdentity, Whose};
 use eck_csi_audit::cloud::Placed;
 use eck_csi_audit::report::{Report, Scope};
 use flate2::Compression;
@@ -87,9 +88,9 @@ async fn audit(kubernetes: &Kubernetes, cloud: &Cloud, content: &mut Content, no
 }
 
 /// Whether a disk is the cluster's, or something was found about it: the account's others are nobody's business.
-fn concerns(report: &Report, cluster: &str, placed: &Placed) -> bool {
+fn concerns(report: &Report, cluster: &ClusterIdentity, placed: &Placed) -> bool {
     let id = &placed.disk.disk_id;
-    placed.cluster() == Some(cluster)
+    matches!(placed.whose(cluster), Whose::Ours(_))
         || report.cluster.volumes.iter().any(|volume| volume.disk == *id)
         || report.findings.iter().any(|finding| finding.disk == *id)
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use eck_csi::cluster::{ClusterIdentity, ClusterUid};
 use eck_csi::field::BadField;
 use eck_csi::volume::Region;
-use eck_csi_audit::api::{self, ConfigError};
+use eck_csi_audit::api::{self, ConfigError, UidError};
 use ecx::{Connection, Credentials, Profile};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -46,6 +47,12 @@ pub enum SettingsError {
     /// A region's code.
     #[error(transparent)]
     Region(#[from] BadField),
+    /// Which cluster this is.
+    #[error("the cluster's UID is not known")]
+    Uid(#[from] UidError),
+    /// Which cluster the controller was told that it is of, or has come after.
+    #[error("a flag of the Deployment {CONTROLLER}")]
+    BadUid(#[source] BadField),
     /// The profile.
     #[error("the ECX profile cannot be used")]
     Profile(#[from] toml::de::Error),
@@ -60,8 +67,8 @@ pub struct Cloud {
     pub client: ecx::Client,
     /// The cluster's regions.
     pub regions: Vec<Region>,
-    /// The cluster's name there.
-    pub cluster: String,
+    /// Which cluster it is of.
+    pub cluster: ClusterIdentity,
     /// The keys, to be struck out wherever they show up; has no `Debug`.
     pub keys: [String; 2],
 }
@@ -72,7 +79,8 @@ pub async fn kubernetes(args: &Args) -> Result<Kubernetes, SettingsError> {
     Ok(Kubernetes { client, namespace, driver_namespace: args.driver_namespace.clone() })
 }
 
-/// A client of the cloud where flags alone say enough to read it: keys and regions. The cluster's name is empty unless it is said.
+/// A client of the cloud where flags alone say enough to read it: keys and regions. No cluster is asked who it is: the name is empty
+/// unless it is said, and of disks nothing is decided.
 pub fn account(args: &CloudArgs) -> Result<Option<Cloud>, SettingsError> {
     let keys = args.keys().map_err(|(path, error)| SettingsError::File(path, error))?;
     let Some((ak, sk)) = keys.filter(|_| !args.regions.is_empty()) else { return Ok(None) };
@@ -82,7 +90,7 @@ pub fn account(args: &CloudArgs) -> Result<Option<Cloud>, SettingsError> {
     }
     let connection = Connection::new(args.allow_plain_http).trusting_file(args.cloud_ca_file.as_deref())?;
     let client = ecx::Client::new(profile, Credentials::new(&ak, &sk), &connection)?;
-    let cluster = args.cluster_id.clone().unwrap_or_default();
+    let cluster = ClusterIdentity::of(args.cluster_id.as_deref().unwrap_or_default());
     Ok(Some(Cloud { client, regions: args.regions.clone(), cluster, keys: [ak, sk] }))
 }
 
@@ -97,12 +105,13 @@ pub async fn cloud(args: &CloudArgs, kubernetes: &Kubernetes) -> Result<Cloud, S
     let keys = args.keys().map_err(|(path, error)| SettingsError::File(path, error))?;
     let whole =
         keys.is_some() && !args.regions.is_empty() && args.cluster_id.is_some() && args.ecx_url.is_some();
-    let running = if whole { None } else { Running::read(kubernetes).await? };
+    let (running, uids) = known(whole, kubernetes).await?;
     let flag = |name: &str| running.as_ref().and_then(|running| running.flags.get(name).cloned());
     let missing =
         |what, flag| SettingsError::Missing { what, namespace: kubernetes.driver_namespace.clone(), flag };
     let cluster = args.cluster_id.clone().or_else(|| flag("cluster-id"));
-    let cluster = cluster.ok_or_else(|| missing("the cluster's name in the cloud", "--cluster-id"))?;
+    let id = cluster.ok_or_else(|| missing("the cluster's name in the cloud", "--cluster-id"))?;
+    let cluster = ClusterIdentity { id, ..uids };
     let mut regions = args.regions.clone();
     if regions.is_empty() {
         let codes = flag("regions").ok_or_else(|| missing("the cluster's regions", "--regions"))?;
@@ -132,6 +141,32 @@ pub async fn cloud(args: &CloudArgs, kubernetes: &Kubernetes) -> Result<Cloud, S
     };
     let client = ecx::Client::new(profile, Credentials::new(&ak, &sk), &connection)?;
     Ok(Cloud { client, regions, cluster, keys: [ak, sk] })
+}
+
+/// The controller in the cluster, unless flags say the whole of the cloud; and who the cluster is, which none of these flags says.
+async fn known(
+    whole: bool,
+    kubernetes: &Kubernetes,
+) -> Result<(Option<Running>, ClusterIdentity), SettingsError> {
+    let found = Running::read(kubernetes).await;
+    let found = if whole { found.unwrap_or_default() } else { found? };
+    let uids = uids(found.as_ref(), kubernetes).await?;
+    Ok((found.filter(|_| !whole), uids))
+}
+
+/// Who the cluster is beside its name: as its controller was told, or as that one asks the API server.
+async fn uids(running: Option<&Running>, kubernetes: &Kubernetes) -> Result<ClusterIdentity, SettingsError> {
+    let flag =
+        |name: &str| running.and_then(|running| running.flags.get(name)).filter(|said| !said.is_empty());
+    let uid = match flag("cluster-uid").filter(|said| *said != "api-server") {
+        Some(said) => said.parse().map_err(SettingsError::BadUid)?,
+        None => api::cluster_uid(&kubernetes.client).await?,
+    };
+    let list = |name| flag(name).into_iter().flat_map(|said| said.split(','));
+    let former_uids: Result<Vec<ClusterUid>, _> = list("former-cluster-uids").map(str::parse).collect();
+    let former_uids = former_uids.map_err(SettingsError::BadUid)?;
+    let former_ids = list("former-cluster-ids").map(str::to_owned).collect();
+    Ok(ClusterIdentity { uid: Some(uid), former_uids, former_ids, ..ClusterIdentity::default() })
 }
 
 /// The controller in the cluster.

@@ -137,7 +137,7 @@ async fn an_attached_disk_is_refused() {
 async fn a_disk_of_another_cluster_is_refused() {
     let rig = Rig::new();
     rig.disk("cd-old", Some("another"), None);
-    assert_refused(&rig, &[], "say --from-cluster another").await;
+    assert_refused(&rig, &[], "name its id in formerClusterIds").await;
 }
 
 #[tokio::test]

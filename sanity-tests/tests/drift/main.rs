@@ -10,3 +10,4 @@ mod controller;
 mod explain;
 mod marks;
 mod rig;
+mod twins;

@@ -11,10 +11,13 @@ use eckctl::{Ended, run};
 use ecx::api::{Attachment, Disk, DiskState, Label, Op};
 use ecx_sim::world::DiskRecord;
 use ecx_sim::{Config, Sim};
-use sanity_tests::apiserver::ApiServer;
+use sanity_tests::apiserver::{ApiServer, Key};
 use serde_json::{Value, json};
 
 pub(crate) const CLUSTER: &str = "test";
+/// UIDs of the cluster, and of another one with the same id.
+pub(crate) const UIDS: [&str; 2] =
+    ["11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"];
 pub(crate) const REGION: &str = "fj-xiamen-4";
 /// The machine of the node `fj-xiamen-4.172.16.0.6` in ecx-sim's built-in cloud, and of the one beside it.
 pub(crate) const MACHINES: [&str; 2] = ["evm-fjxiamen41", "evm-fjxiamen42"];
@@ -63,9 +66,8 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("kubeconfig"), api.kubeconfig()).unwrap();
         let rig = Self { sim, api, folder };
-        for namespace in ["default", "kube-system"] {
-            rig.create("namespaces", json!({"metadata": {"name": namespace}}));
-        }
+        rig.create("namespaces", json!({"metadata": {"name": "default"}}));
+        rig.create("namespaces", json!({"metadata": {"name": "kube-system", "uid": UIDS[0]}}));
         for node in NODES {
             let region = json!({"topology.csi.esx.eck.ctyun.cn/region": REGION});
             rig.create("nodes", json!({"metadata": {"name": node, "labels": region}}));
@@ -127,6 +129,22 @@ impl Rig {
         let record =
             DiskRecord { disk, holder: machine.map(str::to_owned), pending: None, history: Vec::new() };
         self.sim.change(|world| world.disks.insert(id.to_owned(), record));
+    }
+
+    /// Adds the UID of the cluster that ordered the disk to its labels.
+    pub(crate) fn mark(&self, id: &str, uid: &str) {
+        let (key, value) = ("eck-csi-cluster-uid".to_owned(), uid.replace('-', ""));
+        self.sim.change(|world| world.disks.get_mut(id).unwrap().disk.labels.push(Label { key, value }));
+    }
+
+    /// Adds a flag to the controller's Deployment.
+    pub(crate) fn controller_flag(&self, flag: &str) {
+        let key = Key::new("deployments", "kube-system", "eck-csi-controller");
+        let add = |deployment: &mut Value| {
+            let args = &mut deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+            args.as_array_mut().unwrap().push(json!(flag));
+        };
+        self.api.modify(&key, add).unwrap();
     }
 
     pub(crate) fn has_disk(&self, id: &str) -> bool {

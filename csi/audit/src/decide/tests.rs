@@ -1,3 +1,5 @@
+use eck_csi::cluster::ClusterUid;
+use eck_csi::driver::CLUSTER_UID_LABEL;
 use eck_csi::volume::{NodeId, Region};
 use ecx::api::{Attachment as Held, Disk, Label};
 
@@ -59,7 +61,12 @@ fn cluster(volumes: Vec<Volume>, attachments: Vec<Attachment>) -> Cluster {
 }
 
 fn found(cluster: &Cluster, cloud: &Cloud) -> Vec<(FindingKind, String)> {
-    let terms = Terms { cluster: "c1", now: NOW, grace: Duration::from_secs(600) };
+    found_by(&ClusterIdentity::of("c1"), cluster, cloud)
+}
+
+/// What the cluster of this identity finds.
+fn found_by(own: &ClusterIdentity, cluster: &Cluster, cloud: &Cloud) -> Vec<(FindingKind, String)> {
+    let terms = Terms { cluster: own, now: NOW, grace: Duration::from_secs(600) };
     decide(cluster, cloud, &terms).into_iter().map(|finding| (finding.kind, finding.disk)).collect()
 }
 
@@ -104,6 +111,36 @@ fn a_disk_of_another_cluster_is_none_of_our_business_and_one_of_nobody_an_orphan
     let mut handmade = of(None);
     handmade.disk.disk_name = "pvc-of-the-boss".to_owned();
     assert_eq!(found(&nobody, &cloud(vec![handmade])), []);
+}
+
+/// Of two clusters with one id: the one of this number, and a disk that it ordered.
+fn twin(number: u8, state: DiskState, on: &[&str]) -> (ClusterIdentity, Placed) {
+    let uid = ClusterUid::parse(&number.to_string().repeat(32)).unwrap();
+    let mut placed = disk("cd-1", Some("c1"), state, on);
+    placed.disk.labels.push(Label { key: CLUSTER_UID_LABEL.to_owned(), value: uid.label_value() });
+    (ClusterIdentity { uid: Some(uid), ..ClusterIdentity::of("c1") }, placed)
+}
+
+#[test]
+fn a_disk_of_another_cluster_with_the_same_id_is_none_of_our_business() {
+    let nobody = cluster(vec![], vec![]);
+    let (own, unclaimed) = twin(1, DiskState::Available, &[]);
+    let (other, _) = twin(2, DiskState::Available, &[]);
+    let cloud = cloud(vec![unclaimed]);
+    assert_eq!(found_by(&own, &nobody, &cloud), one(FindingKind::UnclaimedDisk));
+    assert_eq!(found_by(&other, &nobody, &cloud), []);
+    let rebuilt = ClusterIdentity { former_uids: own.uid.into_iter().collect(), ..other };
+    assert_eq!(found_by(&rebuilt, &nobody, &cloud), one(FindingKind::UnclaimedDisk));
+}
+
+#[test]
+fn where_another_clusters_disk_is_attached_is_that_clusters_affair_whoever_names_it() {
+    let named = cluster(vec![volume("a", "cd-1")], vec![]);
+    let (own, attached) = twin(1, DiskState::InUse, &["evm-1"]);
+    let (other, _) = twin(2, DiskState::InUse, &[]);
+    let cloud = cloud(vec![attached]);
+    assert_eq!(found_by(&own, &named, &cloud), one(FindingKind::UnwantedAttach));
+    assert_eq!(found_by(&other, &named, &cloud), []);
 }
 
 #[test]
@@ -158,7 +195,8 @@ fn attachments_that_do_not_come_about_or_end_are_stuck_and_lies_are_told() {
     let with = |attachment| cluster(vec![volume("a", "cd-1")], vec![attachment]);
     let mut wish = attachment("a", "n1", false);
     wish.error = Some("sold out".to_owned());
-    let terms = Terms { cluster: "c1", now: NOW, grace: Duration::from_secs(600) };
+    let own = ClusterIdentity::of("c1");
+    let terms = Terms { cluster: &own, now: NOW, grace: Duration::from_secs(600) };
     let said = decide(&with(wish.clone()), &free(), &terms).remove(0);
     assert_eq!(said.kind, FindingKind::StuckAttach);
     assert!(

@@ -9,7 +9,7 @@ use ecx::api::{Disk, Snapshot};
 use super::request::{CreateRequest, Source};
 use crate::driver::Driver;
 use crate::error::{CreateError, SnapshotError};
-use crate::name::{clone_name, label};
+use crate::name::{clone_name, is_marked};
 use crate::snapshot::{self, create::SnapshotRequest};
 
 /// A source that was found.
@@ -132,8 +132,8 @@ impl Content {
     pub(super) fn made(&self, disk: &Disk) -> bool {
         let source = disk.volume_source_id.as_deref().filter(|id| !id.is_empty());
         match &self.kind {
-            // Not told fits, unless the label tells: a disk that is ordered from a snapshot cannot have one.
-            _ if source.is_none() => label(disk).is_none(),
+            // Not told fits, unless the mark tells: a disk that is ordered from a snapshot cannot have one.
+            _ if source.is_none() => !is_marked(disk),
             SourceKind::Snapshot(snapshot) => source == Some(snapshot.snapshot_id.as_str()),
             SourceKind::Volume(_) => true,
         }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use eck_csi::driver::DISK_LABEL;
 use eck_csi::volume::Region;
 use ecx::api::{CreateDisk, Disk, GetOrder, Group, Label};
 use ecx::token;
@@ -14,7 +13,7 @@ use crate::accepted::{Ended, Handle};
 use crate::disk_reader::{Query, Verdict, WaitError};
 use crate::driver::Driver;
 use crate::error::CreateError;
-use crate::name::numbered;
+use crate::name::{numbered, other_cluster};
 
 /// An order that fails in the cloud is ordered anew, each time with a token of its own, so often in one call.
 const ATTEMPTS: u32 = 3;
@@ -88,6 +87,13 @@ async fn arrived(
         Ended::Failed => return Ok(None),
         Ended::NotShown(_) => vec![ordered(driver, request, region, handle, deadline).await?],
     };
+    if let [one] = disks.as_slice()
+        && let Some(other) = other_cluster(one, &driver.cluster)
+    {
+        // Of one id and one name two clusters make one token, and the cloud may tell both of one disk.
+        let (name, disk) = (request.name.clone(), one.disk_id.clone());
+        return Err(CreateError::OthersAnswer { name, disk, other });
+    }
     match disks.as_slice() {
         [] => Ok(None),
         [one] if one.disk_status.group() == Group::Dead => {
@@ -191,15 +197,16 @@ fn body(
     let (disk_type, labels) = match snapshot_id {
         Some(_) => (None, Vec::new()),
         None => {
-            let label = Label { key: DISK_LABEL.to_owned(), value: driver.cluster.clone() };
-            (wanted.disk_type.map(str::to_owned), vec![label])
+            let mark = driver.cluster.labels().into_iter();
+            let labels = mark.map(|(key, value)| Label { key: key.to_owned(), value });
+            (wanted.disk_type.map(str::to_owned), labels.collect())
         }
     };
     CreateDisk {
         // The name's alone, whatever the region: an order that an earlier attempt sent elsewhere and that the cloud
         // carries out only now meets this one's token and is a conflict, not a second disk. A region that refuses
         // for want of stock has made no order, so it leaves the token free for the next.
-        client_token: token::create(&driver.cluster, &numbered(&request.name, number)),
+        client_token: token::create(&driver.cluster.id, &numbered(&request.name, number)),
         region_id: region.to_string(),
         disk_name: wanted.name.clone(),
         disk_mode: driver.client.profile().disk_mode.clone(),

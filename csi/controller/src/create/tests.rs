@@ -53,7 +53,7 @@ fn step(
         size: request.size,
         content: None,
     };
-    decide(request, &wanted, CLUSTER, &found)
+    decide(request, &wanted, &ClusterIdentity::of(CLUSTER), &found)
 }
 
 #[test]
@@ -105,8 +105,9 @@ fn another_clusters_disk_is_refused_whatever_else_is_there() {
     let labels = vec![Label { key: DISK_LABEL.into(), value: "c2".into() }];
     let two = [("a-1", disk("cd-1", 20, true)), ("a-1", Disk { labels, ..disk("cd-2", 20, false) })];
     let error = step(&ask(&[], &[], &[]), &["a-1"], &two).unwrap_err();
-    let CreateError::OtherCluster { name, disk, cluster } = &error else { panic!("{error}") };
-    assert_eq!([name, disk, cluster].map(String::as_str), ["pvc-1", "cd-2", "c2"]);
+    let CreateError::OtherCluster { name, disk, other } = &error else { panic!("{error}") };
+    assert_eq!([name, disk].map(String::as_str), ["pvc-1", "cd-2"]);
+    assert!(other.to_string().contains("the mark of cluster c2"), "{other}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Snapshots, of one disk and of groups.
 
+use eck_csi::cluster::OtherCluster;
 use eck_csi::field::BadField;
 use serve::code::GrpcCode;
 use tonic::Code;
@@ -12,6 +13,8 @@ use crate::disk_reader::WaitError;
 pub enum SnapshotError {
     #[error("there is no volume {0}")]
     NoVolume(String),
+    #[error("disk {disk} is another cluster's and no snapshot is taken of it: {other}")]
+    OtherCluster { disk: String, other: Box<OtherCluster> },
     #[error("snapshot {name} exists, of volume {volume}")]
     OtherVolume { name: String, volume: String },
     #[error("disk {disk} is in {region}: its snapshot can be used there only")]
@@ -38,6 +41,8 @@ impl GrpcCode for SnapshotError {
             Self::OtherVolume { .. } => Code::AlreadyExists,
             // The spec's code for a topology that cannot be served.
             Self::OtherRegion { .. } => Code::ResourceExhausted,
+            // A person must say whose it is.
+            Self::OtherCluster { .. } => Code::FailedPrecondition,
             // A person must look.
             Self::Dead { .. } | Self::DeadDisk { .. } => Code::Internal,
             // The spec's code for a snapshot in use; the snapshotter asks again.

@@ -18,7 +18,7 @@ use super::{dead, elsewhere, named, wait};
 use crate::disk_reader::Verdict;
 use crate::driver::Driver;
 use crate::error::SnapshotError;
-use crate::name::{disk_name, numbered};
+use crate::name::{disk_name, numbered, other_cluster};
 use crate::parameters;
 use crate::topology::regions;
 
@@ -79,6 +79,10 @@ pub(crate) async fn create(
     let disk = request.volume.disk().ok_or_else(no_volume)?;
     let cloud = |source| SnapshotError::Cloud { name: request.name.clone(), source };
     let located = driver.disk_locator.locate(&driver.reader, &disk).await.map_err(cloud)?;
+    // Also of a snapshot that is there: what it holds is the other cluster's.
+    if let Some(other) = located.as_ref().and_then(|(_, found)| other_cluster(found, &driver.cluster)) {
+        return Err(SnapshotError::OtherCluster { disk: disk.to_string(), other });
+    }
     let region = located.map(|(region, _)| region);
     // A disk's snapshots are in its region: the others cannot stop it.
     let own = region.as_ref().map_or(driver.disk_locator.all(), std::slice::from_ref);
@@ -141,7 +145,7 @@ async fn take(
     for attempt in 1..=ATTEMPTS {
         at_rest(driver, request, disk, region).await?;
         let body = CreateSnapshot {
-            client_token: token::snapshot(&driver.cluster, &numbered(&request.name, number)),
+            client_token: token::snapshot(&driver.cluster.id, &numbered(&request.name, number)),
             region_id: region.to_string(),
             disk_id: disk.to_string(),
             snapshot_name: request.name.clone(),

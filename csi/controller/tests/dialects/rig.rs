@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use eck_csi::cluster::ClusterIdentity;
 use eck_csi::volume::Region;
 use eck_csi_controller::driver::Driver;
 use eck_csi_controller::service::Controller;
@@ -88,7 +89,7 @@ impl Rig {
         let credentials = Credentials::new(&self.cloud.key(), "sk");
         let client = Arc::new(Client::over(Arc::new(wire), profile, credentials));
         let regions = REGIONS.map(|code| Region::parse("region", code).unwrap());
-        Controller::new(Arc::new(Driver::new(client, CLUSTER.to_owned(), regions.into())))
+        Controller::new(Arc::new(Driver::new(client, ClusterIdentity::of(CLUSTER), regions.into())))
     }
 
     pub(crate) fn now(&self) -> Millis {

@@ -1,6 +1,6 @@
 //! What is to be made for a disk, or why it must not be: a pure function.
 
-use eck_csi::driver::DISK_LABEL;
+use eck_csi::cluster::{ClusterIdentity, OtherCluster};
 use eck_csi::driver::{DRIVER_NAME, MIN_DISK_GIB, TOPOLOGY_REGION};
 use eck_csi::volume::Region;
 use ecx::api::{Disk, Group};
@@ -16,8 +16,8 @@ pub struct Facts {
     pub disk: Option<(Region, Disk)>,
     /// The cluster's regions: all were asked.
     pub regions: Vec<Region>,
-    /// The cluster's name in the cloud.
-    pub cluster: String,
+    /// Which cluster it is.
+    pub cluster: ClusterIdentity,
     /// Every PersistentVolume, of any driver.
     pub volumes: Vec<DynamicObject>,
     /// The claim of the name, if there is one.
@@ -81,15 +81,17 @@ pub enum Refusal {
         /// The state.
         state: String,
     },
-    /// Another cluster's.
+    /// Another cluster's. The controller would not attach it, so no volume is made of it: the cloud takes no label on a disk that exists
+    /// (ecx/API.md B.3), and a mark cannot be changed.
     #[error(
-        "disk {disk} carries the label of cluster {owner}; if that cluster uses it no more, say --from-cluster {owner}"
+        "disk {disk} is another cluster's: {other}; if that cluster goes on, take a snapshot of the disk and adopt the disk that is \
+         made from it, which carries no mark"
     )]
     Owner {
         /// The disk.
         disk: String,
         /// Whose it is.
-        owner: String,
+        other: Box<OtherCluster>,
     },
     /// It is a volume already.
     #[error(
@@ -187,11 +189,9 @@ fn fit_disk<'a>(request: &AdoptRequest, facts: &'a Facts) -> Result<(&'a Region,
     if !ours && disk.disk_status.group() != Group::Settled {
         return Err(Refusal::State { disk: id, state: disk.disk_status.as_str().to_owned() });
     }
-    let owner = disk.labels.iter().find(|label| label.key == DISK_LABEL).map(|label| label.value.clone());
-    let allowed = |owner: &String| *owner == facts.cluster || request.from_cluster.as_ref() == Some(owner);
-    match owner {
-        Some(owner) if !allowed(&owner) => Err(Refusal::Owner { disk: id, owner }),
-        _ => Ok((region, disk)),
+    match facts.cluster.whose(disk.label_pairs()).other() {
+        Some(other) => Err(Refusal::Owner { disk: id, other }),
+        None => Ok((region, disk)),
     }
 }
 

@@ -42,8 +42,6 @@ pub struct AdoptRequest {
     pub form: Form,
     /// `Retain` or `Delete`.
     pub reclaim: &'static str,
-    /// Whose disk it may have been.
-    pub from_cluster: Option<String>,
 }
 
 impl AdoptRequest {

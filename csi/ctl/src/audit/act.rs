@@ -7,8 +7,8 @@ use k8s_openapi::api::storage::v1::VolumeAttachment;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
+use eck_csi::cluster::ClusterIdentity;
 use eck_csi::volume::Region;
-use eck_csi_audit::cloud::Placed;
 
 use super::fix::{Fix, held, there};
 use crate::cluster::Kubernetes;
@@ -44,12 +44,12 @@ pub enum ActError {
 
 pub(super) async fn act(kubernetes: &Kubernetes, cloud: &Cloud, fix: &Fix) -> Result<(), ActError> {
     match fix {
-        Fix::DeleteDisk { region, disk, cluster, .. } => {
+        Fix::DeleteDisk { region, disk, .. } => {
             if let Some(own) = ask(cloud, region, disk).await? {
-                free(own, region, cluster)?;
+                free(&own, &cloud.cluster)?;
             }
             // The controller's own token: both orders are one.
-            let client_token = ecx::token::delete(&cloud.cluster, disk);
+            let client_token = ecx::token::delete(&cloud.cluster.id, disk);
             let body = DeleteDisk { client_token, region_id: region.to_string(), disk_id: disk.clone() };
             match cloud.client.delete_disk(&body).await {
                 Ok(_) | Err(ecx::Error::InProgress(_) | ecx::Error::DiskNotFound(_)) => {}
@@ -91,11 +91,9 @@ async fn ask(cloud: &Cloud, region: &Region, id: &str) -> Result<Option<Disk>, A
 }
 
 /// Whether it is still free, and no other cluster's.
-fn free(disk: Disk, region: &Region, cluster: &str) -> Result<(), ActError> {
-    let placed = Placed { region: region.clone(), disk };
-    let other = placed.cluster().filter(|label| *label != cluster);
-    let other = other.map(|label| format!("its label names cluster {label}"));
-    other.or_else(|| held(&placed.disk)).map_or(Ok(()), |reason| Err(ActError::Otherwise(reason)))
+fn free(disk: &Disk, cluster: &ClusterIdentity) -> Result<(), ActError> {
+    let other = cluster.whose(disk.label_pairs()).other().map(|other| other.to_string());
+    other.or_else(|| held(disk)).map_or(Ok(()), |reason| Err(ActError::Otherwise(reason)))
 }
 
 async fn until(

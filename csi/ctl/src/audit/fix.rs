@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use eck_csi::cluster::Mark;
 use eck_csi::volume::Region;
 use eck_csi_audit::cloud::Placed;
 use eck_csi_audit::{Finding, FindingKind, Report};
@@ -19,8 +20,6 @@ pub enum Fix {
         disk: String,
         /// Its name and size, for who is asked.
         what: String,
-        /// The cluster that its label names.
-        cluster: String,
     },
     /// The disk is detached from a machine.
     Detach {
@@ -84,7 +83,8 @@ fn delete(placed: &Placed, with_data: bool) -> Result<Fix, String> {
     if let Some(reason) = held(disk) {
         return Err(reason);
     }
-    let cluster = placed.cluster().ok_or("no label says whose it is")?.to_owned();
+    // That it is this cluster's the finding says; a disk that nothing says anything of is not to come here.
+    Mark::of(disk.label_pairs()).ok_or("no mark says whose it is")?;
     if !with_data {
         let why = match &disk.volume_source_id {
             Some(source) if !source.is_empty() => format!("it was made from {source}, and so holds data"),
@@ -95,7 +95,7 @@ fn delete(placed: &Placed, with_data: bool) -> Result<Fix, String> {
         return Err(format!("{why}; --with-data deletes it all the same"));
     }
     let what = format!("{}, {} GiB", disk.disk_name, disk.disk_size);
-    Ok(Fix::DeleteDisk { region: placed.region.clone(), disk: disk.disk_id.clone(), what, cluster })
+    Ok(Fix::DeleteDisk { region: placed.region.clone(), disk: disk.disk_id.clone(), what })
 }
 
 /// Why a disk is not free to be deleted, if it is not.

@@ -1,5 +1,6 @@
 //! The command, run against a cloud in this process.
 
+use eck_csi::cluster::ClusterIdentity;
 use eck_csi::volume::Region;
 use eckctl::Ended;
 use eckctl::args::{CloudCheckArgs, Format};
@@ -41,7 +42,8 @@ pub(crate) async fn run_with(
     answer: Option<bool>,
 ) -> Outcome {
     let regions = regions.iter().map(|code| Region::parse("region", code).unwrap()).collect();
-    let cloud = Cloud { client, regions, cluster: String::new(), keys: [String::new(), String::new()] };
+    let cloud =
+        Cloud { client, regions, cluster: ClusterIdentity::default(), keys: [String::new(), String::new()] };
     let mut out = Vec::new();
     let mut ask = |question: &str| answer.unwrap_or_else(|| panic!("asked: {question}"));
     let mut console = Console { out: &mut out, ask: &mut ask, now: &|| 0x1_2345_6789 };

@@ -1,3 +1,4 @@
+use eck_csi::cluster::ClusterUid;
 use eck_csi::volume::{DiskId, FsType};
 use ecx::api::{Attachment, DiskState, Label};
 use serde_json::{Value, json};
@@ -18,8 +19,11 @@ fn request() -> AdoptRequest {
         class: "cloud-disk".to_owned(),
         form: Form::Mount(FsType::Ext4),
         reclaim: "Retain",
-        from_cluster: None,
     }
+}
+
+fn uid(number: u8) -> ClusterUid {
+    ClusterUid::parse(&number.to_string().repeat(32)).unwrap()
 }
 
 fn facts() -> Facts {
@@ -28,7 +32,7 @@ fn facts() -> Facts {
     Facts {
         disk: Some((region.clone(), disk)),
         regions: vec![region],
-        cluster: "c1".to_owned(),
+        cluster: ClusterIdentity { uid: Some(uid(1)), ..ClusterIdentity::of("c1") },
         namespace: true,
         nodes: vec![object(json!({ "metadata": { "labels": { TOPOLOGY_REGION: "fj-xiamen-4" } } }))],
         ..Facts::default()
@@ -117,14 +121,26 @@ fn a_claim_that_cannot_be_made_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_disk_of_another_cluster_is_adopted_only_when_that_is_said() {
-    let mut labelled = facts();
-    disk(&mut labelled).labels = vec![Label { key: "eck-csi".to_owned(), value: "c2".to_owned() }];
+fn a_disk_of_another_cluster_is_adopted_only_when_its_disks_are_this_ones() {
+    let mark = |facts: &mut Facts| {
+        let label = |(key, value): (&str, String)| Label { key: key.to_owned(), value };
+        let other = ClusterIdentity { uid: Some(uid(2)), ..ClusterIdentity::of("c1") };
+        disk(facts).labels = other.labels().into_iter().map(label).collect();
+    };
+    let (own, other) = (uid(1), uid(2));
     assert_eq!(
-        decide(&request(), &labelled).unwrap_err().to_string(),
-        "disk cd-cl8fu00cho6gvo4defs0 carries the label of cluster c2; if that cluster uses it no more, say --from-cluster c2"
+        refused(mark),
+        format!(
+            "disk cd-cl8fu00cho6gvo4defs0 is another cluster's: it carries the mark of cluster c1 (UID {other}), and this is cluster c1 \
+             (UID {own}); if that cluster is gone and its disks are this one's now, name its UID in formerClusterUids; if that cluster \
+             goes on, take a snapshot of the disk and adopt the disk that is made from it, which carries no mark"
+        )
     );
-    assert!(decide(&AdoptRequest { from_cluster: Some("c2".to_owned()), ..request() }, &labelled).is_ok());
+    let rebuilt = with(|facts| {
+        mark(facts);
+        facts.cluster.former_uids.push(uid(2));
+    });
+    assert!(rebuilt.is_ok());
 }
 
 #[test]

@@ -51,7 +51,7 @@ const HARMLESS_ENDS: [&str; 6] =
 const ABOUT: [&str; 2] = ["secret", "secrets"];
 
 /// Variables of which the value is kept: those of our own programs and sidecars that hold no secret.
-const KEPT: [&str; 16] = [
+const KEPT: [&str; 19] = [
     "NAMESPACE",
     "POD_NAME",
     "NODE_NAME",
@@ -60,6 +60,9 @@ const KEPT: [&str; 16] = [
     "CSI_ENDPOINT",
     "ADMIN_ADDRESS",
     "ECK_CLUSTER_ID",
+    "ECK_CLUSTER_UID",
+    "ECK_FORMER_CLUSTER_IDS",
+    "ECK_FORMER_CLUSTER_UIDS",
     "ECX_REGION",
     "ECX_REGIONS",
     "ECX_INSTANCE_ID",
