@@ -24,7 +24,7 @@ const SIGNS: [&str; 13] = [
 ];
 
 /// Where the product's sources are.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "csi/src",
     "csi/node/src",
     "csi/controller/src",
@@ -36,6 +36,7 @@ const SOURCES: [&str; 13] = [
     "gpu-plugin/vcuda/src",
     "proto/src",
     "proto/serve/src",
+    "proto/admission/src",
     "csi/audit/src",
     "csi/ctl/src",
 ];

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use admission::review::{AdmissionRequest, Answer, Review};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -27,7 +28,6 @@ use crate::leader::LeadershipGate;
 use crate::metrics::Measures;
 use crate::pod::Request;
 use crate::prioritize::{Defaults, prioritize};
-use crate::review::{AdmissionRequest, Answer, Review};
 use crate::webhook::{Refusal, Rules, refused};
 
 /// The longest body that is read: 5,000 whole nodes of 16 KiB, for schedulers that do not send names alone.

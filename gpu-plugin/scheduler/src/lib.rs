@@ -5,7 +5,6 @@
 
 pub mod args;
 pub mod bind;
-pub mod certs;
 pub mod cluster;
 pub mod extender_api;
 pub mod filter;
@@ -14,8 +13,6 @@ pub mod leader;
 pub mod metrics;
 pub mod pod;
 pub mod prioritize;
-mod review;
 pub mod run;
-pub mod tls;
 pub mod watch;
 pub mod webhook;

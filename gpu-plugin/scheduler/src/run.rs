@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use admission::certs::{self, CertError, Keeping};
+use admission::tls::{self, BadTls, Current, Routes};
 use kube::Client;
 use serve::admin::Ready;
 use serve::metrics::Metrics;
@@ -21,15 +23,19 @@ use tokio_util::task::TaskTracker;
 
 use crate::args::{Args, BadArgs};
 use crate::bind::Binder;
-use crate::certs::{self, CertError, Keeping};
 use crate::cluster::Cluster;
 use crate::http::{App, extender, webhook};
 use crate::leader::{self, Election, Leadership, LeadershipGate};
 use crate::metrics::Measures;
 use crate::prioritize::Defaults;
-use crate::tls::{self, BadTls, Current, Routes};
 use crate::watch::Watches;
 use crate::webhook::Rules;
+
+/// Whose certificates they are: an authority that was made before is brought back by this name.
+const PROGRAM: &str = "ideal-gpu-scheduler";
+
+/// Domain before the names of annotations.
+const DOMAIN: &str = "ideal.com";
 
 /// Between tries to get a certificate at start.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
@@ -167,12 +173,7 @@ async fn acceptor(
         tokio::spawn(token.clone().run_until_cancelled_owned(watching));
         return Ok(tls::acceptor(current, clients.as_deref())?);
     }
-    let keeping = Keeping {
-        namespace: args.namespace.clone(),
-        secret: args.tls_secret_name.clone(),
-        webhooks: args.webhook_configuration.clone(),
-        hosts: args.hosts(),
-    };
+    let keeping = keeping(args);
     while let Err(error) = certs::keep(client, &keeping, &current).await {
         let text = serve::chain::chain(&error);
         tracing::warn!(error = text, "No certificate yet");
@@ -184,6 +185,18 @@ async fn acceptor(
     let keeping = certs::keep_on(client.clone(), keeping, Arc::clone(&current));
     tokio::spawn(token.clone().run_until_cancelled_owned(keeping));
     Ok(tls::acceptor(current, clients.as_deref())?)
+}
+
+fn keeping(args: &Args) -> Keeping {
+    Keeping {
+        program: PROGRAM.to_owned(),
+        domain: DOMAIN.to_owned(),
+        namespace: args.namespace.clone(),
+        secret: args.tls_secret_name.clone(),
+        mutating: Some(args.webhook_configuration.clone()),
+        validating: Some(args.webhook_configuration.clone()),
+        hosts: args.hosts(),
+    }
 }
 
 /// Takes part in the election, and opens and closes the gate by its outcome.

@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use admission::review::{AdmissionRequest, Answer};
 use ideal_gpu::card::{Card, CardId, Inventory};
 use ideal_gpu::names::{CORE, CORE_PER_CARD, DECISION, GPU, MAX_CARDS_PER_NODE, SLOTS_PER_CARD};
 use ideal_gpu::place::{Policy, Why, fits};
@@ -12,7 +13,6 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use serde_json::{Value, json};
 
 use crate::pod::{self, Request};
-use crate::review::{AdmissionRequest, Answer};
 
 /// Compute of a container that names cards and memory only: an equal part for each slot of the card.
 const DEFAULT_CORE: u32 = CORE_PER_CARD / SLOTS_PER_CARD;

@@ -320,7 +320,7 @@ async fn without_the_schedulers_certificate_only_the_webhook_is_served() {
     let api = ApiServer::start().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.crt");
-    std::fs::write(&file, ideal_gpu_scheduler::certs::Made::new(&[]).unwrap().ca).unwrap();
+    std::fs::write(&file, admission::certs::Made::new("a", &[]).unwrap().ca).unwrap();
     let flags = ["--no-leader-election", "--extender-client-ca-file", file.to_str().unwrap()];
     let scheduler = start(&api, "a", &flags).await;
     let secret = api.get(&Key::new("secrets", "kube-system", "ideal-gpu-scheduler-tls")).unwrap();

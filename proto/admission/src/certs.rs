@@ -2,6 +2,7 @@
 //! renewed long before they end, and told to the webhook configurations. Or files, read again when they change.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,6 +19,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::tls::{BadPair, Current};
@@ -37,11 +39,11 @@ const LOOK: Duration = Duration::from_secs(300);
 /// Given files are looked at so often; kubelet updates mounted Secrets once a minute.
 const LOOK_AT_FILES: Duration = Duration::from_secs(20);
 
-/// Annotation: the serving certificate's end, in seconds since 1970.
-const NOT_AFTER: &str = "ideal.com/not-after";
+/// Annotation, behind the program's domain: the serving certificate's end, in seconds since 1970.
+const NOT_AFTER: &str = "not-after";
 
-/// Annotation: the names that it is for.
-const HOSTS: &str = "ideal.com/hosts";
+/// Annotation, behind the program's domain: the names that it is for.
+const HOSTS: &str = "hosts";
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -76,19 +78,20 @@ pub struct Made {
 }
 
 impl Made {
-    /// Makes both, valid for `hosts`.
-    pub fn new(hosts: &[String]) -> Result<Self, rcgen::Error> {
+    /// Makes both for this program, valid for `hosts`.
+    pub fn new(program: &str, hosts: &[String]) -> Result<Self, rcgen::Error> {
         let key = KeyPair::generate()?;
-        let ca = authority().self_signed(&key)?.pem();
-        Self { ca, ca_key: key.serialize_pem(), chain: String::new(), key: String::new() }.renewed(hosts)
+        let ca = authority(program).self_signed(&key)?.pem();
+        let authority = Self { ca, ca_key: key.serialize_pem(), chain: String::new(), key: String::new() };
+        authority.renewed(program, hosts)
     }
 
     /// A new serving certificate under the same authority: who trusts it need not be told.
-    fn renewed(self, hosts: &[String]) -> Result<Self, rcgen::Error> {
-        let issuer = Issuer::new(authority(), KeyPair::from_pem(&self.ca_key)?);
+    fn renewed(self, program: &str, hosts: &[String]) -> Result<Self, rcgen::Error> {
+        let issuer = Issuer::new(authority(program), KeyPair::from_pem(&self.ca_key)?);
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(hosts)?;
-        params.distinguished_name.push(DnType::CommonName, "ideal-gpu-scheduler");
+        params.distinguished_name.push(DnType::CommonName, program);
         params.not_before = (SystemTime::now() - EARLIER).into();
         params.not_after = (SystemTime::now() + LIFE).into();
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -101,9 +104,9 @@ impl Made {
 
 /// The authority's own fields. They never change, so that its key alone brings it back; it does not end, and is replaced by
 /// deleting the Secret.
-fn authority() -> CertificateParams {
+fn authority(program: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "ideal-gpu-scheduler authority");
+    params.distinguished_name.push(DnType::CommonName, format!("{program} authority"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.not_before = rcgen::date_time_ymd(2020, 1, 1);
@@ -114,12 +117,18 @@ fn authority() -> CertificateParams {
 /// Where the self-made certificate is kept, and who is told.
 #[derive(Debug, Clone)]
 pub struct Keeping {
+    /// Name of the program: the certificates'.
+    pub program: String,
+    /// Domain before the names of the Secret's annotations.
+    pub domain: String,
     /// Namespace of the Secret.
     pub namespace: String,
     /// The Secret.
     pub secret: String,
-    /// The webhook configurations, of either kind, that call us.
-    pub webhooks: String,
+    /// The MutatingWebhookConfiguration that calls us.
+    pub mutating: Option<String>,
+    /// The ValidatingWebhookConfiguration that calls us.
+    pub validating: Option<String>,
     /// Names and addresses by which we are called.
     pub hosts: Vec<String>,
 }
@@ -128,19 +137,30 @@ pub struct Keeping {
 pub async fn keep(client: &Client, keeping: &Keeping, current: &Current) -> Result<(), CertError> {
     let made = secret(client, keeping).await?;
     current.set(made.chain.as_bytes(), made.key.as_bytes())?;
-    let mutating: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    if let Some(found) = mutating.get_opt(&keeping.webhooks).await? {
-        let hooks = found.webhooks.iter().flatten().map(|hook| (&hook.name, &hook.client_config.ca_bundle));
-        if let Some(patch) = bundle(hooks, &made.ca) {
-            mutating.patch(&keeping.webhooks, &PatchParams::default(), &Patch::Strategic(patch)).await?;
-        }
+    if let Some(name) = &keeping.mutating {
+        let configurations: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+        let found = configurations.get_opt(name).await?;
+        let hooks = found.iter().flat_map(|found| found.webhooks.iter().flatten());
+        let hooks = hooks.map(|hook| (&hook.name, &hook.client_config.ca_bundle));
+        tell(&configurations, name, bundle(hooks, &made.ca)).await?;
     }
-    let validating: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
-    if let Some(found) = validating.get_opt(&keeping.webhooks).await? {
-        let hooks = found.webhooks.iter().flatten().map(|hook| (&hook.name, &hook.client_config.ca_bundle));
-        if let Some(patch) = bundle(hooks, &made.ca) {
-            validating.patch(&keeping.webhooks, &PatchParams::default(), &Patch::Strategic(patch)).await?;
-        }
+    if let Some(name) = &keeping.validating {
+        let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
+        let found = configurations.get_opt(name).await?;
+        let hooks = found.iter().flat_map(|found| found.webhooks.iter().flatten());
+        let hooks = hooks.map(|hook| (&hook.name, &hook.client_config.ca_bundle));
+        tell(&configurations, name, bundle(hooks, &made.ca)).await?;
+    }
+    Ok(())
+}
+
+/// Writes the patch, if there is one.
+async fn tell<K>(configurations: &Api<K>, name: &str, patch: Option<Value>) -> kube::Result<()>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    if let Some(patch) = patch {
+        configurations.patch(name, &PatchParams::default(), &Patch::Strategic(patch)).await?;
     }
     Ok(())
 }
@@ -172,13 +192,13 @@ async fn secret(client: &Client, keeping: &Keeping) -> Result<Made, CertError> {
         let found = secrets.get_opt(&keeping.secret).await?;
         let written = match &found {
             None => {
-                let made = Made::new(&keeping.hosts)?;
+                let made = Made::new(&keeping.program, &keeping.hosts)?;
                 tracing::info!(secret = keeping.secret, "Making an authority and a certificate");
                 secrets.create(&params, &written(keeping, &made, ObjectMeta::default())).await
             }
-            Some(old) if fresh(old, &keeping.hosts) => return read(old, keeping),
+            Some(old) if fresh(old, keeping) => return read(old, keeping),
             Some(old) => {
-                let made = read(old, keeping)?.renewed(&keeping.hosts)?;
+                let made = read(old, keeping)?.renewed(&keeping.program, &keeping.hosts)?;
                 tracing::info!(secret = keeping.secret, "Renewing the certificate");
                 secrets
                     .replace(&keeping.secret, &params, &written(keeping, &made, old.metadata.clone()))
@@ -194,13 +214,19 @@ async fn secret(client: &Client, keeping: &Keeping) -> Result<Made, CertError> {
     Err(CertError::Damaged(keeping.secret.clone(), "a writer that lets others write"))
 }
 
-fn fresh(secret: &Secret, hosts: &[String]) -> bool {
-    let annotation = |name: &str| secret.metadata.annotations.as_ref()?.get(name).cloned();
+/// The annotation's whole name.
+fn annotation(keeping: &Keeping, name: &str) -> String {
+    format!("{}/{name}", keeping.domain)
+}
+
+fn fresh(secret: &Secret, keeping: &Keeping) -> bool {
+    let annotation =
+        |name: &str| secret.metadata.annotations.as_ref()?.get(&annotation(keeping, name)).cloned();
     let ends = annotation(NOT_AFTER).and_then(|text| text.parse().ok()).map(Duration::from_secs);
     let ends = ends.and_then(|ends| UNIX_EPOCH.checked_add(ends));
     let lasts =
         ends.and_then(|ends| ends.duration_since(SystemTime::now()).ok()).is_some_and(|left| left > LEFT);
-    lasts && annotation(HOSTS).as_deref() == Some(&hosts.join(","))
+    lasts && annotation(HOSTS).as_deref() == Some(&keeping.hosts.join(","))
 }
 
 fn read(secret: &Secret, keeping: &Keeping) -> Result<Made, CertError> {
@@ -226,7 +252,7 @@ fn written(keeping: &Keeping, made: &Made, metadata: ObjectMeta) -> Secret {
     Secret {
         metadata: ObjectMeta {
             name: Some(keeping.secret.clone()),
-            annotations: Some(annotations.map(|(name, text)| (name.to_owned(), text)).into()),
+            annotations: Some(annotations.map(|(name, text)| (annotation(keeping, name), text)).into()),
             ..metadata
         },
         type_: Some("kubernetes.io/tls".to_owned()),

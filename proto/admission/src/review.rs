@@ -9,43 +9,53 @@ use serde_json::{Value, json};
 
 /// What the API server asks, and what it is answered.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Review {
-    pub(crate) request: AdmissionRequest,
+pub struct Review {
+    /// The question.
+    pub request: AdmissionRequest,
 }
 
 /// One object on its way in.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct AdmissionRequest {
-    pub(crate) uid: String,
-    pub(crate) operation: String,
-    pub(crate) resource: GroupVersionResource,
+pub struct AdmissionRequest {
+    /// Of the question; the answer carries it.
+    pub uid: String,
+    /// `CREATE`, `UPDATE`, ….
+    pub operation: String,
+    /// What the object is.
+    pub resource: GroupVersionResource,
+    /// `status`, `binding`, …; empty for the object itself.
     #[serde(default)]
-    pub(crate) sub_resource: String,
+    pub sub_resource: String,
+    /// Who asks for it.
     #[serde(default)]
-    pub(crate) user_info: UserInfo,
+    pub user_info: UserInfo,
+    /// As it is to be; null when it is deleted.
     #[serde(default)]
-    pub(crate) object: Value,
+    pub object: Value,
+    /// As it was; null when it is created.
     #[serde(default)]
-    pub(crate) old_object: Value,
+    pub old_object: Value,
 }
 
 /// Which resource.
 #[derive(Debug, Deserialize)]
-pub(crate) struct GroupVersionResource {
-    pub(crate) resource: String,
+pub struct GroupVersionResource {
+    /// Plural name, e.g. `pods`.
+    pub resource: String,
 }
 
 /// Who.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct UserInfo {
+pub struct UserInfo {
+    /// Name, e.g. `system:serviceaccount:kube-system:ideal-gpu-scheduler`.
     #[serde(default)]
-    pub(crate) username: String,
+    pub username: String,
 }
 
 /// The answer: let in, perhaps changed, or refused with words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Answer(Value);
+pub struct Answer(Value);
 
 impl Answer {
     fn new(uid: &str, mut response: Value) -> Self {
@@ -54,12 +64,12 @@ impl Answer {
     }
 
     /// As it is.
-    pub(crate) fn allow(uid: &str) -> Self {
+    pub fn allow(uid: &str) -> Self {
         Self::new(uid, json!({"allowed": true}))
     }
 
     /// With these JSON patch steps.
-    pub(crate) fn patch(uid: &str, steps: Vec<Value>) -> Self {
+    pub fn patch(uid: &str, steps: Vec<Value>) -> Self {
         if steps.is_empty() {
             return Self::allow(uid);
         }
@@ -68,7 +78,7 @@ impl Answer {
     }
 
     /// Refused: 422 for what is wrong in itself, 403 for what this user may not do.
-    pub(crate) fn refuse(uid: &str, code: u16, message: &str) -> Self {
+    pub fn refuse(uid: &str, code: u16, message: &str) -> Self {
         Self::new(uid, json!({"allowed": false, "status": {"code": code, "message": message}}))
     }
 }
