@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use admission::body::{Bad, parse, reply};
 use admission::review::{AdmissionRequest, Answer, Review};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::post;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -63,26 +62,6 @@ pub fn webhook(app: Arc<App>) -> Router {
 pub fn extender(app: Arc<App>) -> Router {
     let router = Router::new().route("/filter", post(on_filter)).route("/prioritize", post(on_prioritize));
     router.route("/bind", post(on_bind)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(app)
-}
-
-/// A request that is answered with a status and a reason, and never with a card.
-struct Bad(StatusCode, String);
-
-impl axum::response::IntoResponse for Bad {
-    fn into_response(self) -> Response {
-        (self.0, format!("{}\n", self.1)).into_response()
-    }
-}
-
-fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Bad> {
-    serde_json::from_slice(body)
-        .map_err(|error| Bad(StatusCode::BAD_REQUEST, format!("the body is not what belongs here: {error}")))
-}
-
-fn reply<T: Serialize>(value: &T) -> Result<Response, Bad> {
-    let body = serde_json::to_vec(value);
-    let body = body.map_err(|error| Bad(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 fn synced(app: &App) -> Result<(), Bad> {
