@@ -27,6 +27,9 @@ pub struct AdmissionRequest {
     /// `status`, `binding`, …; empty for the object itself.
     #[serde(default)]
     pub sub_resource: String,
+    /// The object's namespace; empty where it is in none.
+    #[serde(default)]
+    pub namespace: String,
     /// Who asks for it.
     #[serde(default)]
     pub user_info: UserInfo,
@@ -75,6 +78,12 @@ impl Answer {
         }
         let text = base64::engine::general_purpose::STANDARD.encode(Value::Array(steps).to_string());
         Self::new(uid, json!({"allowed": true, "patchType": "JSONPatch", "patch": text}))
+    }
+
+    /// The same with a warning, which clients such as kubectl show.
+    pub fn with_warning(mut self, warning: &str) -> Self {
+        self.0["response"]["warnings"] = json!([warning]);
+        self
     }
 
     /// Refused: 422 for what is wrong in itself, 403 for what this user may not do.
