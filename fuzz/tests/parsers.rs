@@ -24,7 +24,7 @@ const SIGNS: [&str; 13] = [
 ];
 
 /// Where the product's sources are.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     "csi/src",
     "csi/node/src",
     "csi/controller/src",
@@ -38,6 +38,7 @@ const SOURCES: [&str; 14] = [
     "proto/serve/src",
     "proto/admission/src",
     "csi/audit/src",
+    "csi/admission/src",
     "csi/ctl/src",
 ];
 

@@ -1,0 +1,14 @@
+//! Pods go where the sources of their claims are. A disk can only be made in the region of the snapshot or volume that it is made from,
+//! and the scheduler does not know of sources: so a pod of such a claim is given the region when it is made (ADR 0017).
+//!
+//! ```text
+//! affinity: pod, regions → patch, a pure function
+//! ```
+
+// A new error or state does not compile until every match has decided what it means.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
+pub mod affinity;
+mod source;
+
+pub use source::Source;
