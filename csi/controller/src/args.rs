@@ -57,13 +57,20 @@ pub struct Args {
     /// What `diskType: cloud` stands for, instead of the profile's
     #[arg(long, env = "ECX_DEFAULT_DISK_TYPE")]
     pub default_disk_type: Option<String>,
-    /// Seconds between two audits of cloud against cluster, shown as metrics and events; 0 for none. An audit asks the API
+    /// Seconds between two audits of cloud against cluster, shown as metrics and events; 0 for none. Audit and webhook ask the API
     /// server; but for the cluster's UID, once, everything else of this program does without it
     #[arg(long, env = "AUDIT_SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub audit_seconds: u64,
     /// Seconds that an order, attach or detach may take before the audit calls it drift
     #[arg(long, env = "AUDIT_GRACE_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub audit_grace_seconds: u64,
+    /// Address of the webhook by which pods of restored and cloned volumes are sent to the region of the source, over TLS; without it
+    /// there is none. It asks the API server, and is called by it through the Service eck-csi-controller
+    #[arg(long, env = "ADMISSION_ADDRESS")]
+    pub admission_address: Option<SocketAddr>,
+    /// Namespace of this program: the webhook's Service and the Secret of its certificate are there
+    #[arg(long, env = "POD_NAMESPACE", default_value = "kube-system")]
+    pub namespace: String,
     /// Kubeconfig of the API server that is asked, instead of the pod's service account
     #[arg(long, env = "KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,

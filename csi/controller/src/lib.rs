@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 mod accepted;
+mod admission;
 pub mod args;
 mod attach;
 mod attach_queue;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eck_csi::identity::Identity;
+use eck_csi_admission::metrics::Pods;
+use eck_csi_admission::server::{PATIENCE, Settings};
 use ecx::{Client, Connection, Credentials, Profile};
 use proto::csi::v1::controller_server::ControllerServer;
 use proto::csi::v1::group_controller_server::GroupControllerServer;
@@ -17,6 +19,7 @@ use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use crate::admission::Admission;
 use crate::args::{self, Args, BadCredentials};
 use crate::audit::Audit;
 use crate::disk_reader::Query;
@@ -81,6 +84,12 @@ async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
     let Some(cluster) = own_cluster::learn(&args, &ready, &token).await else { return Ok(()) };
     let driver = Arc::new(Driver::new(client, cluster, args.regions));
     tokio::spawn(watch_cloud(Arc::clone(&driver), ready.clone()));
+    let webhook = args.admission_address.map(|address| {
+        let settings = Settings { address, namespace: args.namespace, patience: PATIENCE };
+        let pods = Pods::default();
+        metrics.register(|registry| pods.register(registry));
+        tokio::spawn(Admission { settings, kubeconfig: args.kubeconfig.clone(), pods }.run(token.clone()))
+    });
     if args.audit_seconds > 0 {
         let audits = Audits::default();
         metrics.register(|registry| audits.register(registry));
@@ -96,6 +105,9 @@ async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
         .add_service(GroupControllerServer::new(controller.clone()));
     let socket = uds::bind(&uds::path_of(&args.csi_endpoint)?).await?;
     grpc::serve(routes, socket, metrics, token, async move { controller.idle().await }).await?;
+    if let Some(webhook) = webhook {
+        let _ = webhook.await;
+    }
     Ok(())
 }
 
