@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use eck_csi::cluster::OtherCluster;
+use eck_csi::driver::TOPOLOGY_REGION;
 use eck_csi::field::BadField;
 use eck_csi::volume::Region;
 use ecx::api::Disk;
@@ -43,7 +44,10 @@ pub enum CreateError {
     DeadSource { kind: &'static str, id: String, state: String },
     #[error(transparent)]
     OutOfRange(BadField),
-    #[error("the source of {name} is in {region}, and a disk can only be made there; allowed are {allowed}")]
+    #[error(
+        "the source of {name} is in {region}, and a disk can only be made there; allowed are {allowed}. If it goes on: make the pod anew, or \
+         give it the nodeSelector {TOPOLOGY_REGION}: {region}"
+    )]
     SourceElsewhere { name: String, region: String, allowed: String },
     #[error("cloning for {name}")]
     Snapshot { name: String, source: Box<SnapshotError> },
