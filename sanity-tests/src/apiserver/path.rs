@@ -21,7 +21,7 @@ const fn resource_of(
     Resource { name, kind, api_version, namespaced }
 }
 
-const RESOURCES: [Resource; 20] = [
+const RESOURCES: [Resource; 22] = [
     resource_of("nodes", "Node", "v1", false),
     resource_of("pods", "Pod", "v1", true),
     resource_of("secrets", "Secret", "v1", true),
@@ -37,6 +37,8 @@ const RESOURCES: [Resource; 20] = [
     resource_of("storageclasses", "StorageClass", "storage.k8s.io/v1", false),
     resource_of("volumeattachments", "VolumeAttachment", "storage.k8s.io/v1", false),
     resource_of("csistoragecapacities", "CSIStorageCapacity", "storage.k8s.io/v1", true),
+    resource_of("volumesnapshots", "VolumeSnapshot", "snapshot.storage.k8s.io/v1", true),
+    resource_of("volumesnapshotcontents", "VolumeSnapshotContent", "snapshot.storage.k8s.io/v1", false),
     resource_of("deployments", "Deployment", "apps/v1", true),
     resource_of("daemonsets", "DaemonSet", "apps/v1", true),
     resource_of("poddisruptionbudgets", "PodDisruptionBudget", "policy/v1", true),
