@@ -18,7 +18,9 @@ use crate::parameters::Parameters;
 /// and region each minute, ten at once (deploy/charts/eck-csi): those who wait for a region that hangs must leave room for the others.
 const HANGS: Duration = Duration::from_secs(10);
 
-/// Capacity of the regions that topology and parameters leave: the sum of what is available, the largest single disk.
+/// Capacity of the regions that topology and parameters leave: the sum of what is available, the largest single disk. A region has at
+/// most the largest disk: kube-scheduler 1.37 prefers nodes with more capacity, and the random region of a claim is not to be the one
+/// with the largest quota each time (ADR 0018).
 pub(crate) async fn capacity(
     driver: &Driver,
     request: pb::GetCapacityRequest,
@@ -41,9 +43,10 @@ pub(crate) async fn capacity(
     for gib in join_all(asked).await {
         match gib {
             Ok(gib) => {
+                let gib = gib.min(MAX_DISK_GIB);
                 answered = true;
                 total = total.saturating_add(gib);
-                largest = largest.max(gib.min(MAX_DISK_GIB));
+                largest = largest.max(gib);
             }
             Err(error) => unknown = Some(error),
         }
@@ -103,7 +106,7 @@ mod tests {
     use std::collections::HashMap;
 
     use ecx::api::{QuotaInfo, UsedInfo};
-    use ecx_sim::Effect;
+    use ecx_sim::{Config, Effect};
     use futures::StreamExt as _;
     use serve::code::GrpcCode as _;
     use tokio::time::Instant;
@@ -157,6 +160,27 @@ mod tests {
         assert!(silent.to_string().contains(OTHER_REGION), "{silent}");
         let one = capacity(&driver, asks(Some(REGION))).await.unwrap();
         assert_eq!(capacity(&driver, asks(None)).await.unwrap(), one);
+    }
+
+    /// What kube-scheduler 1.37 gives a node of 100 points, by default: fewer, the more of its capacity is asked for, in whole percent
+    /// (pkg/scheduler/framework/plugins/volumebinding/scorer.go; the shape of SetDefaults_VolumeBindingArgs).
+    fn score(asked_gib: u64, capacity: &pb::GetCapacityResponse) -> u64 {
+        100 - asked_gib * GIB * 100 / capacity.available_capacity.unsigned_abs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_region_with_a_larger_quota_attracts_no_more_claims_than_one_that_has_enough() {
+        let mut config = Config::default();
+        for (code, quota_gib) in [(REGION, 33_000), (OTHER_REGION, 1_000_000)] {
+            config.regions.get_mut(code).unwrap().quota_gib = quota_gib;
+        }
+        let cloud = LocalCloud::of(config);
+        let driver = cloud.driver();
+        let small = capacity(&driver, asks(Some(REGION))).await.unwrap();
+        let large = capacity(&driver, asks(Some(OTHER_REGION))).await.unwrap();
+        for asked in [20, 100, 500, 1000, 10_000, MAX_DISK_GIB] {
+            assert_eq!(score(asked, &small), score(asked, &large), "{asked} GiB");
+        }
     }
 
     #[test]
