@@ -97,13 +97,10 @@ pub(crate) async fn named(
     Ok(found)
 }
 
-/// The snapshot with this handle.
+/// The snapshot with this handle, which names its region: that one is asked, also if the cluster's regions are others by now. Of a
+/// region that was taken out of them nothing is gone (finding A2).
 pub(crate) async fn one(driver: &Driver, id: &SnapshotId) -> Result<Option<(Region, Snapshot)>, ecx::Error> {
-    let Some((region, cloud_id)) =
-        id.known().filter(|(region, _)| driver.disk_locator.all().contains(region))
-    else {
-        return Ok(None);
-    };
+    let Some((region, cloud_id)) = id.known() else { return Ok(None) };
     let query = ListSnapshots { snapshot_id: Some(cloud_id.to_owned()), ..ListSnapshots::default() };
     let found = all(driver, &region, &query).await?.into_iter().find(|s| s.snapshot_id == cloud_id);
     Ok(found.map(|snapshot| (region, snapshot)))

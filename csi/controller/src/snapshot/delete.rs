@@ -127,3 +127,26 @@ async fn send(driver: &Driver, region: &Region, snapshot: &Snapshot) -> Result<(
         Err(source) => Err(cloud(source)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local_cloud::{LocalCloud, run};
+
+    /// Finding A2: a region that was taken out of the cluster's.
+    #[tokio::test(start_paused = true)]
+    async fn that_a_snapshot_is_gone_its_own_region_says_whatever_the_clusters_are() {
+        let cloud = LocalCloud::new();
+        let snapshot = SnapshotId::parse("snapshot_id", "hi-haikou-6/cs-1".to_owned()).unwrap();
+        run(&cloud.driver(), DeleteSnapshotRequest { snapshot }).await.unwrap();
+        assert!(cloud.sent(ecx::api::Op::ListSnapshots)[0].contains("hi-haikou-6"));
+    }
+
+    #[test]
+    fn only_a_name_that_the_snapshotter_made_is_one_snapshots_alone() {
+        assert!(is_the_snapshotters("snapshot-0f3f1d9e-0acf-4a0e-a5d4-8fb1f43e62e0"));
+        for other in ["backup", "snapshot-1", "0f3f1d9e-0acf-4a0e-a5d4-8fb1f43e62e0", ""] {
+            assert!(!is_the_snapshotters(other), "{other}");
+        }
+    }
+}
