@@ -68,6 +68,10 @@ fn nobodys_disk(facts: &Facts<'_>, placed: &Placed) -> Option<Finding> {
     if facts.volumes.contains_key(id) || disk.disk_status == DiskState::Deleting {
         return None;
     }
+    // A list that does not show all may be wrong in what it shows too, and this finding is what disks are deleted by.
+    if !facts.cloud.shows_all_disks(Some(placed.region.as_str())) {
+        return None;
+    }
     // The provisioner calls the disk of a claim pvc-<uid of the claim>, and makes the volume after the disk.
     let claim = disk.disk_name.strip_prefix("pvc-");
     // A claim whose volume has another disk waits for this one no more: it was ordered twice.
@@ -131,11 +135,11 @@ fn volumes_disk(facts: &Facts<'_>, placed: &Placed) -> Vec<Finding> {
     found
 }
 
-/// A volume without a disk. A region that was not looked at says nothing; a volume that is being deleted loses its disk
+/// A volume without a disk. A region that was not looked at, or not at all of it, says nothing; a volume that is being deleted loses its disk
 /// first.
 fn missing_disk(facts: &Facts<'_>, volume: &Volume) -> Option<Finding> {
     let deleted = volume.deleting || (volume.phase == "Released" && volume.reclaim == "Delete");
-    let seen = volume.region.as_deref().is_none_or(|region| facts.cloud.knows(region));
+    let seen = facts.cloud.shows_all_disks(volume.region.as_deref());
     if deleted || !seen || facts.disks.contains_key(volume.disk.as_str()) {
         return None;
     }
@@ -194,7 +198,8 @@ fn drifted(facts: &Facts<'_>, attachment: &Attachment) -> Option<Finding> {
     let volume = facts.cluster.volumes.iter().find(|volume| volume.name == attachment.volume)?;
     let placed = facts.disks.get(volume.disk.as_str());
     let machine = machine(facts, &attachment.node);
-    let (kind, message) = judge(facts.terms, attachment, volume, placed.copied(), machine)?;
+    let cloud = said(facts, volume, placed.copied());
+    let (kind, message) = judge(facts.terms, attachment, volume, placed.copied(), machine, &cloud)?;
     Some(Finding {
         region: placed.map(|placed| placed.region.to_string()).or_else(|| volume.region.clone()),
         volume: Some(volume.name.clone()),
@@ -204,22 +209,29 @@ fn drifted(facts: &Facts<'_>, attachment: &Attachment) -> Option<Finding> {
     })
 }
 
+/// Where the cloud has the volume's disk, in words.
+fn said(facts: &Facts<'_>, volume: &Volume, placed: Option<&Placed>) -> String {
+    let Some(placed) = placed else {
+        let all = facts.cloud.shows_all_disks(volume.region.as_deref());
+        return if all { "the cloud does not have it" } else { "where it is could not be read" }.to_owned();
+    };
+    let state = placed.disk.disk_status.as_str();
+    match placed.disk.holders().as_slice() {
+        [] => format!("the cloud has it on no machine, {state}"),
+        on => format!("the cloud has it on {}, {state}", on.join(", ")),
+    }
+}
+
 fn judge(
     terms: &Terms<'_>,
     attachment: &Attachment,
     volume: &Volume,
     placed: Option<&Placed>,
     machine: Option<&str>,
+    cloud: &str,
 ) -> Option<(FindingKind, String)> {
     let what = format!("disk {} of volume {} and node {}", volume.disk, volume.name, attachment.node);
     let said = attachment.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-    let cloud = match placed {
-        None => "the cloud does not have it".to_owned(),
-        Some(placed) => match placed.disk.holders().as_slice() {
-            [] => format!("the cloud has it on no machine, {}", placed.disk.disk_status.as_str()),
-            on => format!("the cloud has it on {}, {}", on.join(", "), placed.disk.disk_status.as_str()),
-        },
-    };
     match (attachment.deleting, attachment.attached) {
         (Some(since), _) if terms.overdue(since) => {
             let minutes = terms.minutes(since);

@@ -4,21 +4,29 @@
 use eck_csi::volume::Region;
 use ecx::api::GetDisk;
 use ecx::{Client, Error};
-use futures::future::try_join_all;
+use futures::future::join_all;
 
 use crate::finding::{Finding, FindingKind};
 
-/// The findings without those of disks that are there when they are asked for by themselves.
+/// The findings without those of disks that are there when they are asked for by themselves, or that cannot be asked for; and the
+/// regions that did not say.
 pub(crate) async fn proven(
     client: &Client,
     regions: &[Region],
     findings: Vec<Finding>,
-) -> Result<Vec<Finding>, (Region, Error)> {
+) -> (Vec<Finding>, Vec<(Region, Error)>) {
     let looks = findings.into_iter().map(|finding| async move {
         let holds = finding.kind != FindingKind::MissingDisk || !is_there(client, regions, &finding).await?;
         Ok(holds.then_some(finding))
     });
-    Ok(try_join_all(looks).await?.into_iter().flatten().collect())
+    let (mut proven, mut silent) = (Vec::new(), Vec::new());
+    for look in join_all(looks).await {
+        match look {
+            Ok(finding) => proven.extend(finding),
+            Err(error) => silent.push(error),
+        }
+    }
+    (proven, silent)
 }
 
 /// Whether a region has the disk: the finding's, or any if it names none.
@@ -51,8 +59,8 @@ mod tests {
         let regions = ["a-1", "b-1"].map(|code| Region::parse("region", code).unwrap());
         let region = region.map(str::to_owned);
         let finding = Finding { region, ..Finding::new(kind, "cd-1", String::new()) };
-        let left = proven(&client, &regions, vec![finding]).await;
-        left.map(|left| left.len()).map_err(|(region, _)| region.to_string())
+        let (left, silent) = proven(&client, &regions, vec![finding]).await;
+        silent.first().map_or(Ok(left.len()), |(region, _)| Err(region.to_string()))
     }
 
     #[tokio::test]

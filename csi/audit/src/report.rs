@@ -17,7 +17,7 @@ pub enum ReportError {
     /// Kubernetes.
     #[error("the API server cannot be read")]
     Cluster(#[from] kube::Error),
-    /// One region is enough: what was not seen is not gone.
+    /// Every region: this is the first. What one of several does not say is in the report.
     #[error("the cloud cannot be read in region {0}")]
     Cloud(Region, #[source] ecx::Error),
 }
@@ -45,7 +45,7 @@ pub struct Scope {
 }
 
 /// Looks. What is being made or deleted meanwhile is no drift: a finding counts only if it holds both for the cluster as
-/// it was before the look at the cloud and as it was after.
+/// it was before the look at the cloud and as it was after. Where the cloud could not be read, nothing is found of what was not seen.
 pub async fn report(
     kube: &kube::Client,
     ecx: &ecx::Client,
@@ -54,13 +54,15 @@ pub async fn report(
 ) -> Result<Report, ReportError> {
     let before = cluster::read(kube).await?;
     let cloud = cloud::read(ecx, &scope.regions).await;
-    let cloud = cloud.map_err(|(region, error)| ReportError::Cloud(region, error))?;
+    let mut cloud = cloud.map_err(|(region, error)| ReportError::Cloud(region, error))?;
     let cluster = cluster::read(kube).await?;
     let terms = Terms { cluster: &scope.cluster, now: now(), grace: scope.grace };
     let mut findings = decide(&cluster, &cloud, &terms);
     let earlier = decide(&before, &cloud, &terms);
     findings.retain(|finding| earlier.iter().any(|other| other.is(finding)));
-    let findings = missing::proven(ecx, &scope.regions, findings).await;
-    let findings = findings.map_err(|(region, error)| ReportError::Cloud(region, error))?;
+    let (findings, silent) = missing::proven(ecx, &scope.regions, findings).await;
+    for (region, error) in silent {
+        cloud.lacks(&region, true, &error.to_string());
+    }
     Ok(Report { cluster, cloud, findings })
 }

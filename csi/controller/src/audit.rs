@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use eck_csi_audit::cluster::now;
 use eck_csi_audit::report::Scope;
-use eck_csi_audit::{Finding, ReportError, api, event, report};
+use eck_csi_audit::{Report, ReportError, api, event, report};
 
 use crate::driver::Driver;
 use crate::metrics::Audits;
@@ -45,11 +45,16 @@ impl Audit {
         loop {
             let round = tokio::time::timeout(self.every, self.round()).await;
             match round.unwrap_or(Err(RoundError::Slow(self.every))) {
-                Ok(findings) => {
+                Ok(Report { findings, cloud, .. }) => {
                     for finding in &findings {
                         tracing::warn!(kind = %finding.kind, "{}", finding.message);
                     }
-                    self.audits.found(findings.iter().map(|finding| finding.kind), now() / 1000);
+                    for (region, unread) in &cloud.unread {
+                        tracing::warn!(%region, reason = unread.reason, "The audit could not read all of a region");
+                    }
+                    let kinds = findings.iter().map(|finding| finding.kind);
+                    let whole = cloud.unread.is_empty();
+                    self.audits.found(kinds, whole.then(|| now() / 1000));
                 }
                 Err(error) => {
                     tracing::warn!(error = serve::chain::chain(&error), "The audit failed");
@@ -61,18 +66,18 @@ impl Audit {
     }
 
     /// Looks, and tells what it found.
-    async fn round(&self) -> Result<Vec<Finding>, RoundError> {
+    async fn round(&self) -> Result<Report, RoundError> {
         // Anew each time: a service account's authority may have been replaced.
         let (kube, _) = api::connect(self.kubeconfig.as_deref(), None).await?;
         let regions = self.driver.disk_locator.all().to_vec();
         let scope = Scope { regions, cluster: self.driver.cluster.clone(), grace: self.grace };
-        let findings = report(&kube, &self.driver.client, &scope, now).await?.findings;
-        for finding in findings.iter().take(EVENTS) {
+        let found = report(&kube, &self.driver.client, &scope, now).await?;
+        for finding in found.findings.iter().take(EVENTS) {
             if let Err(error) = event::publish(&kube, finding, now()).await {
                 tracing::warn!(error = serve::chain::chain(&error), "An event cannot be written");
                 break;
             }
         }
-        Ok(findings)
+        Ok(found)
     }
 }

@@ -102,15 +102,22 @@ impl Audits {
         registry.register("eck_csi_audit_last_success_timestamp_seconds", help, self.success.clone());
     }
 
-    /// A look at all of both ended at `at`, in seconds since 1970. Kinds of which nothing was found are shown as 0.
-    pub(crate) fn found(&self, kinds: impl Iterator<Item = FindingKind>, at: u64) {
+    /// A look ended: at all of both at `at`, in seconds since 1970, or at less. Kinds of which nothing was found are shown as 0; what a look at
+    /// less did not find again may still be there, and is shown on.
+    pub(crate) fn found(&self, kinds: impl Iterator<Item = FindingKind>, at: Option<u64>) {
         let kinds: Vec<FindingKind> = kinds.collect();
         for kind in FindingKind::ALL {
             let count = kinds.iter().filter(|found| **found == kind).count();
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
             let gauge = self.findings.get_or_create(&OfKind { kind: kind.as_str() });
-            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+            gauge.set(if at.is_some() { count } else { count.max(gauge.get()) });
         }
-        self.success.set(i64::try_from(at).unwrap_or(i64::MAX));
+        match at {
+            Some(at) => {
+                self.success.set(i64::try_from(at).unwrap_or(i64::MAX));
+            }
+            None => self.failed(),
+        }
     }
 
     pub(crate) fn failed(&self) {
@@ -123,6 +130,18 @@ mod tests {
     use super::*;
     use crate::disk_reader::Query;
     use crate::local_cloud::{LocalCloud, REGION, region};
+
+    #[test]
+    fn what_a_look_at_less_than_all_does_not_find_again_is_shown_on() {
+        let audits = Audits::default();
+        let shown = |kind: FindingKind| audits.findings.get_or_create(&OfKind { kind: kind.as_str() }).get();
+        audits.found([FindingKind::MissingDisk, FindingKind::MissingDisk].into_iter(), Some(1));
+        audits.found([FindingKind::SickDisk].into_iter(), None);
+        assert_eq!((shown(FindingKind::MissingDisk), shown(FindingKind::SickDisk)), (2, 1));
+        assert_eq!((audits.failures.get(), audits.success.get()), (1, 1));
+        audits.found([].into_iter(), Some(2));
+        assert_eq!((shown(FindingKind::MissingDisk), audits.success.get()), (0, 2));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_is_shown_by_its_end_and_by_its_duration() {

@@ -8,7 +8,7 @@ use eck_csi::volume::{DiskId, FsType, Region};
 /// Finds and mends what drifts between ECX disks and Kubernetes volumes. Where the cloud is, and its keys, are those of the
 /// controller in the cluster, unless flags say otherwise.
 ///
-/// Exit code: 0 all is well or done; 1 something was found, is stuck, or was refused; 2 wrong flags; 3 cloud or cluster
+/// Exit code: 0 all is well or done; 1 something was found, is stuck, was refused, or was not seen by an audit; 2 wrong flags; 3 cloud or cluster
 /// could not be read, so nothing is known.
 #[derive(Debug, Parser)]
 #[command(name = "eckctl", version)]

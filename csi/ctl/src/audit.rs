@@ -1,8 +1,9 @@
 //! `eckctl audit`: what has drifted, and where it is told so, mended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use eck_csi::volume::Region;
 use eck_csi_audit::cluster::Millis;
 use eck_csi_audit::report::Scope;
 use eck_csi_audit::{Finding, FindingKind, Report, ReportError, report};
@@ -27,6 +28,9 @@ pub enum AuditError {
     /// One of both could not be read.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// Something is to be changed, and not all was seen.
+    #[error("nothing is changed: the cloud cannot be read in region {0}: {1}")]
+    Unread(Region, String),
     /// Since when disks are unclaimed.
     #[error("no disk is marked, and none is deleted")]
     Marks(#[from] MarksError),
@@ -47,7 +51,7 @@ pub async fn audit(
         cluster: cloud.cluster.clone(),
         grace: Duration::from_secs(args.grace_seconds),
     };
-    let found = report(&kubernetes.client, &cloud.client, &scope, console.now).await?;
+    let found = look(kubernetes, cloud, &scope, console, args.changes()).await?;
     let marks =
         if args.marks() { marks::look(kubernetes, &found, (console.now)()).await? } else { Marks::new() };
     if args.output == Format::Text {
@@ -71,8 +75,23 @@ pub async fn audit(
         writeln!(console.out, "{:#}", json(cloud, &found, &marks, &outcomes))?;
     }
     let mended = outcomes.iter().filter(|one| one.done).count();
-    let all = mended == outcomes.len() && mended == found.findings.len();
+    let all = mended == outcomes.len() && mended == found.findings.len() && found.cloud.unread.is_empty();
     Ok(if all { Ended::Well } else { Ended::Found })
+}
+
+/// A report; where something is to be changed by it, an error unless it tells of all.
+async fn look(
+    kubernetes: &Kubernetes,
+    cloud: &Cloud,
+    scope: &Scope,
+    console: &Console<'_>,
+    changes: bool,
+) -> Result<Report, AuditError> {
+    let found = report(&kubernetes.client, &cloud.client, scope, console.now).await?;
+    match found.cloud.unread.first_key_value() {
+        Some((region, unread)) if changes => Err(AuditError::Unread(region.clone(), unread.reason.clone())),
+        _ => Ok(found),
+    }
 }
 
 fn json(cloud: &Cloud, found: &Report, marks: &Marks, outcomes: &[Outcome]) -> serde_json::Value {
@@ -80,7 +99,13 @@ fn json(cloud: &Cloud, found: &Report, marks: &Marks, outcomes: &[Outcome]) -> s
         "disks": found.cloud.disks.len(), "regions": cloud.regions.iter().map(|r| r.as_str()).collect::<Vec<_>>() });
     let fix = |one: &Outcome| json!({ "disk": one.disk, "done": one.done, "message": one.words });
     let fixes: Vec<_> = outcomes.iter().map(fix).collect();
-    json!({ "looked": looked, "findings": found.findings, "marks": marks, "fixes": fixes })
+    let unread: BTreeMap<&str, &str> = unread(found).collect();
+    json!({ "looked": looked, "unread": unread, "findings": found.findings, "marks": marks, "fixes": fixes })
+}
+
+/// Regions of which something could not be read, and what.
+pub(crate) fn unread(found: &Report) -> impl Iterator<Item = (&str, &str)> {
+    found.cloud.unread.iter().map(|(region, unread)| (region.as_str(), unread.reason.as_str()))
 }
 
 /// Disks whose mark has stood for long enough to delete them, where that is told.
@@ -93,6 +118,10 @@ fn tell(found: &Report, marks: &Marks, console: &mut Console<'_>) -> std::io::Re
     for finding in &found.findings {
         writeln!(console.out, "{:<16} {}", finding.kind.as_str(), finding.message)?;
         writeln!(console.out, "{:<16} → {}", "", finding.kind.advice())?;
+    }
+    for (region, reason) in unread(found) {
+        writeln!(console.out, "{:<16} {region}: {reason}", "not read")?;
+        writeln!(console.out, "{:<16} → what is not seen there is not called missing or unclaimed", "")?;
     }
     for (disk, mark) in marks {
         writeln!(console.out, "{:<16} disk {disk} is marked as unclaimed for {} days", "", mark.days())?;
@@ -147,7 +176,7 @@ async fn mend(
     console: &mut Console<'_>,
 ) -> Result<Outcome, AuditError> {
     let outcome = |done, words| Outcome { disk: finding.disk.clone(), done, words };
-    let now = report(&kubernetes.client, &cloud.client, scope, console.now).await?;
+    let now = look(kubernetes, cloud, scope, console, true).await?;
     let planned = match plan(finding, &now, args) {
         Ok(planned) => planned,
         Err(reason) => return Ok(outcome(false, format!("not done: {reason}"))),
@@ -156,7 +185,7 @@ async fn mend(
         if !(console.ask)(&format!("{planned}?")) {
             return Ok(outcome(false, "not done: not confirmed".to_owned()));
         }
-        let now = report(&kubernetes.client, &cloud.client, scope, console.now).await?;
+        let now = look(kubernetes, cloud, scope, console, true).await?;
         match plan(finding, &now, args) {
             Ok(again) if again == planned => {}
             Ok(other) => return Ok(outcome(false, format!("not done: meanwhile it would be: {other}"))),

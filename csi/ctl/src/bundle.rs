@@ -1,6 +1,7 @@
 //! `eckctl support-bundle`: what support needs to see, in one file, without secrets. Secrets are never read from the API
 //! server for it, and all that is written goes through [`scrub`].
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
@@ -77,10 +78,11 @@ async fn audit(kubernetes: &Kubernetes, cloud: &Cloud, content: &mut Content, no
     let scope = Scope { regions: cloud.regions.clone(), cluster: cloud.cluster.clone(), grace: GRACE };
     match eck_csi_audit::report(&kubernetes.client, &cloud.client, &scope, now).await {
         Ok(report) => {
+            let unread: BTreeMap<&str, &str> = crate::audit::unread(&report).collect();
             let disk = |placed: &Placed| json!({ "region": placed.region.as_str(), "disk": placed.disk });
             let ours = report.cloud.disks.iter().filter(|placed| concerns(&report, &cloud.cluster, placed));
             let disks: Vec<Value> = ours.map(disk).collect();
-            content.add_json("audit.json", json!({ "findings": report.findings }));
+            content.add_json("audit.json", json!({ "findings": report.findings, "unread": unread }));
             content.add_json("cloud/disks.json", json!(disks));
         }
         Err(error) => content.lacks("audit", &error),

@@ -295,17 +295,39 @@ async fn with_yes_on_the_command_line_no_question_is_asked() {
 #[tokio::test]
 async fn without_the_cloud_an_audit_reports_no_finding() {
     let rig = drifted();
-    rig.sim.fault(ecx_sim::Fault {
-        op: Some(ecx::api::Op::ListDisks),
-        contains: Some("zj-shaoxing-2".to_owned()),
-        skip: 0,
-        count: 0,
-        effect: ecx_sim::Effect::Http { status: 403 },
-    });
+    silence(&rig, None);
     let output = rig.eckctl(&["audit"]).await;
     assert_eq!(output.text, "");
     let error = output.error();
     assert!(error.contains("the cloud cannot be read in region zj-shaoxing-2"), "{error}");
+}
+
+/// From now on the disks of a region, or of all, cannot be listed.
+fn silence(rig: &Rig, region: Option<&str>) {
+    let (op, contains) = (Some(ecx::api::Op::ListDisks), region.map(str::to_owned));
+    let effect = ecx_sim::Effect::Http { status: 403 };
+    rig.sim.fault(ecx_sim::Fault { op, contains, skip: 0, count: 0, effect });
+}
+
+#[tokio::test]
+async fn a_region_that_does_not_answer_blinds_the_audit_to_itself_alone() {
+    let rig = drifted();
+    silence(&rig, Some("zj-shaoxing-2"));
+    let output = rig.eckctl(&["audit", "-o", "json"]).await;
+    assert!(output.found_problems() && findings(&output).len() == 4, "{}", output.text);
+    assert!(output.json()["unread"]["zj-shaoxing-2"].is_string(), "{}", output.text);
+    let silent = Rig::new();
+    silence(&silent, Some("zj-shaoxing-2"));
+    let output = silent.eckctl(&["audit"]).await;
+    assert!(output.found_problems(), "{}", output.text);
+    assert!(output.text.starts_with("not read         zj-shaoxing-2: "), "{}", output.text);
+}
+
+#[tokio::test]
+async fn by_a_part_of_the_cloud_nothing_is_changed() {
+    let rig = drifted();
+    silence(&rig, Some("zj-shaoxing-2"));
+    assert!(not_let(&rig, &[]).await.contains("the cloud cannot be read in region zj-shaoxing-2: "));
 }
 
 #[tokio::test]

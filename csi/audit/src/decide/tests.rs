@@ -159,6 +159,50 @@ fn a_volume_without_its_disk_is_found_where_the_cloud_was_looked_at() {
 }
 
 #[test]
+fn nothing_is_missing_or_unclaimed_where_not_every_disk_was_seen() {
+    let unclaimed = || disk("cd-1", Some("c1"), DiskState::Available, &[]);
+    let orphan = Placed {
+        disk: Disk { disk_id: "cd-2".to_owned(), ..disk("", None, DiskState::Available, &[]).disk },
+        ..unclaimed()
+    };
+    let held = disk("cd-3", Some("c1"), DiskState::InUse, &["evm-1"]);
+    let volumes = vec![
+        volume("gone", "cd-9"),
+        Volume { region: None, ..volume("anywhere", "cd-8") },
+        volume("held", "cd-3"),
+    ];
+    let mut cloud = cloud(vec![unclaimed(), orphan, held]);
+    cloud.lacks(&region(), true, "the list of disks shows 3 of 4");
+    let unwanted = (FindingKind::UnwantedAttach, "cd-3".to_owned());
+    assert_eq!(found(&cluster(volumes.clone(), vec![]), &cloud), [unwanted], "what was seen is told");
+    // Of a volume that names no region any region's list can be the one that leaves it out.
+    let other = Region::parse("region", "zj-shaoxing-2").unwrap();
+    cloud.unread = [(other, cloud.unread.remove(&region()).unwrap())].into();
+    let kinds: Vec<_> = found(&cluster(volumes, vec![]), &cloud).into_iter().map(|(_, disk)| disk).collect();
+    assert_eq!(kinds, ["cd-1", "cd-2", "cd-9", "cd-3"]);
+}
+
+#[test]
+fn machines_that_could_not_be_read_hide_no_disk() {
+    let mut cloud = cloud(vec![disk("cd-1", Some("c1"), DiskState::Available, &[])]);
+    cloud.lacks(&region(), false, "a record of a machine cannot be read");
+    assert_eq!(found(&cluster(vec![], vec![]), &cloud), one(FindingKind::UnclaimedDisk));
+}
+
+#[test]
+fn of_an_attachment_whose_disk_was_not_read_nothing_is_made_up() {
+    let mut parting = attachment("a", "n1", true);
+    parting.deleting = Some(0);
+    let own = ClusterIdentity::of("c1");
+    let terms = Terms { cluster: &own, now: NOW, grace: Duration::from_secs(600) };
+    let mut cloud = cloud(vec![]);
+    cloud.lacks(&region(), true, "the list of disks shows 0 of 1");
+    let said = decide(&cluster(vec![volume("a", "cd-1")], vec![parting]), &cloud, &terms).remove(0);
+    assert_eq!(said.kind, FindingKind::StuckDetach);
+    assert!(said.message.ends_with("for 100 min; where it is could not be read"), "{said:?}");
+}
+
+#[test]
 fn a_disk_that_the_cloud_stopped_and_one_under_two_volumes_are_found() {
     let expired = cloud(vec![disk("cd-1", Some("c1"), DiskState::Expired, &[])]);
     assert_eq!(found(&cluster(vec![volume("a", "cd-1")], vec![]), &expired), one(FindingKind::SickDisk));
