@@ -70,7 +70,7 @@ impl Site {
 
         let (region, (volume_id, snapshot_id)) =
             (REGIONS[at % REGIONS.len()], &self.sources[at % REGIONS.len()]);
-        let (source, content) = if at % 2 == 0 {
+        let (source, content) = if at.is_multiple_of(2) {
             let content = Type::Snapshot(SnapshotSource { snapshot_id: snapshot_id.clone() });
             (from_snapshot(&format!("before-{region}")), content)
         } else {
