@@ -106,7 +106,16 @@ pub struct InstanceNetwork {
 /// Words with which clouds list a machine that exists no more.
 const GONE: [&str; 6] = ["deleted", "released", "destroyed", "terminated", "unsubscribed", "refunded"];
 
+/// Words for a machine that is off: its memory is lost, and nothing in it will write again. `stopping`, `restarting`, `suspended` and
+/// `shelved` are none of them: the first two still run, and what the others kept in memory goes on when they are resumed.
+const OFF: [&str; 2] = ["stopped", "shutoff"];
+
 impl Instance {
+    /// Whether it is off by the cloud's own word. Any other word, and none, may be a machine that runs.
+    pub fn is_off(&self) -> bool {
+        OFF.iter().any(|word| self.instance_status.eq_ignore_ascii_case(word))
+    }
+
     /// Whether it is listed as one that exists: a machine that was released holds no address any more.
     pub fn exists(&self) -> bool {
         !GONE.iter().any(|word| self.instance_status.eq_ignore_ascii_case(word))
@@ -235,6 +244,17 @@ mod tests {
         let by_id = instance(r#"{"instanceID":"evm-1","vpcID":"vpc-1","addresses":null}"#);
         assert!(by_id.may_be_in("vpc-1") && !by_id.may_be_in("prod"));
         assert!(instance(r#"{"instanceID":"evm-1"}"#).may_be_in("prod"));
+    }
+
+    #[test]
+    fn only_a_machine_that_lost_its_memory_is_off() {
+        let off = |state: &str| {
+            instance(&format!(r#"{{"instanceID":"evm-1","instanceStatus":"{state}"}}"#)).is_off()
+        };
+        assert!(off("stopped") && off("SHUTOFF"));
+        for state in ["running", "stopping", "restarting", "suspended", "shelved", "paused", "expired", ""] {
+            assert!(!off(state), "{state}");
+        }
     }
 
     #[test]
