@@ -24,7 +24,7 @@ const SIGNS: [&str; 13] = [
 ];
 
 /// Where the product's sources are.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "csi/src",
     "csi/node/src",
     "csi/controller/src",
@@ -39,6 +39,7 @@ const SOURCES: [&str; 15] = [
     "proto/admission/src",
     "csi/audit/src",
     "csi/admission/src",
+    "csi/fencing/src",
     "csi/ctl/src",
 ];
 
