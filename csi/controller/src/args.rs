@@ -10,6 +10,15 @@ use eck_csi::field::BadField;
 use eck_csi::volume::Region;
 use serve::telemetry::LogArgs;
 
+/// When a disk is taken from a machine that runs, or may run, while its node is cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DetachPolicy {
+    /// Never: the machine must be off, or gone.
+    Never,
+    /// When somebody has tainted the node node.kubernetes.io/out-of-service.
+    AfterTaint,
+}
+
 /// The controller half of eck-csi: orders, attaches, grows and refunds ECX disks. It talks to the ECX API and to CSI
 /// sidecars on a unix socket; it never touches a device. Keys come from CTYUN_AK and CTYUN_SK or from --credentials-dir.
 #[derive(Debug, Parser)]
@@ -57,8 +66,9 @@ pub struct Args {
     /// What `diskType: cloud` stands for, instead of the profile's
     #[arg(long, env = "ECX_DEFAULT_DISK_TYPE")]
     pub default_disk_type: Option<String>,
-    /// Seconds between two audits of cloud against cluster, shown as metrics and events; 0 for none. Audit and webhook ask the API
-    /// server; but for the cluster's UID, once, everything else of this program does without it
+    /// Seconds between two audits of cloud against cluster, shown as metrics and events; 0 for none. Audit, webhook,
+    /// --detach-from-running-machine and --taint-dead-nodes ask the API server; but for the cluster's UID, once, everything else of this
+    /// program does without it
     #[arg(long, env = "AUDIT_SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub audit_seconds: u64,
     /// Seconds that an order, attach or detach may take before the audit calls it drift
@@ -71,7 +81,12 @@ pub struct Args {
     /// Namespace of this program: the webhook's Service and the Secret of its certificate are there
     #[arg(long, env = "POD_NAMESPACE", default_value = "kube-system")]
     pub namespace: String,
-    /// Kubeconfig of the API server that is asked, instead of the pod's service account
+    /// When a disk that a kubelet uses leaves a machine that is not off while its node is not ready: after-taint, when somebody has
+    /// tainted the node node.kubernetes.io/out-of-service; never, only once the machine is off. Without this flag at once, as
+    /// kube-controller-manager wants it 6 minutes after the pod's deletion (its flag --disable-force-detach-on-timeout). Needs an API server
+    #[arg(long, env = "DETACH_FROM_RUNNING_MACHINE")]
+    pub detach_from_running_machine: Option<DetachPolicy>,
+    /// Kubeconfig of the API server, instead of the pod's service account
     #[arg(long, env = "KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,
     /// Address of /livez, /readyz and /metrics

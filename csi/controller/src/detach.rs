@@ -17,6 +17,8 @@ use crate::error::DetachError;
 use crate::name::other_cluster;
 use crate::nodes::{Identity, Resolved};
 
+mod guard;
+
 /// What to do about a disk that is to leave a machine.
 #[derive(Debug, PartialEq, Eq)]
 enum DetachStep {
@@ -86,10 +88,11 @@ pub(crate) async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>
     let (mut attempts, deadline, known) =
         (0, driver.deadline(), node.and_then(|node| driver.nodes.known(node)));
     let mut sure = known.as_ref().is_some_and(|instance| looks_are_later(driver, id, instance));
+    let has_let_go = guard::has_let_go(driver, id, node).await?;
     let (region, mut now) = match (driver.disk_locator.known(id), known) {
         // A detach names the machine, so it cannot take the disk from another one: it needs no look before. Whatever it is answered,
         // the disk is looked at afterwards.
-        (Some(region), Some(instance)) => {
+        (Some(region), Some(instance)) if has_let_go => {
             attempts += 1;
             let now = act(driver, &region, Some(&instance), id, true, deadline, &mut sure).await?;
             (region, now)
@@ -120,6 +123,7 @@ pub(crate) async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>
                 return Err(DetachError::StillHeld { disk: id.to_string(), holders: told(&disk), attempts });
             }
             DetachStep::Detach(instance) => {
+                guard::permit(driver, &region, id, node, instance.as_deref()).await?;
                 attempts += 1;
                 act(driver, &region, instance.as_deref(), id, attempts < ATTEMPTS, deadline, &mut sure)
                     .await?

@@ -4,14 +4,19 @@ use std::sync::Arc;
 
 use eck_csi::cluster::ClusterIdentity;
 use eck_csi::volume::{Region, VolumeId};
+use eck_csi_audit::cluster::now;
+use eck_csi_fencing::Nodes as ClusterNodes;
 use ecx::Client;
 use ecx::api::Disk;
 
+use crate::args::DetachPolicy;
 use crate::attach_queue::AttachQueue;
+use crate::detach_policy::DetachGuard;
 use crate::disk_locator::DiskLocator;
 use crate::disk_reader::DiskReader;
 use crate::error::ReadError;
 use crate::left_machines::LeftMachines;
+use crate::machines::Machines;
 use crate::nodes::Nodes;
 use crate::open_orders::OpenOrders;
 use crate::order_attempts::OrderAttempts;
@@ -28,6 +33,9 @@ pub struct Driver {
     pub(crate) open_orders: OpenOrders,
     pub(crate) publish_modes: PublishModes,
     pub(crate) left_machines: LeftMachines,
+    pub(crate) machines: Machines,
+    /// Who is asked before a disk leaves a node that may be cut off, if anybody is.
+    pub(crate) detach_guard: Option<DetachGuard>,
     pub(crate) cluster: ClusterIdentity,
 }
 
@@ -49,8 +57,15 @@ impl Driver {
             open_orders,
             publish_modes,
             left_machines,
+            machines: Machines::default(),
+            detach_guard: None,
             cluster,
         }
+    }
+
+    /// The same, that takes a disk from a machine that may run only by the policy.
+    pub fn guarded(self, policy: DetachPolicy, nodes: Arc<dyn ClusterNodes>) -> Self {
+        Self { detach_guard: Some(DetachGuard { policy, nodes, now }), ..self }
     }
 
     /// The disk of a volume that must exist, and its region.

@@ -9,6 +9,7 @@ use eck_csi::cluster::OtherCluster;
 use eck_csi::driver::TOPOLOGY_REGION;
 use eck_csi::field::BadField;
 use eck_csi::volume::Region;
+use eck_csi_fencing::ClusterError;
 use ecx::api::Disk;
 use serve::code::GrpcCode;
 use tonic::Code;
@@ -232,6 +233,23 @@ pub enum DetachError {
     UnknownNode { disk: String, node: String, holders: String },
     #[error("disk {disk} is another cluster's and is not taken from every machine: {other}")]
     OtherCluster { disk: String, other: Box<OtherCluster> },
+    #[error(
+        "disk {disk} stays on {machine}: the kubelet of {node} {kubelet} and {machine} may still write to it, for the cloud says: {state}. {remedy}"
+    )]
+    CutOff {
+        disk: String,
+        machine: String,
+        node: String,
+        kubelet: &'static str,
+        state: String,
+        remedy: &'static str,
+    },
+    #[error(
+        "disk {disk} stays where it is: node {node} has only just come back, and its kubelet still uses the disk"
+    )]
+    JustBack { disk: String, node: String },
+    #[error("disk {disk} stays where it is: whether node {node} still uses it cannot be told")]
+    Cluster { disk: String, node: String, source: ClusterError },
     #[error("the cloud took {attempts} detaches of {disk} and shows it on {holders}")]
     StillHeld { disk: String, holders: String, attempts: u32 },
     #[error("detaching {disk}")]
@@ -247,6 +265,11 @@ impl GrpcCode for DetachError {
             Self::JobFailed { .. } | Self::UnknownNode { .. } | Self::StillHeld { .. } => Code::Unavailable,
             // A person must say whose it is.
             Self::OtherCluster { .. } => Code::FailedPrecondition,
+            // Not final, though a person may have to act: the machine may stop, the node come back, the kubelet let go, and whoever asks
+            // again then is answered otherwise. Nothing was sent.
+            Self::CutOff { .. } | Self::JustBack { .. } => Code::Aborted,
+            // Taking a disk unasked can destroy what is on it; leaving it costs time. csi-attacher needs the same API server.
+            Self::Cluster { .. } => Code::Unavailable,
             // The disk is there, by its own word: this is about something else, and no end.
             Self::Cloud { source: ecx::Error::DiskNotFound(_) | ecx::Error::Parameter(_), .. } => {
                 Code::Unavailable

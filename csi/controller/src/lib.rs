@@ -3,7 +3,8 @@
 //! ```text
 //! service ─▶ create, delete, attach, detach, expand, modify, snapshot    operations: parse, read state, decide, act, prove
 //!            list, validate, capacity, health                            reads
-//!               └─▶ driver: disk_reader (shared), disk_locator (disk → region), nodes (node → instance), attach_queue ─▶ ecx
+//!               └─▶ driver: disk_reader (shared), disk_locator (disk → region), nodes (node → instance), machines (is it off?),
+//!                           attach_queue ─▶ ecx; detach_policy ─▶ API server
 //! ```
 
 // A new error or state does not compile until every match has decided what it means.
@@ -19,6 +20,7 @@ mod capacity;
 mod create;
 mod delete;
 mod detach;
+mod detach_policy;
 mod disk_locator;
 mod disk_reader;
 pub mod driver;
@@ -29,6 +31,7 @@ mod left_machines;
 mod list;
 #[cfg(test)]
 mod local_cloud;
+mod machines;
 mod metrics;
 mod modify;
 mod name;

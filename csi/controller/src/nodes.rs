@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use eck_csi::volume::{NodeId, Region};
+use ecx::api::Instance;
 use ecx::lists::InstanceFilter;
 use ecx::{Client, Error};
 use parking_lot::Mutex;
@@ -35,6 +36,25 @@ pub(crate) enum Identity {
     Other,
     /// The cloud does not tell enough of it.
     Unknown,
+}
+
+impl Identity {
+    /// Of a machine of `region`, by what the cloud tells of it.
+    pub(crate) fn of(shown: &Instance, region: &Region, node: &NodeId) -> Self {
+        let addresses = shown.private_addresses();
+        match node {
+            NodeId::Instance { instance, .. } if *instance == shown.instance_id => Self::Same,
+            NodeId::Instance { .. } => Self::Other,
+            _ if shown.instance_name == node.to_string() => Self::Same,
+            NodeId::Address { region: of_node, ip } if of_node == region && addresses.contains(ip) => {
+                Self::Same
+            }
+            NodeId::Address { region: of_node, .. } if of_node != region || !addresses.is_empty() => {
+                Self::Other
+            }
+            NodeId::Address { .. } | NodeId::Unknown(_) => Self::Unknown,
+        }
+    }
 }
 
 /// Node ids and machines, learnt as we go.
@@ -94,20 +114,8 @@ impl Nodes {
         }
         let shown =
             client.list_all_instances(region.as_str(), &InstanceFilter::Id(holder.to_owned())).await?;
-        let Some(shown) = shown.into_iter().find(|machine| machine.instance_id == holder) else {
-            return Ok(Identity::Unknown);
-        };
-        let (addresses, name) = (shown.private_addresses(), node.to_string());
-        Ok(match node {
-            _ if shown.instance_name == name => Identity::Same,
-            NodeId::Address { region: of_node, ip } if of_node == region && addresses.contains(ip) => {
-                Identity::Same
-            }
-            NodeId::Address { region: of_node, .. } if of_node != region || !addresses.is_empty() => {
-                Identity::Other
-            }
-            NodeId::Address { .. } | NodeId::Instance { .. } | NodeId::Unknown(_) => Identity::Unknown,
-        })
+        let shown = shown.into_iter().find(|machine| machine.instance_id == holder);
+        Ok(shown.map_or(Identity::Unknown, |shown| Identity::of(&shown, region, node)))
     }
 
     /// Whether the machine tells that it has the disk.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use eck_csi::identity::Identity;
 use eck_csi_admission::metrics::Pods;
 use eck_csi_admission::server::{PATIENCE, Settings};
+use eck_csi_audit::api;
+use eck_csi_fencing::Kubernetes;
 use ecx::{Client, Connection, Credentials, Profile};
 use proto::csi::v1::controller_server::ControllerServer;
 use proto::csi::v1::group_controller_server::GroupControllerServer;
@@ -49,6 +51,9 @@ pub enum RunError {
     /// A value of the profile or of the flags that are set over it.
     #[error("profile: {0}")]
     Setting(#[from] ecx::profile::BadSetting),
+    /// The API server, which a flag needs.
+    #[error("--detach-from-running-machine needs an API server")]
+    Cluster(#[from] api::ConfigError),
     /// HTTP.
     #[error(transparent)]
     Client(#[from] ecx::client::BadClient),
@@ -82,7 +87,12 @@ async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
     let ready = program::admin_port(args.admin_address, &metrics, reason, &token).await?;
 
     let Some(cluster) = own_cluster::learn(&args, &ready, &token).await else { return Ok(()) };
-    let driver = Arc::new(Driver::new(client, cluster, args.regions));
+    let nodes = nodes(&args).await?;
+    let driver = Driver::new(client, cluster, args.regions);
+    let driver = Arc::new(match args.detach_from_running_machine.zip(nodes) {
+        Some((policy, nodes)) => driver.guarded(policy, nodes),
+        None => driver,
+    });
     tokio::spawn(watch_cloud(Arc::clone(&driver), ready.clone()));
     let webhook = args.admission_address.map(|address| {
         let settings = Settings { address, namespace: args.namespace, patience: PATIENCE };
@@ -109,6 +119,16 @@ async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
         let _ = webhook.await;
     }
     Ok(())
+}
+
+/// The cluster's nodes, for the flags that ask about them. Without a kubeconfig or a service account those flags mean nothing: that is an
+/// error at the start, not a detach that nobody asked about.
+async fn nodes(args: &Args) -> Result<Option<Arc<Kubernetes>>, RunError> {
+    if args.detach_from_running_machine.is_none() {
+        return Ok(None);
+    }
+    let (kube, _) = api::connect(args.kubeconfig.as_deref(), None).await?;
+    Ok(Some(Arc::new(Kubernetes::new(kube, None))))
 }
 
 fn client(args: &Args, credentials: Credentials) -> Result<Client, RunError> {
