@@ -86,6 +86,17 @@ pub struct Args {
     /// kube-controller-manager wants it 6 minutes after the pod's deletion (its flag --disable-force-detach-on-timeout). Needs an API server
     #[arg(long, env = "DETACH_FROM_RUNNING_MACHINE")]
     pub detach_from_running_machine: Option<DetachPolicy>,
+    /// Taints a node that is not ready node.kubernetes.io/out-of-service=nodeshutdown:NoExecute once the cloud has said twice that its
+    /// machine is off or gone, so that pods with disks start elsewhere; and takes that taint away when the node is ready again. Needs an
+    /// API server
+    #[arg(long, env = "TAINT_DEAD_NODES")]
+    pub taint_dead_nodes: bool,
+    /// NAMESPACE/NAME of csi-attacher's Lease: only the replica whose pod holds it taints. Without it each does
+    #[arg(long, env = "LEADER_LEASE", requires = "pod_name", value_parser = lease)]
+    pub leader_lease: Option<(String, String)>,
+    /// Name of this program's pod, as its csi-attacher writes it into the Lease
+    #[arg(long, env = "POD_NAME")]
+    pub pod_name: Option<String>,
     /// Kubeconfig of the API server, instead of the pod's service account
     #[arg(long, env = "KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,
@@ -130,6 +141,12 @@ fn cluster_id(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("1 to 32 letters, digits, '-' or '.'".to_owned())
+}
+
+fn lease(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('/').filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty());
+    let (namespace, name) = parts.ok_or("NAMESPACE/NAME")?;
+    Ok((namespace.to_owned(), name.to_owned()))
 }
 
 /// Where the keys are.

@@ -3,8 +3,9 @@
 //! ```text
 //! service ─▶ create, delete, attach, detach, expand, modify, snapshot    operations: parse, read state, decide, act, prove
 //!            list, validate, capacity, health                            reads
+//! dead_nodes                                                            beside them: nodes whose machine is off are tainted
 //!               └─▶ driver: disk_reader (shared), disk_locator (disk → region), nodes (node → instance), machines (is it off?),
-//!                           attach_queue ─▶ ecx; detach_policy ─▶ API server
+//!                           attach_queue ─▶ ecx; detach_policy, dead_nodes ─▶ API server
 //! ```
 
 // A new error or state does not compile until every match has decided what it means.
@@ -18,6 +19,7 @@ mod attach_queue;
 mod audit;
 mod capacity;
 mod create;
+mod dead_nodes;
 mod delete;
 mod detach;
 mod detach_policy;

@@ -8,7 +8,7 @@ use eck_csi::identity::Identity;
 use eck_csi_admission::metrics::Pods;
 use eck_csi_admission::server::{PATIENCE, Settings};
 use eck_csi_audit::api;
-use eck_csi_fencing::Kubernetes;
+use eck_csi_fencing::{Kubernetes, Leader};
 use ecx::{Client, Connection, Credentials, Profile};
 use proto::csi::v1::controller_server::ControllerServer;
 use proto::csi::v1::group_controller_server::GroupControllerServer;
@@ -24,6 +24,7 @@ use tonic::service::Routes;
 use crate::admission::Admission;
 use crate::args::{self, Args, BadCredentials};
 use crate::audit::Audit;
+use crate::dead_nodes::DeadNodes;
 use crate::disk_reader::Query;
 use crate::driver::Driver;
 use crate::metrics::Audits;
@@ -52,7 +53,7 @@ pub enum RunError {
     #[error("profile: {0}")]
     Setting(#[from] ecx::profile::BadSetting),
     /// The API server, which a flag needs.
-    #[error("--detach-from-running-machine needs an API server")]
+    #[error("--detach-from-running-machine and --taint-dead-nodes need an API server")]
     Cluster(#[from] api::ConfigError),
     /// HTTP.
     #[error(transparent)]
@@ -89,11 +90,15 @@ async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
     let Some(cluster) = own_cluster::learn(&args, &ready, &token).await else { return Ok(()) };
     let nodes = nodes(&args).await?;
     let driver = Driver::new(client, cluster, args.regions);
-    let driver = Arc::new(match args.detach_from_running_machine.zip(nodes) {
+    let driver = Arc::new(match args.detach_from_running_machine.zip(nodes.clone()) {
         Some((policy, nodes)) => driver.guarded(policy, nodes),
         None => driver,
     });
     tokio::spawn(watch_cloud(Arc::clone(&driver), ready.clone()));
+    if let Some(nodes) = nodes.filter(|_| args.taint_dead_nodes) {
+        nodes.watch();
+        tokio::spawn(Arc::new(DeadNodes::new(Arc::clone(&driver), nodes)).run());
+    }
     let webhook = args.admission_address.map(|address| {
         let settings = Settings { address, namespace: args.namespace, patience: PATIENCE };
         let pods = Pods::default();
@@ -124,11 +129,13 @@ async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
 /// The cluster's nodes, for the flags that ask about them. Without a kubeconfig or a service account those flags mean nothing: that is an
 /// error at the start, not a detach that nobody asked about.
 async fn nodes(args: &Args) -> Result<Option<Arc<Kubernetes>>, RunError> {
-    if args.detach_from_running_machine.is_none() {
+    if args.detach_from_running_machine.is_none() && !args.taint_dead_nodes {
         return Ok(None);
     }
     let (kube, _) = api::connect(args.kubeconfig.as_deref(), None).await?;
-    Ok(Some(Arc::new(Kubernetes::new(kube, None))))
+    let leader = args.leader_lease.clone().zip(args.pod_name.clone());
+    let leader = leader.map(|((namespace, lease), identity)| Leader { namespace, lease, identity });
+    Ok(Some(Arc::new(Kubernetes::new(kube, leader))))
 }
 
 fn client(args: &Args, credentials: Credentials) -> Result<Client, RunError> {
