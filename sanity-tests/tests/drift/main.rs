@@ -9,5 +9,6 @@ mod bundle;
 mod controller;
 mod explain;
 mod marks;
+mod outage;
 mod rig;
 mod twins;
