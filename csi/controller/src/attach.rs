@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::accepted::{Ended, Handle};
 use crate::attach_queue::Change;
 use crate::detach;
-use crate::disk_reader::{Query, READS_LAG};
+use crate::disk_reader::Query;
 use crate::driver::Driver;
 use crate::error::AttachError;
 use crate::name::other_cluster;
@@ -145,7 +145,7 @@ enum Doubt {
 impl Doubt {
     fn of(driver: &Driver, id: &DiskId, instance: &str) -> Self {
         match driver.left_machines.left_for(id.as_str(), instance) {
-            Some(ago) if ago < READS_LAG => Self::Reads,
+            Some(ago) if ago < driver.reader.lag() => Self::Reads,
             _ if driver.left_machines.lists_are_of_now(id.as_str(), instance) => Self::None,
             _ => Self::Lists,
         }
@@ -158,7 +158,7 @@ impl Doubt {
     /// The disk by its own word, of a time after it left the machine.
     async fn settle(&mut self, driver: &Driver, machine: &Machine, disk: &Disk) -> Result<Disk, AttachError> {
         if *self == Self::Reads {
-            tokio::time::sleep(READS_LAG).await;
+            tokio::time::sleep(driver.reader.lag()).await;
         }
         *self = Self::None;
         let now = driver.reader.proven(&machine.region, &disk.disk_id).await;

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use crate::accepted::{Ended, Handle};
 use crate::attach_queue::Change;
-use crate::disk_reader::READS_LAG;
 use crate::driver::Driver;
 use crate::error::DetachError;
 use crate::name::other_cluster;
@@ -112,7 +111,7 @@ pub(crate) async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>
         now = match step(driver, &region, &disk, node).await? {
             DetachStep::Done if sure => return Ok(()),
             DetachStep::Done => {
-                tokio::time::sleep(READS_LAG).await;
+                tokio::time::sleep(driver.reader.lag()).await;
                 sure = true;
                 driver.reader.proven(&region, id.as_str()).await.map_err(cloud)?
             }
@@ -136,7 +135,7 @@ pub(crate) async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>
 /// for it there since. Otherwise "free" may be from before an attach of just now, or of another controller.
 fn looks_are_later(driver: &Driver, id: &DiskId, instance: &str) -> bool {
     let there = driver.publish_modes.known_for(id, instance);
-    there.is_some_and(|there| there >= READS_LAG)
+    there.is_some_and(|there| there >= driver.reader.lag())
         || driver.left_machines.left_for(id.as_str(), instance).is_some()
 }
 

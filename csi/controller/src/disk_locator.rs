@@ -10,7 +10,7 @@ use futures::future::{Either, ready, try_join_all};
 use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 
-use crate::disk_reader::{DiskReader, Query, READS_LAG};
+use crate::disk_reader::{DiskReader, Query};
 
 /// Whether a region is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl DiskLocator {
         if let Some(found) = self.locate(reader, disk).await? {
             return Ok(Some(found));
         }
-        tokio::time::sleep(READS_LAG).await;
+        tokio::time::sleep(reader.lag()).await;
         self.locate(reader, disk).await
     }
 
@@ -92,7 +92,7 @@ impl DiskLocator {
         if let Some(found) = self.look_proven(reader, disk).await? {
             return Ok(Some(found));
         }
-        tokio::time::sleep(READS_LAG).await;
+        tokio::time::sleep(reader.lag()).await;
         self.look_proven(reader, disk).await
     }
 

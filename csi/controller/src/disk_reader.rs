@@ -39,10 +39,6 @@ const GATHER_IN_LINE: Duration = Duration::from_secs(3);
 /// How soon it is seen that the line is gone.
 const LOOK_AT_LINE: Duration = Duration::from_millis(100);
 
-/// A read may show the cloud as it was so long ago: a disk that was made just now is not there yet, and one that was attached just now is
-/// free. Ours: the paper says nothing of it, and clouds of this make are seconds behind.
-pub(crate) const READS_LAG: Duration = Duration::from_secs(10);
-
 /// Why a wait ended without a verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
@@ -85,6 +81,11 @@ struct RegionReader {
 impl DiskReader {
     pub(crate) fn new(client: Arc<Client>) -> Self {
         Self { client, regions: Arc::default() }
+    }
+
+    /// By how much an answer may be old.
+    pub(crate) fn lag(&self) -> Duration {
+        self.client.profile().reads_lag()
     }
 
     /// Asks now; the answer is not older than this call.

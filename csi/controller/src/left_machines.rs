@@ -8,7 +8,7 @@ use ecx::api::Disk;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// A list may show a region as it was so long ago. Ours, as [`READS_LAG`](crate::disk_reader::READS_LAG); lists are worse.
+/// A list may show a region as it was so long ago. Ours, as the profile's `reads_lag_ms`; lists are worse.
 const LISTS_LAG: Duration = Duration::from_secs(180);
 
 /// By disk: machines from which it was unpublished, and to which it was not asked for since, with the time. A new controller knows of none.

@@ -102,7 +102,11 @@ pub(crate) async fn named(
 pub(crate) async fn one(driver: &Driver, id: &SnapshotId) -> Result<Option<(Region, Snapshot)>, ecx::Error> {
     let Some((region, cloud_id)) = id.known() else { return Ok(None) };
     let query = ListSnapshots { snapshot_id: Some(cloud_id.to_owned()), ..ListSnapshots::default() };
-    let found = all(driver, &region, &query).await?.into_iter().find(|s| s.snapshot_id == cloud_id);
+    let found = match all(driver, &region, &query).await {
+        // No region of the cloud: a handle that nobody was ever given.
+        Err(ecx::Error::Parameter(_)) if !driver.disk_locator.all().contains(&region) => return Ok(None),
+        found => found?.into_iter().find(|s| s.snapshot_id == cloud_id),
+    };
     Ok(found.map(|snapshot| (region, snapshot)))
 }
 

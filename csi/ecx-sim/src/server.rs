@@ -64,6 +64,8 @@ impl Sim {
             base_url: self.url(),
             paths,
             poll,
+            // What it answers is of now.
+            reads_lag_ms: 0,
             rate_per_second: 2000.0,
             burst: 2000.0,
             ..Profile::default()
