@@ -52,9 +52,9 @@ impl Shipped {
         let profile = profile(sim);
         let (poll, rate, burst) = (profile.poll, profile.rate_per_second, profile.burst);
         let text = format!(
-            "rate_per_second = {rate:?}\nburst = {burst:?}\n\
+            "rate_per_second = {rate:?}\nburst = {burst:?}\nreads_lag_ms = {}\n\
              poll = {{ first_ms = {}, factor = {:?}, max_ms = {}, give_up_ms = {} }}\n",
-            poll.first_ms, poll.factor, poll.max_ms, poll.give_up_ms
+            profile.reads_lag_ms, poll.first_ms, poll.factor, poll.max_ms, poll.give_up_ms
         );
         std::fs::write(folder.path().join("profile.toml"), text).unwrap();
         Self { program: program.to_owned(), folder, url: sim.url(), running: None }
