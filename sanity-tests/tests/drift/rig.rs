@@ -88,7 +88,7 @@ impl Rig {
         let deployment =
             json!({"metadata": metadata("eck-csi-controller"), "spec": spec, "status": {"readyReplicas": 2}});
         self.create("deployments", deployment);
-        let profile = "rate_per_second = 1000.0\nburst = 1000.0\n[poll]\nfirst_ms = 20\nmax_ms = 50\ngive_up_ms = 20000\n";
+        let profile = "rate_per_second = 1000.0\nburst = 1000.0\nreads_lag_ms = 0\n[poll]\nfirst_ms = 20\nmax_ms = 50\ngive_up_ms = 20000\n";
         self.create(
             "configmaps",
             json!({"metadata": metadata("eck-csi-profile"), "data": {"profile.toml": profile}}),

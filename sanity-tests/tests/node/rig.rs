@@ -12,7 +12,7 @@ use sanity_tests::stack::{Stack, StackConfig};
 use tonic::{Code, Status};
 
 /// Fast: the product's own pace is for real clouds.
-const PROFILE: &str = "rate_per_second = 1000.0\nburst = 1000.0\n[poll]\nfirst_ms = 10\nfactor = 1.5\nmax_ms = 50\ngive_up_ms = 20000\n";
+const PROFILE: &str = "rate_per_second = 1000.0\nburst = 1000.0\nreads_lag_ms = 0\n[poll]\nfirst_ms = 10\nfactor = 1.5\nmax_ms = 50\ngive_up_ms = 20000\n";
 
 /// The simulator's own regions, without its latencies.
 const CLOUD: &str =

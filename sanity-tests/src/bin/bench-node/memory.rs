@@ -23,8 +23,7 @@ const AT_ONCE: usize = 8;
 const CLOUD: &str = "[latency]\nreply = 0\ncreate = 0\nattach = 0\ndetach = 0\ndelete = 0\n";
 
 /// How the controller calls such a cloud: without pauses.
-const PROFILE: &str =
-    "rate_per_second = 10000.0\nburst = 1000.0\n[poll]\nfirst_ms = 2\nfactor = 1.0\nmax_ms = 2\n";
+const PROFILE: &str = "rate_per_second = 10000.0\nburst = 1000.0\nreads_lag_ms = 0\n[poll]\nfirst_ms = 2\nfactor = 1.0\nmax_ms = 2\n";
 
 /// What the kernel says of a process, in MiB.
 struct Memory {
