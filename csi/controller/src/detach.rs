@@ -74,8 +74,10 @@ async fn detach(driver: &Driver, volume: &VolumeId, node: Option<&NodeId>) -> Re
     let Some(id) = volume.disk() else { return Ok(()) };
     take_off(driver, &id, node).await?;
     driver.publish_modes.unpublish(&id);
-    if let Some(instance) = node.and_then(|node| driver.nodes.known(node)) {
-        driver.left_machines.left(id.as_str(), &instance);
+    match node.and_then(|node| driver.nodes.known(node)) {
+        Some(instance) => driver.left_machines.left(id.as_str(), &instance),
+        // Another controller has taken it off: when it left which machine is not known, and no list is to be believed.
+        None => driver.left_machines.forget(id.as_str()),
     }
     Ok(())
 }
