@@ -79,7 +79,7 @@ impl Driver {
         })
     }
 
-    /// Waits until the job or order goes on no more; whether the cloud says then that it is done.
+    /// Whether the cloud says of the job or order that it is done. One that goes on is waited for until `deadline`.
     pub(crate) async fn said_done(&self, region: &Region, handle: &Handle, deadline: Instant) -> bool {
         let mut pause = self.client.profile().poll.next(None);
         loop {

@@ -96,12 +96,13 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
     }
     let machine = the_machine(driver, node, &id, &region).await?;
     let mut doubt = Doubt::of(driver, &id, &machine.instance);
-    let query = if doubt.is_any() { Query::Proven(id.to_string()) } else { Query::Id(id.to_string()) };
     driver.left_machines.wanted(id.as_str(), &machine.instance);
     let (mut attempts, mut accepted, mut freed, deadline) = (0, false, false, driver.deadline());
     loop {
         match decide(&disk, &machine.instance)? {
-            AttachStep::Done if doubt.is_any() => disk = doubt.settle(driver, &machine, &disk).await?,
+            AttachStep::Done if doubt != Doubt::None => {
+                (disk, doubt) = doubt.settled(driver, &machine, &disk).await?;
+            }
             AttachStep::Done => return published(driver, &machine, &id, &disk, readonly),
             // It was free, and the cloud has taken our attach: no other machine can have it since.
             AttachStep::Identify if accepted => return published(driver, &machine, &id, &disk, readonly),
@@ -126,7 +127,8 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
                 let _permit = driver.attach_queue.acquire(&machine.instance, Change::Attach).await;
                 attempts += 1;
                 (disk, accepted) =
-                    act(driver, &machine, node, disk, &query, attempts < ATTEMPTS, deadline).await?;
+                    act(driver, &machine, node, disk, doubt, attempts < ATTEMPTS, deadline).await?;
+                doubt = if accepted { Doubt::None } else { doubt };
             }
         }
     }
@@ -146,24 +148,25 @@ impl Doubt {
     fn of(driver: &Driver, id: &DiskId, instance: &str) -> Self {
         match driver.left_machines.left_for(id.as_str(), instance) {
             Some(ago) if ago < driver.reader.lag() => Self::Reads,
-            _ if driver.left_machines.lists_are_of_now(id.as_str(), instance) => Self::None,
+            _ if driver.left_machines.is_new(id.as_str()) => Self::None,
             _ => Self::Lists,
         }
     }
 
-    fn is_any(self) -> bool {
-        self != Self::None
-    }
-
-    /// The disk by its own word, of a time after it left the machine.
-    async fn settle(&mut self, driver: &Driver, machine: &Machine, disk: &Disk) -> Result<Disk, AttachError> {
-        if *self == Self::Reads {
+    /// The disk by its own word, of a time after it left the machine. That it is not there after all shows that what was seen before is of
+    /// an earlier time.
+    async fn settled(
+        self,
+        driver: &Driver,
+        machine: &Machine,
+        disk: &Disk,
+    ) -> Result<(Disk, Self), AttachError> {
+        if self == Self::Reads {
             tokio::time::sleep(driver.reader.lag()).await;
         }
-        *self = Self::None;
-        let now = driver.reader.proven(&machine.region, &disk.disk_id).await;
-        let now = now.map_err(|source| AttachError::Cloud { disk: disk.disk_id.clone(), source })?;
-        now.ok_or_else(|| AttachError::NoVolume(disk.disk_id.clone()))
+        let now = read(driver, machine, disk).await?;
+        let there = decide(&now, &machine.instance)? == AttachStep::Done;
+        Ok((now, if there { Self::None } else { Self::Lists }))
     }
 }
 
@@ -240,15 +243,14 @@ fn decide(disk: &Disk, instance: &str) -> Result<AttachStep, AttachError> {
     }
 }
 
-/// Sends the attach and waits for its end; gives the disk as it is then, and whether the cloud took the attach. `query`: how it is looked at; that
-/// it is there may be a list's word, where no list can be from before: the node looks for its serial. `again`: whether a refusal may be
-/// met by another look.
+/// Sends the attach and waits for its end; gives the disk as it is then, and whether the cloud took the attach. `again`: whether a refusal
+/// may be met by another look.
 async fn act(
     driver: &Driver,
     machine: &Machine,
     node: &NodeId,
     disk: Disk,
-    query: &Query,
+    doubt: Doubt,
     again: bool,
     deadline: Instant,
 ) -> Result<(Disk, bool), AttachError> {
@@ -279,12 +281,7 @@ async fn act(
         }
         Err(source) => return Err(AttachError::Cloud { disk: disk.disk_id, source }),
     };
-    let over = |disks: &[Disk]| {
-        let over = |disk: &Disk| matches!(disk.disk_status.group(), Group::Attached | Group::Dead);
-        disks.first().is_none_or(over)
-    };
-    let ended = driver.ended_of(&machine.region, query, &job, deadline, over).await;
-    match ended.map_err(|source| AttachError::Wait { disk: disk.disk_id.clone(), source })? {
+    match arrived(driver, machine, &disk.disk_id, &job, doubt, deadline).await? {
         Ended::Shown(now) | Ended::NotShown(now) => {
             now.into_iter().next().map(|now| (now, true)).ok_or(AttachError::NoVolume(disk.disk_id))
         }
@@ -292,9 +289,36 @@ async fn act(
     }
 }
 
-/// The disk as it is now.
+/// Waits for the end of an attach that the cloud took. That the disk is there may be a list's word: the node looks for its serial. In doubt
+/// the disk says it, and where that may be of an earlier time too, the attach itself is said to be done, or that time passes.
+async fn arrived(
+    driver: &Driver,
+    machine: &Machine,
+    id: &str,
+    job: &Handle,
+    doubt: Doubt,
+    deadline: Instant,
+) -> Result<Ended<Vec<Disk>>, AttachError> {
+    let over = |disks: &[Disk]| {
+        let over = |disk: &Disk| matches!(disk.disk_status.group(), Group::Attached | Group::Dead);
+        disks.first().is_none_or(over)
+    };
+    let wait = |source| AttachError::Wait { disk: id.to_owned(), source };
+    let (region, query) = (&machine.region, Query::Id(id.to_owned()));
+    let ended = driver.ended_of(region, &query, job, deadline, over).await.map_err(wait)?;
+    let of_now = Instant::now() + driver.reader.lag();
+    match (&ended, doubt) {
+        (Ended::Failed | Ended::NotShown(_), _) | (_, Doubt::None) => return Ok(ended),
+        (Ended::Shown(_), Doubt::Reads) if driver.said_done(region, job, of_now).await => return Ok(ended),
+        (Ended::Shown(_), Doubt::Reads) => tokio::time::sleep_until(of_now).await,
+        (Ended::Shown(_), Doubt::Lists) => {}
+    }
+    driver.ended_of(region, &Query::Proven(id.to_owned()), job, deadline, over).await.map_err(wait)
+}
+
+/// The disk as it is now, by its own word.
 async fn read(driver: &Driver, machine: &Machine, disk: &Disk) -> Result<Disk, AttachError> {
-    let now = driver.reader.disk(&machine.region, &disk.disk_id).await;
+    let now = driver.reader.proven(&machine.region, &disk.disk_id).await;
     let now = now.map_err(|source| AttachError::Cloud { disk: disk.disk_id.clone(), source })?;
     now.ok_or_else(|| AttachError::NoVolume(disk.disk_id.clone()))
 }

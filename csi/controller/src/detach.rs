@@ -74,10 +74,8 @@ async fn detach(driver: &Driver, volume: &VolumeId, node: Option<&NodeId>) -> Re
     let Some(id) = volume.disk() else { return Ok(()) };
     take_off(driver, &id, node).await?;
     driver.publish_modes.unpublish(&id);
-    match node.and_then(|node| driver.nodes.known(node)) {
-        Some(instance) => driver.left_machines.left(id.as_str(), &instance),
-        // Another controller has taken it off: when it left which machine is not known, and no list is to be believed.
-        None => driver.left_machines.forget(id.as_str()),
+    if let Some(instance) = node.and_then(|node| driver.nodes.known(node)) {
+        driver.left_machines.left(id.as_str(), &instance);
     }
     Ok(())
 }
@@ -89,11 +87,10 @@ pub(crate) async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>
     let (mut attempts, deadline, known) =
         (0, driver.deadline(), node.and_then(|node| driver.nodes.known(node)));
     let mut sure = known.as_ref().is_some_and(|instance| looks_are_later(driver, id, instance));
-    let has_let_go = guard::has_let_go(driver, id, node).await?;
     let (region, mut now) = match (driver.disk_locator.known(id), known) {
         // A detach names the machine, so it cannot take the disk from another one: it needs no look before. Whatever it is answered,
         // the disk is looked at afterwards.
-        (Some(region), Some(instance)) if has_let_go => {
+        (Some(region), Some(instance)) if guard::has_let_go(driver, id, node).await? => {
             attempts += 1;
             let now = act(driver, &region, Some(&instance), id, true, deadline, &mut sure).await?;
             (region, now)
@@ -245,7 +242,8 @@ async fn act(
     let ended = driver.ended(region, &id, &job, deadline, over).await;
     match ended.map_err(|source| DetachError::Wait { disk: id.clone(), source })? {
         Ended::Shown(now) => {
-            *sure = *sure || driver.said_done(region, &job, deadline).await;
+            let of_now = Instant::now() + driver.reader.lag();
+            *sure = *sure || driver.said_done(region, &job, of_now).await;
             Ok(now)
         }
         Ended::NotShown(now) => Ok(now),

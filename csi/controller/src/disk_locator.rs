@@ -76,11 +76,7 @@ impl DiskLocator {
         reader: &DiskReader,
         disk: &DiskId,
     ) -> Result<Option<(Region, Disk)>, Error> {
-        if let Some(found) = self.locate(reader, disk).await? {
-            return Ok(Some(found));
-        }
-        tokio::time::sleep(reader.lag()).await;
-        self.locate(reader, disk).await
+        unless_gone(reader, || self.locate(reader, disk)).await
     }
 
     /// The same, and that it is free is by its own word as well.
@@ -89,11 +85,7 @@ impl DiskLocator {
         reader: &DiskReader,
         disk: &DiskId,
     ) -> Result<Option<(Region, Disk)>, Error> {
-        if let Some(found) = self.look_proven(reader, disk).await? {
-            return Ok(Some(found));
-        }
-        tokio::time::sleep(reader.lag()).await;
-        self.look_proven(reader, disk).await
+        unless_gone(reader, || self.look_proven(reader, disk)).await
     }
 
     async fn look_proven(&self, reader: &DiskReader, disk: &DiskId) -> Result<Option<(Region, Disk)>, Error> {
@@ -176,4 +168,16 @@ impl DiskLocator {
         };
         Ok(try_join_all(self.all.iter().map(look)).await?.into_iter().flatten().collect())
     }
+}
+
+/// What a look finds; that there is nothing only a second one says, so much later that it cannot be from before the first.
+async fn unless_gone<T, F>(reader: &DiskReader, look: impl Fn() -> F) -> Result<Option<T>, Error>
+where
+    F: Future<Output = Result<Option<T>, Error>>,
+{
+    if let Some(found) = look().await? {
+        return Ok(Some(found));
+    }
+    tokio::time::sleep(reader.lag()).await;
+    look().await
 }

@@ -1,5 +1,7 @@
-//! Machines that a disk was taken off by this controller. The cloud may still carry out an attach that was sent twice, long after it was
-//! undone: the disk is then on a machine where nobody wants it, and no other machine can have it. What is known here may be undone again.
+//! Where a disk was, as far as this controller has seen to it: when it was made, and machines that it was taken off.
+//!
+//! The cloud may still carry out an attach that was sent twice, long after it was undone: the disk is then on a machine where nobody wants
+//! it, and no other machine can have it. What is known here may be undone again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -8,47 +10,62 @@ use ecx::api::Disk;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// A list may show a region as it was so long ago. Ours, as the profile's `reads_lag_ms`; lists are worse.
-const LISTS_LAG: Duration = Duration::from_secs(180);
+/// So soon after a disk was made nobody else can have attached it and taken it off again: leadership that went elsewhere does not come back
+/// within a Lease's duration (`--leader-election-lease-duration` of the sidecars, 15 s).
+const NEW: Duration = Duration::from_secs(15);
 
-/// By disk: machines from which it was unpublished, and to which it was not asked for since, with the time. A new controller knows of none.
+/// What is known of a disk.
 #[derive(Default)]
-pub(crate) struct LeftMachines(Mutex<HashMap<String, BTreeMap<String, Instant>>>);
+struct Known {
+    /// Until it was asked for on some machine.
+    made: Option<Instant>,
+    /// Machines from which it was unpublished, and to which it was not asked for since, with the time.
+    left: BTreeMap<String, Instant>,
+}
+
+/// By disk. A new controller knows of none.
+#[derive(Default)]
+pub(crate) struct LeftMachines(Mutex<HashMap<String, Known>>);
 
 impl LeftMachines {
     /// The disk was made just now: it was on no machine.
     pub(crate) fn made(&self, disk: &str) {
-        self.0.lock().entry(disk.to_owned()).or_default();
+        self.0.lock().entry(disk.to_owned()).or_default().made = Some(Instant::now());
     }
 
-    /// Whether a list that shows the disk on the machine can only be of now: the disk was never there, as far back as lists lag. Of a disk
-    /// that another controller has dealt with that is not known.
-    pub(crate) fn lists_are_of_now(&self, disk: &str, instance: &str) -> bool {
-        let known = self.0.lock();
-        known.get(disk).is_some_and(|left| left.get(instance).is_none_or(|left| left.elapsed() > LISTS_LAG))
+    /// Whether the disk is so new that it was on no machine yet.
+    pub(crate) fn is_new(&self, disk: &str) -> bool {
+        let made = self.0.lock().get(disk).and_then(|known| known.made);
+        made.is_some_and(|made| made.elapsed() < NEW)
     }
 
     /// The disk was taken off the machine, and nothing of it is mounted there.
     pub(crate) fn left(&self, disk: &str, instance: &str) {
-        self.0.lock().entry(disk.to_owned()).or_default().insert(instance.to_owned(), Instant::now());
+        let mut known = self.0.lock();
+        known.entry(disk.to_owned()).or_default().left.insert(instance.to_owned(), Instant::now());
     }
 
     /// The disk is asked for on the machine.
     pub(crate) fn wanted(&self, disk: &str, instance: &str) {
-        if let Some(machines) = self.0.lock().get_mut(disk) {
-            machines.remove(instance);
+        let mut known = self.0.lock();
+        if let Some(of_disk) = known.get_mut(disk) {
+            of_disk.made = None;
+            of_disk.left.remove(instance);
+            if of_disk.left.is_empty() {
+                known.remove(disk);
+            }
         }
     }
 
     /// How long ago the disk left the machine, if it was not asked for there since.
     pub(crate) fn left_for(&self, disk: &str, instance: &str) -> Option<Duration> {
-        Some(self.0.lock().get(disk)?.get(instance)?.elapsed())
+        Some(self.0.lock().get(disk)?.left.get(instance)?.elapsed())
     }
 
     /// Whether every machine that has the disk is one that it has left.
     pub(crate) fn strays(&self, disk: &Disk) -> bool {
         let (known, holders) = (self.0.lock(), disk.holders());
-        let left = known.get(&disk.disk_id);
+        let left = known.get(&disk.disk_id).map(|known| &known.left);
         !holders.is_empty()
             && left.is_some_and(|left| holders.iter().all(|holder| left.contains_key(*holder)))
     }
@@ -79,5 +96,17 @@ mod tests {
         machines.left("cd-1", "evm-1");
         machines.forget("cd-1");
         assert!(!machines.strays(&on("evm-1")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_is_new_until_it_was_asked_for_or_another_can_have_led() {
+        let machines = LeftMachines::default();
+        machines.made("cd-1");
+        assert!(machines.is_new("cd-1") && !machines.is_new("cd-2"));
+        machines.wanted("cd-1", "evm-1");
+        assert!(!machines.is_new("cd-1"));
+        machines.made("cd-1");
+        tokio::time::sleep(NEW).await;
+        assert!(!machines.is_new("cd-1"));
     }
 }
