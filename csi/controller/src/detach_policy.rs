@@ -123,4 +123,4 @@ pub(crate) fn remedy(policy: DetachPolicy, kubelet: Kubelet) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

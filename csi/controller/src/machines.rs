@@ -80,10 +80,8 @@ impl Machines {
         region: &Region,
         instance: &str,
     ) -> Result<MachineState, Error> {
-        let filter = InstanceFilter::Id(instance.to_owned());
-        let shown = client.list_all_instances(region.as_str(), &filter).await?;
-        if let Some(machine) = shown.iter().find(|machine| machine.instance_id == instance) {
-            return Ok(MachineState::of(machine));
+        if let Some(machine) = client.find_instance(region.as_str(), instance).await? {
+            return Ok(MachineState::of(&machine));
         }
         let all = self.list(client, region).await?.machines;
         Ok(match all.iter().find(|machine| machine.instance_id == instance) {

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use eck_csi::volume::{NodeId, Region};
 use ecx::api::Instance;
-use ecx::lists::InstanceFilter;
 use ecx::{Client, Error};
 use parking_lot::Mutex;
 
@@ -112,34 +111,14 @@ impl Nodes {
         if let NodeId::Instance { instance, .. } = node {
             return Ok(if instance == holder { Identity::Same } else { Identity::Other });
         }
-        let shown =
-            client.list_all_instances(region.as_str(), &InstanceFilter::Id(holder.to_owned())).await?;
-        let shown = shown.into_iter().find(|machine| machine.instance_id == holder);
+        let shown = client.find_instance(region.as_str(), holder).await?;
         Ok(shown.map_or(Identity::Unknown, |shown| Identity::of(&shown, region, node)))
     }
 
     /// Whether the machine tells that it has the disk.
     pub(crate) async fn shows(&self, client: &Client, machine: &Machine, disk: &str) -> Result<bool, Error> {
-        let shown = client
-            .list_all_instances(machine.region.as_str(), &InstanceFilter::Id(machine.instance.clone()))
-            .await?;
-        let mut own = shown.iter().filter(|shown| shown.instance_id == machine.instance);
-        Ok(own.any(|shown| shown.attached_volume.iter().any(|volume| volume == disk)))
-    }
-
-    /// The machines of each disk of the region, by the machines' own word.
-    pub(crate) async fn attached_volumes(
-        &self,
-        client: &Client,
-        region: &Region,
-    ) -> Result<HashMap<String, Vec<String>>, Error> {
-        let mut attached: HashMap<String, Vec<String>> = HashMap::new();
-        for machine in client.list_all_instances(region.as_str(), &InstanceFilter::All).await? {
-            for disk in machine.attached_volume {
-                attached.entry(disk).or_default().push(machine.instance_id.clone());
-            }
-        }
-        Ok(attached)
+        let shown = client.find_instance(machine.region.as_str(), &machine.instance).await?;
+        Ok(shown.is_some_and(|shown| shown.attached_volume.iter().any(|volume| volume == disk)))
     }
 
     /// Forgets a machine that the cloud does not know (any more).

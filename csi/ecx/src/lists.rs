@@ -118,6 +118,12 @@ impl Client {
         }
         Err(cut("machines", region, "no end"))
     }
+
+    /// Op 17 for the machine with this id; `None` if the list that is filtered by it does not show it.
+    pub async fn find_instance(&self, region: &str, id: &str) -> Result<Option<Instance>, Error> {
+        let shown = self.list_all_instances(region, &InstanceFilter::Id(id.to_owned())).await?;
+        Ok(shown.into_iter().find(|machine| machine.instance_id == id))
+    }
 }
 
 fn cut(of: &str, region: &str, what: &str) -> Error {

@@ -6,7 +6,12 @@ const NOW: Millis = 1_700_000_000_000;
 
 const POLICIES: [DetachPolicy; 2] = [DetachPolicy::Never, DetachPolicy::AfterTaint];
 
-fn node(ready: bool, since: Option<Millis>, in_use: &[&str], out_of_service: OutOfService) -> Node {
+pub(crate) fn node(
+    ready: bool,
+    since: Option<Millis>,
+    in_use: &[&str],
+    out_of_service: OutOfService,
+) -> Node {
     Node {
         name: "n".into(),
         uid: "u".into(),

@@ -56,11 +56,17 @@ async fn by_others_word(
     region: &Region,
     disks: &[&Disk],
 ) -> Result<HashMap<String, Vec<String>>, ReadError> {
-    let attached = driver.nodes.attached_volumes(&driver.client, region).await?;
+    let machines = driver.machines.list(&driver.client, region).await?.machines;
+    let mut attached: HashMap<&str, Vec<String>> = HashMap::new();
+    for machine in machines.iter() {
+        for disk in &machine.attached_volume {
+            attached.entry(disk).or_default().push(machine.instance_id.clone());
+        }
+    }
     let (mut told, mut alone) = (HashMap::new(), 0);
     for disk in disks {
         let id = disk.disk_id.clone();
-        if let Some(instances) = attached.get(&id) {
+        if let Some(instances) = attached.get(id.as_str()) {
             told.insert(id, instances.clone());
             continue;
         }

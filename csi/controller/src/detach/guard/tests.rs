@@ -27,18 +27,7 @@ impl Nodes for Cluster {
 }
 
 fn node(ready: bool, out_of_service: OutOfService) -> Node {
-    Node {
-        name: "n".into(),
-        uid: "u".into(),
-        version: "1".into(),
-        id: None,
-        boot: "b".into(),
-        ready,
-        since: None,
-        in_use: BTreeSet::from([DISK.to_owned()]),
-        out_of_service,
-        taints: Vec::new(),
-    }
+    crate::detach_policy::tests::node(ready, None, &[DISK], out_of_service)
 }
 
 fn silent() -> Node {

@@ -28,30 +28,15 @@ pub(crate) fn total(seeds: Range<u64>) -> Total {
     let (next, began) = (AtomicU64::new(seeds.start), Instant::now());
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let work = || {
-        let mut part = Total::default();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
-                return part;
-            }
-            part.count(run(seed));
-        }
+        let seed = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds.end);
+        std::iter::from_fn(seed).map(run).collect::<Vec<_>>()
     };
-    let parts: Vec<Total> = thread::scope(|scope| {
+    let outcomes: Vec<Outcome> = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     let mut all = Total { seconds: began.elapsed().as_secs_f64(), ..Total::default() };
-    for part in parts {
-        all.schedules += part.schedules;
-        all.failed.extend(part.failed);
-        all.calls += part.calls;
-        all.requests += part.requests;
-        all.handovers += part.handovers;
-        all.kills += part.kills;
-        all.repairs += part.repairs;
-        all.lasted += part.lasted;
-    }
+    outcomes.into_iter().for_each(|outcome| all.count(outcome));
     all.failed.sort_by_key(|outcome| outcome.seed);
     all
 }
