@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use eck_csi::driver::DRIVER_NAME;
 use eck_csi::snapshot_id::SnapshotId;
 use eck_csi::volume::Region;
-use eck_csi_audit::cluster::region_of;
+use eck_csi_kubernetes::region_of;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;

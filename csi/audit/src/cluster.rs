@@ -1,10 +1,10 @@
 //! What Kubernetes has of the driver: volumes, claims, attachments, nodes. Objects become domain types here, once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use eck_csi::driver::{DRIVER_NAME, TOPOLOGY_REGION};
+use eck_csi::driver::DRIVER_NAME;
 use eck_csi::volume::NodeId;
+use eck_csi_kubernetes::{Millis, api, disks_in_use, region_of};
 use k8s_openapi::api::core::v1::{Node as CoreNode, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::{CSINode, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -13,20 +13,6 @@ use kube::{Api, Client, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-
-use crate::api;
-
-/// Milliseconds since 1970.
-pub type Millis = u64;
-
-/// Now.
-pub fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
-}
-
-/// The prefix under which the kubelet writes into a node's status which volumes it uses (volume/util, GetUniqueVolumeName).
-const IN_USE: &str = "kubernetes.io/csi/eck.csi.k8s.io^";
 
 /// A PersistentVolume of the driver.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -157,17 +143,6 @@ fn volume(object: Object<VolumeSpec, VolumeStatus>) -> Option<Volume> {
     })
 }
 
-/// The region that a volume's node affinity names, if it is one.
-pub fn region_of(affinity: &Value) -> Option<String> {
-    let terms = affinity["required"]["nodeSelectorTerms"].as_array()?;
-    let expressions = terms.iter().flat_map(|term| term["matchExpressions"].as_array().into_iter().flatten());
-    let mut regions = expressions.filter(|one| one["key"] == TOPOLOGY_REGION && one["operator"] == "In");
-    match regions.next()?["values"].as_array()?.as_slice() {
-        [region] if regions.next().is_none() => region.as_str().map(str::to_owned),
-        _ => None,
-    }
-}
-
 /// The UID of a claim.
 fn claim(object: Object<NotUsed, NotUsed>) -> Option<String> {
     object.metadata.uid
@@ -245,7 +220,5 @@ struct NodeStatus {
 
 /// A node's name, and the driver's disks that its kubelet uses.
 fn in_use(object: Object<Option<NotUsed>, NodeStatus>) -> Option<(String, BTreeSet<String>)> {
-    let volumes = object.status.unwrap_or_default().volumes_in_use.unwrap_or_default();
-    let disks = volumes.iter().filter_map(|volume| volume.strip_prefix(IN_USE)).map(str::to_owned);
-    Some((object.metadata.name?, disks.collect()))
+    Some((object.metadata.name?, disks_in_use(object.status.unwrap_or_default().volumes_in_use)))
 }

@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use eck_csi::cluster::{ClusterIdentity, Whose};
+use eck_csi_kubernetes::Millis;
 use ecx::api::{DiskState, Group};
 
 use crate::cloud::{Cloud, Placed};
-use crate::cluster::{Attachment, Cluster, Millis, Volume};
+use crate::cluster::{Attachment, Cluster, Volume};
 use crate::finding::{Finding, FindingKind};
 
 /// What the facts are judged by.

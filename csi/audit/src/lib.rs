@@ -11,7 +11,6 @@
 // A new error or state does not compile until every match has decided what it means.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
-pub mod api;
 pub mod cloud;
 pub mod cluster;
 pub mod decide;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use eck_csi::cluster::ClusterIdentity;
 use eck_csi::volume::Region;
+use eck_csi_kubernetes::Millis;
 
 use crate::cloud::{self, Cloud};
-use crate::cluster::{self, Cluster, Millis};
+use crate::cluster::{self, Cluster};
 use crate::decide::{Terms, decide};
 use crate::finding::Finding;
 use crate::missing;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use eck_csi_admission::metrics::Pods;
 use eck_csi_admission::server::{ServeError, Serving, Settings, start};
-use eck_csi_audit::api;
+use eck_csi_kubernetes::api;
 use tokio_util::sync::CancellationToken;
 
 /// Between tries to serve it: long enough not to fill the log.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eck_csi_audit::cluster::now;
 use eck_csi_audit::report::Scope;
-use eck_csi_audit::{Report, ReportError, api, event, report};
+use eck_csi_audit::{Report, ReportError, event, report};
+use eck_csi_kubernetes::{api, now};
 
 use crate::driver::Driver;
 use crate::metrics::Audits;

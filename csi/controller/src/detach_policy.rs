@@ -8,7 +8,8 @@
 
 use std::sync::Arc;
 
-use eck_csi_fencing::{Millis, Node, Nodes, OutOfService};
+use eck_csi_fencing::{Node, Nodes, OutOfService};
+use eck_csi_kubernetes::Millis;
 
 use crate::args::DetachPolicy;
 use crate::machines::MachineState;

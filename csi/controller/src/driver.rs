@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use eck_csi::cluster::ClusterIdentity;
 use eck_csi::volume::{Region, VolumeId};
-use eck_csi_audit::cluster::now;
 use eck_csi_fencing::Nodes as ClusterNodes;
+use eck_csi_kubernetes::now;
 use ecx::Client;
 use ecx::api::Disk;
 

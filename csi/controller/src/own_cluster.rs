@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use eck_csi::cluster::{ClusterIdentity, ClusterUid};
-use eck_csi_audit::api::{self, ConfigError, UidError};
+use eck_csi_kubernetes::api::{self, ConfigError, UidError};
 use serve::admin::Ready;
 use tokio_util::sync::CancellationToken;
 

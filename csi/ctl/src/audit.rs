@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use eck_csi::volume::Region;
-use eck_csi_audit::cluster::Millis;
 use eck_csi_audit::report::Scope;
 use eck_csi_audit::{Finding, FindingKind, Report, ReportError, report};
+use eck_csi_kubernetes::Millis;
 use serde_json::json;
 
 use crate::args::{AuditArgs, Fixable, Format};

@@ -1,6 +1,6 @@
 //! The cluster: objects of the API server by kind, as JSON.
 
-use eck_csi_audit::api;
+use eck_csi_kubernetes::api;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, Client, Resource};
 use serde_json::Value;

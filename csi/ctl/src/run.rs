@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use eck_csi_audit::cluster::now;
+use eck_csi_kubernetes::now;
 
 use crate::agreement::{self, Disagreement};
 use crate::args::{Args, Command};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use eck_csi::cluster::{ClusterIdentity, ClusterUid};
 use eck_csi::field::BadField;
 use eck_csi::volume::Region;
-use eck_csi_audit::api::{self, ConfigError, UidError};
+use eck_csi_kubernetes::api::{self, ConfigError, UidError};
 use ecx::{Connection, Credentials, Profile};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};

@@ -21,4 +21,4 @@ mod watch;
 pub use cluster::{Nodes, Outages};
 pub use error::ClusterError;
 pub use kubernetes::{Kubernetes, Leader};
-pub use node::{Millis, Node, OutOfService, TAINT};
+pub use node::{Node, OutOfService, TAINT};

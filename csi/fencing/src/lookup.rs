@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use eck_csi::driver::DRIVER_NAME;
 use eck_csi::volume::NodeId;
+use eck_csi_kubernetes::api;
 use k8s_openapi::api::storage::v1::{CSINode, VolumeAttachment};
 use kube::api::ListParams;
 use kube::{Api, Client};
@@ -12,9 +13,6 @@ use parking_lot::Mutex;
 /// Under this annotation csi-attacher keeps, from the attach to the detach, how the driver called the node (external-attacher,
 /// pkg/controller/util.go).
 const NODE_ID: &str = "csi.alpha.kubernetes.io/node-id";
-
-/// Objects in one page of a list, as client-go's pager: bounds what is in memory at once.
-const PAGE: u32 = 500;
 
 /// What was learnt of names. A name is looked at again each time before it is used.
 #[derive(Default)]
@@ -63,7 +61,7 @@ async fn registered(client: &Client, id: &NodeId) -> kube::Result<BTreeSet<Strin
         let name = node.metadata.name.clone()?;
         (id_in(node).as_ref() == Some(id)).then_some(name)
     };
-    list(&Api::<CSINode>::all(client.clone()), called).await
+    names(&Api::<CSINode>::all(client.clone()), called).await
 }
 
 async fn attached(client: &Client, id: &NodeId) -> kube::Result<BTreeSet<String>> {
@@ -73,23 +71,15 @@ async fn attached(client: &Client, id: &NodeId) -> kube::Result<BTreeSet<String>
         let ours = attachment.spec.attacher == DRIVER_NAME && kept == Some(&id);
         ours.then_some(attachment.spec.node_name)
     };
-    list(&Api::<VolumeAttachment>::all(client.clone()), called).await
+    names(&Api::<VolumeAttachment>::all(client.clone()), called).await
 }
 
-/// The names that `read` takes from all objects. A page is dropped before the next one is read.
-async fn list<K>(api: &Api<K>, read: impl Fn(K) -> Option<String>) -> kube::Result<BTreeSet<String>>
+/// The names that `read` takes from all objects.
+async fn names<K>(api: &Api<K>, read: impl Fn(K) -> Option<String>) -> kube::Result<BTreeSet<String>>
 where
     K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
-    let (mut all, mut select) = (BTreeSet::new(), ListParams::default().limit(PAGE));
-    loop {
-        let page = api.list(&select).await?;
-        all.extend(page.items.into_iter().filter_map(&read));
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => select = select.continue_token(&token),
-            None => return Ok(all),
-        }
-    }
+    Ok(api::list(api, &ListParams::default(), read).await?.into_iter().collect())
 }
 
 #[cfg(test)]

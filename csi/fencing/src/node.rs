@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 
 use eck_csi::volume::NodeId;
+use eck_csi_kubernetes::{Millis, disks_in_use};
 use k8s_openapi::api::core::v1::{Node as CoreNode, NodeStatus, Taint};
 use serde_json::{Value, json};
-
-/// Milliseconds since 1970.
-pub type Millis = u64;
 
 /// The taint by which Kubernetes is told that a node's machine is off: its pods are deleted and its volumes detached at once, mounted or
 /// not (k8s.io/docs/concepts/cluster-administration/node-shutdown, "Non-graceful node shutdown").
@@ -19,9 +17,6 @@ const TAINT_EFFECT: &str = "NoExecute";
 
 /// The annotation that marks the taint as ours. It holds the boot that was found dead.
 const MARK: &str = "eck.csi.k8s.io/out-of-service";
-
-/// The prefix under which the kubelet writes into a node's status which volumes it uses (volume/util, GetUniqueVolumeName).
-const IN_USE: &str = "kubernetes.io/csi/eck.csi.k8s.io^";
 
 /// Whether a node is said to be out of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +65,6 @@ impl Node {
     pub(crate) fn read(object: CoreNode, id: Option<NodeId>) -> Option<Self> {
         let status = object.status.unwrap_or_default();
         let (ready, since) = readiness(&status);
-        let volumes = status.volumes_in_use.unwrap_or_default();
         let taints = object.spec.and_then(|spec| spec.taints).unwrap_or_default();
         let marked = object.metadata.annotations.is_some_and(|all| all.contains_key(MARK));
         let out_of_service = match (taints.iter().any(|taint| taint.key == TAINT), marked) {
@@ -86,7 +80,7 @@ impl Node {
             boot: status.node_info.map(|info| info.boot_id).unwrap_or_default(),
             ready,
             since,
-            in_use: volumes.iter().filter_map(|one| one.strip_prefix(IN_USE)).map(str::to_owned).collect(),
+            in_use: disks_in_use(status.volumes_in_use),
             out_of_service,
             taints,
         })

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use eck_csi_audit::cluster::Millis;
 use eck_csi_audit::{FindingKind, Report};
+use eck_csi_kubernetes::Millis;
 use ecx::api::Disk;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use eck_csi::driver::DRIVER_NAME;
-use eck_csi_audit::api;
+use eck_csi_kubernetes::api;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, PersistentVolume, PersistentVolumeClaim, Pod};

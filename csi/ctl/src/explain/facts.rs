@@ -168,7 +168,7 @@ impl Volume {
             name: name(volume).to_owned(),
             driver: text(&spec["csi"]["driver"]).unwrap_or_default(),
             disk: text(&spec["csi"]["volumeHandle"]).unwrap_or_default(),
-            region: eck_csi_audit::cluster::region_of(&spec["nodeAffinity"]),
+            region: eck_csi_kubernetes::region_of(&spec["nodeAffinity"]),
             claim: text(&reference["namespace"]).zip(text(&reference["name"])),
             phase: text(&volume.data["status"]["phase"]).unwrap_or_default(),
             class: text(&spec["storageClassName"]).unwrap_or_default(),

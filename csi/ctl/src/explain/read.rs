@@ -1,7 +1,7 @@
 //! Reads the claim, and whatever it hangs on.
 
 use eck_csi::driver::DRIVER_NAME;
-use eck_csi_audit::api;
+use eck_csi_kubernetes::api;
 use ecx::api::{FindDiskByName, GetDisk, Group};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{

@@ -111,7 +111,7 @@ async fn a_kubelet_that_is_there_or_has_let_go_keeps_nothing_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_kubelet_that_has_only_just_come_back_is_waited_for() {
-    let just_back = Node { since: Some(eck_csi_audit::cluster::now()), ..node(true, OutOfService::No) };
+    let just_back = Node { since: Some(eck_csi_kubernetes::now()), ..node(true, OutOfService::No) };
     let refused = Scene::new(DetachPolicy::AfterTaint, Some(vec![just_back])).refused().await;
     assert!(matches!(refused, DetachError::JustBack { .. }), "{refused}");
     assert_eq!(refused.code(), tonic::Code::Aborted);

@@ -1,0 +1,13 @@
+//! The API server as the parts of the driver ask it that do: a client, lists, events, and how Kubernetes writes what the driver must read.
+//! Nothing of the cloud is known here.
+
+// A new error or state does not compile until every match has decided what it means.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
+pub mod api;
+pub mod event;
+mod time;
+mod volumes;
+
+pub use time::{Millis, now};
+pub use volumes::{disks_in_use, region_of};
