@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use uuid::Builder;
 
 use crate::api::*;
@@ -20,6 +21,7 @@ use crate::error::{ApiMessage, Error};
 use crate::profile::Profile;
 use crate::sign::{self, Credentials, Signed};
 use crate::throttle::Budget;
+use crate::trace;
 use crate::transport::{Connection, HttpTransport, Outgoing, Transport};
 
 pub use crate::transport::BadClient;
@@ -216,8 +218,10 @@ impl Client {
     async fn send<Q: Serialize, T>(&self, op: Op, request: &Q, read: Read<T>) -> Result<T, Error> {
         let (mut pause, mut open) = (FIRST_PAUSE, None);
         for attempt in 1.. {
+            let asked = Instant::now();
             self.budget.turn().await;
-            let error = match self.attempt(op, request, read).await {
+            let span = trace::of(op, attempt, asked.elapsed());
+            let error = match self.attempt(op, request, read).instrument(span).await {
                 Ok(reply) => {
                     self.budget.succeeded();
                     return Ok(reply);
@@ -248,10 +252,12 @@ impl Client {
 
     async fn attempt<Q: Serialize, T>(&self, op: Op, request: &Q, read: Read<T>) -> Result<T, Error> {
         let (request, request_id) = self.prepare(op, request)?;
+        trace::sent(&request_id);
         self.calls[op as usize].fetch_add(1, Ordering::Relaxed);
         let began = Instant::now();
         let result = self.exchange(op, request, &request_id, read).await;
         self.ended.ended(op, began.elapsed(), &result);
+        trace::ended(&result);
         result
     }
 
@@ -267,6 +273,7 @@ impl Client {
             let (code, message) = (lost.code.to_owned(), lost.message);
             Error::NoReply(ApiMessage { code, message, request_id: request_id.into(), order_id: None })
         })?;
+        trace::replied(reply.http);
         let retry_after = reply.retry_after.as_deref().and_then(pause_asked_for);
         let reply = Reply { http: reply.http, body: &reply.body, retry_after, request_id };
         read(op, &reply, &self.profile.ok_codes)
@@ -287,6 +294,7 @@ impl Client {
         };
         let fields = serde_json::to_value(request).map_err(|e| bad(e.to_string()))?;
         let Value::Object(mut fields) = fields else { return Err(bad("a request is an object".to_owned())) };
+        trace::about(&fields);
         if self.profile.region_key != "regionID"
             && let Some(region) = fields.remove("regionID")
         {

@@ -15,6 +15,7 @@ pub mod profile;
 pub mod sign;
 pub mod throttle;
 pub mod token;
+mod trace;
 pub mod transport;
 
 pub use client::Client;
