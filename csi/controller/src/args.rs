@@ -8,7 +8,7 @@ use clap::Parser;
 use eck_csi::cluster::ClusterUid;
 use eck_csi::field::BadField;
 use eck_csi::volume::Region;
-use serve::telemetry::LogArgs;
+use serve::telemetry::{LogArgs, TraceArgs};
 
 /// When a disk is taken from a machine that runs, or may run, while its node is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -106,6 +106,9 @@ pub struct Args {
     /// Log flags
     #[command(flatten)]
     pub log: LogArgs,
+    /// Traces
+    #[command(flatten)]
+    pub traces: TraceArgs,
 }
 
 /// Who says the cluster's UID.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use eck_csi::field::BadField;
 use eck_csi::volume::{NodeId, Region};
-use serve::telemetry::LogArgs;
+use serve::telemetry::{LogArgs, TraceArgs};
 
 /// The node half of eck-csi: finds ECX disks by serial, formats blank ones, mounts and grows them. It talks to the kubelet
 /// and to the block layer; it never talks to the cloud and holds no credentials.
@@ -52,6 +52,9 @@ pub struct Args {
     /// Log flags
     #[command(flatten)]
     pub log: LogArgs,
+    /// Traces
+    #[command(flatten)]
+    pub traces: TraceArgs,
 }
 
 impl Args {

@@ -1,4 +1,4 @@
-//! The layer around each RPC: one span, one metric, one log line. Request bodies are never logged: they hold secrets.
+//! The layer around each RPC: a span for the log and one for traces, one metric, one log line. Request bodies are never logged: they hold secrets.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use tonic::{Code, Status};
 use tower::{Layer, Service};
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::{Instrument, Span, debug, info, info_span, warn};
 
 use crate::metrics::Metrics;
+use crate::traces;
 
 /// Methods that the kubelet and the sidecars call all the time: their success is worth a debug line only.
 const CHATTER: [&str; 8] = [
@@ -54,6 +55,7 @@ pub struct RpcService<S> {
 /// Counts an RPC's end also when its future is dropped because the client went away.
 struct Running {
     metrics: Metrics,
+    traced: Span,
     method: String,
     started: Instant,
     code: Code,
@@ -62,6 +64,7 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.metrics.ended(&self.method, self.code, self.started.elapsed());
+        traces::rpc_ended(&self.traced, self.code);
     }
 }
 
@@ -82,10 +85,11 @@ where
     fn call(&mut self, request: http::Request<Q>) -> Self::Future {
         let method = request.uri().path().trim_start_matches('/').to_owned();
         let span = info_span!("rpc", method = %method);
+        let traced = span.in_scope(|| traces::rpc(&method, request.headers()));
         self.metrics.started();
+        let (metrics, started) = (self.metrics.clone(), Instant::now());
         // Dropped unanswered means cancelled: that is then the code.
-        let mut running =
-            Running { metrics: self.metrics.clone(), method, started: Instant::now(), code: Code::Cancelled };
+        let mut running = Running { metrics, traced: traced.clone(), method, started, code: Code::Cancelled };
         let call = self.inner.call(request);
         let work = async move {
             let response = call.await?;
@@ -95,14 +99,17 @@ where
             log(&running, status.as_ref());
             Ok(response)
         };
-        Box::pin(work.instrument(span))
+        Box::pin(work.instrument(traced).instrument(span))
     }
 }
 
 fn log(rpc: &Running, status: Option<&Status>) {
     let ms = rpc.started.elapsed().as_millis();
     match status.filter(|s| s.code() != Code::Ok) {
-        Some(status) => warn!(ms, code = ?status.code(), "{}", status.message()),
+        Some(status) => {
+            traces::rpc_failed(&rpc.traced, status);
+            warn!(ms, code = ?status.code(), "{}", status.message());
+        }
         None if CHATTER.iter().any(|name| rpc.method.ends_with(name)) => debug!(ms, "Done"),
         None => info!(ms, "Done"),
     }

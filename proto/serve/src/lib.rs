@@ -1,5 +1,5 @@
-//! Everything a server of our protocols needs, whatever it serves: sockets, shutdown, logs, metrics, the layer around each
-//! RPC and the admin port. Nothing of CSI, GPUs or clouds is known here.
+//! Everything a server of our protocols needs, whatever it serves: sockets, shutdown, logs, metrics, traces, the layer around
+//! each RPC and the admin port. Nothing of CSI, GPUs or clouds is known here.
 
 pub mod admin;
 pub mod authority;
@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod program;
 pub mod shutdown;
 pub mod telemetry;
+pub mod traces;
 pub mod uds;
 
 pub use error_report as chain;

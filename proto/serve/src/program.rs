@@ -15,7 +15,7 @@ use crate::admin::{self, Ready};
 use crate::chain::chain;
 use crate::metrics::Metrics;
 use crate::shutdown;
-use crate::telemetry::LogArgs;
+use crate::telemetry::{self, LogArgs, TraceArgs};
 
 /// Why a program cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -31,14 +31,15 @@ pub enum StartError {
     AdminPort(#[source] io::Error),
 }
 
-/// A program's `main`: starts the log, runs, and logs why it could not.
+/// A program's `main`: starts the log and traces, runs, and logs why it could not.
 pub fn main<E: Error>(
     component: &str,
     version: &str,
     log: &LogArgs,
+    traces: &TraceArgs,
     run: impl FnOnce() -> Result<(), E>,
 ) -> ExitCode {
-    log.init(component, version);
+    let _telemetry = telemetry::start(log, traces, component, version);
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,8 +1,13 @@
-//! Logs: one subscriber, two flags.
+//! Logs and, if they are wanted, traces: one subscriber.
 
 use clap::{Args, ValueEnum};
 use tracing::info;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
+
+#[cfg(feature = "traces")]
+use crate::traces::{self, Exporter, NoTraces};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -28,18 +33,87 @@ fn parse_filter(text: &str) -> Result<String, String> {
     EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|e| e.to_string())
 }
 
-impl LogArgs {
-    /// Starts logging to stderr; the first line is the build. A second call in one process changes nothing.
-    pub fn init(&self, component: &str, version: &str) {
-        let filter = EnvFilter::new(&self.log_level);
-        let builder =
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
-        let started = match self.log_format {
-            LogFormat::Text => builder.try_init(),
-            LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        };
-        if started.is_ok() {
-            info!(component, version, "Starting");
+/// The flags of traces.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TraceArgs {
+    /// OpenTelemetry collector that gets traces, by OTLP over gRPC: http://HOST:PORT. Only in a build with the cargo feature `traces`,
+    /// which the published images are not; another says so in its log and sends nothing
+    #[arg(long = "traces-endpoint", env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = endpoint)]
+    pub endpoint: Option<String>,
+    /// The name of this program in traces, instead of its own
+    #[arg(long = "traces-service-name", env = "OTEL_SERVICE_NAME", value_name = "NAME")]
+    pub service_name: Option<String>,
+}
+
+/// There is no TLS: the node must not link it.
+fn endpoint(text: &str) -> Result<String, String> {
+    let url = text.parse::<http::Uri>().ok();
+    let plain = url.is_some_and(|url| {
+        let bare = matches!(url.path(), "" | "/") && url.query().is_none();
+        url.scheme_str() == Some("http") && url.port_u16().is_some() && bare
+    });
+    plain.then(|| text.to_owned()).ok_or_else(|| "allowed: http://HOST:PORT".to_owned())
+}
+
+/// Held while the program runs; traces that are left are sent when it is dropped.
+#[must_use]
+pub struct Telemetry {
+    #[cfg(feature = "traces")]
+    _exporter: Option<Exporter>,
+}
+
+/// Starts logging to stderr, and traces; the first line is the build. A second call in one process changes nothing.
+pub fn start(log: &LogArgs, args: &TraceArgs, component: &str, version: &str) -> Telemetry {
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = match log.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let subscriber = registry().with(lines.with_filter(EnvFilter::new(&log.log_level)));
+    #[cfg(feature = "traces")]
+    let (exporter, failed) = exporter(args, component, version);
+    #[cfg(feature = "traces")]
+    let subscriber = subscriber.with(exporter.as_ref().map(|exporter| exporter.layer(traces::TARGET)));
+    if subscriber.try_init().is_ok() {
+        info!(component, version, "Starting");
+    }
+    #[cfg(feature = "traces")]
+    if let Some(error) = failed {
+        tracing::warn!(error = crate::chain::chain(&error), "No traces");
+    }
+    #[cfg(not(feature = "traces"))]
+    if let Some(endpoint) = &args.endpoint {
+        tracing::warn!(endpoint, "No traces: this is a build without the feature `traces`");
+    }
+    Telemetry {
+        #[cfg(feature = "traces")]
+        _exporter: exporter,
+    }
+}
+
+/// What sends spans, if the flags want it, or why there is none. A program does its work without traces as well.
+#[cfg(feature = "traces")]
+fn exporter(args: &TraceArgs, component: &str, version: &str) -> (Option<Exporter>, Option<NoTraces>) {
+    let Some(endpoint) = &args.endpoint else { return (None, None) };
+    match Exporter::start(endpoint, args.service_name.as_deref().unwrap_or(component), version) {
+        Ok(exporter) => (Some(exporter), None),
+        Err(failed) => (None, Some(failed)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_plain_and_has_a_port() {
+        for allowed in ["http://otel-collector.monitoring:4317", "http://10.0.0.1:4317/"] {
+            assert!(endpoint(allowed).is_ok(), "{allowed}");
+        }
+        for refused in
+            ["", "otel:4317", "https://otel:4317", "http://otel", "http://otel:4317/v1/traces", "http://:"]
+        {
+            assert!(endpoint(refused).is_err(), "{refused}");
         }
     }
 }

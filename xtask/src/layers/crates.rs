@@ -84,7 +84,7 @@ impl Manifest {
         found
     }
 
-    /// What is linked. Features are those of this package alone, as in its shipped binary.
+    /// What is linked, with every feature that a build of it may have.
     fn links(
         &self,
         workspace: &Workspace,
@@ -94,8 +94,19 @@ impl Manifest {
         let Some(rule) = rules.crates.get(&package.name).filter(|rule| !rule.never.is_empty()) else {
             return Ok(Vec::new());
         };
-        let tree =
-            ["tree", "--offline", "--quiet", "-e", "normal", "--prefix", "none", "--format", "{p}", "-p"];
+        let tree = [
+            "tree",
+            "--offline",
+            "--quiet",
+            "-e",
+            "normal",
+            "--all-features",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+            "-p",
+        ];
         let linked = process::cargo(&workspace.root, tree.into_iter().chain([package.name.as_str()]))?;
         let links = |name: &str| linked.lines().any(|line| line.split(' ').next() == Some(name));
         let broken = rule.never.iter().filter(|name| links(name));
