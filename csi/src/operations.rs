@@ -21,6 +21,9 @@ use parking_lot::Mutex;
 use serve::code::GrpcCode;
 use tokio::sync::{oneshot, watch};
 use tonic::{Code, Status};
+use tracing::{Instrument as _, Span};
+
+mod trace;
 
 /// One request of the CO, parsed, and what is done about it. `Context` is what the operations of one program work with.
 ///
@@ -33,8 +36,16 @@ pub trait Operation<Context>: PartialEq + Send + Sync + Sized + 'static {
     /// The name of the RPC, for logs and errors, e.g. `NodeStageVolume`.
     const NAME: &'static str;
 
+    /// What its key is, as traces name it.
+    const KEY_IS: &'static str = trace::VOLUME_ID;
+
     /// What it works on: a volume id, or the name of something that is to be created.
     fn key(&self) -> String;
+
+    /// The id of the volume that it has made, for traces: until then there is only a name.
+    fn made(_: &Self::Output) -> Option<&str> {
+        None
+    }
 
     /// Further keys that it needs. They are taken after [`Operation::key`], one after the other in this order and each held
     /// while the next one is waited for; so operations that have several must give them in one order, e.g. sorted.
@@ -123,15 +134,24 @@ impl<Context: Send + Sync + 'static> Operations<Context> {
     /// is refused, as [`Operation::on_conflict`] says.
     pub async fn run<O: Operation<Context>>(&self, operation: O) -> Result<O::Output, Status> {
         let operation = Arc::new(operation);
+        let asking = Span::current();
+        trace::about(&asking, O::KEY_IS, &operation.key());
         loop {
-            match self.enter(operation.key(), &operation)? {
-                Entry::Started(guard, ending) => {
-                    self.spawn(operation, guard);
-                    return ending.await;
-                }
-                Entry::Joined(ending) => return ending.await,
-                Entry::Busy(ended) => ended.await,
-            }
+            let ending =
+                match self.enter(operation.key(), &operation, || span_of::<Context, O>(&operation))? {
+                    Entry::Started(guard, ending) => {
+                        self.spawn(operation, guard);
+                        ending
+                    }
+                    Entry::Joined(ending) => ending,
+                    Entry::Busy(ended) => {
+                        ended.await;
+                        continue;
+                    }
+                };
+            let result = ending.await;
+            tell_made::<Context, O>(&asking, &result);
+            return result;
         }
     }
 
@@ -147,11 +167,14 @@ impl<Context: Send + Sync + 'static> Operations<Context> {
     }
 
     fn spawn<O: Operation<Context>>(&self, operation: Arc<O>, guard: Guard<Context, O>) {
-        let operations = self.clone();
-        tokio::spawn(async move {
+        let (operations, span) = (self.clone(), guard.span.clone());
+        let work = async move {
             let result = operations.run_with_all_keys(operation).await;
+            tell_made::<Context, O>(&guard.span, &result);
+            trace::ended(&guard.span, result.as_ref().err());
             guard.leave(result);
-        });
+        };
+        tokio::spawn(work.instrument(span));
     }
 
     /// Takes the further keys, runs the operation and gives the keys back.
@@ -174,7 +197,7 @@ impl<Context: Send + Sync + 'static> Operations<Context> {
         operation: &Arc<O>,
     ) -> Result<Guard<Context, O>, Status> {
         loop {
-            match self.enter(key.to_owned(), operation)? {
+            match self.enter(key.to_owned(), operation, Span::current)? {
                 Entry::Started(guard, _) => return Ok(guard),
                 // The same operation under another first key cannot be: equal operations have equal keys.
                 Entry::Joined(ending) => drop(ending.await),
@@ -188,9 +211,12 @@ impl<Context: Send + Sync + 'static> Operations<Context> {
         &self,
         key: String,
         operation: &Arc<O>,
+        span: impl FnOnce() -> Span,
     ) -> Result<Entry<Context, O>, Interrupted> {
         let mut table = self.table.lock();
         if let Some(running) = table.get(&key) {
+            // Not its child: it has been running, for whoever started it.
+            Span::current().follows_from(&running.span);
             return match (running.ending_of(&**operation), running.is::<O>()) {
                 (Some(ending), _) => Ok(Entry::Joined(ending)),
                 (None, same_kind) => match O::on_conflict(same_kind) {
@@ -203,11 +229,25 @@ impl<Context: Send + Sync + 'static> Operations<Context> {
         // They are woken in one order, the same each time; a `watch` draws it, and then no simulation gives the same run again.
         let lost = |_| Err(Interrupted::Lost.into());
         let ending: Ending<O::Output> = receiver.unwrap_or_else(lost).boxed().shared();
-        let guard = Guard { operations: self.clone(), key: key.clone(), sender: Some(sender) };
-        table.insert(key, Running::new(Arc::clone(operation), O::NAME, ending.clone()));
+        let span = span();
+        table.insert(key.clone(), Running::new(Arc::clone(operation), O::NAME, span.clone(), ending.clone()));
+        let guard = Guard { operations: self.clone(), key, span, sender: Some(sender) };
         drop(table);
         self.running.send_modify(|n| *n += 1);
         Ok(Entry::Started(guard, ending))
+    }
+}
+
+fn span_of<Context, O: Operation<Context>>(operation: &O) -> Span {
+    let span = trace::of(O::NAME);
+    trace::about(&span, O::KEY_IS, &operation.key());
+    span
+}
+
+/// The span is also about the volume that was made.
+fn tell_made<Context, O: Operation<Context>>(span: &Span, result: &Result<O::Output, Status>) {
+    if let Some(id) = result.as_ref().ok().and_then(O::made) {
+        trace::about(span, trace::VOLUME_ID, id);
     }
 }
 
@@ -217,6 +257,7 @@ type Ending<T> = Shared<BoxFuture<'static, Result<T, Status>>>;
 /// A running operation, of whatever type.
 struct Running {
     name: &'static str,
+    span: Span,
     operation: Arc<dyn Any + Send + Sync>,
     /// Its `Ending<O::Output>`.
     ending: Box<dyn Any + Send + Sync>,
@@ -228,10 +269,11 @@ impl Running {
     fn new<O: Send + Sync + 'static, T: Clone + Send + Sync + 'static>(
         operation: Arc<O>,
         name: &'static str,
+        span: Span,
         ending: Ending<T>,
     ) -> Self {
         let ended = ending.clone().map(drop).boxed().shared();
-        Self { name, operation, ending: Box::new(ending), ended }
+        Self { name, span, operation, ending: Box::new(ending), ended }
     }
 
     fn is<O: 'static>(&self) -> bool {
@@ -250,6 +292,7 @@ impl Running {
 struct Guard<Context, O: Operation<Context>> {
     operations: Operations<Context>,
     key: String,
+    span: Span,
     sender: Option<oneshot::Sender<Result<O::Output, Status>>>,
 }
 

@@ -53,9 +53,14 @@ impl Operation<Driver> for CreateRequest {
     type Output = CreatedVolume;
     type Error = CreateError;
     const NAME: &'static str = "CreateVolume";
+    const KEY_IS: &'static str = "csi.volume_name";
 
     fn key(&self) -> String {
         self.name.clone()
+    }
+
+    fn made(created: &CreatedVolume) -> Option<&str> {
+        Some(&created.disk.disk_id)
     }
 
     fn on_conflict(_: bool) -> OnConflict {

@@ -16,13 +16,16 @@ use ecx::api::{Disk, FindDiskByName, GetDisk, Group};
 use ecx::{Client, Error};
 use futures::future::join_all;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
+mod askers;
 mod listing;
 mod poller;
 mod question;
 
+use askers::{Askers, span_for};
 use listing::Listing;
 
 pub(crate) use question::Query;
@@ -108,11 +111,12 @@ impl DiskReader {
             }
             let (silent, questions) = (Arc::clone(&region.silent), region.questions.clone());
             let waited_for = !silent.load(Ordering::Relaxed);
-            let asked = tokio::spawn(async move {
+            let asking = async move {
                 let answer = tokio::time::timeout(HANGS, ask(&questions, query)).await;
                 silent.store(!matches!(answer, Ok(Ok(_))), Ordering::Relaxed);
                 answer.ok().and_then(Result::ok).unwrap_or_default()
-            });
+            };
+            let asked = tokio::spawn(asking.in_current_span());
             Ok(if waited_for { asked.await.unwrap_or_default() } else { Vec::new() })
         }
     }
@@ -203,12 +207,12 @@ async fn answer_all(client: Arc<Client>, region: String, mut asked: mpsc::Unboun
     while let Some(first) = asked.recv().await {
         gather(&client).await;
         // Sorted, like all that is gone through here: the same questions are the same requests in the same order.
-        let mut batch: BTreeMap<Query, Vec<oneshot::Sender<Answer>>> = BTreeMap::new();
+        let mut batch: BTreeMap<Query, Askers> = BTreeMap::new();
         let mut next = Some(first);
         while let Some(question) = next {
             // Nobody waits for an answer whose caller is gone.
             if !question.reply.is_closed() {
-                batch.entry(question.query).or_default().push(question.reply);
+                batch.entry(question.query).or_default().push(question.reply, question.asking);
             }
             next = asked.try_recv().ok();
         }
@@ -228,33 +232,29 @@ async fn gather(client: &Client) {
 
 /// Reads and answers by whichever way takes fewer calls. ECX-API B.8 lists from six questions on; calls are what the
 /// account is limited in, and in a region of up to a thousand disks a list is one call, in a larger one not.
-async fn read(
-    client: Arc<Client>,
-    region: String,
-    batch: BTreeMap<Query, Vec<oneshot::Sender<Answer>>>,
-    pages: Arc<AtomicUsize>,
-) {
+async fn read(client: Arc<Client>, region: String, batch: BTreeMap<Query, Askers>, pages: Arc<AtomicUsize>) {
     if batch.len() <= pages.load(Ordering::Relaxed) && !batch.contains_key(&Query::All) {
         let (client, region) = (&client, &region);
         // Each as soon as it is there.
-        let each = |(query, replies)| async move { answer(replies, &one(client, region, &query).await) };
+        let each = |(query, askers)| ask_for(client, region, query, askers);
         join_all(batch.into_iter().map(each)).await;
         return;
     }
-    let listing = match Listing::read(&client, &region).await {
+    let span = span_for(batch.values());
+    let listing = match Listing::read(&client, &region).instrument(span).await {
         Ok(listing) => {
             pages.store(listing.pages, Ordering::Relaxed);
             listing
         }
         // A cloud whose list is of no use still tells of each disk: nothing but ListVolumes needs it.
         Err(error) if no_list(&error) => Listing::useless(error),
-        Err(error) => return batch.into_values().for_each(|replies| answer(replies, &Err(error.clone()))),
+        Err(error) => return batch.into_values().for_each(|askers| askers.answer(&Err(error.clone()))),
     };
     let (client, region, listing) = (&client, &region, &listing);
-    let each = |(query, replies)| async move {
+    let each = |(query, askers): (Query, Askers)| async move {
         match listing.answer(&query) {
-            Some(told) => answer(replies, &told),
-            None => answer(replies, &one(client, region, &query).await),
+            Some(told) => askers.answer(&told),
+            None => ask_for(client, region, query, askers).await,
         }
     };
     join_all(batch.into_iter().map(each)).await;
@@ -272,10 +272,11 @@ fn no_list(error: &Error) -> bool {
     )
 }
 
-fn answer(replies: Vec<oneshot::Sender<Answer>>, answer: &Answer) {
-    for reply in replies {
-        let _ = reply.send(answer.clone());
-    }
+/// Asks one question by itself, for all who have it.
+async fn ask_for(client: &Client, region: &str, query: Query, askers: Askers) {
+    let span = askers.span();
+    let answer = one(client, region, &query).instrument(span).await;
+    askers.answer(&answer);
 }
 
 async fn one(client: &Client, region: &str, query: &Query) -> Answer {

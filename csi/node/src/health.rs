@@ -78,6 +78,7 @@ impl<H: Host> Operation<Driver<H>> for StorageHealthRequest {
     type Output = Vec<Finding>;
     type Error = HealthError;
     const NAME: &'static str = "NodeGetStorageHealth";
+    const KEY_IS: &'static str = "csi.key";
 
     fn key(&self) -> String {
         "storage".to_owned()

@@ -44,6 +44,7 @@ impl<H: Host> Operation<Driver<H>> for StatsRequest {
     type Output = Stats;
     type Error = StatsError;
     const NAME: &'static str = "NodeGetVolumeStats";
+    const KEY_IS: &'static str = "csi.volume_path";
 
     fn key(&self) -> String {
         self.path.to_string_lossy().into_owned()

@@ -9,6 +9,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use tracing::{Instrument as _, Span};
 
 use super::question::{Answer, HANGS, Query, Question, ask};
 
@@ -16,6 +17,8 @@ use super::question::{Answer, HANGS, Query, Question, ask};
 pub(super) struct Waiter {
     query: Query,
     looks: mpsc::UnboundedSender<Answer>,
+    /// The span in which is waited.
+    waiting: Span,
     pause: Option<Duration>,
     /// When it is looked for again; `None` while a look is under way, so that one that hangs holds up no other.
     next: Option<Instant>,
@@ -23,7 +26,7 @@ pub(super) struct Waiter {
 
 impl Waiter {
     pub(super) fn new(query: Query, looks: mpsc::UnboundedSender<Answer>) -> Self {
-        Self { query, looks, pause: None, next: None }
+        Self { query, looks, waiting: Span::current(), pause: None, next: None }
     }
 
     /// Plans this waiter's next look.
@@ -67,7 +70,8 @@ pub(super) async fn run(
                 for (number, waiter) in &mut waiters {
                     if waiter.next.take().is_some() {
                         let (number, query, questions) = (*number, waiter.query.clone(), questions.clone());
-                        looks.push(async move { (number, ask(&questions, query).await) });
+                        let look = async move { (number, ask(&questions, query).await) };
+                        looks.push(look.instrument(waiter.waiting.clone()));
                     }
                 }
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ecx::Error;
 use ecx::api::Disk;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
 
 /// A read that takes longer is not waited for by the next batch. Far above an ordinary reply, even when the request stands
 /// in line behind a burst of writes (20 at 10 a second), and far below the HTTP timeout of 10 s.
@@ -34,6 +35,8 @@ pub(crate) type Answer = Result<Vec<Disk>, Error>;
 pub(super) struct Question {
     pub(super) query: Query,
     pub(super) reply: oneshot::Sender<Answer>,
+    /// The span in which is asked.
+    pub(super) asking: Span,
 }
 
 /// Asks a region's task.
@@ -43,6 +46,6 @@ pub(super) async fn ask(questions: &mpsc::UnboundedSender<Question>, query: Quer
         Error::NoReply(ecx::error::ApiMessage { message, ..Default::default() })
     };
     let (reply, answer) = oneshot::channel();
-    questions.send(Question { query, reply }).map_err(|_| lost())?;
+    questions.send(Question { query, reply, asking: Span::current() }).map_err(|_| lost())?;
     answer.await.map_err(|_| lost())?
 }

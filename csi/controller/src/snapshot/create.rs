@@ -52,6 +52,7 @@ impl Operation<Driver> for SnapshotRequest {
     type Output = (Region, Snapshot);
     type Error = SnapshotError;
     const NAME: &'static str = "CreateSnapshot";
+    const KEY_IS: &'static str = "csi.key";
 
     fn key(&self) -> String {
         format!("snapshot {}", self.name)

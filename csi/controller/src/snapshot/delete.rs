@@ -32,6 +32,7 @@ impl Operation<Driver> for DeleteSnapshotRequest {
     type Output = ();
     type Error = SnapshotError;
     const NAME: &'static str = "DeleteSnapshot";
+    const KEY_IS: &'static str = "csi.key";
 
     fn key(&self) -> String {
         format!("snapshot {}", self.snapshot)

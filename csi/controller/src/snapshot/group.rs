@@ -56,6 +56,7 @@ impl Operation<Driver> for GroupRequest {
     type Output = GroupSnapshot;
     type Error = GroupError;
     const NAME: &'static str = "CreateVolumeGroupSnapshot";
+    const KEY_IS: &'static str = "csi.key";
 
     fn key(&self) -> String {
         group_key(&self.id)
@@ -98,6 +99,7 @@ impl Operation<Driver> for DeleteGroupRequest {
     type Output = ();
     type Error = GroupError;
     const NAME: &'static str = "DeleteVolumeGroupSnapshot";
+    const KEY_IS: &'static str = "csi.key";
 
     fn key(&self) -> String {
         group_key(&self.id)
