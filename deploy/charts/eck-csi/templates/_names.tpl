@@ -39,4 +39,7 @@ capabilities: {drop: [ALL]}
 --admin-address=0.0.0.0:9810
 --log-level={{ .Values.log.level }}
 --log-format={{ .Values.log.format }}
+{{- with .Values.traces.endpoint }}
+--traces-endpoint={{ . }}
+{{- end }}
 {{- end }}
