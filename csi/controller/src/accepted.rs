@@ -2,33 +2,15 @@
 //! been sent. It is waited for then and not sent again, until the disk shows the end, or the job or order tells of another.
 
 use eck_csi::volume::Region;
-use ecx::api::{Disk, GetJob, GetOrder, Group, JobReply};
+use ecx::api::{Disk, GetJob, GetOrder, Group};
 use tokio::time::Instant;
 
 use crate::disk_reader::{Query, Verdict, WaitError};
 use crate::driver::Driver;
 
-/// What the cloud gave to ask after; nothing, if it gave none.
-#[derive(Debug, Clone, Default)]
-pub(crate) enum Handle {
-    #[default]
-    None,
-    Job(String),
-    Order(String),
-}
+pub(crate) mod handle;
 
-impl Handle {
-    /// Of an attach or a detach.
-    pub(crate) fn job(reply: JobReply) -> Self {
-        let job = reply.disk_request_id.or(reply.disk_job_id).filter(|job| !job.is_empty());
-        job.map_or(Self::None, Self::Job)
-    }
-
-    /// Of an order.
-    pub(crate) fn order(id: Option<String>) -> Self {
-        id.filter(|id| !id.is_empty()).map_or(Self::None, Self::Order)
-    }
-}
+pub(crate) use handle::Handle;
 
 /// How what was accepted ended, with what the cloud shows then.
 #[derive(Debug)]

@@ -124,6 +124,13 @@ async fn make(
     found: Vec<(Region, Disk)>,
 ) -> Result<(Region, Disk), CreateError> {
     let deadline = driver.deadline();
+    let found = match driver.open_orders.placed(&request.name) {
+        // Accepted is not begun: it is waited for, and not sent again.
+        Some(order) if found.is_empty() => {
+            order::outcome(driver, request, &order, deadline).await?.into_iter().collect()
+        }
+        _ => found,
+    };
     let regions = match decide(request, wanted, &driver.cluster, &found)? {
         CreateStep::Use(region, id) => return order::settle(driver, request, region, &id, deadline).await,
         CreateStep::Order(regions) => regions,

@@ -1,27 +1,62 @@
-//! Regions in which a volume may have been ordered although nobody knows it: a reply was lost, or the order was never seen to end.
+//! Regions in which a volume may have been ordered although nobody knows it: a reply was lost, or the order was never seen to end. And the
+//! orders that the cloud took: accepted is not begun, so a retry waits for them and sends none anew. A cloud that does not know its own
+//! client tokens would sell a second disk.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use eck_csi::volume::Region;
 use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::accepted::handle::Handle;
+
+/// So long an order that the cloud took is waited for, if it is neither seen to end nor tells of its end. After that it is sent again with
+/// the same token: a cloud that has lost an order must not keep a claim waiting for ever.
+const HELD: Duration = Duration::from_secs(3600);
+
+/// An order that the cloud took.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub(crate) region: Region,
+    pub(crate) handle: Handle,
+    /// The disk, where the answer names it.
+    pub(crate) disk: Option<String>,
+    /// Of its token.
+    pub(crate) number: u32,
+    /// When.
+    pub(crate) at: Instant,
+}
 
 /// By the volume's name. A new controller knows of none: what it asks again is asked for the same region, as long as the outcome is
 /// open (the provisioner chooses another only after RESOURCE_EXHAUSTED).
 #[derive(Default)]
-pub(crate) struct OpenOrders(Mutex<HashMap<String, BTreeSet<Region>>>);
+pub(crate) struct OpenOrders(Mutex<HashMap<String, BTreeMap<Region, Option<Placed>>>>);
 
 impl OpenOrders {
     /// Where the volume may be on order.
     pub(crate) fn of(&self, name: &str) -> BTreeSet<Region> {
-        self.0.lock().get(name).cloned().unwrap_or_default()
+        self.0.lock().get(name).map(|orders| orders.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The order that is to be waited for.
+    pub(crate) fn placed(&self, name: &str) -> Option<Placed> {
+        let orders = self.0.lock();
+        let placed = orders.get(name)?.values().flatten().find(|order| order.at.elapsed() < HELD);
+        placed.cloned()
     }
 
     /// An order is sent; true if one was open there before.
     pub(crate) fn sent(&self, name: &str, region: &Region) -> bool {
-        !self.0.lock().entry(name.to_owned()).or_default().insert(region.clone())
+        self.0.lock().entry(name.to_owned()).or_default().insert(region.clone(), None).is_some()
     }
 
-    /// The only order that was sent there was refused.
+    /// The cloud took it.
+    pub(crate) fn took(&self, name: &str, order: Placed) {
+        self.0.lock().entry(name.to_owned()).or_default().insert(order.region.clone(), Some(order));
+    }
+
+    /// The only order that was sent there was refused, or has failed.
     pub(crate) fn refused(&self, name: &str, region: &Region) {
         let mut orders = self.0.lock();
         if let Some(regions) = orders.get_mut(name) {
@@ -52,5 +87,27 @@ mod tests {
         assert_eq!(orders.of("pvc-1"), BTreeSet::from([region("a-1")]));
         orders.closed("pvc-1");
         assert!(orders.of("pvc-1").is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_order_that_the_cloud_took_is_waited_for_until_it_failed_or_an_hour_has_gone() {
+        let (orders, region) = (OpenOrders::default(), Region::parse("region", "a-1").unwrap());
+        let order = || Placed {
+            region: region.clone(),
+            handle: Handle::Order("o-1".to_owned()),
+            disk: None,
+            number: 1,
+            at: Instant::now(),
+        };
+        orders.sent("pvc-1", &region);
+        assert!(orders.placed("pvc-1").is_none(), "sent is not taken");
+        orders.took("pvc-1", order());
+        assert_eq!(orders.placed("pvc-1").map(|order| order.number), Some(1));
+        tokio::time::advance(HELD).await;
+        assert!(orders.placed("pvc-1").is_none(), "for ever");
+        assert!(orders.sent("pvc-1", &region), "it may still be there");
+        orders.took("pvc-1", order());
+        orders.refused("pvc-1", &region);
+        assert!(orders.placed("pvc-1").is_none() && orders.of("pvc-1").is_empty());
     }
 }

@@ -13,7 +13,8 @@ use crate::accepted::{Ended, Handle};
 use crate::disk_reader::{Query, Verdict, WaitError};
 use crate::driver::Driver;
 use crate::error::CreateError;
-use crate::name::{numbered, other_cluster};
+use crate::name::{disk_name, numbered, other_cluster};
+use crate::open_orders::Placed;
 
 /// An order that fails in the cloud is ordered anew, each time with a token of its own, so often in one call.
 const ATTEMPTS: u32 = 3;
@@ -21,15 +22,6 @@ const ATTEMPTS: u32 = 3;
 /// After a lost reply the disk is looked for this long before the retry is asked to order again: a cloud that does not know its own
 /// client tokens would sell a second one.
 const LOST_REPLY: Duration = Duration::from_secs(15);
-
-/// An order that the cloud took.
-struct Placed {
-    region: Region,
-    handle: Handle,
-    /// The disk, where the answer names it.
-    disk: Option<String>,
-    number: u32,
-}
 
 /// Orders the disk in the first region that has one, and waits until it is there.
 pub(super) async fn buy(
@@ -45,16 +37,30 @@ pub(super) async fn buy(
     };
     for _ in 1..=ATTEMPTS {
         let placed = place(driver, request, wanted, regions, snapshot_id.as_ref()).await?;
-        let query = placed.disk.clone().map_or_else(|| Query::Shown(wanted.name.clone()), Query::Id);
-        let region = placed.region;
-        match arrived(driver, request, &region, &query, &placed.handle, deadline).await? {
-            Some(disk) => return Ok((region, disk)),
-            // It failed, and no disk is there: the token of this order tells of nothing but this failure any more.
-            None => driver.order_attempts.failed(&purpose(request), placed.number),
+        if let Some(disk) = outcome(driver, request, &placed, deadline).await? {
+            return Ok(disk);
         }
     }
     driver.open_orders.closed(&request.name);
     Err(CreateError::OrderFailed { name: request.name.clone(), attempts: ATTEMPTS })
+}
+
+/// The disk of an order that the cloud took, when it is there; `None` if the order has failed.
+pub(super) async fn outcome(
+    driver: &Driver,
+    request: &CreateRequest,
+    placed: &Placed,
+    deadline: Instant,
+) -> Result<Option<(Region, Disk)>, CreateError> {
+    let shown = || Query::Shown(disk_name(&request.name));
+    let (region, query) = (&placed.region, placed.disk.clone().map_or_else(shown, Query::Id));
+    if let Some(disk) = arrived(driver, request, region, &query, &placed.handle, deadline).await? {
+        return Ok(Some((region.clone(), disk)));
+    }
+    // No disk is there: the token of this order tells of nothing but this failure any more.
+    driver.order_attempts.failed(&purpose(request), placed.number);
+    driver.open_orders.refused(&request.name, region);
+    Ok(None)
 }
 
 /// Waits until a disk that was found is there to be used. An attached one is: the volume was created long ago.
@@ -153,7 +159,11 @@ async fn place(
     for region in regions {
         let body = body(driver, request, wanted, region, snapshot_id, number);
         let open_before = driver.open_orders.sent(name, region);
-        let placed = |handle, disk| Placed { region: region.clone(), handle, disk, number };
+        let placed = |handle, disk| {
+            let order = Placed { region: region.clone(), handle, disk, number, at: Instant::now() };
+            driver.open_orders.took(name, order.clone());
+            order
+        };
         let source = match driver.client.create_disk(&body).await {
             Ok(reply) => {
                 let resources = reply.resources.into_iter().flatten();

@@ -24,17 +24,6 @@ const fn row(finding: &'static str, dialect: &'static str, operations: &'static 
 }
 
 pub(crate) const KNOWN: &[Known] = &[
-    row(
-        "A5",
-        "tokens-ignored-and-create-begins-late",
-        &["create", "immediate", "restore", "clone", "life", "kill1", "hasty"],
-    ),
-    row(
-        "A5",
-        "tokens-forgotten-and-create-unseen",
-        &["create", "immediate", "restore", "clone", "life", "kill1", "hasty"],
-    ),
-    row("C3", "refunded-disk-shown-for-ever", &["delete3"]),
     // A claim that may be in any region waits for all: an order of a controller before this one may be in the one that is down.
     row("C1", "one-region-hangs", &["immediate"]),
     row("C1", "one-region-fails", &["immediate"]),
