@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eck_csi::volume::NodeId;
-use eck_csi_fencing::{ClusterError, Node, OutOfService, Outages};
+use eck_csi_fencing::{Node, OutOfService, Outages};
+use eck_csi_kubernetes::ClusterError;
 use ecx::api::Group;
 use futures::future::try_join_all;
 use parking_lot::Mutex;

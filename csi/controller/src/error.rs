@@ -9,7 +9,7 @@ use eck_csi::cluster::OtherCluster;
 use eck_csi::driver::TOPOLOGY_REGION;
 use eck_csi::field::BadField;
 use eck_csi::volume::Region;
-use eck_csi_fencing::ClusterError;
+use eck_csi_kubernetes::ClusterError;
 use ecx::api::Disk;
 use serve::code::GrpcCode;
 use tonic::Code;

@@ -1,9 +1,9 @@
 //! What is asked of the API server, as traits: the simulation has a cluster of its own.
 
 use eck_csi::volume::NodeId;
+use eck_csi_kubernetes::ClusterError;
 use futures::future::BoxFuture;
 
-use crate::error::ClusterError;
 use crate::node::Node;
 
 /// Nodes by what the driver calls them.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eck_csi::volume::NodeId;
+use eck_csi_kubernetes::{ClusterError, error};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, try_join_all};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -13,7 +14,6 @@ use kube::{Api, Client};
 use serde_json::Value;
 
 use crate::cluster::{Nodes, Outages};
-use crate::error::ClusterError;
 use crate::event;
 use crate::lookup::{self, Names};
 use crate::node::Node;
@@ -148,6 +148,5 @@ impl Outages for Kubernetes {
 
 /// The answer, if it comes in time.
 async fn within<T>(asked: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {
-    let answer = tokio::time::timeout(PATIENCE, asked).await;
-    Ok(answer.map_err(|_| ClusterError::Slow(PATIENCE))??)
+    error::within(PATIENCE, asked).await
 }

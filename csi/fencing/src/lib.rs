@@ -11,7 +11,6 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 mod cluster;
-mod error;
 mod event;
 mod kubernetes;
 mod lookup;
@@ -19,6 +18,5 @@ mod node;
 mod watch;
 
 pub use cluster::{Nodes, Outages};
-pub use error::ClusterError;
 pub use kubernetes::{Kubernetes, Leader};
 pub use node::{Node, OutOfService, TAINT};

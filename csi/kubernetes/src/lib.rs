@@ -5,9 +5,13 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 pub mod api;
+pub mod error;
 pub mod event;
+mod regions;
 mod time;
 mod volumes;
 
+pub use error::ClusterError;
+pub use regions::{ClusterRegions, NamedRegions};
 pub use time::{Millis, now};
-pub use volumes::{disks_in_use, region_of};
+pub use volumes::{disks_in_use, region_of, regions_of};

@@ -14,13 +14,39 @@ pub fn disks_in_use(volumes: Option<Vec<String>>) -> BTreeSet<String> {
     volumes.iter().filter_map(|volume| volume.strip_prefix(IN_USE)).map(str::to_owned).collect()
 }
 
+/// Every region that a volume's node affinity names.
+pub fn regions_of(affinity: &Value) -> Vec<String> {
+    let terms = affinity["required"]["nodeSelectorTerms"].as_array().into_iter().flatten();
+    let expressions = terms.flat_map(|term| term["matchExpressions"].as_array().into_iter().flatten());
+    let regions = expressions.filter(|one| one["key"] == TOPOLOGY_REGION && one["operator"] == "In");
+    let values = regions.flat_map(|one| one["values"].as_array().into_iter().flatten());
+    values.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
 /// The region that a volume's node affinity names, if it is one.
 pub fn region_of(affinity: &Value) -> Option<String> {
-    let terms = affinity["required"]["nodeSelectorTerms"].as_array()?;
-    let expressions = terms.iter().flat_map(|term| term["matchExpressions"].as_array().into_iter().flatten());
-    let mut regions = expressions.filter(|one| one["key"] == TOPOLOGY_REGION && one["operator"] == "In");
-    match regions.next()?["values"].as_array()?.as_slice() {
-        [region] if regions.next().is_none() => region.as_str().map(str::to_owned),
-        _ => None,
+    let mut regions = regions_of(affinity).into_iter();
+    regions.next().filter(|_| regions.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn affinity(values: &[&str]) -> Value {
+        let expression = json!({"key": TOPOLOGY_REGION, "operator": "In", "values": values});
+        json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}})
+    }
+
+    #[test]
+    fn an_affinity_names_every_region_of_it_and_is_of_one_only_if_it_names_one() {
+        assert_eq!(region_of(&affinity(&["a-1"])).as_deref(), Some("a-1"));
+        assert_eq!(
+            (regions_of(&affinity(&["a-1", "b-2"])).len(), region_of(&affinity(&["a-1", "b-2"]))),
+            (2, None)
+        );
+        assert_eq!((regions_of(&Value::Null).len(), region_of(&Value::Null)), (0, None));
     }
 }

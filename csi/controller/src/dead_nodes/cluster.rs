@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eck_csi::volume::NodeId;
-use eck_csi_fencing::{ClusterError, Node, OutOfService, Outages};
+use eck_csi_fencing::{Node, OutOfService, Outages};
+use eck_csi_kubernetes::ClusterError;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, MutexGuard};

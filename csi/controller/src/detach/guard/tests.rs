@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eck_csi_fencing::{ClusterError, Node, Nodes, OutOfService};
+use eck_csi_fencing::{Node, Nodes, OutOfService};
+use eck_csi_kubernetes::ClusterError;
 use ecx::api::Op;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;

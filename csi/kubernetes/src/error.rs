@@ -12,3 +12,12 @@ pub enum ClusterError {
     #[error("the API server did not answer within {} s", .0.as_secs())]
     Slow(Duration),
 }
+
+/// The answer, if it comes within `patience`.
+pub async fn within<T>(
+    patience: Duration,
+    asked: impl Future<Output = kube::Result<T>>,
+) -> Result<T, ClusterError> {
+    let answer = tokio::time::timeout(patience, asked).await;
+    Ok(answer.map_err(|_| ClusterError::Slow(patience))??)
+}
