@@ -27,9 +27,13 @@ pub struct Args {
     /// Unix socket to serve CSI on
     #[arg(long, env = "CSI_ENDPOINT", default_value = "unix:///csi/csi.sock")]
     pub csi_endpoint: String,
-    /// All regions of the cluster, joined by commas, e.g. zj-shaoxing-2,fj-xiamen-4
+    /// Regions of the cluster, joined by commas, e.g. zj-shaoxing-2,fj-xiamen-4: where disks are made that nobody wants in a certain one
     #[arg(long, env = "ECX_REGIONS", value_delimiter = ',', required = true)]
     pub regions: Vec<Region>,
+    /// Also works in the regions that labels of nodes and affinities of PersistentVolumes name, and makes disks there for who asks for
+    /// one: read from the API server at start, and whenever a disk is in no region that is known. Without it --regions are all
+    #[arg(long, env = "LEARN_REGIONS")]
+    pub learn_regions: bool,
     /// Name of this cluster, unique in the cloud account: part of every client token and the label of every disk
     #[arg(long, env = "ECK_CLUSTER_ID", value_parser = cluster_id)]
     pub cluster_id: String,
@@ -66,7 +70,7 @@ pub struct Args {
     /// What `diskType: cloud` stands for, instead of the profile's
     #[arg(long, env = "ECX_DEFAULT_DISK_TYPE")]
     pub default_disk_type: Option<String>,
-    /// Seconds between two audits of cloud against cluster, shown as metrics and events; 0 for none. Audit, webhook,
+    /// Seconds between two audits of cloud against cluster, shown as metrics and events; 0 for none. Audit, webhook, --learn-regions,
     /// --detach-from-running-machine and --taint-dead-nodes ask the API server; but for the cluster's UID, once, everything else of this
     /// program does without it
     #[arg(long, env = "AUDIT_SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86_400))]

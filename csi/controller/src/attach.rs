@@ -89,7 +89,7 @@ async fn attach(driver: &Driver, request: &AttachRequest) -> Result<PublishConte
     let no_volume = || AttachError::NoVolume(volume.to_string());
     let id = volume.disk().ok_or_else(no_volume)?;
     let cloud = |source| AttachError::Cloud { disk: id.to_string(), source };
-    let found = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?;
+    let found = driver.disk_locator.locate(&driver.reader, &id).await.map_err(|error| error.or(cloud))?;
     let (region, mut disk) = found.ok_or_else(no_volume)?;
     if let Some(other) = other_cluster(&disk, &driver.cluster) {
         return Err(AttachError::OtherCluster { disk: id.to_string(), other });

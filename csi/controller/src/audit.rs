@@ -69,7 +69,7 @@ impl Audit {
     async fn round(&self) -> Result<Report, RoundError> {
         // Anew each time: a service account's authority may have been replaced.
         let (kube, _) = api::connect(self.kubeconfig.as_deref(), None).await?;
-        let regions = self.driver.disk_locator.all().to_vec();
+        let regions = self.driver.regions.all_known().await;
         let scope = Scope { regions, cluster: self.driver.cluster.clone(), grace: self.grace };
         let found = report(&kube, &self.driver.client, &scope, now).await?;
         for finding in found.findings.iter().take(EVENTS) {

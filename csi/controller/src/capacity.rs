@@ -26,11 +26,11 @@ pub(crate) async fn capacity(
     request: pb::GetCapacityRequest,
 ) -> Result<pb::GetCapacityResponse, ReadError> {
     let parameters = Parameters::parse(&request.parameters)?;
-    let mut regions = driver.disk_locator.all().to_vec();
+    let mut regions = driver.regions.configured().to_vec();
     if let Some(value) = request.accessible_topology.as_ref().and_then(|t| t.segments.get(TOPOLOGY_REGION)) {
         let wanted = Region::parse(&format!("accessible_topology.{TOPOLOGY_REGION}"), value)?;
-        // A region that is not the cluster's has nothing for it: an answer, not an error.
-        regions.retain(|region| *region == wanted);
+        // Of the settings or not: a node is there.
+        regions = vec![wanted];
     } else if request.accessible_topology.is_some_and(|t| !t.segments.is_empty()) {
         let allowed = format!("segments with the key {TOPOLOGY_REGION}");
         return Err(BadField::new("accessible_topology.segments", "other keys", allowed).into());
@@ -73,6 +73,10 @@ async fn available(driver: &Driver, region: &Region, disk_type: &str) -> Result<
 }
 
 async fn stock(driver: &Driver, region: &Region, disk_type: &str) -> Result<u64, Error> {
+    // A region that is none of the cloud's has nothing: an answer, not an error.
+    if !driver.regions.known(region).await? {
+        return Ok(0);
+    }
     if !driver.client.profile().has(Op::CheckStock) {
         return Ok(MAX_DISK_GIB);
     }

@@ -83,7 +83,7 @@ impl Operation<Driver> for CreateRequest {
 
 /// The disk of the volume, and its region.
 async fn create(driver: &Driver, request: &CreateRequest) -> Result<(Region, Disk), CreateError> {
-    let allowed = allowed(request, driver.disk_locator.all())?;
+    let allowed = allowed(request, &usable(driver, request).await?)?;
     let found = look(driver, request, &allowed).await?;
     let content = content::look(driver, request, &found).await?;
     modify::possible(driver, &later(request))?;
@@ -138,7 +138,7 @@ async fn make(
     match order::buy(driver, request, wanted, &regions, deadline).await {
         // The name was ordered with other arguments: the disk is somewhere, and it decides.
         Err(error) if error.is_token_conflict() => {
-            let everywhere = driver.disk_locator.all().to_vec();
+            let everywhere = driver.regions.all();
             let found = look(driver, request, &everywhere).await?;
             match decide(request, wanted, &driver.cluster, &found)? {
                 CreateStep::Use(region, id) => order::settle(driver, request, region, &id, deadline).await,
@@ -173,6 +173,28 @@ async fn look(
     let query = Query::Name(disk_name(&request.name));
     let found = driver.disk_locator.among(&driver.reader, &query, ask).await;
     found.map_err(|source| CreateError::Cloud { name: request.name.clone(), source })
+}
+
+/// The regions of the settings; where none of them will do, also those that the request names and that are the cloud's. A claim that is
+/// bound at once, for which the provisioner names the regions of all nodes, waits for no other region than the settings say.
+async fn usable(driver: &Driver, request: &CreateRequest) -> Result<Vec<Region>, CreateError> {
+    let mut regions = driver.regions.configured().to_vec();
+    for region in beyond(request, &regions) {
+        let known = driver.regions.known(&region).await;
+        if known.map_err(|source| CreateError::Cloud { name: request.name.clone(), source })? {
+            regions.push(region);
+        }
+    }
+    Ok(regions)
+}
+
+/// The regions that the request allows, if none of them is configured.
+fn beyond(request: &CreateRequest, configured: &[Region]) -> Vec<Region> {
+    let class = &request.parameters.regions;
+    let asked = if request.requisite.is_empty() { class } else { &request.requisite };
+    let fits = |region: &&Region| class.is_empty() || class.contains(region);
+    let asked: Vec<Region> = asked.iter().filter(fits).cloned().collect();
+    if asked.iter().any(|region| configured.contains(region)) { Vec::new() } else { asked }
 }
 
 /// The regions in which the volume may be, the best first.

@@ -178,10 +178,12 @@ impl DeadNodes {
         disks: &BTreeSet<String>,
     ) -> Result<(Instant, MachineState), ecx::Error> {
         let (driver, asked) = (&self.driver, Instant::now());
-        let region = id.region().filter(|region| driver.disk_locator.all().contains(region));
-        let Some(region) = region else {
-            return Ok((asked, MachineState::Unclear("the node is in none of the cluster's regions")));
+        let Some(region) = id.region() else {
+            return Ok((asked, MachineState::Unclear("the node's id tells no region")));
         };
+        if !driver.regions.known(region).await? {
+            return Ok((asked, MachineState::Unclear("the node is in no region of the cloud's")));
+        }
         let looks = disks.iter().take(WITNESSES).map(|disk| driver.reader.proven(region, disk));
         let told = try_join_all(looks).await?;
         let told: Vec<_> =

@@ -64,7 +64,8 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
     // An id of another form never was a disk here.
     let Some(id) = volume.disk() else { return Ok(()) };
     let cloud = |source| DeleteError::Cloud { disk: id.to_string(), source };
-    let located = driver.disk_locator.locate_unless_gone(&driver.reader, &id).await.map_err(cloud)?;
+    let located =
+        driver.disk_locator.locate_unless_gone(&driver.reader, &id).await.map_err(|error| error.or(cloud))?;
     let Some((region, disk)) = located else {
         driver.disk_locator.forget(id.as_str());
         return Ok(());

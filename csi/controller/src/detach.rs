@@ -95,7 +95,7 @@ pub(crate) async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>
             let now = act(driver, &region, Some(&instance), id, true, deadline, &mut sure).await?;
             (region, now)
         }
-        _ => match driver.disk_locator.locate_proven(&driver.reader, id).await.map_err(cloud)? {
+        _ => match located(driver, id).await? {
             Some((region, disk)) => (region, Some(disk)),
             None => return Ok(()),
         },
@@ -128,6 +128,13 @@ pub(crate) async fn take_off(driver: &Driver, id: &DiskId, node: Option<&NodeId>
             }
         };
     }
+}
+
+/// The disk by its own word, and where it is; `None` if it is gone.
+async fn located(driver: &Driver, id: &DiskId) -> Result<Option<(Region, Disk)>, DetachError> {
+    let cloud = |source| DetachError::Cloud { disk: id.to_string(), source };
+    let located = driver.disk_locator.locate_proven(&driver.reader, id).await;
+    located.map_err(|error| error.or(cloud))
 }
 
 /// Whether every look is from after the disk came to the machine: it is there for longer than looks can lag, or it left it and nobody asked

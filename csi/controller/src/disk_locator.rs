@@ -1,16 +1,57 @@
 //! Where disks are: the volume handle is the disk id alone (fixed by the guide), but every cloud call wants the region.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use eck_csi::volume::{DiskId, Region};
+use eck_csi_kubernetes::ClusterError;
 use ecx::Error;
 use ecx::api::Disk;
 use futures::StreamExt as _;
 use futures::future::{Either, ready, try_join_all};
 use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::disk_reader::{DiskReader, Query};
+use crate::regions::Regions;
+
+/// In which regions a disk may be is not known: that it is in none of those that are cannot be its end.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "disk {disk} is in no region that is known, and which others its PersistentVolume names cannot be read"
+)]
+pub struct RegionNotTold {
+    disk: String,
+    source: ClusterError,
+}
+
+/// Why it is not known where a disk is.
+#[derive(Debug)]
+pub(crate) enum LocateError {
+    Cloud(Error),
+    Region(RegionNotTold),
+}
+
+impl LocateError {
+    /// As an error of the operation, which says what the cloud's mean to it.
+    pub(crate) fn or<E: From<RegionNotTold>>(self, cloud: impl FnOnce(Error) -> E) -> E {
+        match self {
+            Self::Cloud(error) => cloud(error),
+            Self::Region(error) => error.into(),
+        }
+    }
+}
+
+impl From<Error> for LocateError {
+    fn from(error: Error) -> Self {
+        Self::Cloud(error)
+    }
+}
+
+/// By how much what objects name may be old where a region does not answer: whoever asks again looks again.
+const NAMES: Duration = Duration::from_secs(60);
 
 /// Whether a region is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,18 +65,13 @@ pub(crate) enum Ask {
 
 /// Regions of disks, learnt as we go. A disk never changes its region, so what was learnt stays true.
 pub(crate) struct DiskLocator {
-    all: Vec<Region>,
+    regions: Arc<Regions>,
     known: Mutex<HashMap<String, Region>>,
 }
 
 impl DiskLocator {
-    pub(crate) fn new(all: Vec<Region>) -> Self {
-        Self { all, known: Mutex::default() }
-    }
-
-    /// All regions of the cluster.
-    pub(crate) fn all(&self) -> &[Region] {
-        &self.all
+    pub(crate) fn new(regions: Arc<Regions>) -> Self {
+        Self { regions, known: Mutex::default() }
     }
 
     /// Remembers where a disk is.
@@ -61,7 +97,7 @@ impl DiskLocator {
         &self,
         reader: &DiskReader,
         disk: &DiskId,
-    ) -> Result<Option<(Region, Disk)>, Error> {
+    ) -> Result<Option<(Region, Disk)>, LocateError> {
         if let Some(region) = self.known(disk) {
             let found = reader.disk(&region, disk.as_str()).await?;
             return Ok(found.map(|found| (region, found)));
@@ -75,7 +111,7 @@ impl DiskLocator {
         &self,
         reader: &DiskReader,
         disk: &DiskId,
-    ) -> Result<Option<(Region, Disk)>, Error> {
+    ) -> Result<Option<(Region, Disk)>, LocateError> {
         unless_gone(reader, || self.locate(reader, disk)).await
     }
 
@@ -84,11 +120,15 @@ impl DiskLocator {
         &self,
         reader: &DiskReader,
         disk: &DiskId,
-    ) -> Result<Option<(Region, Disk)>, Error> {
+    ) -> Result<Option<(Region, Disk)>, LocateError> {
         unless_gone(reader, || self.look_proven(reader, disk)).await
     }
 
-    async fn look_proven(&self, reader: &DiskReader, disk: &DiskId) -> Result<Option<(Region, Disk)>, Error> {
+    async fn look_proven(
+        &self,
+        reader: &DiskReader,
+        disk: &DiskId,
+    ) -> Result<Option<(Region, Disk)>, LocateError> {
         let region = match self.known(disk) {
             Some(region) => region,
             None => match self.search(reader, disk).await? {
@@ -100,10 +140,42 @@ impl DiskLocator {
         Ok(found.map(|found| (region, found)))
     }
 
-    /// A disk whose region is not known.
-    async fn search(&self, reader: &DiskReader, disk: &DiskId) -> Result<Option<(Region, Disk)>, Error> {
+    /// A disk whose region is not known: where it may be by what is known of the cluster, and where that names it now.
+    async fn search(
+        &self,
+        reader: &DiskReader,
+        disk: &DiskId,
+    ) -> Result<Option<(Region, Disk)>, LocateError> {
+        let began = Instant::now();
+        let asked = self.regions.of_disk(disk);
+        let found = self.search_in(reader, disk, &asked).await;
+        if matches!(found, Ok(Some(_))) {
+            return Ok(found?);
+        }
+        // What is down hides nothing that is elsewhere, and proves nothing.
+        let looked = if found.is_ok() {
+            self.regions.look_since(began).await
+        } else {
+            self.regions.look_within(NAMES).await
+        };
+        let region = |source| LocateError::Region(RegionNotTold { disk: disk.to_string(), source });
+        looked.map_err(region)?;
+        let mut others = self.regions.of_disk(disk);
+        others.retain(|region| !asked.contains(region));
+        match self.search_in(reader, disk, &others).await? {
+            Some(elsewhere) => Ok(Some(elsewhere)),
+            None => Ok(found?),
+        }
+    }
+
+    async fn search_in(
+        &self,
+        reader: &DiskReader,
+        disk: &DiskId,
+        regions: &[Region],
+    ) -> Result<Option<(Region, Disk)>, Error> {
         for query in [Query::Hint(disk.to_string()), Query::Id(disk.to_string())] {
-            if let Some((region, found)) = self.first(reader, &query).await? {
+            if let Some((region, found)) = self.first(reader, disk, &query, regions).await? {
                 self.learn(disk.as_str(), &region);
                 return Ok(Some((region, found)));
             }
@@ -111,19 +183,26 @@ impl DiskLocator {
         Ok(None)
     }
 
-    /// That a region answers, whichever is the first; the error of the last if none does.
+    /// That a region of the settings answers, whichever is the first; the error of the last if none does.
     pub(crate) async fn any_answer(&self, reader: &DiskReader, query: &Query) -> Result<(), Error> {
-        let looks = self.all.iter().map(|region| Box::pin(reader.ask(region, query.clone())));
+        let configured = self.regions.configured().iter();
+        let looks = configured.map(|region| Box::pin(reader.ask(region, query.clone())));
         futures::future::select_ok(looks).await.map(drop)
     }
 
     /// What the first region has that has any.
-    async fn first(&self, reader: &DiskReader, query: &Query) -> Result<Option<(Region, Disk)>, Error> {
+    async fn first(
+        &self,
+        reader: &DiskReader,
+        disk: &DiskId,
+        query: &Query,
+        regions: &[Region],
+    ) -> Result<Option<(Region, Disk)>, Error> {
         let look = |region: &Region| {
             let region = region.clone();
             async move { (reader.ask(&region, query.clone()).await, region) }
         };
-        let mut looks: FuturesUnordered<_> = self.all.iter().map(look).collect();
+        let mut looks: FuturesUnordered<_> = regions.iter().map(look).collect();
         let mut failed = None;
         while let Some((answer, region)) = looks.next().await {
             match answer {
@@ -132,7 +211,11 @@ impl DiskLocator {
                         return Ok(Some((region, disk)));
                     }
                 }
-                Err(error) => failed = Some(error),
+                Err(error) => {
+                    if !self.regions.need_not_answer(&region, Some(disk)).await {
+                        failed = Some(error);
+                    }
+                }
             }
         }
         failed.map_or(Ok(None), Err)
@@ -162,18 +245,21 @@ impl DiskLocator {
                 Ask::Not => return Either::Left(ready(Ok(Vec::new()))),
             };
             Either::Right(async move {
-                let disks = answer.await?;
+                let disks = match answer.await {
+                    Err(_) if self.regions.need_not_answer(&region, None).await => Vec::new(),
+                    answer => answer?,
+                };
                 Ok::<_, Error>(disks.into_iter().map(|disk| (region.clone(), disk)).collect::<Vec<_>>())
             })
         };
-        Ok(try_join_all(self.all.iter().map(look)).await?.into_iter().flatten().collect())
+        Ok(try_join_all(self.regions.all().iter().map(look)).await?.into_iter().flatten().collect())
     }
 }
 
 /// What a look finds; that there is nothing only a second one says, so much later that it cannot be from before the first.
-async fn unless_gone<T, F>(reader: &DiskReader, look: impl Fn() -> F) -> Result<Option<T>, Error>
+async fn unless_gone<T, F>(reader: &DiskReader, look: impl Fn() -> F) -> Result<Option<T>, LocateError>
 where
-    F: Future<Output = Result<Option<T>, Error>>,
+    F: Future<Output = Result<Option<T>, LocateError>>,
 {
     if let Some(found) = look().await? {
         return Ok(Some(found));

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use eck_csi::cluster::ClusterIdentity;
 use eck_csi::volume::{Region, VolumeId};
 use eck_csi_fencing::Nodes as ClusterNodes;
-use eck_csi_kubernetes::now;
+use eck_csi_kubernetes::{ClusterError, ClusterRegions, now};
 use ecx::Client;
 use ecx::api::Disk;
+use tokio::time::Instant;
 
 use crate::args::DetachPolicy;
 use crate::attach_queue::AttachQueue;
@@ -21,11 +22,13 @@ use crate::nodes::Nodes;
 use crate::open_orders::OpenOrders;
 use crate::order_attempts::OrderAttempts;
 use crate::publish_modes::PublishModes;
+use crate::regions::Regions;
 
 /// The cloud account, the cluster's regions, and what was learnt of both.
 pub struct Driver {
     pub(crate) client: Arc<Client>,
     pub(crate) reader: DiskReader,
+    pub(crate) regions: Arc<Regions>,
     pub(crate) disk_locator: DiskLocator,
     pub(crate) nodes: Nodes,
     pub(crate) attach_queue: AttachQueue,
@@ -42,14 +45,30 @@ pub struct Driver {
 impl Driver {
     /// A driver for the cluster `cluster` (its id is part of client tokens, and both id and UID mark its disks) in `regions`.
     pub fn new(client: Arc<Client>, cluster: ClusterIdentity, regions: Vec<Region>) -> Self {
-        let reader = DiskReader::new(Arc::clone(&client));
-        let disk_locator = DiskLocator::new(regions);
+        Self::of_regions(Regions::new(regions, Arc::clone(&client)), client, cluster)
+    }
+
+    /// The same, that learns of other regions from the cluster.
+    pub fn learning(
+        client: Arc<Client>,
+        cluster: ClusterIdentity,
+        regions: Vec<Region>,
+        objects: Arc<dyn ClusterRegions>,
+    ) -> Self {
+        let regions = Regions::new(regions, Arc::clone(&client)).of_cluster(objects);
+        Self::of_regions(regions, client, cluster)
+    }
+
+    fn of_regions(regions: Regions, client: Arc<Client>, cluster: ClusterIdentity) -> Self {
+        let (reader, regions) = (DiskReader::new(Arc::clone(&client)), Arc::new(regions));
+        let disk_locator = DiskLocator::new(Arc::clone(&regions));
         let (nodes, attach_queue) = (Nodes::default(), AttachQueue::default());
         let (order_attempts, publish_modes) = (OrderAttempts::default(), PublishModes::default());
         let (open_orders, left_machines) = (OpenOrders::default(), LeftMachines::default());
         Self {
             client,
             reader,
+            regions,
             disk_locator,
             nodes,
             attach_queue,
@@ -68,11 +87,17 @@ impl Driver {
         Self { detach_guard: Some(DetachGuard { policy, nodes, now }), ..self }
     }
 
+    /// Learns which regions the cluster's objects name now.
+    pub(crate) async fn learn_regions(&self) -> Result<(), ClusterError> {
+        self.regions.look_since(Instant::now()).await
+    }
+
     /// The disk of a volume that must exist, and its region.
     pub(crate) async fn existing(&self, volume: &VolumeId) -> Result<(Region, Disk), ReadError> {
         let none = || ReadError::NoVolume(volume.to_string());
         let disk = volume.disk().ok_or_else(none)?;
-        self.disk_locator.locate(&self.reader, &disk).await?.ok_or_else(none)
+        let located = self.disk_locator.locate(&self.reader, &disk).await;
+        located.map_err(|error| error.or(ReadError::Cloud))?.ok_or_else(none)
     }
 
     /// The disk type that a StorageClass's type means.

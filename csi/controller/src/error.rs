@@ -3,23 +3,23 @@
 //! The provisioner keeps asking after `UNAVAILABLE`, `DEADLINE_EXCEEDED` and `ABORTED` and treats a CreateVolume's other
 //! codes as final: so an unknown outcome may only ever be one of these three.
 
-use std::time::Duration;
-
 use eck_csi::cluster::OtherCluster;
 use eck_csi::driver::TOPOLOGY_REGION;
 use eck_csi::field::BadField;
-use eck_csi::volume::Region;
 use eck_csi_kubernetes::ClusterError;
 use ecx::api::Disk;
 use serve::code::GrpcCode;
 use tonic::Code;
 
+use crate::disk_locator::RegionNotTold;
 use crate::disk_reader::WaitError;
 
 mod cloud;
+mod read;
 mod snapshot;
 
 use cloud::{cloud_code, wait_code};
+pub(crate) use read::ReadError;
 pub(crate) use snapshot::{GroupError, SnapshotError};
 
 serve::into_status!(ReadError, GroupError);
@@ -66,6 +66,8 @@ pub enum CreateError {
     Dead { disk: String, state: String },
     #[error("creating {name}")]
     Cloud { name: String, source: ecx::Error },
+    #[error(transparent)]
+    Region(#[from] RegionNotTold),
     #[error("disk of {name}")]
     Wait { name: String, source: WaitError },
 }
@@ -122,6 +124,7 @@ impl GrpcCode for CreateError {
             Self::Refused { source, .. } => cloud_code(source),
             // The disk is there: a claim that is deleted now must not leave it behind.
             Self::Modify { .. } | Self::Cleanup { .. } => Code::Unavailable,
+            Self::Region(error) => error.code(),
             // An order may be open, whatever refuses to tell of it.
             Self::Cloud { source: ecx::Error::TokenConflict(_), .. } => Code::Aborted,
             Self::Cloud { .. } | Self::Wait { source: WaitError::Cloud(_), .. } => Code::Unavailable,
@@ -145,6 +148,8 @@ pub(crate) enum DeleteError {
     Snapshots { disk: String, snapshots: String },
     #[error("deleting {disk}")]
     Cloud { disk: String, source: ecx::Error },
+    #[error(transparent)]
+    Region(#[from] RegionNotTold),
     #[error("deleting {disk}")]
     Wait { disk: String, source: WaitError },
 }
@@ -161,6 +166,7 @@ impl GrpcCode for DeleteError {
             Self::Busy { .. } => Code::Aborted,
             Self::OrderFailed { .. } => Code::Internal,
             Self::Cloud { source, .. } => cloud_code(source),
+            Self::Region(error) => error.code(),
             Self::Wait { source, .. } => wait_code(source),
         }
     }
@@ -196,6 +202,8 @@ pub enum AttachError {
     NotShown { disk: String, attempts: u32 },
     #[error("attaching {disk}")]
     Cloud { disk: String, source: ecx::Error },
+    #[error(transparent)]
+    Region(#[from] RegionNotTold),
     #[error("attaching {disk}")]
     Wait { disk: String, source: WaitError },
 }
@@ -217,6 +225,7 @@ impl GrpcCode for AttachError {
             // Nothing is attached; the next attempt may do better.
             Self::JobFailed { .. } | Self::NotShown { .. } => Code::Unavailable,
             Self::Cloud { source, .. } => cloud_code(source),
+            Self::Region(error) => error.code(),
             Self::Wait { source, .. } => wait_code(source),
         }
     }
@@ -254,6 +263,8 @@ pub enum DetachError {
     StillHeld { disk: String, holders: String, attempts: u32 },
     #[error("detaching {disk}")]
     Cloud { disk: String, source: ecx::Error },
+    #[error(transparent)]
+    Region(#[from] RegionNotTold),
     #[error("detaching {disk}")]
     Wait { disk: String, source: WaitError },
 }
@@ -275,6 +286,7 @@ impl GrpcCode for DetachError {
                 Code::Unavailable
             }
             Self::Cloud { source, .. } => cloud_code(source),
+            Self::Region(error) => error.code(),
             Self::Wait { source, .. } => wait_code(source),
         }
     }
@@ -299,6 +311,8 @@ pub enum ExpandError {
     NoSize(String),
     #[error("growing {disk}")]
     Cloud { disk: String, source: ecx::Error },
+    #[error(transparent)]
+    Region(#[from] RegionNotTold),
     #[error("growing {disk}")]
     Wait { disk: String, source: WaitError },
 }
@@ -314,6 +328,7 @@ impl GrpcCode for ExpandError {
             // It may only be late: ask again.
             Self::NotShown { .. } | Self::NoSize(_) => Code::Unavailable,
             Self::Cloud { source, .. } => cloud_code(source),
+            Self::Region(error) => error.code(),
             Self::Wait { source, .. } => wait_code(source),
         }
     }
@@ -334,6 +349,8 @@ pub enum ModifyError {
     NotChanged { disk: String, shown: String },
     #[error("changing {disk}")]
     Cloud { disk: String, source: ecx::Error },
+    #[error(transparent)]
+    Region(#[from] RegionNotTold),
     #[error("changing {disk}")]
     Wait { disk: String, source: WaitError },
 }
@@ -350,45 +367,15 @@ impl GrpcCode for ModifyError {
             // It may only be late: ask again.
             Self::NotChanged { .. } => Code::Unavailable,
             Self::Cloud { source, .. } => cloud_code(source),
+            Self::Region(error) => error.code(),
             Self::Wait { source, .. } => wait_code(source),
         }
     }
 }
 
-/// The reads: volumes and snapshots listed and by id, their health, ValidateVolumeCapabilities, GetCapacity.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
-    #[error("there is no volume {0}")]
-    NoVolume(String),
-    #[error("there is no snapshot {0}")]
-    NoSnapshot(String),
-    #[error(transparent)]
-    Field(#[from] BadField),
-    #[error(transparent)]
-    Token(BadField),
-    /// The region, and for how long.
-    #[error("{0} has not told its stock for {sec} s", sec = .1.as_secs())]
-    Silent(Region, Duration),
-    #[error("disk {0} is attached, and neither it nor any machine tells to which")]
-    HolderNotTold(String),
-    #[error("many disks of {0} are attached, and neither they nor the machines tell to which")]
-    HoldersNotTold(Region),
-    #[error("reading the cloud")]
-    Cloud(#[from] ecx::Error),
-}
-
-impl GrpcCode for ReadError {
+impl GrpcCode for RegionNotTold {
     fn code(&self) -> Code {
-        match self {
-            Self::NoVolume(_) | Self::NoSnapshot(_) => Code::NotFound,
-            Self::Field(_) => Code::InvalidArgument,
-            // The spec's code for a bad starting_token: begin again without one.
-            Self::Token(_) => Code::Aborted,
-            // It may answer the next time; until then its number is that of the last answer.
-            Self::Silent(..) => Code::Unavailable,
-            // Not on no machine: the cloud may tell the next time.
-            Self::HolderNotTold(_) | Self::HoldersNotTold(_) => Code::Unavailable,
-            Self::Cloud(error) => cloud_code(error),
-        }
+        // Not gone: it may be where nobody has looked. The sidecars need the same API server.
+        Code::Unavailable
     }
 }

@@ -74,7 +74,7 @@ pub(crate) async fn expand(driver: &Driver, volume: &VolumeId, size: &SizeRange)
     let no_volume = || ExpandError::NoVolume(volume.to_string());
     let id = volume.disk().ok_or_else(no_volume)?;
     let cloud = |source| ExpandError::Cloud { disk: id.to_string(), source };
-    let found = driver.disk_locator.locate(&driver.reader, &id).await.map_err(cloud)?;
+    let found = driver.disk_locator.locate(&driver.reader, &id).await.map_err(|error| error.or(cloud))?;
     let (region, mut disk) = found.ok_or_else(no_volume)?;
     if let Some(other) = other_cluster(&disk, &driver.cluster) {
         return Err(ExpandError::OtherCluster { disk: id.to_string(), other });

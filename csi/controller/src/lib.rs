@@ -5,7 +5,7 @@
 //!            list, validate, capacity, health                            reads
 //! dead_nodes                                                            beside them: nodes whose machine is off are tainted
 //!               └─▶ driver: disk_reader (shared), disk_locator (disk → region), nodes (node → instance), machines (is it off?),
-//!                           attach_queue ─▶ ecx; detach_policy, dead_nodes ─▶ API server
+//!                           attach_queue ─▶ ecx; regions, detach_policy, dead_nodes ─▶ API server
 //! ```
 
 // A new error or state does not compile until every match has decided what it means.
@@ -28,6 +28,7 @@ mod disk_reader;
 pub mod driver;
 mod error;
 mod expand;
+mod first_answer;
 mod health;
 mod left_machines;
 mod list;
@@ -44,6 +45,7 @@ mod own_cluster;
 mod paging;
 pub mod parameters;
 mod publish_modes;
+mod regions;
 pub mod request;
 mod response;
 pub mod run;

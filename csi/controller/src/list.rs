@@ -1,6 +1,7 @@
 //! ListVolumes, ControllerGetVolume and the health of volumes: what the cloud has.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use eck_csi::volume::{DiskId, Region, VolumeId};
 use ecx::api::Disk;
@@ -15,12 +16,18 @@ mod holders;
 
 use holders::{Placed, placed};
 
+/// By how much what nodes and volumes name may be old for a list. Whoever asks for one volume looks anew; to csi-attacher a volume that is
+/// left out, of a region that no call has been about, is one that it publishes again, which changes nothing. A look is all
+/// PersistentVolumes, and csi-attacher lists once a minute (`--reconcile-sync`).
+const NAMES: Duration = Duration::from_secs(300);
+
 /// A page of volumes, and the token of the next one. Every data disk of the cluster's regions is listed, not only those that
 /// carry our mark: an adopted disk is a volume too, and the attacher must see where it is attached. Other clusters' are listed too:
 /// nothing is done to what is listed, and to the attacher a volume that is left out is one that is detached.
 async fn page(driver: &Driver, max: i32, token: &str) -> Result<(Vec<(Region, Disk)>, String), ReadError> {
     let max = paging::max(max)?;
     let after = parse_token(token)?;
+    driver.regions.look_within(NAMES).await?;
     let mut found = driver.disk_locator.everywhere(&driver.reader, &Query::All).await?;
     found.retain(|(_, disk)| disk.is_system_volume != Some(true) && DiskId::parse(&disk.disk_id).is_some());
     let after = after.as_ref().map(|(region, id)| (region, id.as_str()));

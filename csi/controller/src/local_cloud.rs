@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use eck_csi::cluster::ClusterIdentity;
 use eck_csi::operations::Operation;
 use eck_csi::volume::{Region, VolumeId};
+use eck_csi_kubernetes::ClusterRegions;
 use ecx::api::{Disk, DiskState, Op};
 use ecx::transport::{Exchange, Outgoing, Transport};
 use ecx::{Client, Profile};
@@ -52,6 +53,13 @@ impl LocalCloud {
         self.driver_over(self.0.transport(1, Duration::from_secs(10)), cluster)
     }
 
+    /// The same for a cluster whose settings name one region, and whose objects are these.
+    pub(crate) fn driver_learning(&self, configured: &str, objects: Arc<dyn ClusterRegions>) -> Arc<Driver> {
+        let client = self.client_over(self.0.transport(1, Duration::from_secs(10)));
+        let cluster = ClusterIdentity::of(CLUSTER);
+        Arc::new(Driver::learning(client, cluster, vec![region(configured)], objects))
+    }
+
     /// The same before a cloud that does not tell which machine holds a disk.
     pub(crate) fn driver_without_holders(&self) -> Arc<Driver> {
         let transport = self.0.transport(1, Duration::from_secs(10));
@@ -59,10 +67,13 @@ impl LocalCloud {
     }
 
     fn driver_over(&self, transport: Arc<dyn Transport>, cluster: ClusterIdentity) -> Arc<Driver> {
-        let profile = Profile { base_url: "http://ecx-sim".into(), ..Profile::default() };
-        let client = Client::over(transport, profile, self.0.credentials());
         let regions = [REGION, OTHER_REGION].map(region);
-        Arc::new(Driver::new(Arc::new(client), cluster, regions.into()))
+        Arc::new(Driver::new(self.client_over(transport), cluster, regions.into()))
+    }
+
+    fn client_over(&self, transport: Arc<dyn Transport>) -> Arc<Client> {
+        let profile = Profile { base_url: "http://ecx-sim".into(), ..Profile::default() };
+        Arc::new(Client::over(transport, profile, self.0.credentials()))
     }
 
     pub(crate) fn add(&self, disk: Disk) {

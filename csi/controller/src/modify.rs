@@ -116,7 +116,8 @@ async fn modify(driver: &Driver, volume: &VolumeId, mutable: &Mutable) -> Result
     let no_volume = || ModifyError::NoVolume(volume.to_string());
     let id = volume.disk().ok_or_else(no_volume)?;
     let found = driver.disk_locator.locate(&driver.reader, &id).await;
-    let found = found.map_err(|source| ModifyError::Cloud { disk: id.to_string(), source })?;
+    let cloud = |source| ModifyError::Cloud { disk: id.to_string(), source };
+    let found = found.map_err(|error| error.or(cloud))?;
     let (region, disk) = found.ok_or_else(no_volume)?;
     if let Some(other) = other_cluster(&disk, &driver.cluster) {
         return Err(ModifyError::OtherCluster { disk: id.to_string(), other });

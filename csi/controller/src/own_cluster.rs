@@ -9,12 +9,10 @@ use serve::admin::Ready;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Args, UidSource};
+use crate::first_answer::first_answer;
 
 /// How long the API server may take to answer. One object is read in milliseconds; after this another attempt is better than a longer wait.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How often an API server that has not told the UID is asked again.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why the UID is not known yet.
 #[derive(Debug, thiserror::Error)]
@@ -46,27 +44,13 @@ pub(crate) async fn learn(args: &Args, ready: &Ready, token: &CancellationToken)
 
 /// The UID, as soon as the API server tells it.
 async fn told(kubeconfig: Option<&Path>, ready: &Ready, token: &CancellationToken) -> Option<ClusterUid> {
-    loop {
-        let asked = tokio::select! {
-            () = token.cancelled() => return None,
-            asked = tokio::time::timeout(PATIENCE, ask(kubeconfig)) => asked,
-        };
-        match asked.unwrap_or(Err(NotTold::Slow)) {
-            Ok(uid) => {
-                tracing::info!(%uid, "The API server has told the cluster's UID");
-                return Some(uid);
-            }
-            Err(error) => {
-                let error = serve::chain::chain(&error);
-                tracing::warn!(error, "The API server has not told the cluster's UID yet");
-                ready.set(Err(format!("the API server has not told the cluster's UID yet: {error}")));
-            }
-        }
-        tokio::select! {
-            () = token.cancelled() => return None,
-            () = tokio::time::sleep(ASK_AGAIN) => {}
-        }
-    }
+    let ask = || async {
+        let asked = tokio::time::timeout(PATIENCE, ask(kubeconfig)).await;
+        asked.unwrap_or(Err(NotTold::Slow))
+    };
+    let uid = first_answer("the cluster's UID", ask, ready, token).await?;
+    tracing::info!(%uid, "The API server has told the cluster's UID");
+    Some(uid)
 }
 
 async fn ask(kubeconfig: Option<&Path>) -> Result<ClusterUid, NotTold> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use eck_csi::cluster::ClusterIdentity;
 use eck_csi::identity::Identity;
 use eck_csi_admission::metrics::Pods;
 use eck_csi_admission::server::{PATIENCE, Settings};
@@ -27,6 +28,7 @@ use crate::audit::Audit;
 use crate::dead_nodes::DeadNodes;
 use crate::disk_reader::Query;
 use crate::driver::Driver;
+use crate::first_answer::first_answer;
 use crate::metrics::Audits;
 use crate::own_cluster;
 use crate::service::Controller;
@@ -53,7 +55,7 @@ pub enum RunError {
     #[error("profile: {0}")]
     Setting(#[from] ecx::profile::BadSetting),
     /// The API server, which a flag needs.
-    #[error("--detach-from-running-machine and --taint-dead-nodes need an API server")]
+    #[error("--learn-regions, --detach-from-running-machine and --taint-dead-nodes need an API server")]
     Cluster(#[from] api::ConfigError),
     /// HTTP.
     #[error(transparent)]
@@ -89,11 +91,14 @@ async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
 
     let Some(cluster) = own_cluster::learn(&args, &ready, &token).await else { return Ok(()) };
     let nodes = nodes(&args).await?;
-    let driver = Driver::new(client, cluster, args.regions);
-    let driver = Arc::new(match args.detach_from_running_machine.zip(nodes.clone()) {
-        Some((policy, nodes)) => driver.guarded(policy, nodes),
-        None => driver,
-    });
+    let driver = driver(&args, client, cluster, nodes.as_ref()).await?;
+    if args.learn_regions {
+        let learn = || driver.learn_regions();
+        if first_answer("which regions nodes and volumes name", learn, &ready, &token).await.is_none() {
+            return Ok(());
+        }
+    }
+    let driver = Arc::new(driver);
     tokio::spawn(watch_cloud(Arc::clone(&driver), ready.clone()));
     if let Some(nodes) = nodes.filter(|_| args.taint_dead_nodes) {
         nodes.watch();
@@ -124,6 +129,26 @@ async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
         let _ = webhook.await;
     }
     Ok(())
+}
+
+/// The driver, and whom it asks about the cluster, as the flags want it.
+async fn driver(
+    args: &Args,
+    client: Arc<Client>,
+    cluster: ClusterIdentity,
+    nodes: Option<&Arc<Kubernetes>>,
+) -> Result<Driver, RunError> {
+    let regions = args.regions.clone();
+    let mut driver = if args.learn_regions {
+        let (kube, _) = api::connect(args.kubeconfig.as_deref(), None).await?;
+        Driver::learning(client, cluster, regions, Arc::new(kube))
+    } else {
+        Driver::new(client, cluster, regions)
+    };
+    if let Some((policy, nodes)) = args.detach_from_running_machine.zip(nodes) {
+        driver = driver.guarded(policy, Arc::<Kubernetes>::clone(nodes));
+    }
+    Ok(driver)
 }
 
 /// The cluster's nodes, for the flags that ask about them. Without a kubeconfig or a service account those flags mean nothing: that is an

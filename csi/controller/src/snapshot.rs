@@ -65,9 +65,10 @@ pub(crate) async fn all(
 
 /// Snapshots of this very name in other regions than the disk's, as far as they answer soon: there the name can only be another disk's.
 pub(crate) async fn elsewhere(driver: &Driver, own: &Region, name: &str) -> Vec<(Region, Snapshot)> {
-    let others = driver.disk_locator.all().iter().filter(|region| *region != own);
+    let mut others = driver.regions.all();
+    others.retain(|region| region != own);
     let look = |region| tokio::time::timeout(SOON, named(driver, std::slice::from_ref(region), name));
-    let found = join_all(others.map(look)).await;
+    let found = join_all(others.iter().map(look)).await;
     found.into_iter().filter_map(|answer| answer.ok()?.ok()).flatten().collect()
 }
 
@@ -104,7 +105,9 @@ pub(crate) async fn one(driver: &Driver, id: &SnapshotId) -> Result<Option<(Regi
     let query = ListSnapshots { snapshot_id: Some(cloud_id.to_owned()), ..ListSnapshots::default() };
     let found = match all(driver, &region, &query).await {
         // No region of the cloud: a handle that nobody was ever given.
-        Err(ecx::Error::Parameter(_)) if !driver.disk_locator.all().contains(&region) => return Ok(None),
+        Err(ecx::Error::Parameter(_)) if driver.regions.need_not_answer(&region, None).await => {
+            return Ok(None);
+        }
         found => found?.into_iter().find(|s| s.snapshot_id == cloud_id),
     };
     Ok(found.map(|snapshot| (region, snapshot)))

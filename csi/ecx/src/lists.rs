@@ -119,6 +119,20 @@ impl Client {
         Err(cut("machines", region, "no end"))
     }
 
+    /// Op 17, whether the region has any machine, in whatever state: a region without is none that is used, or none of the cloud's.
+    pub async fn has_instances(&self, region: &str) -> Result<bool, Error> {
+        let query = ListInstances {
+            region_id: region.to_owned(),
+            page_no: 1,
+            page_size: MACHINES,
+            keyword: None,
+            instance_id_list: None,
+        };
+        let page = self.list_instances(&query).await?;
+        let shown = page.results.len() + page.unreadable.len();
+        Ok(shown > 0 || page.total_count.is_some_and(|total| total > 0))
+    }
+
     /// Op 17 for the machine with this id; `None` if the list that is filtered by it does not show it.
     pub async fn find_instance(&self, region: &str, id: &str) -> Result<Option<Instance>, Error> {
         let shown = self.list_all_instances(region, &InstanceFilter::Id(id.to_owned())).await?;

@@ -47,7 +47,11 @@ pub(super) async fn look(
         Source::Volume(volume) => match volume.disk() {
             None => None,
             Some(disk) => {
-                let found = driver.disk_locator.locate(&driver.reader, &disk).await.map_err(cloud)?;
+                let found = driver
+                    .disk_locator
+                    .locate(&driver.reader, &disk)
+                    .await
+                    .map_err(|error| error.or(cloud))?;
                 found.map(|(region, found)| of_volume(region, &found, disk))
             }
         },

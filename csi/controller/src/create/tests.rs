@@ -133,6 +133,20 @@ fn a_class_and_a_topology_that_contradict_are_refused_with_both() {
     assert!(allowed(&ask(&["c-1"], &[], &[]), &all).unwrap_err().allowed.contains("a-1, b-1"));
 }
 
+#[test]
+fn the_cloud_is_asked_for_other_regions_only_where_none_of_the_settings_will_do() {
+    let configured = [region("a-1"), region("b-1")];
+    let asked = |requisite: &[&str], class: &[&str]| beyond(&ask(requisite, &[], class), &configured);
+    for (requisite, class) in
+        [(&[] as &[&str], &[] as &[&str]), (&["a-1"], &[]), (&["n-1", "a-1"], &[]), (&[], &["n-1", "b-1"])]
+    {
+        assert_eq!(asked(requisite, class), [], "{requisite:?} {class:?}");
+    }
+    assert_eq!(asked(&["n-1"], &[]), [region("n-1")]);
+    assert_eq!(asked(&[], &["n-1"]), [region("n-1")]);
+    assert_eq!(asked(&["a-1", "n-1", "n-2"], &["n-1"]), [region("n-1")]);
+}
+
 const CODES: [&str; 4] = ["a-1", "b-1", "c-1", "d-1"];
 
 fn some() -> impl Strategy<Value = Vec<&'static str>> {

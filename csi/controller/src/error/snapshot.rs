@@ -6,6 +6,7 @@ use serve::code::GrpcCode;
 use tonic::Code;
 
 use super::cloud::{cloud_code, wait_code};
+use crate::disk_locator::RegionNotTold;
 use crate::disk_reader::WaitError;
 
 /// CreateSnapshot and DeleteSnapshot.
@@ -29,6 +30,8 @@ pub enum SnapshotError {
     InUse { snapshot: String, state: String },
     #[error("snapshot {name}")]
     Cloud { name: String, source: ecx::Error },
+    #[error(transparent)]
+    Region(#[from] RegionNotTold),
     #[error("snapshot {name}")]
     Wait { name: String, source: WaitError },
 }
@@ -48,6 +51,7 @@ impl GrpcCode for SnapshotError {
             // The spec's code for a snapshot in use; the snapshotter asks again.
             Self::InUse { .. } => Code::FailedPrecondition,
             Self::Cloud { source, .. } => cloud_code(source),
+            Self::Region(error) => error.code(),
             Self::Wait { source, .. } => wait_code(source),
         }
     }
@@ -71,6 +75,8 @@ pub(crate) enum GroupError {
     Attached { disk: String, state: String },
     #[error("a snapshot of the group")]
     Snapshot(#[source] Box<SnapshotError>),
+    #[error(transparent)]
+    Region(#[from] RegionNotTold),
     #[error("reading the cloud")]
     Cloud(#[from] ecx::Error),
 }
@@ -91,6 +97,7 @@ impl GrpcCode for GroupError {
             // The caller must stop the workload first.
             Self::Attached { .. } => Code::FailedPrecondition,
             Self::Snapshot(source) => source.code(),
+            Self::Region(error) => error.code(),
             Self::Cloud(source) => cloud_code(source),
         }
     }

@@ -79,15 +79,18 @@ pub(crate) async fn create(
     let no_volume = || SnapshotError::NoVolume(request.volume.to_string());
     let disk = request.volume.disk().ok_or_else(no_volume)?;
     let cloud = |source| SnapshotError::Cloud { name: request.name.clone(), source };
-    let located = driver.disk_locator.locate(&driver.reader, &disk).await.map_err(cloud)?;
+    let located = driver.disk_locator.locate(&driver.reader, &disk).await.map_err(|error| error.or(cloud))?;
     // Also of a snapshot that is there: what it holds is the other cluster's.
     if let Some(other) = located.as_ref().and_then(|(_, found)| other_cluster(found, &driver.cluster)) {
         return Err(SnapshotError::OtherCluster { disk: disk.to_string(), other });
     }
     let region = located.map(|(region, _)| region);
     // A disk's snapshots are in its region: the others cannot stop it.
-    let own = region.as_ref().map_or(driver.disk_locator.all(), std::slice::from_ref);
-    let mut found = named(driver, own, &request.name).await.map_err(cloud)?;
+    let own = match &region {
+        Some(region) => vec![region.clone()],
+        None => driver.regions.all_known().await,
+    };
+    let mut found = named(driver, &own, &request.name).await.map_err(cloud)?;
     if let (Some(region), true) = (&region, found.is_empty()) {
         found = elsewhere(driver, region, &request.name).await;
     }

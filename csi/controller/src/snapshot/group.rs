@@ -195,7 +195,8 @@ fn decide(request: &GroupRequest, found: &[(Region, Snapshot)]) -> Result<GroupS
 /// Whether every disk is there and on no machine.
 async fn unattached(driver: &Driver, request: &GroupRequest) -> Result<(), GroupError> {
     for id in &request.disks {
-        let located = driver.disk_locator.locate(&driver.reader, id).await?;
+        let located = driver.disk_locator.locate(&driver.reader, id).await;
+        let located = located.map_err(|error| error.or(GroupError::Cloud))?;
         let (_, disk) = located.ok_or_else(|| GroupError::NoVolume(id.to_string()))?;
         let free = disk.disk_status.group() == Group::Settled && disk.holders().is_empty();
         if !free {
@@ -216,7 +217,7 @@ async fn drop_all(driver: &Driver, members: &[(Region, Snapshot)]) -> Result<(),
 /// The snapshots of the group, in the order of their handles.
 async fn members(driver: &Driver, id: &str) -> Result<Vec<(Region, Snapshot)>, ecx::Error> {
     let query = ListSnapshots { snapshot_name: Some(format!("g-{id}-")), ..ListSnapshots::default() };
-    let mut found = among(driver, driver.disk_locator.all(), &query).await?;
+    let mut found = among(driver, &driver.regions.all_known().await, &query).await?;
     found.retain(|(_, snapshot)| group_of_member(&snapshot.snapshot_name).as_deref() == Some(id));
     found.sort_by(|(ra, a), (rb, b)| (ra, &a.snapshot_id).cmp(&(rb, &b.snapshot_id)));
     Ok(found)

@@ -65,7 +65,7 @@ async fn matching(driver: &Driver, page: &Page) -> Result<Vec<(Region, Snapshot)
         return Ok(Vec::new());
     }
     let query = ListSnapshots { disk_id: page.volume.clone(), ..ListSnapshots::default() };
-    let mut found = among(driver, driver.disk_locator.all(), &query).await?;
+    let mut found = among(driver, &driver.regions.all_known().await, &query).await?;
     found.retain(|(_, snapshot)| of_volume(snapshot));
     Ok(found)
 }
