@@ -8,9 +8,12 @@ use eck_csi::cluster::ClusterIdentity;
 use eck_csi::volume::Region;
 use eck_csi_controller::driver::Driver;
 use eck_csi_controller::service::Controller;
+use eck_csi_kubernetes::{ClusterError, ClusterRegions, NamedRegions};
 use ecx::transport::{Exchange, Incoming, NoReply, Outgoing, Transport};
 use ecx::{Client, Credentials, Profile};
-use second_cloud::{Cloud, Dialect, Millis, REGIONS, World};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use second_cloud::{Cloud, Dialect, HOME, Millis, REGIONS, World};
 use tokio::time::Instant;
 
 /// The cluster that the controller serves.
@@ -25,6 +28,8 @@ pub(crate) struct Rig {
     cloud: Arc<Cloud>,
     start: Instant,
     dialect: Dialect,
+    /// Objects of the cluster that name the first region, which is in the settings no more.
+    retired: Option<Arc<Objects>>,
     /// What was broken so far.
     pub(crate) broken: Vec<String>,
     /// What is called was done before.
@@ -46,6 +51,7 @@ impl Rig {
             cloud,
             start: Instant::now(),
             dialect,
+            retired: None,
             broken: Vec::new(),
             again: false,
             unfinished: false,
@@ -88,8 +94,21 @@ impl Rig {
         let wire = Wire { cloud, start, timeout, chance, left, sent: AtomicU64::new(0), dead };
         let credentials = Credentials::new(&self.cloud.key(), "sk");
         let client = Arc::new(Client::over(Arc::new(wire), profile, credentials));
-        let regions = REGIONS.map(|code| Region::parse("region", code).unwrap());
-        Controller::new(Arc::new(Driver::new(client, ClusterIdentity::of(CLUSTER), regions.into())))
+        let cluster = ClusterIdentity::of(CLUSTER);
+        let regions: Vec<Region> = REGIONS.iter().map(|code| region(code)).collect();
+        let driver = match &self.retired {
+            None => Driver::new(client, cluster, regions),
+            Some(objects) => {
+                let objects = Arc::clone(objects) as Arc<dyn ClusterRegions>;
+                Driver::learning(client, cluster, regions[1..].to_vec(), objects)
+            }
+        };
+        Controller::new(Arc::new(driver))
+    }
+
+    /// From now on the settings of controllers do not name the first region, in which these volumes are by their objects.
+    pub(crate) fn retire(&mut self, volumes: &[String]) {
+        self.retired = Some(Arc::new(Objects(volumes.to_vec())));
     }
 
     pub(crate) fn now(&self) -> Millis {
@@ -127,6 +146,20 @@ impl Rig {
             eprintln!("    {text}");
         }
     }
+}
+
+/// PersistentVolumes of the first region.
+struct Objects(Vec<String>);
+
+impl ClusterRegions for Objects {
+    fn named(&self) -> BoxFuture<'_, Result<NamedRegions, ClusterError>> {
+        let volumes = self.0.iter().map(|volume| (volume.clone(), vec![region(HOME)])).collect();
+        std::future::ready(Ok(NamedRegions { volumes, ..NamedRegions::default() })).boxed()
+    }
+}
+
+fn region(code: &str) -> Region {
+    Region::parse("region", code).unwrap()
 }
 
 fn millis(start: Instant) -> Millis {

@@ -31,6 +31,8 @@ pub(crate) enum Operation {
     Expand,
     Delete,
     Delete3,
+    /// Of a region that was taken out of the settings: only the volume's object names it.
+    Retired,
     Snapshot,
     Unsnapshot,
     Restore,
@@ -50,7 +52,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    pub(crate) const ALL: [(&'static str, Self); 23] = [
+    pub(crate) const ALL: [(&'static str, Self); 24] = [
         ("create", Self::Create),
         ("immediate", Self::Immediate),
         ("own-dc", Self::OwnDc),
@@ -61,6 +63,7 @@ impl Operation {
         ("expand", Self::Expand),
         ("delete", Self::Delete),
         ("delete3", Self::Delete3),
+        ("retired", Self::Retired),
         ("snapshot", Self::Snapshot),
         ("unsnapshot", Self::Unsnapshot),
         ("restore", Self::Restore),
@@ -91,6 +94,7 @@ pub(crate) async fn run(rig: &mut Rig, operation: Operation) -> Vec<String> {
         Operation::Expand => expand(rig).await,
         Operation::Delete => delete(rig, 1).await,
         Operation::Delete3 => delete(rig, 3).await,
+        Operation::Retired => retired(rig).await,
         Operation::Snapshot => snapshot(rig).await,
         Operation::Unsnapshot => unsnapshot(rig).await,
         Operation::Restore => restore(rig).await,
@@ -222,6 +226,13 @@ async fn delete(rig: &mut Rig, count: usize) {
     let volumes = before(rig, count, false).await;
     thrice(rig, deletes(&volumes)).await;
     judge::end(rig, &names(count), true);
+}
+
+async fn retired(rig: &mut Rig) {
+    let volumes = before(rig, 1, false).await;
+    rig.retire(&volumes);
+    thrice(rig, deletes(&volumes)).await;
+    judge::end(rig, &names(1), true);
 }
 
 async fn snapshot(rig: &mut Rig) {
