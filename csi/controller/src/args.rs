@@ -8,6 +8,7 @@ use clap::Parser;
 use eck_csi::cluster::ClusterUid;
 use eck_csi::field::BadField;
 use eck_csi::volume::Region;
+use eck_csi_fencing::InstanceSource;
 use serve::telemetry::{LogArgs, TraceArgs};
 
 /// When a disk is taken from a machine that runs, or may run, while its node is cut off.
@@ -34,6 +35,11 @@ pub struct Args {
     /// one: read from the API server at start, and whenever a disk is in no region that is known. Without it --regions are all
     #[arg(long, env = "LEARN_REGIONS")]
     pub learn_regions: bool,
+    /// Where a Node says which machine of the cloud it is: providerID, annotation:KEY or label:KEY; the id stands behind the last slash. Asked
+    /// where a node's private address leaves it open, because two machines have it or none shows it; the cloud must show that machine in
+    /// the node's region. Needs an API server
+    #[arg(long, env = "INSTANCE_ID_FROM")]
+    pub instance_id_from: Option<InstanceSource>,
     /// Name of this cluster, unique in the cloud account: part of every client token and the label of every disk
     #[arg(long, env = "ECK_CLUSTER_ID", value_parser = cluster_id)]
     pub cluster_id: String,
@@ -70,7 +76,7 @@ pub struct Args {
     /// What `diskType: cloud` stands for, instead of the profile's
     #[arg(long, env = "ECX_DEFAULT_DISK_TYPE")]
     pub default_disk_type: Option<String>,
-    /// Seconds between two audits of cloud against cluster, shown as metrics and events; 0 for none. Audit, webhook, --learn-regions,
+    /// Seconds between two audits of cloud against cluster, shown as metrics and events; 0 for none. Audit, webhook, --learn-regions, --instance-id-from,
     /// --detach-from-running-machine and --taint-dead-nodes ask the API server; but for the cluster's UID, once, everything else of this
     /// program does without it
     #[arg(long, env = "AUDIT_SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86_400))]

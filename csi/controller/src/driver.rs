@@ -92,6 +92,11 @@ impl Driver {
         self.regions.look_since(Instant::now()).await
     }
 
+    /// The same, that asks a node's object which machine it is where its address leaves that open.
+    pub fn identifying(self, nodes: Arc<dyn ClusterNodes>) -> Self {
+        Self { nodes: self.nodes.asking(nodes), ..self }
+    }
+
     /// The disk of a volume that must exist, and its region.
     pub(crate) async fn existing(&self, volume: &VolumeId) -> Result<(Region, Disk), ReadError> {
         let none = || ReadError::NoVolume(volume.to_string());

@@ -180,8 +180,8 @@ pub enum AttachError {
     #[error("there is no node {0}")]
     NoNode(String),
     #[error(
-        "node {node} can be any of the machines {machines}: they have its address; name the node's own with --instance-id of \
-         eck-csi-node, or the cluster's VPC with vpc of the profile"
+        "node {node} can be any of the machines {machines}: they have its address; name the node's own in its spec.providerID, or with \
+         --instance-id of eck-csi-node; or name the cluster's VPC with vpc of the profile"
     )]
     AmbiguousNode { node: String, machines: String },
     #[error("disk {disk} is another cluster's and is not attached: {other}")]

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use eck_csi::cluster::ClusterIdentity;
 use eck_csi::operations::Operation;
 use eck_csi::volume::{Region, VolumeId};
+use eck_csi_fencing::Nodes as ClusterNodes;
 use eck_csi_kubernetes::ClusterRegions;
 use ecx::api::{Disk, DiskState, Op};
 use ecx::transport::{Exchange, Outgoing, Transport};
@@ -58,6 +59,13 @@ impl LocalCloud {
         let client = self.client_over(self.0.transport(1, Duration::from_secs(10)));
         let cluster = ClusterIdentity::of(CLUSTER);
         Arc::new(Driver::learning(client, cluster, vec![region(configured)], objects))
+    }
+
+    /// A driver that asks these which machine a node is.
+    pub(crate) fn driver_identifying(&self, nodes: Arc<dyn ClusterNodes>) -> Arc<Driver> {
+        let client = self.client_over(self.0.transport(1, Duration::from_secs(10)));
+        let driver = Driver::new(client, ClusterIdentity::of(CLUSTER), vec![region(REGION)]);
+        Arc::new(driver.identifying(nodes))
     }
 
     /// The same before a cloud that does not tell which machine holds a disk.

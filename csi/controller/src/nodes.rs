@@ -1,8 +1,10 @@
 //! Which machine a node id means. A machine is the node's only if exactly one can be: an address is one VPC's, not the account's.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use eck_csi::volume::{NodeId, Region};
+use eck_csi_fencing::Nodes as ClusterNodes;
 use ecx::api::Instance;
 use ecx::{Client, Error};
 use parking_lot::Mutex;
@@ -60,11 +62,18 @@ impl Identity {
 #[derive(Default)]
 pub(crate) struct Nodes {
     by_address: Addresses,
+    /// Who is asked which machine a node says that it is, if anybody is.
+    objects: Option<Arc<dyn ClusterNodes>>,
     /// How a machine's node calls itself: what ListVolumes must answer.
     names: Mutex<HashMap<String, NodeId>>,
 }
 
 impl Nodes {
+    /// The same; where an address leaves it open the node's object is asked.
+    pub(crate) fn asking(self, objects: Arc<dyn ClusterNodes>) -> Self {
+        Self { objects: Some(objects), ..self }
+    }
+
     /// The machine of a node. An address is looked up, and the answer believed for a while.
     pub(crate) async fn resolve(&self, client: &Client, node: &NodeId) -> Result<Resolved, Error> {
         let machine = match node {
@@ -74,8 +83,12 @@ impl Nodes {
             }
             NodeId::Address { region, ip } => {
                 let candidates = self.by_address.find(client, region, *ip).await?;
-                match only(&candidates, node) {
-                    Some(one) => Machine { region: region.clone(), instance: one.instance.clone() },
+                let one = match only(&candidates, node) {
+                    Some(one) => Some(one.instance.clone()),
+                    None => self.told(client, region, node, &candidates).await?,
+                };
+                match one {
+                    Some(instance) => Machine { region: region.clone(), instance },
                     None if candidates.is_empty() => return Ok(Resolved::None),
                     None => {
                         let ids = candidates.into_iter().map(|candidate| candidate.instance);
@@ -86,6 +99,29 @@ impl Nodes {
         };
         self.names.lock().insert(machine.instance.clone(), node.clone());
         Ok(Resolved::One(machine))
+    }
+
+    /// The machine that the node's object names, if the cloud proves it: it is one of those that have the address; or, where none shows
+    /// it, it is in the node's region and tells no other. That the object cannot be read decides nothing.
+    async fn told(
+        &self,
+        client: &Client,
+        region: &Region,
+        node: &NodeId,
+        candidates: &[Candidate],
+    ) -> Result<Option<String>, Error> {
+        let Some(objects) = &self.objects else { return Ok(None) };
+        let nodes = objects.called(node).await.unwrap_or_else(|error| {
+            tracing::warn!(%node, error = serve::chain::chain(&error), "Which machine the node is cannot be read");
+            Vec::new()
+        });
+        let Some(told) = same(nodes.into_iter().map(|node| node.instance)) else { return Ok(None) };
+        if !candidates.is_empty() {
+            return Ok(Some(told).filter(|told| candidates.iter().any(|one| one.instance == *told)));
+        }
+        let shown = client.find_instance(region.as_str(), &told).await?;
+        let fits = shown.is_some_and(|shown| Identity::of(&shown, region, node) != Identity::Other);
+        Ok(Some(told).filter(|_| fits))
     }
 
     /// The machine of a node, if no call of the cloud is needed to tell.
@@ -146,6 +182,12 @@ fn only<'a>(candidates: &'a [Candidate], node: &NodeId) -> Option<&'a Candidate>
     named.next().filter(|_| named.next().is_none())
 }
 
+/// What all say, if they say the same.
+fn same(mut told: impl Iterator<Item = Option<String>>) -> Option<String> {
+    let first = told.next()??;
+    told.all(|other| other.as_ref() == Some(&first)).then_some(first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,5 +205,14 @@ mod tests {
         assert_eq!(only(&[mine.clone(), mine], &node), None);
         assert_eq!(only(&[other.clone(), candidate("evm-3", "")], &node), None);
         assert_eq!(only(&[], &node), None);
+    }
+
+    #[test]
+    fn objects_that_name_two_machines_name_none() {
+        let told = |all: &[Option<&str>]| same(all.iter().map(|one| one.map(str::to_owned)));
+        assert_eq!(told(&[Some("evm-1"), Some("evm-1")]).as_deref(), Some("evm-1"));
+        for none in [&[] as &[_], &[None], &[Some("evm-1"), None], &[Some("evm-1"), Some("evm-2")]] {
+            assert_eq!(told(none), None, "{none:?}");
+        }
     }
 }

@@ -55,7 +55,9 @@ pub enum RunError {
     #[error("profile: {0}")]
     Setting(#[from] ecx::profile::BadSetting),
     /// The API server, which a flag needs.
-    #[error("--learn-regions, --detach-from-running-machine and --taint-dead-nodes need an API server")]
+    #[error(
+        "--learn-regions, --instance-id-from, --detach-from-running-machine and --taint-dead-nodes need an API server"
+    )]
     Cluster(#[from] api::ConfigError),
     /// HTTP.
     #[error(transparent)]
@@ -145,6 +147,9 @@ async fn driver(
     } else {
         Driver::new(client, cluster, regions)
     };
+    if let Some(nodes) = nodes.filter(|_| args.instance_id_from.is_some()) {
+        driver = driver.identifying(Arc::<Kubernetes>::clone(nodes));
+    }
     if let Some((policy, nodes)) = args.detach_from_running_machine.zip(nodes) {
         driver = driver.guarded(policy, Arc::<Kubernetes>::clone(nodes));
     }
@@ -154,13 +159,14 @@ async fn driver(
 /// The cluster's nodes, for the flags that ask about them. Without a kubeconfig or a service account those flags mean nothing: that is an
 /// error at the start, not a detach that nobody asked about.
 async fn nodes(args: &Args) -> Result<Option<Arc<Kubernetes>>, RunError> {
-    if args.detach_from_running_machine.is_none() && !args.taint_dead_nodes {
+    if args.detach_from_running_machine.is_none() && !args.taint_dead_nodes && args.instance_id_from.is_none()
+    {
         return Ok(None);
     }
     let (kube, _) = api::connect(args.kubeconfig.as_deref(), None).await?;
     let leader = args.leader_lease.clone().zip(args.pod_name.clone());
     let leader = leader.map(|((namespace, lease), identity)| Leader { namespace, lease, identity });
-    Ok(Some(Arc::new(Kubernetes::new(kube, leader))))
+    Ok(Some(Arc::new(Kubernetes::new(kube, leader, args.instance_id_from.clone().unwrap_or_default()))))
 }
 
 fn client(args: &Args, credentials: Credentials) -> Result<Client, RunError> {

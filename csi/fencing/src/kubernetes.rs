@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::cluster::{Nodes, Outages};
 use crate::event;
+use crate::instance::InstanceSource;
 use crate::lookup::{self, Names};
 use crate::node::Node;
 use crate::watch::{self, Unsettled};
@@ -42,12 +43,13 @@ pub struct Kubernetes {
     names: Names,
     unsettled: Unsettled,
     leader: Option<Leader>,
+    instances: InstanceSource,
 }
 
 impl Kubernetes {
-    /// Over a client. Without a `leader` every process acts.
-    pub fn new(client: Client, leader: Option<Leader>) -> Self {
-        Self { client, names: Names::default(), unsettled: Unsettled::default(), leader }
+    /// Over a client. Without a `leader` every process acts. `instances`: where nodes say which machine they are.
+    pub fn new(client: Client, leader: Option<Leader>, instances: InstanceSource) -> Self {
+        Self { client, names: Names::default(), unsettled: Unsettled::default(), leader, instances }
     }
 
     /// Watches the nodes, from now on: before, none is unsettled.
@@ -60,7 +62,7 @@ impl Kubernetes {
             let nodes: Api<CoreNode> = Api::all(self.client.clone());
             let Some(object) = nodes.get_opt(name).await? else { return Ok(None) };
             let id = lookup::id_of(&self.client, name).await?;
-            Ok(Node::read(object, id))
+            Ok(Node::read(object, id, &self.instances))
         })
         .await
     }

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! detach ─▶ Nodes: is the node ready, and does its kubelet use the disk?
+//! attach, where the address leaves it open ─▶ Nodes: which machine does the node say that it is?
 //! dead nodes ─▶ Outages: which nodes are not ready ─▶ the cloud, twice ─▶ Outages: the taint
 //! ```
 
@@ -12,11 +13,13 @@
 
 mod cluster;
 mod event;
+mod instance;
 mod kubernetes;
 mod lookup;
 mod node;
 mod watch;
 
 pub use cluster::{Nodes, Outages};
+pub use instance::InstanceSource;
 pub use kubernetes::{Kubernetes, Leader};
 pub use node::{Node, OutOfService, TAINT};

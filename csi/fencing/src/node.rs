@@ -7,6 +7,8 @@ use eck_csi_kubernetes::{Millis, disks_in_use};
 use k8s_openapi::api::core::v1::{Node as CoreNode, NodeStatus, Taint};
 use serde_json::{Value, json};
 
+use crate::instance::InstanceSource;
+
 /// The taint by which Kubernetes is told that a node's machine is off: its pods are deleted and its volumes detached at once, mounted or
 /// not (k8s.io/docs/concepts/cluster-administration/node-shutdown, "Non-graceful node shutdown").
 pub const TAINT: &str = "node.kubernetes.io/out-of-service";
@@ -40,6 +42,8 @@ pub struct Node {
     pub version: String,
     /// What the driver is called there, if it is registered there.
     pub id: Option<NodeId>,
+    /// The cloud's id of its machine, if the platform has written it: a hint, for nobody here asks the cloud.
+    pub instance: Option<String>,
     /// The kernel's boot, as the kubelet told it last.
     pub boot: String,
     /// The condition `Ready` is `True`. Where it is not, the kubelet has not posted for 40 to 50 s, or says itself that it cannot run pods.
@@ -62,7 +66,8 @@ impl Node {
     }
 
     /// The node of an object; `None` of one without a name, which the API server has not.
-    pub(crate) fn read(object: CoreNode, id: Option<NodeId>) -> Option<Self> {
+    pub(crate) fn read(object: CoreNode, id: Option<NodeId>, source: &InstanceSource) -> Option<Self> {
+        let instance = source.read(&object);
         let status = object.status.unwrap_or_default();
         let (ready, since) = readiness(&status);
         let taints = object.spec.and_then(|spec| spec.taints).unwrap_or_default();
@@ -77,6 +82,7 @@ impl Node {
             uid: object.metadata.uid.unwrap_or_default(),
             version: object.metadata.resource_version.unwrap_or_default(),
             id,
+            instance,
             boot: status.node_info.map(|info| info.boot_id).unwrap_or_default(),
             ready,
             since,
@@ -149,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_node_is_read_as_its_object_has_it() {
-        let read = Node::read(node(json!({})), None).unwrap();
+        let read = Node::read(node(json!({})), None, &InstanceSource::ProviderId).unwrap();
         assert!(!read.ready);
         assert_eq!(read.since, Some(1_700_000_000_000));
         assert_eq!(read.in_use, BTreeSet::from(["cd-1".to_owned()]));
@@ -158,19 +164,25 @@ mod tests {
 
     #[test]
     fn a_taint_is_ours_where_our_mark_is_beside_it() {
-        assert_eq!(Node::read(tainted(true), None).unwrap().out_of_service, OutOfService::ByUs);
-        assert_eq!(Node::read(tainted(false), None).unwrap().out_of_service, OutOfService::ByOthers);
+        assert_eq!(
+            Node::read(tainted(true), None, &InstanceSource::ProviderId).unwrap().out_of_service,
+            OutOfService::ByUs
+        );
+        assert_eq!(
+            Node::read(tainted(false), None, &InstanceSource::ProviderId).unwrap().out_of_service,
+            OutOfService::ByOthers
+        );
     }
 
     #[test]
     fn other_taints_are_kept() {
-        let patch = Node::read(node(json!({})), None).unwrap().patch_to_taint();
+        let patch = Node::read(node(json!({})), None, &InstanceSource::ProviderId).unwrap().patch_to_taint();
         assert_eq!(patch["metadata"]["resourceVersion"], "7");
         assert_eq!(
             patch["spec"]["taints"],
             json!([{"key": TAINT, "value": "nodeshutdown", "effect": "NoExecute"}])
         );
-        let patch = Node::read(tainted(true), None).unwrap().patch_to_untaint();
+        let patch = Node::read(tainted(true), None, &InstanceSource::ProviderId).unwrap().patch_to_untaint();
         assert_eq!(patch["spec"]["taints"], json!([{"key": "dedicated", "effect": "NoSchedule"}]));
         assert_eq!(patch["metadata"]["annotations"], json!({MARK: null}));
     }
@@ -188,7 +200,7 @@ mod tests {
     #[test]
     fn another_boot_or_another_object_is_another_outage() {
         let id = NodeId::parse("fj-xiamen-4.172.16.0.6".into()).ok();
-        let before = Node::read(node(json!({})), id).unwrap();
+        let before = Node::read(node(json!({})), id, &InstanceSource::ProviderId).unwrap();
         assert!(before.is_still_out(&before));
         for now in [
             Node { boot: "boot-2".into(), ..before.clone() },

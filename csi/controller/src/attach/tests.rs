@@ -10,6 +10,8 @@ use crate::local_cloud::{
     LocalCloud, MACHINE, OTHER_MACHINE, OTHER_REGION, REGION, disk, region, run, volume,
 };
 
+mod identity;
+
 const DISK: &str = "cd-1";
 
 fn to(machine: &str) -> AttachRequest {

@@ -223,6 +223,7 @@ fn node(name: &str, i: usize, uid: String) -> Node {
         since: None,
         in_use: BTreeSet::from([format!("cd-{i}")]),
         out_of_service: OutOfService::No,
+        instance: None,
         taints: Vec::new(),
     }
 }

@@ -22,6 +22,7 @@ pub(crate) fn node(
         since,
         in_use: in_use.iter().map(|disk| (*disk).to_owned()).collect::<BTreeSet<_>>(),
         out_of_service,
+        instance: None,
         taints: Vec::new(),
     }
 }
