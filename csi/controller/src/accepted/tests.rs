@@ -1,5 +1,5 @@
 use super::*;
-use ecx::api::{DiskState, Op};
+use ecx::api::{DiskState, JobReply, Op};
 use ecx_sim::Config;
 use ecx_sim::world::World;
 
