@@ -1,7 +1,5 @@
 //! GetCapacity: what a region still sells, so that the scheduler never picks one that is sold out.
 
-use std::time::Duration;
-
 use eck_csi::driver::{GIB, MAX_DISK_GIB, MIN_DISK_GIB, TOPOLOGY_REGION};
 use eck_csi::field::BadField;
 use eck_csi::volume::Region;
@@ -13,10 +11,7 @@ use proto::csi::v1 as pb;
 use crate::driver::Driver;
 use crate::error::ReadError;
 use crate::parameters::Parameters;
-
-/// How long a region may take to tell its stock. The client's own patience is four times that, and the provisioner asks of every class
-/// and region each minute, ten at once (deploy/charts/eck-csi): those who wait for a region that hangs must leave room for the others.
-const HANGS: Duration = Duration::from_secs(10);
+use crate::silent_regions::HANGS;
 
 /// Capacity of the regions that topology and parameters leave: the sum of what is available, the largest single disk. A region has at
 /// most the largest disk: kube-scheduler 1.37 prefers nodes with more capacity, and the random region of a claim is not to be the one
@@ -66,10 +61,15 @@ pub(crate) async fn capacity(
 /// GiB that can be ordered in a region. The API says yes or no for a size (op 16) and tells the account's quota, not the
 /// stock: so it is the quota's rest if the smallest disk is to be had, and 0 if not.
 async fn available(driver: &Driver, region: &Region, disk_type: &str) -> Result<u64, ReadError> {
-    match tokio::time::timeout(HANGS, stock(driver, region, disk_type)).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(ReadError::Silent(region.clone(), HANGS)),
+    let silent = || ReadError::Silent(region.clone(), HANGS);
+    let patience = driver.silent_regions.patience(region);
+    if patience.is_zero() {
+        return Err(silent());
     }
+    let answer = tokio::time::timeout(patience, stock(driver, region, disk_type)).await;
+    let answer = answer.map_err(|_| silent())?;
+    driver.silent_regions.answered(region);
+    Ok(answer?)
 }
 
 async fn stock(driver: &Driver, region: &Region, disk_type: &str) -> Result<u64, Error> {
@@ -108,6 +108,8 @@ fn left(stock: &Stock) -> u64 {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::sync::Arc;
+    use std::time::Duration;
 
     use ecx::api::{QuotaInfo, UsedInfo};
     use ecx_sim::{Config, Effect};
@@ -153,6 +155,45 @@ mod tests {
             assert_eq!(known, region == REGION, "{region}");
             assert!(after < POLL, "{region} after {after:?}");
         }
+    }
+
+    /// Finding D7.
+    #[tokio::test(start_paused = true)]
+    async fn twenty_regions_that_hang_do_not_age_the_numbers_of_the_last() {
+        let cloud = LocalCloud::new();
+        let hung: Vec<String> = (1..=20).map(|n| format!("hung-{n}")).collect();
+        for region in &hung {
+            cloud.meets_in(region, Op::CheckStock, Effect::HoldBefore);
+        }
+        let all: Vec<Region> =
+            hung.iter().map(String::as_str).chain([REGION]).map(crate::local_cloud::region).collect();
+        let transport = cloud.transport(1, Duration::from_secs(40));
+        let profile = ecx::Profile { base_url: "http://ecx-sim".into(), ..ecx::Profile::default() };
+        let client = Arc::new(ecx::Client::over(transport, profile, cloud.credentials()));
+        let driver = &Driver::new(client, eck_csi::cluster::ClusterIdentity::default(), all.clone());
+        for round in 0..3 {
+            let begun = Instant::now();
+            // Of each region its four classes come at once, and the one that answers comes last.
+            let asked =
+                all.iter().flat_map(|region| std::iter::repeat_n(region, 4)).map(|region| async move {
+                    (region.as_str() == REGION, capacity(driver, asks(Some(region.as_str()))).await.is_ok())
+                });
+            let told: Vec<_> = futures::stream::iter(asked).buffer_unordered(THREADS).collect().await;
+            assert!(told.iter().all(|(healthy, known)| healthy == known), "round {round}: {told:?}");
+            assert!(begun.elapsed() < POLL, "round {round} took {:?}", begun.elapsed());
+            tokio::time::sleep_until(begun + POLL).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_region_that_answers_again_is_known_again() {
+        let cloud = hanging();
+        let driver = cloud.driver();
+        capacity(&driver, asks(Some(OTHER_REGION))).await.unwrap_err();
+        cloud.clear_faults();
+        tokio::time::sleep(POLL).await;
+        capacity(&driver, asks(Some(OTHER_REGION))).await.unwrap();
+        capacity(&driver, asks(Some(OTHER_REGION))).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

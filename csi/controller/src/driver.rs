@@ -23,6 +23,7 @@ use crate::open_orders::OpenOrders;
 use crate::order_attempts::OrderAttempts;
 use crate::publish_modes::PublishModes;
 use crate::regions::Regions;
+use crate::silent_regions::SilentRegions;
 
 /// The cloud account, the cluster's regions, and what was learnt of both.
 pub struct Driver {
@@ -37,6 +38,7 @@ pub struct Driver {
     pub(crate) publish_modes: PublishModes,
     pub(crate) left_machines: LeftMachines,
     pub(crate) machines: Machines,
+    pub(crate) silent_regions: SilentRegions,
     /// Who is asked before a disk leaves a node that may be cut off, if anybody is.
     pub(crate) detach_guard: Option<DetachGuard>,
     pub(crate) cluster: ClusterIdentity,
@@ -77,6 +79,7 @@ impl Driver {
             publish_modes,
             left_machines,
             machines: Machines::default(),
+            silent_regions: SilentRegions::default(),
             detach_guard: None,
             cluster,
         }

@@ -50,6 +50,7 @@ pub mod request;
 mod response;
 pub mod run;
 pub mod service;
+mod silent_regions;
 mod snapshot;
 mod topology;
 mod validate;
