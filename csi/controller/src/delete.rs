@@ -67,7 +67,7 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
     let located =
         driver.disk_locator.locate_unless_gone(&driver.reader, &id).await.map_err(|error| error.or(cloud))?;
     let Some((region, disk)) = located else {
-        driver.disk_locator.forget(id.as_str());
+        forget(driver, &id);
         return Ok(());
     };
     if let Some(other) = other_cluster(&disk, &driver.cluster) {
@@ -91,9 +91,15 @@ pub(crate) async fn delete(driver: &Driver, volume: &VolumeId) -> Result<(), Del
         };
     }
     driver.order_attempts.done(&purpose);
-    driver.left_machines.forget(id.as_str());
-    driver.disk_locator.forget(id.as_str());
+    forget(driver, &id);
     Ok(())
+}
+
+/// Whatever was known of a disk that is gone.
+fn forget(driver: &Driver, id: &DiskId) {
+    driver.left_machines.forget(id.as_str());
+    driver.publish_modes.unpublish(id);
+    driver.disk_locator.forget(id.as_str());
 }
 
 /// Orders the refund and waits for its end; gives the disk as it is then, `None` when it is gone by its own word.
@@ -169,6 +175,26 @@ fn decide(disk: &Disk) -> Result<DeleteStep, DeleteError> {
 mod tests {
     use super::*;
     use crate::local_cloud::{LocalCloud, disk, run, volume};
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_remembered_of_a_disk_that_is_gone() {
+        for already in [false, true] {
+            let cloud = LocalCloud::new();
+            cloud.add(disk("cd-1"));
+            let driver = cloud.driver();
+            let (id, of_disk) = (DiskId::parse("cd-1").unwrap(), disk("cd-1"));
+            driver.disk_locator.learn("cd-1", &crate::local_cloud::region(crate::local_cloud::REGION));
+            driver.left_machines.left("cd-1", "evm-1");
+            driver.publish_modes.publish(&of_disk, "evm-1", true);
+            if already {
+                cloud.change(|world| world.disks.clear());
+            }
+            run(&driver, DeleteRequest { volume: volume("cd-1") }).await.unwrap();
+            assert_eq!(driver.disk_locator.known(&id), None);
+            assert_eq!(driver.left_machines.left_for("cd-1", "evm-1"), None);
+            assert_eq!(driver.publish_modes.known_for(&id, "evm-1"), None);
+        }
+    }
 
     /// Reads of a cloud lag: the disk was made just now.
     #[tokio::test(start_paused = true)]

@@ -1,9 +1,9 @@
 //! Where disks are: the volume handle is the disk id alone (fixed by the guide), but every cloud call wants the region.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use eck_csi::recent::{DISKS, Recent};
 use eck_csi::volume::{DiskId, Region};
 use eck_csi_kubernetes::ClusterError;
 use ecx::Error;
@@ -63,10 +63,11 @@ pub(crate) enum Ask {
     Not,
 }
 
-/// Regions of disks, learnt as we go. A disk never changes its region, so what was learnt stays true.
+/// Regions of disks, learnt as we go. A disk never changes its region, so what was learnt stays true; what is
+/// forgotten is searched again.
 pub(crate) struct DiskLocator {
     regions: Arc<Regions>,
-    known: Mutex<HashMap<String, Region>>,
+    known: Mutex<Recent<String, Region, DISKS>>,
 }
 
 impl DiskLocator {

@@ -113,3 +113,41 @@ impl Driver {
         wanted.unwrap_or(&self.client.profile().default_disk_type)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use eck_csi::recent::{DISKS, ORDERS};
+    use eck_csi::volume::DiskId;
+
+    use crate::local_cloud::{LocalCloud, REGION, disk, region};
+
+    /// Finding D17.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_learnt_of_disks_and_orders_does_not_grow_for_ever() {
+        let driver = LocalCloud::new().driver();
+        let here = region(REGION);
+        for n in 0..3 * DISKS {
+            let id = format!("cd-{n}");
+            driver.disk_locator.learn(&id, &here);
+            driver.left_machines.left(&id, "evm-1");
+            driver.publish_modes.publish(&disk(&id), "evm-1", true);
+        }
+        for n in 0..3 * ORDERS {
+            let name = format!("pvc-{n}");
+            driver.open_orders.sent(&name, &here);
+            driver.order_attempts.failed(&name, 7);
+        }
+        let id = |n: usize| DiskId::parse(&format!("cd-{n}")).unwrap();
+        let first_and_last = [0, 3 * DISKS - 1].map(|n| driver.disk_locator.known(&id(n)).is_some());
+        assert_eq!(first_and_last, [false, true]);
+        let left =
+            [0, 3 * DISKS - 1].map(|n| driver.left_machines.left_for(id(n).as_str(), "evm-1").is_some());
+        assert_eq!(left, [false, true]);
+        let there = [0, 3 * DISKS - 1].map(|n| driver.publish_modes.known_for(&id(n), "evm-1").is_some());
+        assert_eq!(there, [false, true]);
+        let open = [0, 3 * ORDERS - 1].map(|n| !driver.open_orders.of(&format!("pvc-{n}")).is_empty());
+        assert_eq!(open, [false, true]);
+        let next = [0, 3 * ORDERS - 1].map(|n| driver.order_attempts.next(&format!("pvc-{n}")));
+        assert_eq!(next, [1, 8]);
+    }
+}

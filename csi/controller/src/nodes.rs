@@ -1,8 +1,8 @@
 //! Which machine a node id means. A machine is the node's only if exactly one can be: an address is one VPC's, not the account's.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use eck_csi::recent::{NODES, Recent};
 use eck_csi::volume::{NodeId, Region};
 use eck_csi_fencing::Nodes as ClusterNodes;
 use ecx::api::Instance;
@@ -65,7 +65,7 @@ pub(crate) struct Nodes {
     /// Who is asked which machine a node says that it is, if anybody is.
     objects: Option<Arc<dyn ClusterNodes>>,
     /// How a machine's node calls itself: what ListVolumes must answer.
-    names: Mutex<HashMap<String, NodeId>>,
+    names: Mutex<Recent<String, NodeId, NODES>>,
 }
 
 impl Nodes {
@@ -166,7 +166,7 @@ impl Nodes {
     /// The node id under which a machine's node published volumes; before it did so since our start, the id that a node
     /// with a known instance uses.
     pub(crate) fn name(&self, region: &Region, instance: &str) -> NodeId {
-        let names = self.names.lock();
+        let mut names = self.names.lock();
         let unseen = || NodeId::Instance { region: region.clone(), instance: instance.to_owned() };
         names.get(instance).cloned().unwrap_or_else(unseen)
     }
@@ -194,6 +194,19 @@ mod tests {
 
     fn candidate(instance: &str, name: &str) -> Candidate {
         Candidate { instance: instance.into(), name: name.into() }
+    }
+
+    /// Finding D17.
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_that_no_node_has_any_more_is_forgotten() {
+        let driver = crate::local_cloud::LocalCloud::new().driver();
+        let here = Region::parse("region", "a-1").unwrap();
+        for n in 0..3 * NODES {
+            let node = NodeId::Instance { region: here.clone(), instance: format!("evm-{n}") };
+            driver.nodes.resolve(&driver.client, &node).await.unwrap();
+        }
+        let known = driver.nodes.names.lock().len();
+        assert!((NODES..=2 * NODES).contains(&known), "{known}");
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //! orders that the cloud took: accepted is not begun, so a retry waits for them and sends none anew. A cloud that does not know its own
 //! client tokens would sell a second disk.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use eck_csi::recent::{ORDERS, Recent};
 use eck_csi::volume::Region;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -29,9 +30,9 @@ pub(crate) struct Placed {
 }
 
 /// By the volume's name. A new controller knows of none: what it asks again is asked for the same region, as long as the outcome is
-/// open (the provisioner chooses another only after RESOURCE_EXHAUSTED).
+/// open (the provisioner chooses another only after RESOURCE_EXHAUSTED). So of a claim that nobody asks for any more it is forgotten.
 #[derive(Default)]
-pub(crate) struct OpenOrders(Mutex<HashMap<String, BTreeMap<Region, Option<Placed>>>>);
+pub(crate) struct OpenOrders(Mutex<Recent<String, BTreeMap<Region, Option<Placed>>, ORDERS>>);
 
 impl OpenOrders {
     /// Where the volume may be on order.
@@ -41,25 +42,26 @@ impl OpenOrders {
 
     /// The order that is to be waited for.
     pub(crate) fn placed(&self, name: &str) -> Option<Placed> {
-        let orders = self.0.lock();
+        let mut orders = self.0.lock();
         let placed = orders.get(name)?.values().flatten().find(|order| order.at.elapsed() < HELD);
         placed.cloned()
     }
 
     /// An order is sent; true if one was open there before.
     pub(crate) fn sent(&self, name: &str, region: &Region) -> bool {
-        self.0.lock().entry(name.to_owned()).or_default().insert(region.clone(), None).is_some()
+        self.0.lock().entry(name.to_owned(), BTreeMap::default).insert(region.clone(), None).is_some()
     }
 
     /// The cloud took it.
     pub(crate) fn took(&self, name: &str, order: Placed) {
-        self.0.lock().entry(name.to_owned()).or_default().insert(order.region.clone(), Some(order));
+        let mut orders = self.0.lock();
+        orders.entry(name.to_owned(), BTreeMap::default).insert(order.region.clone(), Some(order));
     }
 
     /// The only order that was sent there was refused, or has failed.
     pub(crate) fn refused(&self, name: &str, region: &Region) {
         let mut orders = self.0.lock();
-        if let Some(regions) = orders.get_mut(name) {
+        if let Some(regions) = orders.get(name) {
             regions.remove(region);
             if regions.is_empty() {
                 orders.remove(name);

@@ -2,14 +2,13 @@
 //! token only tells of the same failure, for as long as the cloud remembers it. So each new order about a disk has a
 //! number of its own.
 
-use std::collections::HashMap;
-
+use eck_csi::recent::{ORDERS, Recent};
 use parking_lot::{Mutex, MutexGuard};
 
 /// How many orders failed, by what they were to do. A new controller begins at none and is told of the failures again,
-/// a few with each call.
+/// a few with each call; so it is with those that were not ordered for long.
 #[derive(Default)]
-pub(crate) struct OrderAttempts(Mutex<HashMap<String, u32>>);
+pub(crate) struct OrderAttempts(Mutex<Recent<String, u32, ORDERS>>);
 
 impl OrderAttempts {
     /// The number of the next order to do `purpose`, from 1 on.
@@ -35,7 +34,7 @@ impl OrderAttempts {
         self.lock().remove(purpose);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+    fn lock(&self) -> MutexGuard<'_, Recent<String, u32, ORDERS>> {
         self.0.lock()
     }
 }

@@ -1,17 +1,17 @@
 //! How volumes are published: for reading only, or not. The cloud does not know it, so a new controller begins without and
 //! takes the first answer for each; a CO does not ask for both (Kubernetes keeps it in the VolumeAttachment's volume).
 
-use std::collections::HashMap;
 use std::time::Duration;
 
+use eck_csi::recent::{DISKS, Recent};
 use eck_csi::volume::DiskId;
 use ecx::api::Disk;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// By disk.
+/// By disk. One that somebody else has taken off, and that is asked for no more, is forgotten.
 #[derive(Default)]
-pub(crate) struct PublishModes(Mutex<HashMap<String, Published>>);
+pub(crate) struct PublishModes(Mutex<Recent<String, Published, DISKS>>);
 
 /// A disk on a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl PublishModes {
         let attachment = attachment.and_then(|attachment| attachment.attachment_id.clone());
         let now = Published { instance: instance.to_owned(), attachment, readonly, since: Instant::now() };
         let mut known = self.0.lock();
-        let entry = known.entry(disk.disk_id.clone()).or_insert_with(|| now.clone());
+        let entry = known.entry(disk.disk_id.clone(), || now.clone());
         if !entry.may_be(&now) {
             *entry = now;
         }
@@ -47,7 +47,7 @@ impl PublishModes {
 
     /// For how long the disk is known to be on the machine.
     pub(crate) fn known_for(&self, disk: &DiskId, instance: &str) -> Option<Duration> {
-        let known = self.0.lock();
+        let mut known = self.0.lock();
         let entry = known.get(disk.as_str()).filter(|entry| entry.instance == instance)?;
         Some(entry.since.elapsed())
     }

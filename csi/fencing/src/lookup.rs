@@ -1,8 +1,9 @@
 //! Which Node of Kubernetes the driver's node id means.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use eck_csi::driver::DRIVER_NAME;
+use eck_csi::recent::{NODES, Recent};
 use eck_csi::volume::NodeId;
 use eck_csi_kubernetes::api;
 use k8s_openapi::api::storage::v1::{CSINode, VolumeAttachment};
@@ -16,7 +17,7 @@ const NODE_ID: &str = "csi.alpha.kubernetes.io/node-id";
 
 /// What was learnt of names. A name is looked at again each time before it is used.
 #[derive(Default)]
-pub(crate) struct Names(Mutex<HashMap<NodeId, String>>);
+pub(crate) struct Names(Mutex<Recent<NodeId, String, NODES>>);
 
 impl Names {
     /// Names of the nodes that are called `id`. First by a name that is likely, which costs one small read; then by every CSINode; and
