@@ -251,11 +251,10 @@ impl Client {
     }
 
     async fn attempt<Q: Serialize, T>(&self, op: Op, request: &Q, read: Read<T>) -> Result<T, Error> {
-        let (request, request_id) = self.prepare(op, request)?;
-        trace::sent(&request_id);
+        let (request, id) = self.prepare(op, request)?;
         self.calls[op as usize].fetch_add(1, Ordering::Relaxed);
         let began = Instant::now();
-        let result = self.exchange(op, request, &request_id, read).await;
+        let result = self.exchange(op, request, &id, read).await;
         self.ended.ended(op, began.elapsed(), &result);
         trace::ended(&result);
         result
@@ -279,22 +278,19 @@ impl Client {
         read(op, &reply, &self.profile.ok_codes)
     }
 
-    /// Builds and signs one attempt: a fresh request id, which is given too, and date each time.
+    /// Builds and signs one attempt: a fresh request id, which is given too with what is asked and where, and date each time.
     fn prepare<Q: Serialize>(&self, op: Op, request: &Q) -> Result<(Outgoing, String), Error> {
         let random = self.transport.random().to_be_bytes();
         let request_id = Builder::from_random_bytes(random).into_uuid().to_string();
         let bad = |message: String| {
-            let code = "client.request".to_owned();
-            Error::Parameter(ApiMessage {
-                code,
-                message,
-                request_id: request_id.as_str().into(),
-                order_id: None,
-            })
+            let (code, request_id) = ("client.request".to_owned(), request_id.as_str().into());
+            Error::Parameter(ApiMessage { code, message, request_id, order_id: None })
         };
         let fields = serde_json::to_value(request).map_err(|e| bad(e.to_string()))?;
         let Value::Object(mut fields) = fields else { return Err(bad("a request is an object".to_owned())) };
         trace::about(&fields);
+        trace::sent(&request_id);
+        let id = asked(&request_id, op, &fields);
         if self.profile.region_key != "regionID"
             && let Some(region) = fields.remove("regionID")
         {
@@ -328,8 +324,14 @@ impl Client {
             let digits = format!("{:010}", self.transport.random() % 10_000_000_000);
             headers.push(("x-alogic-externalId", digits));
         }
-        Ok((Outgoing { url, body, headers }, request_id))
+        Ok((Outgoing { url, body, headers }, id))
     }
+}
+
+/// The request id, and what is asked in which region.
+fn asked(request_id: &str, op: Op, fields: &serde_json::Map<String, Value>) -> String {
+    let region = fields.get("regionID").and_then(Value::as_str);
+    format!("{request_id}, {op:?} in {}", region.unwrap_or("all regions"))
 }
 
 /// The pause of a `Retry-After` in seconds. It holds everybody, so that no server may ask for a longer one than [`LONGEST_HOLD`].

@@ -34,14 +34,31 @@ pub struct Told {
 
 /// The payload of a success of `op`, or the error that the reply means. An order in progress is [`Error::InProgress`].
 pub fn decode<T: DeserializeOwned>(op: Op, reply: &Reply<'_>, ok_codes: &[String]) -> Result<T, Error> {
-    let Told { status, payload, .. } = told(op, reply, ok_codes)?;
+    let Told { status, key, payload } = told(op, reply, ok_codes)?;
     // A write's absent payload reads as an empty object: every field of its reply is optional.
     let payload = if payload.is_null() { Value::Object(serde_json::Map::new()) } else { payload };
-    serde_json::from_value(payload).map_err(|e| {
+    T::deserialize(&payload).map_err(|e| {
         let (code, request_id) = (text_of(&status).unwrap_or_default(), reply.request_id.into());
-        Error::Unreadable(ApiMessage { code, message: e.to_string(), request_id, order_id: None })
+        let message = format!("`{key}` cannot be read: {e}; {}", there_is(&payload));
+        Error::Unreadable(ApiMessage { code, message, request_id, order_id: None })
     })
 }
+
+/// What came in the place of what was expected: keys, no values.
+fn there_is(payload: &Value) -> String {
+    match payload {
+        Value::Object(fields) if fields.is_empty() => "it is an empty object".to_owned(),
+        Value::Object(fields) => {
+            let keys: Vec<&str> = fields.keys().take(KEYS).map(String::as_str).collect();
+            format!("there is: {}", keys.join(", "))
+        }
+        Value::Array(_) => "it is a list".to_owned(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => "it is one value".to_owned(),
+    }
+}
+
+/// So many keys of a reply are told.
+const KEYS: usize = 20;
 
 /// A word or number of an envelope, as text.
 fn text_of(value: &Value) -> Option<String> {
@@ -80,7 +97,7 @@ pub fn told(op: Op, reply: &Reply<'_>, ok_codes: &[String]) -> Result<Told, Erro
         // "No disks" would be believed: a disk that is not told of counts as gone.
         return Err(Error::Unreadable(said(
             status,
-            "a success without the payload that was asked for".to_owned(),
+            "a success without what was asked for in `returnObj` or `data`".to_owned(),
         )));
     }
     let status =

@@ -12,7 +12,7 @@ pub struct ApiMessage {
     pub code: String,
     /// Message for people.
     pub message: String,
-    /// Our request id, by which the cloud side can find the call.
+    /// Our request id, by which the cloud side can find the call, and what was asked in which region.
     pub request_id: Box<str>,
     /// The order that a refusal is about: one in progress is told with its id.
     pub order_id: Option<Box<str>>,
