@@ -76,6 +76,11 @@ impl Driver {
         }
     }
 
+    /// Whether the cloud says of the job or order that it failed.
+    pub(crate) async fn said_failed(&self, region: &Region, handle: &Handle) -> bool {
+        matches!(self.progress(region, handle).await, Some(Progress::Failed))
+    }
+
     /// The same of the disks that fit `query`.
     pub(crate) async fn ended_of(
         &self,

@@ -2,7 +2,8 @@
 //!
 //! Look: the disks of this name in every region where an earlier attempt can have ordered one: those of the class, which
 //! never changes, or all, since a retry without a class's region may come with another one than the first attempt. Decide: one fits → it; one does not → ALREADY_EXISTS; none → order. Act: order with a client token made from the name, so
-//! that even a lost reply orders nothing twice; then wait by name. Nothing is ever deleted here.
+//! that even a lost reply orders nothing twice; then wait by name. What is deleted here is only a disk that never was usable: it was seen
+//! being made and died of it, or its order failed. Any other dead disk is named and left to a person.
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use eck_csi::field::BadField;
 use eck_csi::operations::{OnConflict, Operation};
 use eck_csi::volume::Region;
 use ecx::api::{Disk, DiskState, Group};
+use tokio::time::Instant;
 
 use crate::disk_locator::Ask;
 use crate::disk_reader::Query;
@@ -136,16 +138,27 @@ async fn make(
         CreateStep::Order(regions) => regions,
     };
     match order::buy(driver, request, wanted, &regions, deadline).await {
-        // The name was ordered with other arguments: the disk is somewhere, and it decides.
-        Err(error) if error.is_token_conflict() => {
-            let everywhere = driver.regions.all();
-            let found = look(driver, request, &everywhere).await?;
-            match decide(request, wanted, &driver.cluster, &found)? {
-                CreateStep::Use(region, id) => order::settle(driver, request, region, &id, deadline).await,
-                CreateStep::Order(_) => Err(error),
-            }
-        }
+        Err(error) if error.is_token_conflict() => conflict(driver, request, wanted, error, deadline).await,
         bought => bought,
+    }
+}
+
+/// The name was ordered with other arguments: the disk is somewhere, and it decides. That none is shown does not say that there is none:
+/// a cloud may have given it another name.
+async fn conflict(
+    driver: &Driver,
+    request: &CreateRequest,
+    wanted: &DiskSpec<'_>,
+    error: CreateError,
+    deadline: Instant,
+) -> Result<(Region, Disk), CreateError> {
+    let everywhere = driver.regions.all();
+    let found = look(driver, request, &everywhere).await?;
+    match decide(request, wanted, &driver.cluster, &found)? {
+        CreateStep::Use(region, id) => order::settle(driver, request, region, &id, deadline).await,
+        CreateStep::Order(_) => {
+            Err(CreateError::Hidden { name: request.name.clone(), source: Box::new(error) })
+        }
     }
 }
 

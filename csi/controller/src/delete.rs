@@ -1,6 +1,7 @@
 //! DeleteVolume: gone is success; attached is refused; nothing else is touched.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use eck_csi::field::BadField;
 use eck_csi::operations::{OnConflict, Operation};
@@ -18,6 +19,9 @@ use crate::snapshot;
 
 /// A refund whose order fails is ordered anew, each time with a token of its own, so often in one call.
 const ATTEMPTS: u32 = 3;
+
+/// Who asks leaves when an operation is given up (`--timeout` of the sidecars): so much earlier it is still heard what is waited for.
+const TO_BE_HEARD: Duration = Duration::from_secs(30);
 
 /// What to do about the disk that was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -139,6 +143,7 @@ async fn refund(
         }
         // Refunded, and still shown: in a recycle bin, or late. Nothing is left to order; it is waited for.
         Ended::NotShown(_) => {
+            let deadline = deadline.checked_sub(TO_BE_HEARD).unwrap_or(deadline);
             let ended = driver.ended(region, id.as_str(), &Handle::None, deadline, gone).await;
             ended.map_err(wait).map(|_| None)
         }

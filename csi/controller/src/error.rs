@@ -6,8 +6,9 @@
 use eck_csi::cluster::OtherCluster;
 use eck_csi::driver::TOPOLOGY_REGION;
 use eck_csi::field::BadField;
+use eck_csi::volume::Region;
 use eck_csi_kubernetes::ClusterError;
-use ecx::api::Disk;
+use ecx::api::{Disk, DiskState};
 use serve::code::GrpcCode;
 use tonic::Code;
 
@@ -60,10 +61,18 @@ pub enum CreateError {
     OrderFailed { name: String, attempts: u32 },
     #[error("the cloud refuses to order a disk for {name}")]
     Refused { name: String, source: ecx::Error },
+    #[error(
+        "an order of {name} was taken before, and no disk of that name is shown in any region (FindDiskByName)"
+    )]
+    Hidden { name: String, source: Box<CreateError> },
     #[error("volume {name} is there; what it was cloned through is not cleaned up yet")]
     Cleanup { name: String, source: Box<CreateError> },
-    #[error("disk {disk} is {state} in the cloud; it will not become usable by itself")]
-    Dead { disk: String, state: String },
+    #[error(
+        "disk {disk} of {name} in {region} is {state} in the cloud and will not become usable by itself; {remedy}"
+    )]
+    Dead { name: String, region: String, disk: String, state: String, remedy: &'static str },
+    #[error("disk {disk} of {name} was dead when it was made, and is to be deleted")]
+    Stillborn { name: String, disk: String, source: Box<DeleteError> },
     #[error("creating {name}")]
     Cloud { name: String, source: ecx::Error },
     #[error(transparent)]
@@ -76,6 +85,17 @@ impl CreateError {
     pub(crate) fn ambiguous<'a>(name: &str, disks: impl Iterator<Item = &'a Disk>) -> Self {
         let ids: Vec<&str> = disks.map(|disk| disk.disk_id.as_str()).collect();
         Self::Ambiguous { name: name.to_owned(), count: ids.len(), disks: ids.join(", ") }
+    }
+
+    /// Of a disk that is dead and may have been usable once.
+    pub(crate) fn dead(name: &str, region: &Region, disk: &Disk) -> Self {
+        let remedy = if disk.disk_status == DiskState::Error {
+            "it may hold data, so that it is not deleted unasked: delete it in the ECX console, and another one is ordered"
+        } else {
+            "it is for the account to pay for it or to have it unlocked"
+        };
+        let (disk, state) = (disk.disk_id.clone(), disk.disk_status.as_str().to_owned());
+        Self::Dead { name: name.to_owned(), region: region.to_string(), disk, state, remedy }
     }
 
     /// Whether the cloud says that the name was ordered in another way.
@@ -102,14 +122,15 @@ impl GrpcCode for CreateError {
             // A person must look; nothing may be bought meanwhile. Not final: the claim may be deleted, and then the provisioner goes on
             // asking until there is one disk to delete.
             Self::Ambiguous { .. } => Code::Unavailable,
-            // The disk is seen, and will never be of use: nothing is in flight any more.
-            Self::Dead { .. } => Code::Internal,
+            // The disk is there and paid for: a claim that is deleted now must not leave it behind. The provisioner goes on asking, until
+            // somebody has deleted it and another one can be made, or deleted with its claim.
+            Self::Dead { .. } | Self::Stillborn { .. } => Code::Unavailable,
             // A person must say whose it is. Nothing was ordered.
             Self::OtherCluster { .. } => Code::FailedPrecondition,
             // Every order has ended, and no disk is there.
             Self::OrderFailed { .. } => Code::Internal,
             // Nothing of ours was seen, and an order may be open: the retry looks first.
-            Self::Deleting { .. } | Self::OthersAnswer { .. } => Code::Aborted,
+            Self::Deleting { .. } | Self::OthersAnswer { .. } | Self::Hidden { .. } => Code::Aborted,
             // The spec's code for a source that does not exist.
             Self::NoSource { .. } => Code::NotFound,
             Self::DeadSource { .. } => Code::Internal,
@@ -135,7 +156,7 @@ impl GrpcCode for CreateError {
 
 /// DeleteVolume.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DeleteError {
+pub enum DeleteError {
     #[error("disk {disk} is attached to {holders}")]
     Attached { disk: String, holders: String },
     #[error("disk {disk} is {state}: something else goes on with it")]
@@ -177,7 +198,9 @@ impl GrpcCode for DeleteError {
 pub enum AttachError {
     #[error("there is no volume {0}")]
     NoVolume(String),
-    #[error("there is no node {0}")]
+    #[error(
+        "there is no node {0}: the cloud shows no machine with its id or its address (`privateIP`) in its region (ListInstances)"
+    )]
     NoNode(String),
     #[error(
         "node {node} can be any of the machines {machines}: they have its address; name the node's own in its spec.providerID, or with \
@@ -237,7 +260,8 @@ pub enum DetachError {
     #[error("the cloud could not take {disk} from {instance}: the machine still uses it")]
     JobFailed { disk: String, instance: String },
     #[error(
-        "node {node} is not known to the cloud, and disk {disk} is on {holders}: whether that is the node cannot be told"
+        "node {node} is not known to the cloud: no machine that ListInstances shows has its address (`privateIP`), and disk {disk} is on \
+         {holders}: whether that is the node cannot be told"
     )]
     UnknownNode { disk: String, node: String, holders: String },
     #[error("disk {disk} is another cluster's and is not taken from every machine: {other}")]
@@ -370,12 +394,5 @@ impl GrpcCode for ModifyError {
             Self::Region(error) => error.code(),
             Self::Wait { source, .. } => wait_code(source),
         }
-    }
-}
-
-impl GrpcCode for RegionNotTold {
-    fn code(&self) -> Code {
-        // Not gone: it may be where nobody has looked. The sidecars need the same API server.
-        Code::Unavailable
     }
 }

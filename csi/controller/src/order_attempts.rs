@@ -5,20 +5,39 @@
 use eck_csi::recent::{ORDERS, Recent};
 use parking_lot::{Mutex, MutexGuard};
 
-/// How many orders failed, by what they were to do. A new controller begins at none and is told of the failures again,
-/// a few with each call; so it is with those that were not ordered for long.
+/// What became of the orders that were to do one thing.
+#[derive(Debug, Clone, Copy, Default)]
+struct Attempts {
+    /// How many failed.
+    failed: u32,
+    /// The last one that a region refused for want of stock. No order has its token.
+    sold_out: u32,
+}
+
+/// By what they were to do. A new controller begins at none and is told of the failures again, a few with each call; so it is with those
+/// that were not ordered for long.
 #[derive(Default)]
-pub(crate) struct OrderAttempts(Mutex<Recent<String, u32, ORDERS>>);
+pub(crate) struct OrderAttempts(Mutex<Recent<String, Attempts, ORDERS>>);
 
 impl OrderAttempts {
     /// The number of the next order to do `purpose`, from 1 on.
     pub(crate) fn next(&self, purpose: &str) -> u32 {
-        self.lock().get(purpose).copied().unwrap_or(0) + 1
+        self.of(purpose).failed + 1
     }
 
     /// The order `number` to do `purpose` failed.
     pub(crate) fn failed(&self, purpose: &str, number: u32) {
-        self.lock().insert(purpose.to_owned(), number);
+        self.lock().entry(purpose.to_owned(), Attempts::default).failed = number;
+    }
+
+    /// A region refused the order `number` for want of stock.
+    pub(crate) fn sold_out(&self, purpose: &str, number: u32) {
+        self.lock().entry(purpose.to_owned(), Attempts::default).sold_out = number;
+    }
+
+    /// Whether a region did so.
+    pub(crate) fn was_sold_out(&self, purpose: &str, number: u32) -> bool {
+        self.of(purpose).sold_out == number
     }
 
     /// The order `number` to do `purpose` was refused. That an order failed is also how the cloud tells a controller that knows nothing of
@@ -34,7 +53,11 @@ impl OrderAttempts {
         self.lock().remove(purpose);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Recent<String, u32, ORDERS>> {
+    fn of(&self, purpose: &str) -> Attempts {
+        self.lock().get(purpose).copied().unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recent<String, Attempts, ORDERS>> {
         self.0.lock()
     }
 }

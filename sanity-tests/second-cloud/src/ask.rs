@@ -48,6 +48,11 @@ const PATHS: [(&str, &str, Op); 18] = [
 ];
 
 impl Op {
+    /// Whether it orders a disk.
+    pub(crate) fn makes_disks(self) -> bool {
+        matches!(self, Self::NewDisk | Self::NewFromSnapshot)
+    }
+
     /// Whether it changes something.
     pub fn writes(self) -> bool {
         use Op::*;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{NOTHING, Refusal};
 use crate::ask::{Ask, Op};
-use crate::dialect::{Dialect, Envelope, Fault, Replaced, Wrong};
+use crate::dialect::{Dialect, Envelope, Fault, Replaced, Tokens, Wrong};
 use crate::reads;
 use crate::world::{Disk, Entry, HOME, Machine, Millis, REGIONS, State, World};
 use crate::writes::{self, disk_id};
@@ -55,6 +55,7 @@ impl Cloud {
             key: "ak-1".to_owned(),
             spoken: 0,
             faults: Vec::new(),
+            first_said: BTreeMap::new(),
             begun: BTreeMap::new(),
         };
         world.populate();
@@ -178,6 +179,9 @@ impl World {
             },
         };
         let again = self.under_way(ask);
+        if self.dialect.tokens == Tokens::OfTheFirst && ask.op.makes_disks() {
+            self.first_said.entry(ask.text("clientToken")).or_insert_with(|| ask.said());
+        }
         let answer = if !carried_out {
             Err(Refusal::of((500, "900", "openapi.implementation.error"), "not carried out"))
         } else if ask.op.writes() {
@@ -306,8 +310,8 @@ impl World {
 
     /// Whether an order for a disk of this name has not ended.
     pub fn on_order(&self, name: &str) -> bool {
-        let creates = |op| matches!(op, Op::NewDisk | Op::NewFromSnapshot);
-        self.orders.iter().any(|order| creates(order.op) && order.wish.asked == name && order.stage.open())
+        let of_name = |order: &crate::world::Order| order.op.makes_disks() && order.wish.asked == name;
+        self.orders.iter().any(|order| of_name(order) && order.stage.open())
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Dialect {
     pub words: ErrorWords,
     pub faults: Vec<Fault>,
     pub machines: Machines,
+    /// Whether a disk is deleted together with its machine.
+    pub with_machine: WithMachine,
     /// Requests after which the keys are others.
     pub keys_rotate_after: Option<u64>,
     /// A write's reply has a payload.
@@ -181,6 +183,8 @@ pub enum Tokens {
     Kept,
     Ignored,
     ForgottenAfter(u64),
+    /// A token is its first request's, also if that is refused.
+    OfTheFirst,
 }
 
 /// How a write goes on after it was accepted; times in milliseconds.
@@ -196,6 +200,8 @@ pub struct Course {
     pub fail: u32,
     /// The failure is told, and it was done all the same.
     pub lies: bool,
+    /// Of a disk that it was to make an unusable one is left.
+    pub leaves_dead: bool,
     pub answer: Answer,
     /// The word for an order that is done.
     pub done: &'static str,
@@ -286,6 +292,18 @@ pub struct Machines {
     pub replaced: Replaced,
 }
 
+/// Whether a disk is deleted together with the machine that holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum WithMachine {
+    /// As it was asked for, and no reply tells.
+    Untold,
+    /// As it was asked for, and op 4 tells.
+    Told,
+    /// Whatever was asked for, and op 4 tells.
+    Always,
+}
+
 /// Whether the machines of the cluster are replaced by others of the same addresses while nobody looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -298,7 +316,16 @@ pub enum Replaced {
 
 impl Course {
     pub(crate) const fn of(runs: u64) -> Self {
-        Self { begins: 0, runs, shown: true, fail: 0, lies: false, answer: Answer::InProgress, done: "3" }
+        Self {
+            begins: 0,
+            runs,
+            shown: true,
+            fail: 0,
+            lies: false,
+            leaves_dead: false,
+            answer: Answer::InProgress,
+            done: "3",
+        }
     }
 }
 
@@ -346,6 +373,7 @@ impl Dialect {
             words: ErrorWords::base(),
             faults: Vec::new(),
             machines: Machines { ip: Right, hidden: false, twins: false, replaced: Replaced::Never },
+            with_machine: WithMachine::Untold,
             keys_rotate_after: None,
             writes_tell: true,
             stock: Right,

@@ -55,7 +55,9 @@ impl World {
         self.orders[number].stage = Stage::Running;
         match op {
             // An order that will fail makes no disk.
-            Op::NewDisk | Op::NewFromSnapshot if !self.orders[number].fails && self.course(op).shown => {
+            Op::NewDisk | Op::NewFromSnapshot
+                if self.course(op).shown && (!self.orders[number].fails || self.course(op).leaves_dead) =>
+            {
                 self.make_disk(number, State::Creating);
             }
             Op::Refund => self.show(number, State::Deleting),
@@ -88,7 +90,8 @@ impl World {
         self.orders[number].stage = if fails { Stage::Failed } else { Stage::Done };
         if matches!(op, Op::NewDisk | Op::NewFromSnapshot) {
             match self.orders[number].disk {
-                _ if fails => {}
+                Some(disk) if fails => self.disks[disk].set(now, State::Error, None),
+                None if fails => {}
                 Some(disk) => self.disks[disk].set(now, State::Available, None),
                 None => self.make_disk(number, State::Available),
             }

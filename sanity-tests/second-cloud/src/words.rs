@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::dialect::{DiskWords, Names, OddDisk, Told};
+use crate::dialect::{DiskWords, Names, OddDisk, Told, WithMachine};
 use crate::world::{Disk, Machine, Millis, Moment, Snapshot, State, World};
 
 /// When the cloud began, in epoch milliseconds.
@@ -78,6 +78,9 @@ pub(crate) fn disk(world: &World, disk: &Disk, at: &Moment, place: Place) -> Val
         told.insert("volumeDescription".into(), json!(disk.description));
     }
     holder(&mut told, words, at);
+    if dialect.with_machine != WithMachine::Untold {
+        told.insert("deleteDiskWithInstance".into(), json!(disk.goes_with_machine));
+    }
     if !disk.bought && place == Place::List {
         oddly(&mut told, dialect.odd_disk);
     }

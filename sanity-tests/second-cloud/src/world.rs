@@ -35,6 +35,8 @@ pub struct World {
     pub spoken: u64,
     /// How often each fault of the dialect was looked at.
     pub(crate) faults: Vec<u32>,
+    /// What each token was sent with first.
+    pub(crate) first_said: BTreeMap<String, String>,
     /// How many orders and jobs of a kind there were since the dialect is spoken.
     pub(crate) begun: BTreeMap<Op, u32>,
 }
@@ -233,6 +235,13 @@ impl World {
     pub(crate) fn next_number(&mut self) -> u64 {
         self.number += 1;
         self.number
+    }
+
+    /// Whether the disk never was usable: the order that was to make it has failed.
+    pub fn is_stillborn(&self, disk: &Disk) -> bool {
+        let failed = |order: &&Order| order.op.makes_disks() && order.stage == Stage::Failed;
+        let index = self.disks.iter().position(|one| one.id == disk.id);
+        self.orders.iter().filter(failed).any(|order| order.disk.is_some() && order.disk == index)
     }
 
     /// The disk with this id; also one that is gone.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::answer::{Answer, NOTHING, Refusal};
 use crate::ask::{Ask, Op};
-use crate::dialect::{self, Ids, Names, Tokens, Word};
+use crate::dialect::{self, Ids, Names, Tokens, WithMachine, Word};
 use crate::world::{Disk, Job, Next, Order, Snapshot, Stage, State, World};
 
 const TOKEN_CONFLICT: Word = (200, "900", "ebs.order.tokenConflict");
@@ -46,9 +46,12 @@ fn replayed(world: &World, ask: &Ask) -> Option<Answer> {
     let token = ask.text("clientToken");
     let life = match world.dialect.tokens {
         Tokens::Ignored => return None,
-        Tokens::Kept => 24 * 3_600_000,
+        Tokens::Kept | Tokens::OfTheFirst => 24 * 3_600_000,
         Tokens::ForgottenAfter(life) => life,
     };
+    if world.first_said.get(&token).is_some_and(|said| *said != ask.said()) {
+        return Some(Err(Refusal::of(TOKEN_CONFLICT, "the token is of another request")));
+    }
     let fresh = |order: &&Order| order.token == token && world.now < order.at + life;
     let order = world.orders.iter().rev().find(fresh).filter(|_| !token.is_empty())?;
     if order.said != ask.said() {
@@ -216,7 +219,8 @@ fn attach_or_detach(world: &mut World, ask: &Ask) -> Answer {
         at: now,
         stage: Stage::Waiting,
         fails,
-        goes_with_machine: ask.flag("deleteDiskWithInstance", true),
+        goes_with_machine: world.dialect.with_machine == WithMachine::Always
+            || ask.flag("deleteDiskWithInstance", true),
     });
     world.plan(now + world.course(ask.op).begins, Next::JobBegins(index));
     world.advance(now);

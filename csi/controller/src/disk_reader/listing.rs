@@ -19,6 +19,8 @@ pub(super) struct Listing {
     whole: bool,
     /// What it does not show is gone: the profile says so of this cloud.
     proof: bool,
+    /// Where it is from.
+    region: String,
     /// It shows nothing at all, for this reason.
     useless: Option<Error>,
 }
@@ -26,7 +28,16 @@ pub(super) struct Listing {
 impl Listing {
     /// In place of one that the cloud could not give.
     pub(super) fn useless(error: Error) -> Self {
-        Self { disks: vec![], unreadable: 0, pages: 0, whole: false, proof: false, useless: Some(error) }
+        let region = String::new();
+        Self {
+            disks: vec![],
+            unreadable: 0,
+            pages: 0,
+            whole: false,
+            proof: false,
+            region,
+            useless: Some(error),
+        }
     }
 
     /// Every page of the region's list.
@@ -34,7 +45,7 @@ impl Listing {
         let all = client.list_all_disks(region).await?;
         let (whole, proof) = (all.is_whole(), client.profile().lists_are_proof);
         let AllDisks { disks, unreadable, pages, .. } = all;
-        Ok(Self { disks, unreadable, pages, whole, proof, useless: None })
+        Ok(Self { disks, unreadable, pages, whole, proof, region: region.to_owned(), useless: None })
     }
 
     /// All of the region's disks; an error if the list does not show all.
@@ -45,7 +56,8 @@ impl Listing {
         if self.whole {
             return Ok(self.disks.clone());
         }
-        Err(unreadable(format!("the list shows {} disks and says that there are more", self.disks.len())))
+        let (region, shown) = (&self.region, self.disks.len());
+        Err(unreadable(format!("the list of disks of {region} shows {shown} and says that there are more")))
     }
 
     /// The answer to a question, if the list can give it.
@@ -88,7 +100,8 @@ mod tests {
             ..Disk::default()
         };
         let disks = states.iter().enumerate().map(disk).collect();
-        Listing { disks, unreadable: 0, pages: 1, whole: true, proof: false, useless: None }
+        let region = "a-1".to_owned();
+        Listing { disks, unreadable: 0, pages: 1, whole: true, proof: false, region, useless: None }
     }
 
     fn told(listing: &Listing, query: Query) -> Option<usize> {

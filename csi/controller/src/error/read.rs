@@ -55,3 +55,10 @@ impl GrpcCode for ReadError {
         }
     }
 }
+
+impl GrpcCode for RegionNotTold {
+    fn code(&self) -> Code {
+        // Not gone: it may be where nobody has looked. The sidecars need the same API server.
+        Code::Unavailable
+    }
+}

@@ -4,7 +4,7 @@ use second_cloud::{Disk, Event, HOME, Op, Snapshot, World};
 use tonic::{Code, Status};
 
 use crate::call::{Call, From, LARGER, Told};
-use crate::hopeless::HOPELESS;
+use crate::hopeless::{HOPELESS, Hopeless};
 use crate::rig::Rig;
 
 /// Requests of one call at most; a wait of five minutes is about seventy.
@@ -90,6 +90,7 @@ fn created(rig: &mut Rig, truth: &World, name: &str, from: &From, id: &str) {
     };
     rig.expect(disk.bought && disk.asked == name, "create is OK with somebody else's disk");
     rig.expect(disk.exists(), "create is OK with a disk that is gone");
+    rig.expect(!truth.is_stillborn(disk), "create is OK with a disk that never was usable");
     let source = match from {
         From::Nothing => disk.source.is_empty(),
         From::Snapshot(handle) => snapshot(truth, handle).is_some_and(|source| source.id == disk.source),
@@ -100,20 +101,27 @@ fn created(rig: &mut Rig, truth: &World, name: &str, from: &From, id: &str) {
     rig.expect(source, "create is OK and the content is another");
 }
 
-/// The end of all calls of one kind. It must be OK some time, unless the dialect allows no more than a refusal.
+/// The end of all calls of one kind. It must be OK some time, unless the dialect allows no more than a refusal; then that must say what
+/// is otherwise.
 pub(crate) fn last_word(rig: &mut Rig, call: &Call, result: Option<&Result<Told, Status>>) {
     rig.unfinished = matches!(result, Some(Err(_)));
     let again = if rig.again { " again" } else { "" };
-    if let (Some(Err(status)), false) = (result, hopeless(rig.name, call, again)) {
-        rig.broken(format!("{}{again} never is OK: {:?}", call.kind(), status.code()));
+    let Some(Err(status)) = result else { return };
+    match hopeless(rig.name, call, again) {
+        None => rig.broken(format!("{}{again} never is OK: {:?}", call.kind(), status.code())),
+        Some(row) if !status.message().contains(row.says) => {
+            let (kind, message) = (call.kind(), status.message());
+            rig.broken(format!("{kind}{again} is refused and does not say {:?}: {message}", row.says));
+        }
+        Some(_) => {}
     }
 }
 
-/// Whether no more can be asked of the call in this dialect than a refusal; `again`: what it asks for was done before.
-pub(crate) fn hopeless(dialect: &str, call: &Call, again: &str) -> bool {
+/// Why no more can be asked of the call in this dialect than a refusal; `again`: what it asks for was done before.
+pub(crate) fn hopeless(dialect: &str, call: &Call, again: &str) -> Option<&'static Hopeless> {
     let kind = format!("{}{again}", call.kind());
     let fits = |hopeless: &&str| *hopeless == kind || *hopeless == call.kind();
-    HOPELESS.iter().any(|row| row.dialect == dialect && row.calls.iter().any(fits))
+    HOPELESS.iter().find(|row| row.dialect == dialect && row.calls.iter().any(fits))
 }
 
 /// After these codes the provisioner goes on, whether the claim is there or not; after every other one nobody does if it is
@@ -162,7 +170,7 @@ pub(crate) fn end(rig: &mut Rig, names: &[String], kept: bool) {
     let truth = rig.truth();
     for name in names {
         let of_name = |disk: &&Disk| disk.bought && disk.asked == *name;
-        let bought = truth.disks.iter().filter(of_name).count();
+        let bought = truth.disks.iter().filter(of_name).filter(|disk| !truth.is_stillborn(disk)).count();
         let left = truth.disks.iter().filter(of_name).filter(|disk| disk.exists()).count();
         rig.expect(bought <= 1, "more than one disk is bought for a name");
         rig.expect(kept || (left == 0 && !truth.on_order(name)), "a disk is left that nobody knows of");

@@ -1,8 +1,11 @@
 //! How orders and jobs go on, and what becomes of tokens.
 
-use super::change::{Named, but, fails, late, unseen, wrong};
+use super::change::{Named, but, fails, fault, late, unseen, wrong};
 use crate::ask::Op;
-use crate::dialect::{Course, Dialect, Left, Tokens, Wrong};
+use crate::dialect::{Course, Dialect, Fault, Left, Tokens, Word, Wrong};
+use crate::world::HOME;
+
+const SOLD_OUT: Word = (200, "900", "ebs.resource.soldOut");
 
 /// Longer than anybody looks.
 const FOR_EVER: u64 = 1 << 40;
@@ -19,6 +22,16 @@ pub(super) const ALL: &[Named] = &[
     ("create-begins-after-30-s", || but(|d| d.create = late(30_000))),
     ("create-takes-10-min", || but(|d| d.create = Course::of(600_000))),
     ("create-unseen-for-20-s", || but(|d| d.create = unseen(20_000))),
+    ("token-bound-to-its-first-body", || {
+        but(|d| {
+            d.tokens = Tokens::OfTheFirst;
+            let what = Wrong::Refused(SOLD_OUT);
+            d.faults.push(Fault { region: Some(HOME), ..fault(Op::NewDisk, 3, what) });
+        })
+    }),
+    ("create-fails-and-leaves-a-dead-disk", || {
+        but(|d| d.create = Course { leaves_dead: true, ..fails(20_000) })
+    }),
     ("create-fails-late", || but(|d| d.create = fails(20_000))),
     ("refund-begins-after-30-s", || but(|d| d.refund = late(30_000))),
     ("refund-unseen-for-20-s", || but(|d| d.refund = unseen(20_000))),

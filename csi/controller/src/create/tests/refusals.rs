@@ -51,17 +51,79 @@ async fn an_order_of_the_name_without_a_disk_is_a_conflict() {
         world.tokens.insert(token::create(CLUSTER, "pvc-1"), other);
     });
     let error = refused(&cloud, ask(&[], &[], &[])).await;
-    assert!(error.is_token_conflict(), "{error}");
+    let CreateError::Hidden { source, .. } = &error else { panic!("{error}") };
+    assert!(source.is_token_conflict() && !error.is_final(), "{error}");
+}
+
+/// Finding D18: the claim's pod goes to another region after the first was sold out.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_was_bound_in_a_call_before_is_not_the_end_either() {
+    let cloud = LocalCloud::new();
+    cloud.meets_in(REGION, Op::CreateDisk, Effect::SoldOut);
+    let driver = cloud.driver();
+    let error = run(&driver, ask(&[REGION], &[], &[])).await.unwrap_err();
+    assert!(matches!(error, CreateError::Exhausted { .. }), "{error}");
+    cloud.change(|world| {
+        let first = world::Token { request: "{}".into(), order: String::new(), at: world.now };
+        world.tokens.insert(token::create(CLUSTER, "pvc-1"), first);
+    });
+    let created = run(&driver, ask(&[OTHER_REGION], &[], &[])).await.unwrap();
+    assert_eq!((created.region, cloud.look(|world| world.bought)), (region(OTHER_REGION), 1));
+}
+
+/// Finding D18.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_a_sold_out_region_has_bound_is_not_the_end() {
+    let cloud = LocalCloud::new();
+    cloud.change(|world| {
+        let other = world::Token { request: "{}".into(), order: String::new(), at: world.now };
+        world.tokens.insert(token::create(CLUSTER, "pvc-1"), other);
+    });
+    cloud.meets_in(REGION, Op::CreateDisk, Effect::SoldOut);
+    let created = run(&cloud.driver(), ask(&[], &[REGION, OTHER_REGION], &[])).await.unwrap();
+    assert_eq!((created.region, cloud.look(|world| world.bought)), (region(OTHER_REGION), 1));
+    assert_eq!(cloud.sent(Op::CreateDisk).len(), 3);
+}
+
+/// Finding D13.
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_was_never_usable_is_refunded_and_another_one_ordered() {
+    let cloud = LocalCloud::new();
+    cloud.meets(Op::CreateDisk, 1, Effect::JobFails);
+    let created = run(&cloud.driver(), ask(&[], &[], &[])).await.unwrap();
+    let left = cloud.look(|world| world.disks.keys().cloned().collect::<Vec<_>>());
+    assert_eq!(left, [created.disk.disk_id]);
+    assert_eq!([Op::CreateDisk, Op::DeleteDisk].map(|op| cloud.sent(op).len()), [2, 1]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_disk_whose_order_fails_is_dead() {
+async fn a_dead_disk_that_may_have_been_usable_is_named_and_left() {
     let cloud = LocalCloud::new();
-    cloud.meets(Op::CreateDisk, 1, Effect::JobFails);
-    let error = refused(&cloud, ask(&[], &[], &[])).await;
-    let CreateError::Dead { disk, state } = &error else { panic!("{error}") };
-    assert!(cloud.look(|world| world.disks.contains_key(disk)));
-    assert_eq!(state, "error");
+    for state in [DiskState::Error, DiskState::Expired, DiskState::Freezing] {
+        let (disk_name, region_id, disk_status) = ("pvc-1".into(), REGION.into(), state.clone());
+        cloud.add(Disk { disk_name, region_id, disk_status, ..disk("cd-1", 20, true) });
+        let error = refused(&cloud, ask(&[], &[], &[])).await;
+        assert!(matches!(&error, CreateError::Dead { .. }) && !error.is_final(), "{error}");
+        for word in ["cd-1", "pvc-1", REGION, state.as_str()] {
+            assert!(error.to_string().contains(word), "{error}");
+        }
+    }
+    assert_eq!([Op::CreateDisk, Op::DeleteDisk].map(|op| cloud.sent(op).len()), [0, 0]);
+    // Whoever has deleted it gets another one.
+    cloud.change(|world| world.disks.clear());
+    run(&cloud.driver(), ask(&[], &[], &[])).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_somebody_deleted_is_ordered_anew_though_its_token_is_used() {
+    let cloud = LocalCloud::new();
+    run(&cloud.driver(), ask(&[], &[], &[])).await.unwrap();
+    cloud.change(|world| world.disks.clear());
+    let driver = cloud.driver();
+    let error = run(&driver, ask(&[], &[], &[])).await.unwrap_err();
+    assert!(!error.is_final(), "{error}");
+    run(&driver, ask(&[], &[], &[])).await.unwrap();
+    assert_eq!(cloud.look(|world| world.bought), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,7 +141,7 @@ async fn an_order_without_a_disk_is_waited_for_as_long() {
     let vanished = cloud.after(500, |world| world.disks.clear());
     let (error, ()) = tokio::join!(refused(&cloud, ask(&[], &[], &[])), vanished);
     let CreateError::Wait { source: WaitError::TooLong { last, .. }, .. } = &error else { panic!("{error}") };
-    assert_eq!(last, "no disk");
+    assert_eq!(last, "an order that is done, and no disk");
 }
 
 #[tokio::test(start_paused = true)]

@@ -141,7 +141,7 @@ impl Life {
         if let Some(Err(status)) = &last {
             let mut rig = scene.rig.borrow_mut();
             // Of each step something may have been done before.
-            if !judge::hopeless(rig.name, &call, " again") {
+            if judge::hopeless(rig.name, &call, " again").is_none() {
                 rig.broken(format!("{} never is OK: {:?}", call.kind(), status.code()));
             }
         }
