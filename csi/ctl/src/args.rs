@@ -218,12 +218,15 @@ pub struct CloudCheckArgs {
     /// How the answer looks
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
-    /// Orders one disk of 20 GiB in the first region, tries it and refunds it; asks before. Without it nothing is changed
+    /// Orders one disk of 20 GiB in the first region, tries it, takes a snapshot of it, and refunds it; asks before. Without it nothing is changed
     #[arg(long)]
     pub with_a_disk: bool,
     /// A machine of the first region, to which the disk is attached and from which it is detached
     #[arg(long, requires = "with_a_disk")]
     pub instance: Option<String>,
+    /// `/sys/block` of that machine, if this program runs on it: the disk's serial is looked for there
+    #[arg(long, requires = "instance")]
+    pub sys_block: Option<PathBuf>,
     /// Orders without asking
     #[arg(long, requires = "with_a_disk")]
     pub yes: bool,

@@ -116,8 +116,11 @@ async fn with_a_disk(
         writeln!(console.out, "{what}")?;
     }
     let ask = ask::Ask { client: &cloud.client, region };
-    let tried = trial::run(&ask, &name, args.instance.as_deref()).await;
+    let sys_block = args.sys_block.as_deref();
+    let on = args.instance.as_deref().map(|instance| trial::On { instance, sys_block });
+    let tried = trial::run(&ask, &name, on).await;
     found.lines.extend(tried.lines);
+    found.profile.extend(tried.settings.into_iter().map(|setting| setting + "\n"));
     found.left.extend(tried.left);
     Ok(())
 }

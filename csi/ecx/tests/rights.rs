@@ -64,7 +64,8 @@ fn makes(source: &str, op: Op) -> bool {
     // `list_all_…` makes the call for every page.
     let every_page = snake.replacen("list_", "list_all_", 1);
     let by_method = [&snake, &every_page].iter().any(|method| source.contains(&format!(".{method}(")));
-    let with_snapshot = || source.replace("snapshot_id: None", "").contains("snapshot_id");
+    let told = |line: &str| line.starts_with("snapshot_id:") && !line.starts_with("snapshot_id: None");
+    let with_snapshot = || source.lines().any(|line| told(line.trim()));
     (by_method && (op != Op::CreateDiskFromSnapshot || with_snapshot()))
         || source.contains(&format!("told(Op::{name},"))
 }

@@ -30,7 +30,7 @@ impl Outcome {
 
 /// Runs it; nothing is asked, and nothing may be.
 pub(crate) async fn run(client: ecx::Client, regions: &[&str], output: Format) -> Outcome {
-    let args = CloudCheckArgs { output, with_a_disk: false, instance: None, yes: false };
+    let args = CloudCheckArgs { output, with_a_disk: false, instance: None, sys_block: None, yes: false };
     run_with(client, regions, &args, None).await
 }
 

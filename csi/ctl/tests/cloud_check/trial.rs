@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use eck_csi::volume::DiskId;
 use eckctl::args::{CloudCheckArgs, Format};
-use second_cloud::{Cloud, Dialect, HOME, REGIONS, World};
+use second_cloud::{Cloud, Dialect, HOME, REGIONS, WithMachine, World};
 use tokio::time::Instant;
 
 use crate::dialects::{Row, client, fault, named};
 use crate::rig::{Outcome, run_with};
 
 fn args(output: Format) -> CloudCheckArgs {
-    CloudCheckArgs { output, with_a_disk: true, instance: Some(format!("evm-ours-{HOME}-6")), yes: true }
+    let instance = Some(format!("evm-ours-{HOME}-6"));
+    CloudCheckArgs { output, with_a_disk: true, instance, sys_block: None, yes: true }
 }
 
 /// Tokens mean nothing, and an order begins late: the second one is not to be seen for longer than the first took.
@@ -50,6 +52,10 @@ const ROWS: &[Row] = &[
     ("refunded-disk-shown-for-2-min", &[]),
     ("refund-reply-lost", &[]),
     ("detach-fails-late", &["detached"]),
+    ("snapshot-begins-after-30-s", &[]),
+    ("snapshots-under-another-key", &["listed under `snapshotList`", "a snapshot is listed"]),
+    ("snapshots-are-an-empty-object", &["listed under `snapshotList`", "a snapshot is listed"]),
+    ("snapshots-omit-one-that-they-count", &["a snapshot is listed", "unknown to op 4"]),
 ];
 
 #[tokio::test(start_paused = true)]
@@ -69,6 +75,74 @@ async fn what_a_write_shows_is_named_and_every_disk_is_refunded() {
         assert!(truth.disks.iter().any(|disk| disk.bought), "{name}: nothing was tried");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_disk_goes_with_its_machine_is_named_where_the_cloud_tells() {
+    const STAYS: &str = "not deleted together with its machine";
+    for (with_machine, verdict, seen) in [
+        (WithMachine::Untold, "unknown", "no field of op 4 tells"),
+        (WithMachine::Told, "fits", "`deleteDiskWithInstance` is false"),
+        (WithMachine::Always, "differs", "is true, and `deleteDiskWithInstance: false` was sent"),
+    ] {
+        let dialect = Dialect { with_machine, ..Dialect::base() };
+        let (outcome, _) = tried(dialect, &args(Format::Json), None).await;
+        let lines = outcome.with(verdict);
+        assert!(lines.iter().any(|line| line.contains(STAYS) && line.contains(seen)), "{lines:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_how_much_lists_lag_is_a_choice_in_the_profile() {
+    let lagging = tried(named("list-lags-20-s"), &args(Format::Json), None).await.0;
+    let millis =
+        lagging.text.split("# choose: reads_lag_ms = ").nth(1).and_then(|text| text.split(',').next());
+    let millis: u64 = millis.unwrap().parse().unwrap();
+    assert!((15_000..25_000).contains(&millis), "{millis}");
+    assert!(!tried(Dialect::base(), &args(Format::Json), None).await.0.text.contains("reads_lag_ms"));
+}
+
+/// A machine on which the trial runs: whatever disk the cloud attaches appears in its folder with this of its id as its serial.
+async fn on_the_machine(folder: &str, serial: fn(&str) -> String) -> Outcome {
+    let root = std::env::temp_dir().join(format!("eck-cloud-check-{}-{folder}", std::process::id()));
+    std::fs::create_dir_all(root.join("vda")).unwrap();
+    let (cloud, start) = (Arc::new(Cloud::new(&Dialect::base())), Instant::now());
+    let appears = async {
+        loop {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            let truth = cloud.truth(u64::try_from(start.elapsed().as_millis()).unwrap());
+            if let Some(disk) = truth.disks.iter().find(|disk| disk.bought && disk.holder.is_some()) {
+                std::fs::create_dir_all(root.join("vdb")).unwrap();
+                std::fs::write(root.join("vdb/serial"), serial(&disk.id)).unwrap();
+            }
+        }
+    };
+    let args = CloudCheckArgs { sys_block: Some(root.clone()), ..args(Format::Json) };
+    let outcome = tokio::select! {
+        outcome = run_with(client(&cloud, start), &REGIONS, &args, None) => outcome,
+        () = appears => unreachable!(),
+    };
+    let _absent = std::fs::remove_file(root.join("vdb/serial"));
+    for folder in ["vdb", "vda", ""] {
+        let _absent = std::fs::remove_dir(root.join(folder));
+    }
+    outcome
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_serial_that_the_machine_sees_is_judged_by_the_disks_id() {
+    const SERIAL: &str = "serial in the guest";
+    let own = |id: &str| DiskId::parse(id).unwrap().serials()[0].clone();
+    let other = |_: &str| "0123456789".to_owned();
+    for (folder, serial, verdict) in
+        [("own", own as fn(&str) -> String, "fits"), ("other", other as fn(&str) -> String, "differs")]
+    {
+        let lines = on_the_machine(folder, serial).await.with(verdict);
+        assert!(lines.iter().any(|line| line.contains(SERIAL) && line.contains("vdb")), "{lines:?}");
+    }
+    // From another machine nothing is known of it.
+    let lines = tried(Dialect::base(), &args(Format::Json), None).await.0.with("unknown");
+    assert!(lines.iter().any(|line| line.contains(SERIAL) && line.contains("--sys-block")), "{lines:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,18 +1,39 @@
 //! A disk is attached to a machine that was named, and detached.
 
-use ecx::api::{AttachDisk, Disk, GetDisk, GetJob, Group, JobReply};
+use ecx::Error;
+use ecx::api::{AttachDisk, Disk, GetDisk, GetJob, Group, JobReply, Op};
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::super::ask::Ask;
 use super::super::line::{Line, brief};
+use super::guest::{self, Guest};
 use super::terms::{LONGEST, PAUSE};
 
 const ATTACH: &str = "an attached disk is in use and tells its machine (op 7, op 4)";
 const DETACH: &str = "a detached disk is free and tells none (op 8, op 4)";
 const JOB: &str = "the job of an attach comes to its end (op 10)";
 
+const STAYS: &str = "an attached disk is not deleted together with its machine (op 7, op 4)";
+
+/// Names under which a cloud may tell that a disk is deleted together with its machine. The documents have it as a field of requests
+/// alone (ecx/API.md §3).
+const WITH_MACHINE: [&str; 4] =
+    ["deleteDiskWithInstance", "deleteWithInstance", "isDeleteWithInstance", "deleteOnTermination"];
+
+/// What came of it, and settings of the profile that a person must choose.
+pub(super) struct Attached {
+    pub(super) lines: Vec<Line>,
+    pub(super) settings: Vec<String>,
+}
+
 /// Attaches, and detaches whatever came of it.
-pub(super) async fn there_and_back(ask: &Ask<'_>, disk: &str, instance: &str) -> Vec<Line> {
+pub(super) async fn there_and_back(
+    ask: &Ask<'_>,
+    disk: &str,
+    instance: &str,
+    guest: Option<&Guest>,
+) -> Attached {
     let body = AttachDisk {
         region_id: ask.region.clone(),
         disk_id: disk.to_owned(),
@@ -22,11 +43,16 @@ pub(super) async fn there_and_back(ask: &Ask<'_>, disk: &str, instance: &str) ->
     if let Err(error) = &sent
         && !error.outcome_unknown()
     {
-        return vec![Line::unanswered(ATTACH, error)];
+        return Attached { lines: vec![Line::unanswered(ATTACH, error)], settings: refused(ask, error) };
     }
     let there = |disk: &Disk| disk.disk_status.group() == Group::Attached && disk.holders() == [instance];
     let attached = wait(ask, ATTACH, disk, there).await;
     let job = job(ask, sent.ok()).await;
+    let seen = match guest {
+        Some(guest) => guest.sees(disk).await,
+        None => guest::elsewhere(),
+    };
+    let (stays, settings) = stays(ask, disk).await;
     let detached = match ask.client.detach_disk(&body).await {
         Err(error) if !error.outcome_unknown() => Line::unanswered(DETACH, &error),
         Ok(_) | Err(_) => {
@@ -34,7 +60,46 @@ pub(super) async fn there_and_back(ask: &Ask<'_>, disk: &str, instance: &str) ->
             wait(ask, DETACH, disk, free).await
         }
     };
-    vec![attached, job, detached]
+    Attached { lines: vec![attached, job, seen, stays, detached], settings }
+}
+
+/// A field that the cloud does not know is one that it may refuse.
+fn refused(ask: &Ask<'_>, error: &Error) -> Vec<String> {
+    let asked = matches!(error, Error::Parameter(_)) && ask.client.profile().send_delete_disk_with_instance;
+    let why =
+        "# choose, if it is `deleteDiskWithInstance` that is refused: send_delete_disk_with_instance = false";
+    Vec::from_iter(asked.then(|| why.to_owned()))
+}
+
+/// Whether the disk is told to stay when its machine goes.
+async fn stays(ask: &Ask<'_>, disk: &str) -> (Line, Vec<String>) {
+    let query = GetDisk { region_id: ask.region.clone(), disk_id: disk.to_owned() };
+    let told = match ask.client.told(Op::GetDisk, &query).await {
+        Ok(told) => told.payload,
+        Err(error) => return (Line::unanswered(STAYS, &error), Vec::new()),
+    };
+    let asked = ask.client.profile().send_delete_disk_with_instance;
+    let sent = if asked { "`deleteDiskWithInstance: false` was sent" } else { "nothing was asked for" };
+    match goes(&told) {
+        None => (Line::unknown(STAYS, format!("{sent}, and no field of op 4 tells")), Vec::new()),
+        Some((key, false)) => (Line::fits(STAYS, format!("`{key}` is false")), Vec::new()),
+        Some((key, true)) => {
+            let setting = (!asked).then(|| "# choose: send_delete_disk_with_instance = true".to_owned());
+            (Line::differs(STAYS, format!("`{key}` is true, and {sent}")), Vec::from_iter(setting))
+        }
+    }
+}
+
+/// What a record tells of going with its machine, at whatever depth.
+fn goes(told: &Value) -> Option<(&str, bool)> {
+    match told {
+        Value::Object(fields) => fields.iter().find_map(|(key, value)| {
+            let told = WITH_MACHINE.contains(&key.as_str()).then(|| value.as_bool()).flatten();
+            told.map(|told| (key.as_str(), told)).or_else(|| goes(value))
+        }),
+        Value::Array(items) => items.iter().find_map(goes),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
 }
 
 /// Waits until the disk is so, and tells the states on the way.

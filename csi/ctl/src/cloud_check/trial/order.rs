@@ -37,6 +37,8 @@ pub(super) struct Ordered {
     pub(super) strange: BTreeSet<String>,
     /// It may make one yet.
     pub(super) open: bool,
+    /// By how much the lists came after op 4, where they are not as new.
+    pub(super) lag: Option<Duration>,
 }
 
 /// When the disk was first seen.
@@ -91,7 +93,7 @@ pub(super) async fn order(ask: &Ask<'_>, name: &str) -> Ordered {
     }
     let strange = watch.disks.difference(&watch.own).cloned().collect();
     let open = again_open || (accepted && watch.own.is_empty());
-    Ordered { lines, disks: watch.own, strange, open }
+    Ordered { lines, lag: watch.lag(), disks: watch.own, strange, open }
 }
 
 /// Whether a disk is the trial's: by its label, or by its name as far as the cloud keeps names.
@@ -183,6 +185,11 @@ impl Watch<'_> {
                 self.shown.settled.get_or_insert(disk);
             }
         }
+    }
+
+    fn lag(&self) -> Option<Duration> {
+        let Shown { by_name, listed, asked, .. } = &self.shown;
+        (*by_name).max(*listed)?.checked_sub((*asked)?).filter(|lag| *lag > AS_SOON)
     }
 
     fn lines(&self) -> Vec<Line> {

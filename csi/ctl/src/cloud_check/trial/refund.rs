@@ -1,7 +1,6 @@
 //! Every disk of the trial is refunded, and op 4 must say that it is gone.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use ecx::api::{AttachDisk, DeleteDisk, Disk, GetDisk, Group};
 use ecx::{Error, token};
@@ -9,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::super::ask::Ask;
 use super::super::line::{Line, Verdict, brief};
-use super::terms::{LONGEST, PAUSE, WHOM};
+use super::terms::{AGAIN, LONGEST, PAUSE, WHOM};
 
 const GONE: &str = "a refunded disk is unknown to op 4 (op 3, op 4)";
 
@@ -29,9 +28,6 @@ pub(super) async fn all(ask: &Ask<'_>, disks: &BTreeSet<String>) -> (Line, Vec<S
     let line = lines.into_iter().next().unwrap_or_else(|| Line::unknown(GONE, "there was no disk"));
     (line, left)
 }
-
-/// Between two detaches: one that was accepted may not have begun.
-const AGAIN: Duration = Duration::from_secs(60);
 
 /// Sends a refund until it is accepted, and waits until the disk is gone: what was accepted is not sent again.
 async fn refund(ask: &Ask<'_>, disk: &str) -> Result<String, String> {

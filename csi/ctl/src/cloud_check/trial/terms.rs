@@ -8,6 +8,9 @@ pub(super) const LONGEST: Duration = Duration::from_secs(300);
 /// Between two looks.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
+/// Between two times that one thing is sent: what was accepted may not have begun.
+pub(super) const AGAIN: Duration = Duration::from_secs(60);
+
 /// GiB.
 pub(in crate::cloud_check) const SIZE: u64 = 20;
 
