@@ -5,11 +5,12 @@ use rand::rngs::SmallRng;
 use second_cloud::{Dialect, Fault, HOME, Op, REGIONS, Wrong};
 
 /// Dialects in which a controller that is killed after its order, or an answer that is lost, leaves nothing by which anybody could
-/// know of the disk (`hopeless.rs` and `known.rs` have the same cells).
+/// know of the disk, or that a dead one never was usable and no person need be asked (`hopeless.rs` has the same cells).
 pub(super) const UNFAIR: &[&str] = &[
     "tokens-ignored-and-create-begins-late",
     "tokens-forgotten-and-create-unseen",
     "by-name-omits-one-that-it-counts",
+    "create-fails-and-leaves-a-dead-disk",
 ];
 
 /// Operations that an outage may be of.
