@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eck_csi::driver::DRIVER_NAME;
 use eck_csi::volume::NodeId;
-use eck_csi_kubernetes::{Millis, api, disks_in_use, region_of};
+use eck_csi_kubernetes::{CsiSource, Millis, api, disks_in_use, region_of};
 use k8s_openapi::api::core::v1::{Node as CoreNode, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::{CSINode, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{ApiResource, ListParams, NotUsed, Object};
-use kube::{Api, Client, Resource};
+use kube::Client;
+use kube::api::{ListParams, NotUsed, Object};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// A PersistentVolume of the driver.
@@ -74,13 +73,14 @@ pub struct Cluster {
 
 /// Reads it all.
 pub async fn read(client: &Client) -> kube::Result<Cluster> {
+    let all = ListParams::default();
     // The nodes last: what they use must not be older than the attachments.
-    let volumes = list::<PersistentVolume, _, _, _>(client, volume).await?;
-    let claims = list::<PersistentVolumeClaim, _, _, _>(client, claim).await?;
-    let attachments = list::<VolumeAttachment, _, _, _>(client, attachment).await?;
+    let volumes = api::list_fields::<PersistentVolume, _, _, _>(client, &all, volume).await?;
+    let claims = api::list_fields::<PersistentVolumeClaim, _, _, _>(client, &all, claim).await?;
+    let attachments = api::list_fields::<VolumeAttachment, _, _, _>(client, &all, attachment).await?;
     let ids: BTreeMap<String, NodeId> =
-        list::<CSINode, _, _, _>(client, node_id).await?.into_iter().collect();
-    let nodes = list::<CoreNode, _, _, _>(client, in_use).await?;
+        api::list_fields::<CSINode, _, _, _>(client, &all, node_id).await?.into_iter().collect();
+    let nodes = api::list_fields::<CoreNode, _, _, _>(client, &all, in_use).await?;
     let node = |(name, in_use): (String, BTreeSet<String>)| {
         let id = ids.get(&name).cloned();
         (name, Node { id, in_use })
@@ -91,17 +91,6 @@ pub async fn read(client: &Client) -> kube::Result<Cluster> {
         attachments,
         nodes: nodes.into_iter().map(node).collect(),
     })
-}
-
-/// All objects of the kind `K`, of which only the fields of `P` and `U` are read.
-async fn list<K, P, U, T>(client: &Client, read: impl Fn(Object<P, U>) -> Option<T>) -> kube::Result<Vec<T>>
-where
-    K: Resource<DynamicType = ()>,
-    P: Clone + std::fmt::Debug + DeserializeOwned,
-    U: Clone + std::fmt::Debug + Default + DeserializeOwned,
-{
-    let objects: Api<Object<P, U>> = Api::all_with(client.clone(), &ApiResource::erase::<K>(&()));
-    api::list(&objects, &ListParams::default(), read).await
 }
 
 fn millis(time: &Time) -> Millis {
@@ -118,13 +107,6 @@ struct VolumeSpec {
     node_affinity: Value,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct CsiSource {
-    driver: String,
-    volume_handle: String,
-}
-
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct VolumeStatus {
@@ -132,10 +114,9 @@ struct VolumeStatus {
 }
 
 fn volume(object: Object<VolumeSpec, VolumeStatus>) -> Option<Volume> {
-    let csi = object.spec.csi.filter(|csi| csi.driver == DRIVER_NAME)?;
     Some(Volume {
         name: object.metadata.name?,
-        disk: csi.volume_handle,
+        disk: object.spec.csi?.own_handle()?,
         region: region_of(&object.spec.node_affinity),
         phase: object.status.unwrap_or_default().phase,
         reclaim: object.spec.persistent_volume_reclaim_policy,

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use eck_csi::cluster::ClusterUid;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::ListParams;
+use kube::api::{ApiResource, ListParams, Object};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Api, Client, Config, Resource};
 use serde::de::DeserializeOwned;
 
 /// Objects in one page of a list, as client-go's pager: bounds what is in memory at once.
@@ -97,6 +97,21 @@ where
             None => return Ok(all),
         }
     }
+}
+
+/// The same of the kind `K`, of whose objects only the fields of `P` (`spec`) and `U` (`status`) are read.
+pub async fn list_fields<K, P, U, T>(
+    client: &Client,
+    select: &ListParams,
+    read: impl Fn(Object<P, U>) -> Option<T>,
+) -> kube::Result<Vec<T>>
+where
+    K: Resource<DynamicType = ()>,
+    P: Clone + Debug + DeserializeOwned,
+    U: Clone + Debug + Default + DeserializeOwned,
+{
+    let objects: Api<Object<P, U>> = Api::all_with(client.clone(), &ApiResource::erase::<K>(&()));
+    list(&objects, select, read).await
 }
 
 #[cfg(test)]

@@ -14,4 +14,4 @@ mod volumes;
 pub use error::ClusterError;
 pub use regions::{ClusterRegions, NamedRegions};
 pub use time::{Millis, now};
-pub use volumes::{disks_in_use, region_of, regions_of};
+pub use volumes::{CsiSource, disks_in_use, region_of, regions_of};

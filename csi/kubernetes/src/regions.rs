@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use eck_csi::driver::{DRIVER_NAME, TOPOLOGY_REGION};
+use eck_csi::driver::TOPOLOGY_REGION;
 use eck_csi::volume::Region;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, try_join};
 use k8s_openapi::api::core::v1::{Node, PersistentVolume};
-use kube::api::{ApiResource, ListParams, NotUsed, Object};
-use kube::{Api, Client, Resource};
+use kube::Client;
+use kube::api::{ListParams, NotUsed, Object};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::api;
 use crate::error::{ClusterError, within};
-use crate::volumes::regions_of;
+use crate::volumes::{CsiSource, regions_of};
 
 /// What all pages of both lists may take: 20,000 volumes are forty pages.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,17 +42,11 @@ impl ClusterRegions for Client {
 }
 
 async fn read(client: &Client) -> kube::Result<NamedRegions> {
-    let nodes: Api<Object<Option<NotUsed>, NotUsed>> = Api::all_with(client.clone(), &kind::<Node>());
-    let volumes: Api<Object<VolumeSpec, NotUsed>> =
-        Api::all_with(client.clone(), &kind::<PersistentVolume>());
     let (labelled, all) = (ListParams::default().labels(TOPOLOGY_REGION), ListParams::default());
-    let (nodes, volumes) =
-        try_join(api::list(&nodes, &labelled, of_node), api::list(&volumes, &all, of_volume)).await?;
+    let nodes = api::list_fields::<Node, _, _, _>(client, &labelled, of_node);
+    let volumes = api::list_fields::<PersistentVolume, _, _, _>(client, &all, of_volume);
+    let (nodes, volumes) = try_join(nodes, volumes).await?;
     Ok(NamedRegions { nodes: nodes.into_iter().collect(), volumes })
-}
-
-fn kind<K: Resource<DynamicType = ()>>() -> ApiResource {
-    ApiResource::erase::<K>(&())
 }
 
 /// A name that no region can have is none.
@@ -72,21 +66,15 @@ struct VolumeSpec {
     node_affinity: Value,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct CsiSource {
-    driver: String,
-    volume_handle: String,
-}
-
 fn of_volume(volume: Object<VolumeSpec, NotUsed>) -> Option<(String, Vec<Region>)> {
-    let csi = volume.spec.csi.filter(|csi| csi.driver == DRIVER_NAME)?;
+    let handle = volume.spec.csi?.own_handle()?;
     let regions = regions_of(&volume.spec.node_affinity);
-    Some((csi.volume_handle, regions.iter().filter_map(|region| parsed(region)).collect()))
+    Some((handle, regions.iter().filter_map(|region| parsed(region)).collect()))
 }
 
 #[cfg(test)]
 mod tests {
+    use eck_csi::driver::DRIVER_NAME;
     use serde_json::json;
 
     use super::*;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use eck_csi::driver::TOPOLOGY_REGION;
+use eck_csi::driver::{DRIVER_NAME, TOPOLOGY_REGION};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// The prefix under which the kubelet writes into a node's status which volumes it uses (volume/util, GetUniqueVolumeName).
@@ -12,6 +13,21 @@ const IN_USE: &str = "kubernetes.io/csi/eck.csi.k8s.io^";
 pub fn disks_in_use(volumes: Option<Vec<String>>) -> BTreeSet<String> {
     let volumes = volumes.unwrap_or_default();
     volumes.iter().filter_map(|volume| volume.strip_prefix(IN_USE)).map(str::to_owned).collect()
+}
+
+/// `spec.csi` of a PersistentVolume.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CsiSource {
+    driver: String,
+    volume_handle: String,
+}
+
+impl CsiSource {
+    /// The volume handle, if the volume is the driver's.
+    pub fn own_handle(self) -> Option<String> {
+        (self.driver == DRIVER_NAME).then_some(self.volume_handle)
+    }
 }
 
 /// Every region that a volume's node affinity names.
