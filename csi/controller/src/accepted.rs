@@ -88,11 +88,11 @@ impl Driver {
         query: &Query,
         handle: &Handle,
         deadline: Instant,
-        over: impl Fn(&[Disk]) -> bool,
+        mut over: impl FnMut(&[Disk]) -> bool,
     ) -> Result<Ended<Vec<Disk>>, WaitError> {
         let (mut looks, mut said_done) = (1, false);
         loop {
-            let (shown, now) = self.looks(region, query, deadline, looks, &over).await?;
+            let (shown, now) = self.looks(region, query, deadline, looks, &mut over).await?;
             if shown {
                 return Ok(Ended::Shown(now));
             }
@@ -118,7 +118,7 @@ impl Driver {
         query: &Query,
         deadline: Instant,
         mut left: u32,
-        over: &impl Fn(&[Disk]) -> bool,
+        over: &mut impl FnMut(&[Disk]) -> bool,
     ) -> Result<(bool, Vec<Disk>), WaitError> {
         let judge = |disks: &[Disk]| {
             if over(disks) {

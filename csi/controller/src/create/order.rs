@@ -1,7 +1,5 @@
 //! Orders the disk, and waits until it is there.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use eck_csi::volume::{Region, VolumeId};
@@ -125,9 +123,9 @@ async fn arrived(
     deadline: Instant,
 ) -> Result<Arrived, CreateError> {
     let wait = |source| CreateError::Wait { name: request.name.clone(), source };
-    let being_made = AtomicBool::new(false);
+    let mut being_made = false;
     let over = |disks: &[Disk]| {
-        being_made.fetch_or(disks.iter().any(|disk| disk.disk_status == DiskState::Creating), Relaxed);
+        being_made |= disks.iter().any(|disk| disk.disk_status == DiskState::Creating);
         disks.first().is_some_and(|disk| disk.disk_status.group() != Group::Busy)
     };
     let disks = match driver.ended_of(region, query, handle, deadline, over).await.map_err(wait)? {
@@ -148,7 +146,7 @@ async fn arrived(
     if let [one] = disks.as_slice()
         && one.disk_status == DiskState::Error
         && one.holders().is_empty()
-        && (being_made.load(Relaxed) || driver.said_failed(region, handle).await)
+        && (being_made || driver.said_failed(region, handle).await)
     {
         return Ok(Arrived::Stillborn(one.clone()));
     }
