@@ -118,12 +118,7 @@ impl Regions {
         if let Some(some) = self.learnt.lock().machines(region) {
             return Ok(some);
         }
-        let some = match self.client.has_instances(region.as_str()).await {
-            Ok(some) => some,
-            // The request names nothing but the region: that is what is refused.
-            Err(Error::Parameter(_) | Error::DiskNotFound(_) | Error::InstanceNotFound(_)) => false,
-            Err(error) => return Err(error),
-        };
+        let some = self.client.has_instances(region.as_str()).await?;
         let mut learnt = self.learnt.lock();
         learnt.machines.insert(region.clone(), (some, Instant::now()));
         if some && learnt.others.insert(region.clone()) {

@@ -74,6 +74,7 @@ pub async fn check(said: &Cloud, kubernetes: &Kubernetes) -> Result<(), Disagree
         | SettingsError::Key(..)
         | SettingsError::File(..)
         | SettingsError::Region(_)
+        | SettingsError::Learn(_)
         | SettingsError::Uid(_)
         | SettingsError::BadUid(_)
         | SettingsError::Profile(_)

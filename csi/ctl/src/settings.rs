@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use eck_csi::cluster::{ClusterIdentity, ClusterUid};
 use eck_csi::field::BadField;
 use eck_csi::volume::Region;
+use eck_csi_kubernetes::ClusterError;
 use eck_csi_kubernetes::api::{self, ConfigError, UidError};
 use ecx::{Connection, Credentials, Profile};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -15,6 +16,10 @@ use serde_json::Value;
 
 use crate::args::{Args, CloudArgs};
 use crate::cluster::{Kubernetes, text};
+
+mod learnt;
+
+use learnt::with_learnt;
 
 /// Name of the controller's Deployment and of its container, as the chart has them.
 const CONTROLLER: &str = "eck-csi-controller";
@@ -47,6 +52,9 @@ pub enum SettingsError {
     /// A region's code.
     #[error(transparent)]
     Region(#[from] BadField),
+    /// In which regions the cluster has nodes and volumes.
+    #[error("the cluster's regions are not known")]
+    Learn(#[from] ClusterError),
     /// Which cluster this is.
     #[error("the cluster's UID is not known")]
     Uid(#[from] UidError),
@@ -107,16 +115,9 @@ pub async fn cloud(args: &CloudArgs, kubernetes: &Kubernetes) -> Result<Cloud, S
         keys.is_some() && !args.regions.is_empty() && args.cluster_id.is_some() && args.ecx_url.is_some();
     let (running, uids) = known(whole, kubernetes).await?;
     let flag = |name: &str| running.as_ref().and_then(|running| running.flags.get(name).cloned());
-    let missing =
-        |what, flag| SettingsError::Missing { what, namespace: kubernetes.driver_namespace.clone(), flag };
     let cluster = args.cluster_id.clone().or_else(|| flag("cluster-id"));
-    let id = cluster.ok_or_else(|| missing("the cluster's name in the cloud", "--cluster-id"))?;
+    let id = cluster.ok_or_else(|| missing(kubernetes, "the cluster's name in the cloud", "--cluster-id"))?;
     let cluster = ClusterIdentity { id, ..uids };
-    let mut regions = args.regions.clone();
-    if regions.is_empty() {
-        let codes = flag("regions").ok_or_else(|| missing("the cluster's regions", "--regions"))?;
-        regions = codes.split(',').map(|code| Region::parse("--regions", code)).collect::<Result<_, _>>()?;
-    }
     let profile = match (said(args)?, &running) {
         (Some(text), _) => Some(text),
         (None, Some(running)) => running.profile(kubernetes).await?,
@@ -130,7 +131,8 @@ pub async fn cloud(args: &CloudArgs, kubernetes: &Kubernetes) -> Result<Cloud, S
         (Some(keys), _) => keys,
         (None, Some(running)) => running.keys(kubernetes).await?,
         (None, None) => {
-            return Err(missing("the keys of the cloud", "CTYUN_AK and CTYUN_SK, or --credentials-dir"));
+            let flag = "CTYUN_AK and CTYUN_SK, or --credentials-dir";
+            return Err(missing(kubernetes, "the keys of the cloud", flag));
         }
     };
     let plain_http = args.allow_plain_http || flag("allow-plain-http").is_some();
@@ -140,7 +142,31 @@ pub async fn cloud(args: &CloudArgs, kubernetes: &Kubernetes) -> Result<Cloud, S
         (file, _) => connection.trusting_file(file.as_deref())?,
     };
     let client = ecx::Client::new(profile, Credentials::new(&ak, &sk), &connection)?;
+    let regions = regions(args, running.as_ref(), &client, kubernetes).await?;
     Ok(Cloud { client, regions, cluster, keys: [ak, sk] })
+}
+
+fn missing(kubernetes: &Kubernetes, what: &'static str, flag: &'static str) -> SettingsError {
+    SettingsError::Missing { what, namespace: kubernetes.driver_namespace.clone(), flag }
+}
+
+/// The regions of a flag, or else those of the controller, with what that one learns.
+async fn regions(
+    args: &CloudArgs,
+    running: Option<&Running>,
+    client: &ecx::Client,
+    kubernetes: &Kubernetes,
+) -> Result<Vec<Region>, SettingsError> {
+    if !args.regions.is_empty() {
+        return Ok(args.regions.clone());
+    }
+    let flag = |name: &str| running.and_then(|running| running.flags.get(name));
+    let codes = flag("regions").ok_or_else(|| missing(kubernetes, "the cluster's regions", "--regions"))?;
+    let regions = codes.split(',').map(|code| Region::parse("--regions", code)).collect::<Result<_, _>>()?;
+    if flag("learn-regions").is_none() {
+        return Ok(regions);
+    }
+    Ok(with_learnt(regions, client, &kubernetes.client).await?)
 }
 
 /// The controller in the cluster, unless flags say the whole of the cloud; and who the cluster is, which none of these flags says.

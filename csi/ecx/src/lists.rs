@@ -119,7 +119,8 @@ impl Client {
         Err(cut("machines", region, "no end"))
     }
 
-    /// Op 17, whether the region has any machine, in whatever state: a region without is none that is used, or none of the cloud's.
+    /// Op 17, whether the region has any machine, in whatever state: a region without is none that is used, or none of the cloud's. A
+    /// refusal of what was asked for is one of the region: the request names nothing else.
     pub async fn has_instances(&self, region: &str) -> Result<bool, Error> {
         let query = ListInstances {
             region_id: region.to_owned(),
@@ -128,7 +129,13 @@ impl Client {
             keyword: None,
             instance_id_list: None,
         };
-        let page = self.list_instances(&query).await?;
+        let page = match self.list_instances(&query).await {
+            Ok(page) => page,
+            Err(Error::Parameter(_) | Error::DiskNotFound(_) | Error::InstanceNotFound(_)) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
         let shown = page.results.len() + page.unreadable.len();
         Ok(shown > 0 || page.total_count.is_some_and(|total| total > 0))
     }

@@ -57,6 +57,17 @@ async fn an_audit_says_how_many_disks_it_has_compared() {
 }
 
 #[tokio::test]
+async fn an_audit_looks_at_the_regions_that_the_controller_learns() {
+    let rig = drifted();
+    rig.controller_flag("--regions=zj-shaoxing-2");
+    assert_eq!(rig.eckctl(&["audit", "-o", "json"]).await.json()["looked"]["disks"], 0);
+    // The nodes of the rig name the other one.
+    rig.controller_flag("--learn-regions");
+    let looked = &rig.eckctl(&["audit", "-o", "json"]).await.json()["looked"];
+    assert_eq!((&looked["disks"], &looked["regions"]), (&json!(5), &json!(["zj-shaoxing-2", REGION])));
+}
+
+#[tokio::test]
 async fn an_audit_prints_each_finding_and_a_sum() {
     let text = drifted().eckctl(&["audit"]).await.text;
     assert!(
@@ -235,7 +246,8 @@ async fn without_the_driver_in_the_cluster_nothing_is_changed() {
 #[tokio::test]
 async fn a_repair_detaches_an_unwanted_disk() {
     let rig = drifted();
-    rig.eckctl(&FIX).await;
+    let output = rig.eckctl(&FIX).await;
+    assert!(output.text.contains("unwanted-attach cd-unwanted: done: detach disk"), "{}", output.text);
     let holder = |disk: &str| rig.sim.look(|world| world.disks[disk].holder.clone());
     assert_eq!(holder("cd-unwanted"), None);
     assert_eq!(holder("cd-well").as_deref(), Some(MACHINES[0]));

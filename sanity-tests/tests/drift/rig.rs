@@ -8,7 +8,7 @@ use eckctl::args::Args;
 use eckctl::console::Console;
 use eckctl::run::CommandError;
 use eckctl::{Ended, run};
-use ecx::api::{Attachment, Disk, DiskState, Label, Op};
+use ecx::api::{Disk, DiskState, Label, Op};
 use ecx_sim::world::DiskRecord;
 use ecx_sim::{Config, Sim};
 use sanity_tests::apiserver::{ApiServer, Key};
@@ -112,8 +112,6 @@ impl Rig {
     /// Puts a disk into the cloud that was made in 1970; `cluster` is its label, `machine` has it attached.
     pub(crate) fn disk(&self, id: &str, cluster: Option<&str>, machine: Option<&str>) {
         let labels = cluster.map(|value| Label { key: "eck-csi".to_owned(), value: value.to_owned() });
-        let attachment =
-            |machine: &str| Attachment { instance_id: machine.to_owned(), ..Attachment::default() };
         let disk = Disk {
             disk_id: id.to_owned(),
             disk_name: format!("pvc-of-{id}"),
@@ -122,7 +120,6 @@ impl Rig {
             disk_status: if machine.is_some() { DiskState::InUse } else { DiskState::Available },
             region_id: REGION.to_owned(),
             labels: labels.into_iter().collect(),
-            attachments: machine.map(attachment).into_iter().collect(),
             create_time: Some(0),
             ..Disk::default()
         };
