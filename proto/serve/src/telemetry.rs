@@ -37,22 +37,12 @@ fn parse_filter(text: &str) -> Result<String, String> {
 #[derive(Debug, Clone, Default, Args)]
 pub struct TraceArgs {
     /// OpenTelemetry collector that gets traces, by OTLP over gRPC: http://HOST:PORT. Only in a build with the cargo feature `traces`,
-    /// which the published images are not; another says so in its log and sends nothing
-    #[arg(long = "traces-endpoint", env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = endpoint)]
+    /// which the published images are not; another, or with another kind of URL, says so in its log and sends nothing
+    #[arg(long = "traces-endpoint", env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub endpoint: Option<String>,
     /// The name of this program in traces, instead of its own
     #[arg(long = "traces-service-name", env = "OTEL_SERVICE_NAME", value_name = "NAME")]
     pub service_name: Option<String>,
-}
-
-/// There is no TLS: the node must not link it.
-fn endpoint(text: &str) -> Result<String, String> {
-    let url = text.parse::<http::Uri>().ok();
-    let plain = url.is_some_and(|url| {
-        let bare = matches!(url.path(), "" | "/") && url.query().is_none();
-        url.scheme_str() == Some("http") && url.port_u16().is_some() && bare
-    });
-    plain.then(|| text.to_owned()).ok_or_else(|| "allowed: http://HOST:PORT".to_owned())
 }
 
 /// Held while the program runs; traces that are left are sent when it is dropped.
@@ -91,14 +81,27 @@ pub fn start(log: &LogArgs, args: &TraceArgs, component: &str, version: &str) ->
     }
 }
 
-/// What sends spans, if the flags want it, or why there is none. A program does its work without traces as well.
+/// What sends spans, if the flags want it, or why there is none. A program does its work without traces as well, and the endpoint may be
+/// in the environment of every pod because somebody else's program wants it there.
 #[cfg(feature = "traces")]
 fn exporter(args: &TraceArgs, component: &str, version: &str) -> (Option<Exporter>, Option<NoTraces>) {
     let Some(endpoint) = &args.endpoint else { return (None, None) };
+    if !is_plain(endpoint) {
+        return (None, Some(NoTraces::Endpoint(endpoint.clone())));
+    }
     match Exporter::start(endpoint, args.service_name.as_deref().unwrap_or(component), version) {
         Ok(exporter) => (Some(exporter), None),
         Err(failed) => (None, Some(failed)),
     }
+}
+
+/// There is no TLS: the node must not link it.
+#[cfg(any(feature = "traces", test))]
+fn is_plain(endpoint: &str) -> bool {
+    endpoint.parse::<http::Uri>().is_ok_and(|url| {
+        let bare = matches!(url.path(), "" | "/") && url.query().is_none();
+        url.scheme_str() == Some("http") && url.port_u16().is_some() && bare
+    })
 }
 
 #[cfg(test)]
@@ -108,12 +111,12 @@ mod tests {
     #[test]
     fn an_endpoint_is_plain_and_has_a_port() {
         for allowed in ["http://otel-collector.monitoring:4317", "http://10.0.0.1:4317/"] {
-            assert!(endpoint(allowed).is_ok(), "{allowed}");
+            assert!(is_plain(allowed), "{allowed}");
         }
         for refused in
             ["", "otel:4317", "https://otel:4317", "http://otel", "http://otel:4317/v1/traces", "http://:"]
         {
-            assert!(endpoint(refused).is_err(), "{refused}");
+            assert!(!is_plain(refused), "{refused}");
         }
     }
 }

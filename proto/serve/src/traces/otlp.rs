@@ -25,6 +25,9 @@ const LAST_SPANS: Duration = Duration::from_secs(2);
 /// Why no spans can be sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoTraces {
+    /// Another kind of URL.
+    #[error("the endpoint {0} is not allowed; allowed: http://HOST:PORT")]
+    Endpoint(String),
     /// No thread, or no file descriptor.
     #[error("no thread for traces")]
     Thread(#[from] io::Error),
