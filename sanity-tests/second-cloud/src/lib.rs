@@ -7,6 +7,7 @@ mod ask;
 mod cloud;
 mod dialect;
 mod dialects;
+mod http;
 mod passing;
 mod reads;
 mod words;
@@ -17,6 +18,7 @@ pub use ask::Op;
 pub use cloud::{Cloud, Reply};
 pub use dialect::*;
 pub use dialects::{DIALECTS, Named};
+pub use http::Served;
 pub use world::{
     Disk, Entry, Event, HOME, Job, Machine, Millis, Order, REGIONS, Snapshot, Stage, State, World,
 };

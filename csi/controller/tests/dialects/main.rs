@@ -10,6 +10,7 @@ mod call;
 mod hopeless;
 mod judge;
 mod known;
+mod over_http;
 mod rig;
 mod scenes;
 mod schedule;
@@ -79,6 +80,13 @@ fn refusals_of_every_wording_keep_the_invariants() {
 #[test]
 fn machines_keys_and_strangers_keep_the_invariants() {
     judge_family(DIALECTS[6]);
+}
+
+/// Those of replies, lists, words and refusals: what orders and machines do is the same on every way.
+#[tokio::test]
+async fn a_life_over_http_keeps_the_invariants() {
+    let broken = over_http::lives(&[DIALECTS[0], DIALECTS[1], DIALECTS[2], DIALECTS[3], DIALECTS[5]]).await;
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 #[test]
