@@ -82,7 +82,7 @@ async fn buy(client: &Client, name: &str) {
 
 /// What is said of a cloud that speaks the dialect, in which one disk was bought a minute ago and one ten seconds ago; both were
 /// attached just now.
-async fn checked(dialect: Dialect) -> Outcome {
+pub(crate) async fn checked(dialect: Dialect) -> Outcome {
     let (cloud, start) = (Arc::new(Cloud::new(&dialect)), Instant::now());
     let client = client(&cloud, start);
     sleep(Duration::from_secs(60)).await;

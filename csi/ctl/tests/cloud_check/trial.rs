@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::dialects::{Row, client, fault, named};
 use crate::rig::{Outcome, run_with};
 
-fn args(output: Format) -> CloudCheckArgs {
+pub(crate) fn args(output: Format) -> CloudCheckArgs {
     let instance = Some(format!("evm-ours-{HOME}-6"));
     CloudCheckArgs { output, with_a_disk: true, instance, sys_block: None, yes: true }
 }
@@ -30,7 +30,7 @@ async fn a_second_disk_that_comes_late_is_refunded_too() {
 }
 
 /// What is said, and what is true half an hour later.
-async fn tried(dialect: Dialect, args: &CloudCheckArgs, answer: Option<bool>) -> (Outcome, World) {
+pub(crate) async fn tried(dialect: Dialect, args: &CloudCheckArgs, answer: Option<bool>) -> (Outcome, World) {
     let (cloud, start) = (Arc::new(Cloud::new(&dialect)), Instant::now());
     cloud.speak(dialect, &[]);
     let outcome = run_with(client(&cloud, start), &REGIONS, args, answer).await;
