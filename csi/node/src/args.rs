@@ -8,6 +8,8 @@ use eck_csi::field::BadField;
 use eck_csi::volume::{NodeId, Region};
 use serve::telemetry::{LogArgs, TraceArgs};
 
+use crate::instance_id::InstanceIdUrl;
+
 /// The node half of eck-csi: finds ECX disks by serial, formats blank ones, mounts and grows them. It talks to the kubelet
 /// and to the block layer; it never talks to the cloud and holds no credentials.
 #[derive(Debug, Parser)]
@@ -22,11 +24,22 @@ pub struct Args {
     #[arg(long, env = "NODE_NAME", required_unless_present = "region")]
     pub node_name: Option<String>,
     /// Region of this node, for nodes whose name does not tell it
-    #[arg(long, env = "ECX_REGION", requires = "instance_id")]
+    #[arg(long, env = "ECX_REGION", requires = "instance")]
     pub region: Option<Region>,
     /// Id of this machine in the cloud, if it is known here; saves the controller a look-up
-    #[arg(long, env = "ECX_INSTANCE_ID")]
+    #[arg(long, env = "ECX_INSTANCE_ID", group = "instance")]
     pub instance_id: Option<String>,
+    /// Where the platform's metadata service tells that id, asked at start; several are joined by commas and asked in turn. With #/KEY
+    /// behind it the answer is JSON, as of http://169.254.169.254/openstack/latest/meta_data.json#/uuid. Where none tells one the
+    /// node's name must
+    #[arg(
+        long = "instance-id-url",
+        env = "ECX_INSTANCE_ID_URL",
+        value_name = "URL",
+        value_delimiter = ',',
+        group = "instance"
+    )]
+    pub instance_id_urls: Vec<InstanceIdUrl>,
     /// Path of the CSI socket as the kubelet sees it, e.g. /var/lib/kubelet/plugins/eck.csi.k8s.io/csi.sock. With it the
     /// program registers itself with the kubelet; without it the upstream registrar must run beside it
     #[arg(long, env = "KUBELET_REGISTRATION_PATH")]
@@ -58,19 +71,26 @@ pub struct Args {
 }
 
 impl Args {
-    /// How the controller will know this node; `None` where neither name nor flags tell a region: a machine that is not the cloud's, or
-    /// whose name is of another form.
-    pub fn node_id(&self) -> Result<Option<NodeId>, BadField> {
+    /// How the controller will know this node, of which the metadata service told `told`; `None` where neither name nor flags tell a
+    /// region: a machine that is not the cloud's, or whose name is of another form.
+    pub fn node_id(&self, told: Option<&str>) -> Result<Option<NodeId>, BadField> {
         let name = self.node_name.as_deref().unwrap_or_default();
         let allowed =
             "<region>.<private IPv4> such as fj-xiamen-4.172.16.0.6, or --region and --instance-id beside it";
-        let text = match (&self.region, &self.instance_id) {
+        let text = match (&self.region, self.instance_id.as_deref().or(told)) {
             (Some(region), Some(instance)) => format!("{region}/{instance}"),
             (None, Some(instance)) => match NodeId::parse(name.to_owned())?.region() {
                 Some(region) => format!("{region}/{instance}"),
+                // The metadata service of a machine that is not the cloud's.
+                None if self.instance_id.is_none() => name.to_owned(),
                 None => return Err(BadField::new("--node-name", name, allowed)),
             },
-            _ => name.to_owned(),
+            (Some(region), None) if NodeId::parse(name.to_owned())?.region() != Some(region) => {
+                let urls: Vec<String> = self.instance_id_urls.iter().map(InstanceIdUrl::to_string).collect();
+                let allowed = "the URL of a metadata service that tells this machine's id";
+                return Err(BadField::new("--instance-id-url", urls.join(","), allowed));
+            }
+            (_, None) => name.to_owned(),
         };
         let id = NodeId::parse(text)?;
         Ok(match id {
@@ -85,8 +105,12 @@ mod tests {
     use super::*;
 
     fn id(args: &[&str]) -> Result<String, String> {
+        id_told(args, None)
+    }
+
+    fn id_told(args: &[&str], told: Option<&str>) -> Result<String, String> {
         let args = Args::try_parse_from([&["eck-csi-node"], args].concat()).map_err(|e| e.to_string())?;
-        let id = args.node_id().map_err(|e| e.to_string())?;
+        let id = args.node_id(told).map_err(|e| e.to_string())?;
         Ok(id.map_or("nowhere".to_owned(), |id| id.to_string()))
     }
 
@@ -104,5 +128,22 @@ mod tests {
         assert!(id(&half).unwrap_err().contains("--node-name: \"worker2\""));
         assert!(id(&[]).is_err());
         assert!(id(&["--region=fj-xiamen-4"]).is_err());
+    }
+
+    #[test]
+    fn what_the_metadata_service_tells_says_more_than_the_name() {
+        let url = "--instance-id-url=http://169.254.169.254/meta-data/instance-id";
+        let named = ["--node-name=fj-xiamen-4.172.16.0.6", url];
+        assert_eq!(id_told(&named, Some("evm-1")).unwrap(), "fj-xiamen-4/evm-1");
+        assert_eq!(id_told(&named, None).unwrap(), "fj-xiamen-4.172.16.0.6");
+        assert!(id(&[&named[..], &["--instance-id=evm-2"]].concat()).unwrap_err().contains("cannot be used"));
+        let odd = ["--node-name=worker2", "--region=fj-xiamen-4", url];
+        assert_eq!(id_told(&odd, Some("evm-1")).unwrap(), "fj-xiamen-4/evm-1");
+        let untold = id_told(&odd, None).unwrap_err();
+        assert!(untold.starts_with("--instance-id-url: \"http://169.254.169.254/meta-data"), "{untold}");
+        // A machine that is not the cloud's has no volumes, whatever its platform calls it.
+        for told in [Some("i-1"), None] {
+            assert_eq!(id_told(&["--node-name=worker2", url], told).unwrap(), "nowhere");
+        }
     }
 }

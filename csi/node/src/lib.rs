@@ -6,7 +6,7 @@
 //!            trim                                          the weekly fstrim, an operation too
 //!               └─▶ driver (what operations share) ─▶ history, trim/schedule, metrics
 //!               └─▶ open_volume ─▶ host (four traits) ─▶ host/machine ─▶ sysfs, content, filesystem, luks, mount
-//! registration: the kubelet learns of the CSI socket
+//! registration: the kubelet learns of the CSI socket; instance_id: the metadata service tells which machine this is
 //! ```
 
 // A new error or state does not compile until every match has decided what it means.
@@ -22,6 +22,7 @@ pub mod fsid;
 mod health;
 mod history;
 pub mod host;
+pub mod instance_id;
 mod key;
 pub mod metrics;
 mod open_volume;

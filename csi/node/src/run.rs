@@ -17,6 +17,7 @@ use tracing::warn;
 use crate::args::Args;
 use crate::driver::{Driver, Settings};
 use crate::host::Linux;
+use crate::instance_id;
 use crate::metrics::Decisions;
 use crate::registration;
 use crate::service::Node;
@@ -72,7 +73,8 @@ async fn wait(args: Args, token: CancellationToken) -> Result<(), RunError> {
 }
 
 async fn serve(args: Args, token: CancellationToken) -> Result<(), RunError> {
-    let Some(node_id) = args.node_id()? else { return wait(args, token).await };
+    let told = instance_id::ask(&args.instance_id_urls).await;
+    let Some(node_id) = args.node_id(told.as_deref())? else { return wait(args, token).await };
     let settings = Settings {
         node_id,
         device_patience: Duration::from_secs(args.device_timeout_seconds),

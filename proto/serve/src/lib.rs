@@ -1,9 +1,10 @@
 //! Everything a server of our protocols needs, whatever it serves: sockets, shutdown, logs, metrics, traces, the layer around
-//! each RPC and the admin port. Nothing of CSI, GPUs or clouds is known here.
+//! each RPC, the admin port, and a text from a service of this machine. Nothing of CSI, GPUs or clouds is known here.
 
 pub mod admin;
 pub mod authority;
 pub mod code;
+pub mod fetch;
 pub mod grpc;
 pub mod layer;
 pub mod metrics;

@@ -36,6 +36,9 @@ capabilities: {drop: [ALL]}
 --kubelet-registration-dir=/registration
 --reserved-disks={{ .Values.node.reservedDisks }}
 --device-timeout-seconds={{ .Values.node.deviceTimeoutSeconds }}
+{{- with .Values.node.instanceIdUrls }}
+--instance-id-url={{ join "," . }}
+{{- end }}
 --admin-address=0.0.0.0:9810
 --log-level={{ .Values.log.level }}
 --log-format={{ .Values.log.format }}
