@@ -24,7 +24,7 @@ e2e *CASES:
     hack/e2e {{ CASES }}
     hack/cluster down
 
-# Measures, against goals: attach, calls, churn, node, gpu-sched, gpu-node or vcuda
+# Measures, against goals: attach, calls, churn, node, regions, gpu-sched, gpu-node or vcuda
 bench NAME *ARGUMENTS:
     hack/bench {{ NAME }} {{ ARGUMENTS }}
 

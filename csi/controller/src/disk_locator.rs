@@ -9,7 +9,7 @@ use eck_csi_kubernetes::ClusterError;
 use ecx::Error;
 use ecx::api::Disk;
 use futures::StreamExt as _;
-use futures::future::{Either, ready, try_join_all};
+use futures::future::try_join_all;
 use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -231,29 +231,29 @@ impl DiskLocator {
         self.among(reader, query, |_| Ask::Must).await
     }
 
-    /// The disks that fit `query`, in the regions that are asked.
+    /// The disks that fit `query`, in the regions that are asked: first those that must answer. Where one of them does not, the others are
+    /// not asked for nothing: a claim that waits for a region comes again and again.
     pub(crate) async fn among(
         &self,
         reader: &DiskReader,
         query: &Query,
         ask: impl Fn(&Region) -> Ask,
     ) -> Result<Vec<(Region, Disk)>, Error> {
-        let look = |region: &Region| {
-            let (region, query) = (region.clone(), query.clone());
-            let answer = match ask(&region) {
-                Ask::Must => reader.ask_or_skip(&region, query, true),
-                Ask::May => reader.ask_or_skip(&region, query, false),
-                Ask::Not => return Either::Left(ready(Ok(Vec::new()))),
-            };
-            Either::Right(async move {
+        let all = self.regions.all();
+        let look = |region: &Region, must| {
+            let (region, answer) = (region.clone(), reader.ask_or_skip(region, query.clone(), must));
+            async move {
                 let disks = match answer.await {
                     Err(_) if self.regions.need_not_answer(&region, None).await => Vec::new(),
                     answer => answer?,
                 };
                 Ok::<_, Error>(disks.into_iter().map(|disk| (region.clone(), disk)).collect::<Vec<_>>())
-            })
+            }
         };
-        Ok(try_join_all(self.regions.all().iter().map(look)).await?.into_iter().flatten().collect())
+        let of = |kind: Ask| all.iter().filter(|region| ask(region) == kind).collect::<Vec<_>>();
+        let mut found = try_join_all(of(Ask::Must).into_iter().map(|region| look(region, true))).await?;
+        found.extend(try_join_all(of(Ask::May).into_iter().map(|region| look(region, false))).await?);
+        Ok(found.into_iter().flatten().collect())
     }
 }
 

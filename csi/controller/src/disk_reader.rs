@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use eck_csi::volume::Region;
@@ -38,6 +38,10 @@ const GATHER: Duration = Duration::from_millis(3);
 /// it waits so long for more questions. With the chart's 100 callers the line can be 10 s long at the shipped rate, so
 /// that it is not the reads who end it.
 const GATHER_IN_LINE: Duration = Duration::from_secs(3);
+
+/// A region that need not answer and did not is asked again after so long: each question costs the account some requests, and all claims
+/// that may be anywhere have one for it.
+const ASKED_AGAIN: Duration = Duration::from_secs(30);
 
 /// How soon it is seen that the line is gone.
 const LOOK_AT_LINE: Duration = Duration::from_millis(100);
@@ -77,8 +81,8 @@ pub(crate) struct DiskReader {
 struct RegionReader {
     questions: mpsc::UnboundedSender<Question>,
     waiters: mpsc::UnboundedSender<poller::Waiter>,
-    /// It did not answer the last time that it was asked without having to.
-    silent: Arc<AtomicBool>,
+    /// When it was asked last without having to answer, if it did not.
+    silent: Arc<Mutex<Option<Instant>>>,
 }
 
 impl DiskReader {
@@ -97,7 +101,7 @@ impl DiskReader {
     }
 
     /// Asks a region that must answer; of another nothing is known if it does not answer, and a region that did not answer the last time
-    /// is not waited for: it is asked, so that it is known when it answers again.
+    /// is not waited for: now and then it is asked, so that it is known when it answers again.
     pub(crate) fn ask_or_skip(
         &self,
         region: &Region,
@@ -106,14 +110,26 @@ impl DiskReader {
     ) -> impl Future<Output = Answer> + use<> {
         let region = self.region(region);
         async move {
+            let (silent, questions, now) =
+                (Arc::clone(&region.silent), region.questions.clone(), Instant::now());
             if must {
-                return ask(&region.questions, query).await;
+                let answer = ask(&questions, query).await;
+                if answer.is_ok() {
+                    *silent.lock() = None;
+                }
+                return answer;
             }
-            let (silent, questions) = (Arc::clone(&region.silent), region.questions.clone());
-            let waited_for = !silent.load(Ordering::Relaxed);
+            let waited_for = match &mut *silent.lock() {
+                None => true,
+                Some(asked) if asked.elapsed() < ASKED_AGAIN => return Ok(Vec::new()),
+                Some(asked) => {
+                    *asked = now;
+                    false
+                }
+            };
             let asking = async move {
                 let answer = tokio::time::timeout(HANGS, ask(&questions, query)).await;
-                silent.store(!matches!(answer, Ok(Ok(_))), Ordering::Relaxed);
+                *silent.lock() = if matches!(answer, Ok(Ok(_))) { None } else { Some(now) };
                 answer.ok().and_then(Result::ok).unwrap_or_default()
             };
             let asked = tokio::spawn(asking.in_current_span());

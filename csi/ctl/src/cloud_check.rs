@@ -106,7 +106,9 @@ async fn with_a_disk(
 ) -> std::io::Result<()> {
     let Some(region) = cloud.regions.first().map(|region| region.as_str().to_owned()) else { return Ok(()) };
     let name = trial::name((console.now)());
-    let what = format!("order one disk of {} GiB, {name}, in {region}, and refund it", trial::SIZE);
+    let (size, larger) = (trial::SIZE, trial::LARGER);
+    let what =
+        format!("order one disk of {size} GiB, {name}, in {region}, grow it to {larger} GiB, and refund it");
     if !args.yes && !(console.ask)(&format!("{what}?")) {
         found.left.push("no disk was ordered: not confirmed".to_owned());
         return Ok(());

@@ -18,6 +18,8 @@ use crate::api::*;
 use crate::call_record::{CallFigures, CallRecord};
 use crate::decode::{Reply, Told, decode, told};
 use crate::error::{ApiMessage, Error};
+use crate::fields::{Fields, asked, bad, fields};
+use crate::outages::Outages;
 use crate::profile::Profile;
 use crate::sign::{self, Credentials, Signed};
 use crate::throttle::Budget;
@@ -47,6 +49,7 @@ pub struct Client {
     keys: Option<Keys>,
     transport: Arc<dyn Transport>,
     budget: Budget,
+    outages: Outages,
     calls: [AtomicU64; Op::ALL.len()],
     ended: CallRecord,
     throttled: AtomicU64,
@@ -69,7 +72,8 @@ impl Client {
         let calls = std::array::from_fn(|_| AtomicU64::new(0));
         let credentials = RwLock::new(credentials);
         let (ended, throttled) = (CallRecord::default(), AtomicU64::new(0));
-        Self { profile, credentials, keys: None, transport, budget, calls, ended, throttled }
+        let outages = Outages::default();
+        Self { profile, credentials, keys: None, transport, budget, outages, calls, ended, throttled }
     }
 
     /// The same client, which reads its keys anew where they are kept when the cloud refuses them, and when [`Self::read_keys`] is
@@ -217,11 +221,15 @@ impl Client {
     /// Sends until there is an answer worth giving up on: see [`again`].
     async fn send<Q: Serialize, T>(&self, op: Op, request: &Q, read: Read<T>) -> Result<T, Error> {
         let (mut pause, mut open) = (FIRST_PAUSE, None);
+        let fields = fields(request)?;
+        let region = fields.get("regionID").and_then(Value::as_str).unwrap_or_default();
         for attempt in 1.. {
             let asked = Instant::now();
-            self.budget.turn().await;
+            self.budget.turn(self.outages.priority(region)).await;
             let span = trace::of(op, attempt, asked.elapsed());
-            let error = match self.attempt(op, request, read).instrument(span).await {
+            let result = self.attempt(op, &fields, read).instrument(span).await;
+            self.outages.ended(region, &result);
+            let error = match result {
                 Ok(reply) => {
                     self.budget.succeeded();
                     return Ok(reply);
@@ -250,8 +258,8 @@ impl Client {
         unreachable!("the loop ends by returning")
     }
 
-    async fn attempt<Q: Serialize, T>(&self, op: Op, request: &Q, read: Read<T>) -> Result<T, Error> {
-        let (request, id) = self.prepare(op, request)?;
+    async fn attempt<T>(&self, op: Op, fields: &Fields, read: Read<T>) -> Result<T, Error> {
+        let (request, id) = self.prepare(op, fields.clone())?;
         self.calls[op as usize].fetch_add(1, Ordering::Relaxed);
         let began = Instant::now();
         let result = self.exchange(op, request, &id, read).await;
@@ -279,15 +287,9 @@ impl Client {
     }
 
     /// Builds and signs one attempt: a fresh request id, which is given too with what is asked and where, and date each time.
-    fn prepare<Q: Serialize>(&self, op: Op, request: &Q) -> Result<(Outgoing, String), Error> {
+    fn prepare(&self, op: Op, mut fields: Fields) -> Result<(Outgoing, String), Error> {
         let random = self.transport.random().to_be_bytes();
         let request_id = Builder::from_random_bytes(random).into_uuid().to_string();
-        let bad = |message: String| {
-            let (code, request_id) = ("client.request".to_owned(), request_id.as_str().into());
-            Error::Parameter(ApiMessage { code, message, request_id, order_id: None })
-        };
-        let fields = serde_json::to_value(request).map_err(|e| bad(e.to_string()))?;
-        let Value::Object(mut fields) = fields else { return Err(bad("a request is an object".to_owned())) };
         trace::about(&fields);
         trace::sent(&request_id);
         let id = asked(&request_id, op, &fields);
@@ -326,12 +328,6 @@ impl Client {
         }
         Ok((Outgoing { url, body, headers }, id))
     }
-}
-
-/// The request id, and what is asked in which region.
-fn asked(request_id: &str, op: Op, fields: &serde_json::Map<String, Value>) -> String {
-    let region = fields.get("regionID").and_then(Value::as_str);
-    format!("{request_id}, {op:?} in {}", region.unwrap_or("all regions"))
 }
 
 /// The pause of a `Retry-After` in seconds. It holds everybody, so that no server may ask for a longer one than [`LONGEST_HOLD`].

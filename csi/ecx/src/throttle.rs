@@ -3,6 +3,8 @@
 //! The true limit of the cloud is not known, so it is found: while callers stand in line the rate grows by a little each second, and
 //! what the cloud throttles takes a share of it from everybody at once, after a pause of Retry-After. Until the first throttle reply it
 //! grows fast; from then on slowly, since the limit is near.
+//!
+//! Requests to regions that do not work have low priority: they come again and again, and would otherwise take the turns of those that do.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -27,6 +29,12 @@ const NEAR: f64 = 0.8;
 /// A rate that has grown to this many times that at which the cloud last throttled is near no limit any more: it has been raised.
 const RAISED: f64 = 1.5;
 
+/// Of the requests that may go at once so large a share is kept from those of low priority.
+const KEPT: f64 = 0.5;
+
+/// Of the rate, what requests of low priority have whatever the others do.
+const LOW_SHARE: f64 = 0.05;
+
 /// Without Retry-After.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -43,12 +51,28 @@ pub struct Limits {
     pub burst: f64,
 }
 
+/// Who goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// In the order in which they came.
+    Normal,
+    /// What the others leave, and a small share whatever they do.
+    Low,
+}
+
 /// One account's budget.
 pub struct Budget {
     limits: Limits,
     state: Mutex<State>,
-    /// The first in line holds it; the others wait for it in the order in which they came.
-    line: tokio::sync::Mutex<()>,
+    normal: Line,
+    low: Line,
+}
+
+/// Those that wait for their turn.
+#[derive(Default)]
+struct Line {
+    /// The first holds it; the others wait for it in the order in which they came.
+    first: tokio::sync::Mutex<()>,
     waiting: AtomicUsize,
 }
 
@@ -63,6 +87,8 @@ struct State {
     at: Instant,
     /// Nobody sends before this.
     hold: Instant,
+    /// When a request of low priority went last.
+    low: Instant,
     /// The rate at which the cloud throttled last; none while nothing tells where the limit is.
     limit: Option<f64>,
 }
@@ -96,35 +122,49 @@ impl Budget {
             tokens: limits.burst,
             at: now,
             hold: now,
+            low: now,
             limit: None,
         };
-        let (line, waiting) = (tokio::sync::Mutex::new(()), AtomicUsize::new(0));
-        Self { limits, state: Mutex::new(state), line, waiting }
+        Self { limits, state: Mutex::new(state), normal: Line::default(), low: Line::default() }
     }
 
-    /// Waits for this caller's turn. Callers are served in the order in which they came.
-    pub async fn turn(&self) {
-        let _waiting = Waiting::of(&self.waiting);
-        let _first = self.line.lock().await;
+    /// Waits for this caller's turn. Callers of one priority are served in the order in which they came.
+    pub async fn turn(&self, priority: Priority) {
+        let line = match priority {
+            Priority::Normal => &self.normal,
+            Priority::Low => &self.low,
+        };
+        let _waiting = Waiting::of(&line.waiting);
+        let _first = line.first.lock().await;
         // The rate may change while we wait, and a throttle reply may come.
-        while let Some(at) = self.take() {
+        while let Some(at) = self.take(priority) {
             sleep_until(at).await;
         }
     }
 
     /// Takes a request out; if there is none, when to look again.
-    fn take(&self) -> Option<Instant> {
+    fn take(&self, priority: Priority) -> Option<Instant> {
         let mut state = self.refilled();
         let now = Instant::now();
         if state.hold > now {
             return Some(state.hold);
         }
+        let due = state.low + Duration::from_secs_f64(1.0 / (state.rate * LOW_SHARE));
+        let low = priority == Priority::Low && due > now;
+        if low && self.normal.waiting.load(Ordering::Relaxed) > 0 {
+            return Some(due);
+        }
+        let needed = if low { 1.0 + KEPT * (self.limits.burst - 1.0) } else { 1.0 };
         // What is missing to a whole one by rounding alone is no reason to wait.
-        if state.tokens > 1.0 - 1e-9 {
+        if state.tokens > needed - 1e-9 {
             state.tokens -= 1.0;
+            if priority == Priority::Low {
+                state.low = now;
+            }
             return None;
         }
-        Some(now + Duration::from_secs_f64((1.0 - state.tokens) / state.rate))
+        let there = now + Duration::from_secs_f64((needed - state.tokens) / state.rate);
+        Some(if low { there.min(due) } else { there })
     }
 
     /// The cloud throttled us: everybody waits, and the rate falls.
@@ -143,7 +183,7 @@ impl Budget {
 
     /// The cloud took a request. Only where callers stand in line does that tell of the limit.
     pub fn succeeded(&self) {
-        if self.waiting.load(Ordering::Relaxed) == 0 {
+        if self.normal.waiting.load(Ordering::Relaxed) == 0 {
             return;
         }
         let mut state = self.refilled();
@@ -153,9 +193,9 @@ impl Budget {
         }
     }
 
-    /// Requests that wait for their turn now.
+    /// Requests that wait for their turn now, but for those of low priority.
     pub fn in_line(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.normal.waiting.load(Ordering::Relaxed)
     }
 
     /// Requests a second that are allowed now; a metric.

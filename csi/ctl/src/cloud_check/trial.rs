@@ -1,5 +1,5 @@
-//! `--with-a-disk`: what only a write shows. One disk is ordered, looked at from every side, a snapshot of it taken and deleted, attached and
-//! detached where a machine is named, and refunded whatever came before; what could not be refunded is named.
+//! `--with-a-disk`: what only a write shows. One disk is ordered, looked at from every side, a snapshot of it taken and deleted, grown,
+//! attached and detached where a machine is named, and refunded whatever came before; what could not be refunded is named.
 
 use std::path::Path;
 
@@ -10,10 +10,12 @@ mod attach;
 mod guest;
 mod order;
 mod refund;
+mod refusal;
+mod resize;
 mod snapshot;
 mod terms;
 
-pub(super) use terms::SIZE;
+pub(super) use terms::{LARGER, SIZE};
 
 /// What came of it.
 pub(super) struct Tried {
@@ -46,6 +48,7 @@ pub(super) async fn run(ask: &Ask<'_>, name: &str, on: Option<On<'_>>) -> Tried 
         let (lines, left) = snapshot::there_and_back(ask, name, disk).await;
         tried.lines.extend(lines);
         tried.left.extend(left);
+        tried.lines.push(resize::grow(ask, disk).await);
     }
     if let (Some(on), Some(disk)) = (on, ordered.disks.first()) {
         let guest = on.sys_block.map(guest::Guest::before);

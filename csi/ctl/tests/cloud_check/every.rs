@@ -31,11 +31,7 @@ const UNNAMED: &[(&str, &[&str])] = &[
             "throttled-for-50-minutes",
             "create-lost-then-denied",
             "info-denied-once",
-            "refund-says-bc-0008",
-            "resize-says-bc-0008",
-            "refund-says-not-found",
             "refund-says-an-unknown-900",
-            "resize-fails-late",
         ],
     ),
     (
@@ -72,15 +68,8 @@ const UNNAMED: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "a word of a refused write is a hint to the client, whatever it is",
-        &[
-            "no-machine-is-an-unknown-400",
-            "attached-is-an-unknown-900",
-            "state-is-an-unknown-400",
-            "not-attached-is-an-unknown-400",
-            "not-attached-is-an-unknown-900",
-            "detach-done-and-said-to-fail",
-        ],
+        "the job says otherwise than the disk, whose word counts; only that of an attach is asked",
+        &["detach-done-and-said-to-fail"],
     ),
     (
         "it shows only where there is more than one snapshot, a cluster, or a machine that is replaced",

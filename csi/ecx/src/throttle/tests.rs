@@ -46,7 +46,7 @@ fn load(budget: &Arc<Budget>, gateway: &Arc<Gateway>, latency: Duration) {
         let (budget, gateway) = (Arc::clone(budget), Arc::clone(gateway));
         tokio::spawn(async move {
             loop {
-                budget.turn().await;
+                budget.turn(Priority::Normal).await;
                 tokio::time::sleep(latency / 2).await;
                 let passes = gateway.take();
                 tokio::time::sleep(latency / 2).await;
@@ -119,7 +119,7 @@ async fn it_never_falls_below_the_floor_and_comes_back() {
 async fn who_does_not_stand_in_line_learns_nothing() {
     let budget = Budget::new(LIMITS);
     for _ in 0..100 {
-        budget.turn().await;
+        budget.turn(Priority::Normal).await;
         budget.succeeded();
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -131,11 +131,11 @@ async fn a_burst_goes_at_once_and_the_rest_at_the_rate() {
     let budget = Budget::new(FIXED);
     let start = Instant::now();
     for _ in 0..20 {
-        budget.turn().await;
+        budget.turn(Priority::Normal).await;
     }
     assert_eq!(start.elapsed(), Duration::ZERO);
     for _ in 0..10 {
-        budget.turn().await;
+        budget.turn(Priority::Normal).await;
     }
     let elapsed = start.elapsed().as_millis();
     assert!((990..=1020).contains(&elapsed), "{elapsed}");
@@ -148,20 +148,20 @@ async fn one_flight_of_refusals_counts_once_and_holds_everybody() {
     budget.throttled(Some(Duration::from_secs(3)));
     assert!((budget.rate() - 5.0).abs() < 1e-9, "{}", budget.rate());
     let start = Instant::now();
-    budget.turn().await;
+    budget.turn(Priority::Normal).await;
     assert!(start.elapsed() >= Duration::from_secs(3));
-    budget.turn().await;
+    budget.turn(Priority::Normal).await;
     assert!(start.elapsed() >= Duration::from_millis(3390), "what was held goes at the rate, not at once");
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_gives_up_in_line_is_passed_over() {
     let budget = Arc::new(Budget::new(Limits { burst: 1.0, ..FIXED }));
-    budget.turn().await;
+    budget.turn(Priority::Normal).await;
     let waiting: Vec<_> = (0..3)
         .map(|_| {
             let budget = Arc::clone(&budget);
-            tokio::spawn(async move { budget.turn().await })
+            tokio::spawn(async move { budget.turn(Priority::Normal).await })
         })
         .collect();
     tokio::task::yield_now().await;
@@ -173,4 +173,46 @@ async fn who_gives_up_in_line_is_passed_over() {
         drop(waiting.await);
     }
     assert!(start.elapsed() < Duration::from_millis(110) && budget.in_line() == 0, "{:?}", start.elapsed());
+}
+
+/// Requests of low priority without end, from so many callers.
+fn low(budget: &Arc<Budget>, callers: usize) -> Arc<AtomicU64> {
+    let sent = Arc::new(AtomicU64::new(0));
+    for _ in 0..callers {
+        let (budget, sent) = (Arc::clone(budget), Arc::clone(&sent));
+        tokio::spawn(async move {
+            loop {
+                budget.turn(Priority::Low).await;
+                sent.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    sent
+}
+
+#[tokio::test(start_paused = true)]
+async fn low_priority_has_what_others_leave_and_keeps_nobody_waiting() {
+    let budget = Arc::new(Budget::new(FIXED));
+    let sent = low(&budget, 20);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    // Half of the burst, and all of the rate.
+    let alone = sent.load(Ordering::Relaxed);
+    assert!((105..=112).contains(&alone), "{alone}");
+    // What is kept of the burst goes at once.
+    for _ in 0..9 {
+        let began = Instant::now();
+        budget.turn(Priority::Normal).await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn low_priority_has_a_small_share_whatever_others_do() {
+    let budget = Arc::new(Budget::new(FIXED));
+    let gateway = Arc::new(Gateway::new(1000.0, 1000.0));
+    load(&budget, &gateway, Duration::from_millis(10));
+    let sent = low(&budget, 20);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let low = sent.load(Ordering::Relaxed);
+    assert!((45..=55).contains(&low), "{low} of a thousand");
 }

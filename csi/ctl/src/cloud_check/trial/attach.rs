@@ -6,8 +6,9 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::super::ask::Ask;
-use super::super::line::{Line, brief};
+use super::super::line::{Line, Verdict, brief};
 use super::guest::{self, Guest};
+use super::refusal;
 use super::terms::{LONGEST, PAUSE};
 
 const ATTACH: &str = "an attached disk is in use and tells its machine (op 7, op 4)";
@@ -48,6 +49,11 @@ pub(super) async fn there_and_back(
     let there = |disk: &Disk| disk.disk_status.group() == Group::Attached && disk.holders() == [instance];
     let attached = wait(ask, ATTACH, disk, there).await;
     let job = job(ask, sent.ok()).await;
+    let mut lines = Vec::new();
+    // Where it is not attached these would be no repetition.
+    if attached.verdict == Verdict::Fits {
+        lines.extend([refusal::attached(ask, &body).await, refusal::in_use(ask, disk).await]);
+    }
     let seen = match guest {
         Some(guest) => guest.sees(disk).await,
         None => guest::elsewhere(),
@@ -60,7 +66,11 @@ pub(super) async fn there_and_back(
             wait(ask, DETACH, disk, free).await
         }
     };
-    Attached { lines: vec![attached, job, seen, stays, detached], settings }
+    if detached.verdict == Verdict::Fits {
+        lines.extend([refusal::detached(ask, &body).await, refusal::no_machine(ask, &body).await]);
+    }
+    lines.extend([attached, job, seen, stays, detached]);
+    Attached { lines, settings }
 }
 
 /// A field that the cloud does not know is one that it may refuse.

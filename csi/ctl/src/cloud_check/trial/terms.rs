@@ -14,5 +14,8 @@ pub(super) const AGAIN: Duration = Duration::from_secs(60);
 /// GiB.
 pub(in crate::cloud_check) const SIZE: u64 = 20;
 
+/// GiB that it grows to.
+pub(in crate::cloud_check) const LARGER: u64 = 30;
+
 /// What the tokens of the trial are made for, in the place of a cluster.
 pub(super) const WHOM: &str = "eck-cloud-check";
