@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use super::*;
-use ecx::api::{DiskState, JobReply, Op};
-use ecx_sim::Config;
+use ecx::api::{AttachDisk, DiskState, JobReply, Op};
 use ecx_sim::world::World;
+use ecx_sim::{Config, Effect};
 
 use crate::attach::AttachRequest;
 use crate::local_cloud::{LocalCloud, MACHINE, REGION, disk, region, run, volume};
@@ -72,4 +74,47 @@ fn an_empty_id_is_nothing_to_ask_after() {
     assert!(matches!(Handle::job(other), Handle::Job(id) if id == "job-2"));
     assert!(matches!(Handle::order(Some(String::new())), Handle::None));
     assert!(matches!(Handle::order(Some("order-1".into())), Handle::Order(id) if id == "order-1"));
+}
+
+/// What an attach that takes so long, in milliseconds, is asked after by, and a driver to ask. Replies come at once.
+async fn accepted(attach: u64, fails: bool) -> (std::sync::Arc<Driver>, Handle) {
+    let mut config = Config::default();
+    (config.latency.attach, config.latency.reply) = (attach, 0);
+    let cloud = LocalCloud::of(config);
+    cloud.add(disk(DISK));
+    if fails {
+        cloud.meets(Op::AttachDisk, 1, Effect::JobFails);
+    }
+    let driver = cloud.driver();
+    let (region_id, instance_id) = (REGION.to_owned(), Some(MACHINE.to_owned()));
+    let body = AttachDisk { region_id, disk_id: DISK.to_owned(), instance_id };
+    let handle = Handle::job(driver.client.attach_disk(&body).await.unwrap());
+    (driver, handle)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whether_it_is_done_is_asked_until_it_ends() {
+    for (fails, done) in [(false, true), (true, false)] {
+        let (driver, handle) = accepted(20_000, fails).await;
+        let (began, deadline) = (Instant::now(), driver.deadline());
+        assert_eq!(driver.said_done(&region(REGION), &handle, deadline).await, done);
+        assert_eq!(driver.said_failed(&region(REGION), &handle).await, fails);
+        let took = began.elapsed();
+        assert!((Duration::from_secs(20)..Duration::from_secs(26)).contains(&took), "{took:?}");
+    }
+    let (driver, _) = accepted(0, false).await;
+    assert!(!driver.said_done(&region(REGION), &Handle::None, driver.deadline()).await, "nobody says so");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whether_it_is_done_is_asked_until_the_deadline() {
+    let (driver, handle) = accepted(3_600_000, false).await;
+    let began = Instant::now();
+    assert!(!driver.said_done(&region(REGION), &handle, began + Duration::from_secs(60)).await);
+    let took = began.elapsed();
+    assert!((Duration::from_secs(60)..Duration::from_secs(66)).contains(&took), "{took:?}");
+    let now = Instant::now();
+    assert!(!driver.said_done(&region(REGION), &handle, now).await);
+    assert_eq!(now.elapsed(), Duration::ZERO, "at the deadline it is over");
+    assert!(!driver.said_failed(&region(REGION), &handle).await);
 }
