@@ -13,7 +13,7 @@ use crate::sidecar::is_retryable;
 /// A rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invariant {
-    /// At most one disk has a volume's name, and only one was ever ordered for it.
+    /// At most one disk has a volume's name, and only one was ever ordered for it, but for those that died in the making or vanished.
     OneDisk,
     /// A volume is on one machine, in the cloud and for its callers.
     OneMachine,
@@ -40,8 +40,8 @@ fn ensure(holds: bool, invariant: Invariant, details: impl FnOnce() -> String) -
 /// caller has given up, so the machine of a disk cannot be predicted.
 pub(super) fn world(world: &World, volumes: &[Volume], topology: &Topology, late_writes: bool) -> Check {
     let requested = volumes.iter().filter(|v| v.creation != Creation::NotRequested).count() as u64;
-    ensure(world.bought <= requested, Invariant::OneDisk, || {
-        format!("{} disks were ordered for {requested} volumes", world.bought)
+    ensure(world.bought <= requested + world.lost, Invariant::OneDisk, || {
+        format!("{} disks were ordered for {requested} volumes, and {} were lost", world.bought, world.lost)
     })?;
     for volume in volumes {
         let name = &volume.claim.name;
@@ -114,7 +114,8 @@ fn is_true(
     let group = disk.map(|d| d.disk.disk_status.group());
     match (request, reply) {
         (Request::Create(_), Reply::Created(created)) => {
-            let same = volume.creation != Creation::Done || created.id == volume.id;
+            // Of one that vanished, as of a disk that somebody deleted in the console, another one is the volume.
+            let same = volume.creation != Creation::Done || created.id == volume.id || volume.vanished;
             same && (gone || is_usable(created, disks, volume.claim.gib))
         }
         (Request::Publish(m), _) => {

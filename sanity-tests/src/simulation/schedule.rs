@@ -218,7 +218,7 @@ impl Schedule {
         let volume = &mut self.volumes[call.volume];
         match (&call.request, result) {
             (Request::Create(_), Ok(Reply::Created(Created { id, region, gib })))
-                if volume.creation != Creation::Done =>
+                if volume.creation != Creation::Done || volume.vanished =>
             {
                 (volume.creation, volume.id, volume.region) = (Creation::Done, id, region);
                 volume.gib = volume.gib.max(gib);

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use ecx::api::{DeleteDisk, DiskState};
+use ecx_sim::world::{DiskRecord, Twist};
+
 use super::caller::Request;
 use super::check::{Check, Invariant};
 use super::schedule::{ControllerRun, Schedule};
@@ -40,19 +43,19 @@ impl Schedule {
             return true;
         }
         let late_writes = self.config.late_writes;
+        self.discard_dead_disk(number);
         // With late writes it may be attached to any machine: an operator learns which one from the refusal.
         let stray = self.machine_of_disk(number).filter(|_| late_writes);
+        let named = self.disk_of_name(number);
         let volume = &mut self.volumes[number];
-        if volume.creation == Creation::Failed
+        // An operator finds the disk whose order failed, or which was made when nobody waited for it any more; the audit, one that was
+        // ordered in place of a disk that vanished, by a call that nobody repeated.
+        let failed = volume.creation == Creation::Failed
             && (volume.order_failed || late_writes)
-            && volume.deletion == Deletion::NotRequested
-        {
-            // An operator finds the disk whose order failed, or which was made when nobody waited for it any more.
-            let name = &volume.claim.name;
-            let named = |d: &&ecx_sim::world::DiskRecord| d.disk.disk_name == *name;
-            let found = self.cloud.look(|w| w.disks.values().find(named).map(|d| d.disk.disk_id.clone()));
-            let Some(id) = found else { return false };
-            volume.id = id;
+            && volume.deletion == Deletion::NotRequested;
+        if failed || (volume.vanished && volume.deletion == Deletion::Done) {
+            let Some(id) = named else { return false };
+            (volume.id, volume.deletion) = (id, Deletion::NotRequested);
         }
         let next = match (volume.creation, volume.deletion) {
             (Creation::NotRequested, _) | (_, Deletion::Done) => return false,
@@ -68,6 +71,30 @@ impl Schedule {
         };
         self.send(run, number, next);
         true
+    }
+
+    /// The disk in the cloud that has the volume's name.
+    fn disk_of_name(&self, number: usize) -> Option<String> {
+        let name = &self.volumes[number].claim.name;
+        let of_name = |disk: &&DiskRecord| disk.disk.disk_name == *name;
+        self.cloud.look(|world| world.disks.values().find(of_name).map(|disk| disk.disk.disk_id.clone()))
+    }
+
+    /// An operator deletes in the console the disk that died in the making while nobody was there who saw it: the claim says so, and waits.
+    fn discard_dead_disk(&mut self, number: usize) {
+        let volume = &self.volumes[number];
+        if volume.creation != Creation::Pending || !volume.order_failed {
+            return;
+        }
+        let (name, now) = (volume.claim.name.clone(), self.cloud.now_ms());
+        self.cloud.change(|world| {
+            let dead = |d: &&DiskRecord| d.disk.disk_name == name && d.disk.disk_status == DiskState::Error;
+            let Some(disk) = world.disks.values().find(dead).map(|d| d.disk.clone()) else { return };
+            let client_token = format!("operator-{}", disk.disk_id);
+            let request = DeleteDisk { client_token, region_id: disk.region_id, disk_id: disk.disk_id };
+            // One that is refused is tried again in the next round.
+            let _ = world.delete(&request, now, 0, &Twist::default());
+        });
     }
 
     /// The machine to which the cloud has attached a volume's disk, whatever its callers know.

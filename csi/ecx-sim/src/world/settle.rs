@@ -39,7 +39,10 @@ impl World {
         let settled = |held: bool| if held { DiskState::InUse } else { DiskState::Available };
         match (pending.kind, done) {
             (PendingKind::Create { .. }, true) => record.disk.disk_status = DiskState::Available,
-            (PendingKind::Create { .. }, false) => record.disk.disk_status = DiskState::Error,
+            (PendingKind::Create { .. }, false) => {
+                record.disk.disk_status = DiskState::Error;
+                self.lost += 1;
+            }
             (PendingKind::Attach { .. }, true) | (PendingKind::Detach { .. }, false) => {
                 record.disk.disk_status = DiskState::InUse
             }
@@ -68,6 +71,7 @@ impl World {
     /// A disk disappears behind everybody's back, out of the guest too.
     pub fn vanish(&mut self, id: &str, plane: Option<&Plane>) {
         let Some(record) = self.disks.remove(id) else { return };
+        self.lost += 1;
         if let Some(plane) = plane {
             if let Some(holder) = &record.holder {
                 let _ = plane.detach(id, holder, true);

@@ -161,6 +161,9 @@ pub struct World {
     pub forgets_tokens: bool,
     /// Disks that ever existed: for tests that ask whether one was bought twice.
     pub bought: u64,
+    /// Disks that died in the making, or vanished: for each another one may be bought.
+    #[serde(default)]
+    pub lost: u64,
 }
 
 impl World {
