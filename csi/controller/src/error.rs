@@ -19,7 +19,7 @@ mod cloud;
 mod read;
 mod snapshot;
 
-use cloud::{cloud_code, wait_code};
+use cloud::{cloud_code, not_given_up, wait_code};
 pub(crate) use read::ReadError;
 pub(crate) use snapshot::{GroupError, SnapshotError};
 
@@ -138,7 +138,7 @@ impl GrpcCode for CreateError {
             Self::OutOfRange(_) => Code::OutOfRange,
             // Lets the provisioner ask the scheduler for another region.
             Self::Exhausted { .. } | Self::SourceElsewhere { .. } => Code::ResourceExhausted,
-            Self::Snapshot { source, .. } => source.code(),
+            Self::Snapshot { source, .. } => not_given_up(source.code()),
             // The order was refused, none was open, and no disk of the name is there. Keys and rights are changed and come back: a claim
             // whose earlier order this controller does not know of must not be given up for them.
             Self::Refused { source: ecx::Error::Auth(_) | ecx::Error::Denied(_), .. } => Code::Unavailable,

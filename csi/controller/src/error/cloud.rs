@@ -30,6 +30,12 @@ pub(super) fn cloud_code(error: &ecx::Error) -> Code {
     }
 }
 
+/// The code, but where keys or rights are refused: they come back, and what a controller before this one may have ordered is not given up
+/// for them.
+pub(super) fn not_given_up(code: Code) -> Code {
+    if matches!(code, Code::PermissionDenied | Code::Unauthenticated) { Code::Unavailable } else { code }
+}
+
 /// The code of a wait for the cloud that ended without what was waited for.
 pub(super) fn wait_code(error: &WaitError) -> Code {
     match error {

@@ -4,6 +4,7 @@ use super::*;
 use eck_csi::volume::VolumeId;
 use ecx::api::Op;
 use ecx_sim::Effect;
+use serve::code::GrpcCode as _;
 
 use crate::error::SnapshotError;
 use crate::local_cloud::{LocalCloud, REGION, disk, run};
@@ -132,4 +133,16 @@ async fn a_source_of_which_no_snapshot_can_be_taken_is_an_error_of_the_clone() {
     let error = run(&cloud.driver(), of("cd-9")).await.unwrap_err();
     let CreateError::Snapshot { name, source } = &error else { panic!("{error}") };
     assert!(name == "pvc-1" && matches!(&**source, SnapshotError::DeadDisk { .. }), "{source}");
+}
+
+/// Seeds 18988 and 38658 of the schedules before dialects: an order of a controller before this one was open, and the claim was given up.
+#[tokio::test(start_paused = true)]
+async fn a_clone_is_not_given_up_because_nobody_may_ask_for_its_snapshot() {
+    for status in [401, 403] {
+        let cloud = cloud();
+        cloud.meets(Op::ListSnapshots, 100, Effect::Http { status });
+        let error = run(&cloud.driver(), of("cd-9")).await.unwrap_err();
+        assert!(matches!(error, CreateError::Snapshot { .. }), "{error}");
+        assert_eq!(error.code(), tonic::Code::Unavailable, "{error}");
+    }
 }

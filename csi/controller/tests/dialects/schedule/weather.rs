@@ -56,5 +56,7 @@ fn outage(rng: &mut SmallRng, name: &str) -> Fault {
         5 => Wrong::Refused((403, "900", "CTIAM_0005")),
         _ => Wrong::Dropped,
     };
-    Fault { op, region, skip: rng.random_range(0..150), count: rng.random_range(1..=12), what }
+    // What is refused is not sent again by itself: a request a call, and no schedule has patience for a dozen calls.
+    let most = if matches!(what, Wrong::Refused(_)) { 6 } else { 12 };
+    Fault { op, region, skip: rng.random_range(0..150), count: rng.random_range(1..=most), what }
 }
