@@ -9,6 +9,7 @@ use eck_csi::driver::GIB;
 use eck_csi::volume::Region;
 use eck_csi_controller::driver::Driver;
 use eck_csi_controller::service::Controller;
+use ecx::api::CreateDisk;
 use ecx::{Client, Profile};
 use ecx_sim::Local;
 use proto::csi::v1 as pb;
@@ -65,6 +66,22 @@ impl Direct {
         let mut regions = volume.accessible_topology.into_iter().flat_map(|t| t.segments.into_values());
         let region = regions.next().unwrap_or_default();
         Ok(Created { id: volume.volume_id, region, gib: gib(volume.capacity_bytes) })
+    }
+
+    /// Orders another disk of the volume's name, past the controller.
+    pub async fn order_again(&self, claim: &Claim, made: &Created) {
+        let body = CreateDisk {
+            client_token: format!("again {}", made.id),
+            region_id: made.region.clone(),
+            disk_name: claim.name.clone(),
+            disk_mode: "VBD".to_owned(),
+            disk_type: Some("SAS".to_owned()),
+            disk_size: made.gib,
+            on_demand: true,
+            labels: Vec::new(),
+            snapshot_id: None,
+        };
+        let _in_progress = self.client.create_disk(&body).await;
     }
 
     /// ControllerPublishVolume.

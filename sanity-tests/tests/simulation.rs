@@ -53,7 +53,7 @@ fn each_planted_bug_is_found_and_its_seed_finds_it_again() {
         let violation = found.violation.as_ref().unwrap();
         println!("{bug:?}: seed {} violates {:?}: {}", found.seed, violation.invariant, violation.details);
         let expected: &[Invariant] = match bug {
-            Bug::FreshTokens => &[Invariant::OneDisk],
+            Bug::OrdersTwice => &[Invariant::OneDisk],
             Bug::UnknownIsDone => &[Invariant::ReplyIsTrue],
             Bug::UnknownIsFailure => &[Invariant::ReplyIsTrue, Invariant::NothingLeft],
             Bug::FailsEarly => &[Invariant::NothingLeft],

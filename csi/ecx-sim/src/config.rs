@@ -40,9 +40,6 @@ pub struct Config {
     pub paths: BTreeMap<Op, String>,
     /// What one account may send; anything without it.
     pub rate: Option<Rate>,
-    /// No client token is remembered: the same order again is another order. A cloud that no client can be safe with,
-    /// for tests of the tests.
-    pub forgets_tokens: bool,
     /// Seed of random faults; `None` for none.
     pub fault_seed: Option<u64>,
     /// Share of requests that a random fault hits, 0 to 1.
@@ -137,7 +134,6 @@ impl Default for Config {
             alias_states: false,
             rate: None,
             paths: BTreeMap::new(),
-            forgets_tokens: false,
             fault_seed: None,
             fault_rate: 0.02,
         }

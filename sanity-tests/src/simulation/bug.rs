@@ -12,8 +12,8 @@ use crate::sidecar::is_retryable;
 /// A bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bug {
-    /// The cloud remembers no client tokens, as if each order had a new one: a lost reply orders twice.
-    FreshTokens,
+    /// A volume that is created is ordered once more, as a retry with another token and without a look would.
+    OrdersTwice,
     /// An unknown outcome is reported as success.
     UnknownIsDone,
     /// An unknown outcome of CreateVolume is reported as a final failure.
@@ -33,7 +33,7 @@ pub enum Bug {
 impl Bug {
     /// All bugs.
     pub const ALL: [Self; 8] = [
-        Self::FreshTokens,
+        Self::OrdersTwice,
         Self::UnknownIsDone,
         Self::UnknownIsFailure,
         Self::FailsEarly,
@@ -80,6 +80,11 @@ impl Service for WithBug {
         }
         let result = self.controller.serve(call).await;
         match (bug, &call.request) {
+            (Bug::OrdersTwice, Request::Create(_)) => {
+                if let Ok(Reply::Created(created)) = &result {
+                    self.controller.order_again(&call.claim, created).await;
+                }
+            }
             (Bug::UnpublishDeletes, Request::Unpublish(_)) if result.is_ok() => {
                 let _ = self.controller.delete(call.volume_id.clone()).await;
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use eck_csi::volume::Region;
 use ecx::Profile;
-use ecx_sim::{Config, Local};
+use ecx_sim::Local;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::mpsc;
@@ -76,7 +76,7 @@ impl Schedule {
     pub(super) fn random(seed: u64, bug: Option<Bug>) -> Result<Self, SetupError> {
         let mut rng = StdRng::seed_from_u64(seed);
         let (topology, config) = topology::random(&mut rng);
-        let cloud = Local::new(Config { forgets_tokens: bug == Some(Bug::FreshTokens), ..config })?;
+        let cloud = Local::new(config)?;
         let regions = topology.regions.iter().map(|code| Region::parse("regions", code));
         let regions = regions.collect::<Result<_, _>>()?;
         let volumes = (0..rng.random_range(1..=6)).map(|n| Volume::random(&mut rng, n, &topology)).collect();

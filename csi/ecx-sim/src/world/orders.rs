@@ -48,6 +48,7 @@ impl World {
         let pending = Some(Pending { kind, due, handle: order.clone(), fails: twist.fails });
         self.disks.insert(id.clone(), DiskRecord { disk, holder: None, pending, history: Vec::new() });
         self.bought += 1;
+        *self.bought_of_name.entry(request.disk_name.clone()).or_default() += 1;
         self.handles.insert(order.clone(), Handle { disk: id, status: 0, empty: twist.empty_order });
         self.tokens
             .insert(request.client_token.clone(), Token { request: body, order: order.clone(), at: now });
@@ -169,7 +170,7 @@ impl World {
         if token.is_empty() || token.len() > 64 {
             return Err(Refusal::parameter("clientToken", "1 to 64 characters"));
         }
-        match self.tokens.get(token).filter(|_| !self.forgets_tokens) {
+        match self.tokens.get(token) {
             None => Ok(None),
             Some(t) if t.request == request => Ok(Some(t.order.clone())),
             Some(_) => Err(Refusal::new(codes::TOKEN_CONFLICT, "the token was used for another request")),

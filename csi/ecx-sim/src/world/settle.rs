@@ -41,7 +41,7 @@ impl World {
             (PendingKind::Create { .. }, true) => record.disk.disk_status = DiskState::Available,
             (PendingKind::Create { .. }, false) => {
                 record.disk.disk_status = DiskState::Error;
-                self.lost += 1;
+                self.lost(&record.disk.disk_name);
             }
             (PendingKind::Attach { .. }, true) | (PendingKind::Detach { .. }, false) => {
                 record.disk.disk_status = DiskState::InUse
@@ -68,10 +68,17 @@ impl World {
         self.disks.insert(id.to_owned(), record);
     }
 
+    /// For a disk of this name another one may be bought.
+    fn lost(&mut self, name: &str) {
+        if let Some(bought) = self.bought_of_name.get_mut(name) {
+            *bought = bought.saturating_sub(1);
+        }
+    }
+
     /// A disk disappears behind everybody's back, out of the guest too.
     pub fn vanish(&mut self, id: &str, plane: Option<&Plane>) {
         let Some(record) = self.disks.remove(id) else { return };
-        self.lost += 1;
+        self.lost(&record.disk.disk_name);
         if let Some(plane) = plane {
             if let Some(holder) = &record.holder {
                 let _ = plane.detach(id, holder, true);

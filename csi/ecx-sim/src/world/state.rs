@@ -157,19 +157,17 @@ pub struct World {
     pub counter: u32,
     #[serde(default)]
     pub now: u64,
-    #[serde(default)]
-    pub forgets_tokens: bool,
     /// Disks that ever existed: for tests that ask whether one was bought twice.
     pub bought: u64,
-    /// Disks that died in the making, or vanished: for each another one may be bought.
+    /// By the name of the disks: how many were bought, less those that died in the making or vanished.
     #[serde(default)]
-    pub lost: u64,
+    pub bought_of_name: BTreeMap<String, u64>,
 }
 
 impl World {
     /// The cloud at its birth.
     pub fn new(config: &Config) -> Self {
-        let mut world = Self { forgets_tokens: config.forgets_tokens, ..Self::default() };
+        let mut world = Self::default();
         for (code, region) in &config.regions {
             let record = RegionRecord { stock: region.stock.clone(), quota_gib: region.quota_gib };
             world.regions.insert(code.clone(), record);
