@@ -10,6 +10,7 @@ use crate::local_cloud::{
     LocalCloud, MACHINE, OTHER_MACHINE, OTHER_REGION, REGION, disk, region, run, volume,
 };
 
+mod doubt;
 mod identity;
 
 const DISK: &str = "cd-1";
