@@ -41,6 +41,8 @@ pub(crate) struct Workload {
     pub(crate) regions: usize,
     pub(crate) latency: Option<u64>,
     pub(crate) workers: usize,
+    /// The profile says so.
+    pub(crate) lists_are_proof: bool,
     /// The cloud throttles nobody.
     pub(crate) unlimited: bool,
 }
@@ -143,7 +145,8 @@ async fn live(workload: &Workload) -> Result<Figures, Error> {
     cloud.begin();
     let regions = codes(workload).iter().map(|code| Region::parse("region", code)).collect::<Result<_, _>>();
     let regions = regions.map_err(Error::check)?;
-    let profile = Profile { base_url: "http://ecx-sim".to_owned(), ..Profile::default() };
+    let lists_are_proof = workload.lists_are_proof;
+    let profile = Profile { base_url: "http://ecx-sim".to_owned(), lists_are_proof, ..Profile::default() };
     let controller = Direct::new(&cloud, profile, 1, regions);
     let again = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let (mut all, mut phases) = (volumes(workload), Vec::new());

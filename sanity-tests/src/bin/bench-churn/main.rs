@@ -34,6 +34,9 @@ struct Args {
     /// Callers at once; as many as the chart's sidecars have workers without it
     #[arg(long, default_value_t = life::WORKERS)]
     workers: usize,
+    /// With a profile that says that lists are proof, as `eckctl cloud-check` may find; the one that is shipped does not
+    #[arg(long)]
+    lists_are_proof: bool,
     /// Against a cloud that throttles nobody; used by the bench itself
     #[arg(long, hide = true)]
     unlimited: bool,
@@ -51,9 +54,14 @@ fn bench(args: &Args) -> Result<bool, Error> {
         let (Some(volumes), Some(regions)) = (args.volumes.first(), args.regions.first()) else {
             return Err(Error::check("--one: a number of volumes and of regions is required"));
         };
-        let (latency, workers) = (args.latency, args.workers);
-        let (unlimited, regions) = (args.unlimited, *regions);
-        let workload = Workload { volumes: *volumes, regions, latency, workers, unlimited };
+        let workload = Workload {
+            volumes: *volumes,
+            regions: *regions,
+            latency: args.latency,
+            workers: args.workers,
+            lists_are_proof: args.lists_are_proof,
+            unlimited: args.unlimited,
+        };
         println!("{}", serde_json::to_string(&life::run(&workload)?).map_err(Error::check)?);
         return Ok(true);
     }
@@ -74,6 +82,9 @@ fn run_in_child(volumes: usize, regions: usize, args: &Args, unlimited: bool) ->
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--one", "--volumes", &volumes.to_string(), "--regions", &regions.to_string()]);
     command.args(["--workers", &args.workers.to_string()]);
+    if args.lists_are_proof {
+        command.arg("--lists-are-proof");
+    }
     if unlimited {
         command.arg("--unlimited");
     }
