@@ -223,6 +223,31 @@ impl Error {
         }
     }
 
+    /// True if the region itself said so: whatever it says, it does not refuse to speak with these keys, and works.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Auth(_) | Self::Denied(_) | Self::NoReply(_) | Self::Server(_) | Self::Throttled { .. } => {
+                false
+            }
+            Self::DiskNotFound(_)
+            | Self::InstanceNotFound(_)
+            | Self::InstanceState(_)
+            | Self::DiskState(_)
+            | Self::AttachedElsewhere(_)
+            | Self::NoSlot(_)
+            | Self::RegionMismatch(_)
+            | Self::Shrink(_)
+            | Self::Quota(_)
+            | Self::SoldOut(_)
+            | Self::Billing(_)
+            | Self::TokenConflict(_)
+            | Self::InProgress(_)
+            | Self::Parameter(_)
+            | Self::Unreadable(_)
+            | Self::Unknown(_) => true,
+        }
+    }
+
     /// True if it tells how the disk is, or how the order is, so that whoever asked looks there next; false if the request alone was
     /// refused, which tells nothing of what an earlier one has done.
     pub(crate) fn tells_of_the_disk(&self) -> bool {

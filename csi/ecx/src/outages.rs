@@ -39,29 +39,11 @@ impl Outages {
     }
 }
 
-/// Whether the region as a whole does not work; every answer of its own, also a refusal, says that it does.
+/// Whether the region as a whole does not work.
 fn is_outage(error: &Error) -> bool {
-    match error {
-        Error::NoReply(_) | Error::Server(_) | Error::Denied(_) => true,
-        // These are of the account.
-        Error::Throttled { .. } | Error::Auth(_) => false,
-        Error::DiskNotFound(_)
-        | Error::InstanceNotFound(_)
-        | Error::InstanceState(_)
-        | Error::DiskState(_)
-        | Error::AttachedElsewhere(_)
-        | Error::NoSlot(_)
-        | Error::RegionMismatch(_)
-        | Error::Shrink(_)
-        | Error::Quota(_)
-        | Error::SoldOut(_)
-        | Error::Billing(_)
-        | Error::TokenConflict(_)
-        | Error::InProgress(_)
-        | Error::Parameter(_)
-        | Error::Unreadable(_)
-        | Error::Unknown(_) => false,
-    }
+    // These are of the account.
+    let of_the_account = matches!(error, Error::Throttled { .. } | Error::Auth(_));
+    !error.is_answer() && !of_the_account
 }
 
 #[cfg(test)]
@@ -77,7 +59,7 @@ mod tests {
         assert_eq!(outages.priority("a-1"), Priority::Normal);
         outages.ended("a-1", &lost());
         assert_eq!((outages.priority("a-1"), outages.priority("b-1")), (Priority::Low, Priority::Normal));
-        // A throttle reply is the account's, and says that somebody is there.
+        // Whatever it answers, it works.
         outages.ended("a-1", &answer);
         assert_eq!(outages.priority("a-1"), Priority::Normal);
         outages.ended("a-1", &lost());

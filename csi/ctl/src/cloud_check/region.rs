@@ -31,7 +31,7 @@ pub(super) async fn look(ask: &Ask<'_>) -> Seen {
     let first = page::disks(ask, MOST, None).await;
     let answers = match &first {
         Ok((_, told)) => answers(ask, Ok(told)),
-        Err(error) if answered(error) => answers(ask, Err(error)),
+        Err(error) if error.is_answer() => answers(ask, Err(error)),
         Err(_) => {
             let query =
                 FindDiskByName { region_id: ask.region.clone(), disk_name: "eck-cloud-check".to_owned() };
@@ -45,38 +45,13 @@ pub(super) async fn look(ask: &Ask<'_>) -> Seen {
     seen
 }
 
-/// Whether the region said so itself: whatever it says, with these keys it does not refuse to speak.
-fn answered(error: &Error) -> bool {
-    match error {
-        Error::Auth(_)
-        | Error::Denied(_)
-        | Error::NoReply(_)
-        | Error::Server(_)
-        | Error::Throttled { .. } => false,
-        Error::DiskNotFound(_)
-        | Error::InstanceNotFound(_)
-        | Error::InstanceState(_)
-        | Error::DiskState(_)
-        | Error::AttachedElsewhere(_)
-        | Error::NoSlot(_)
-        | Error::RegionMismatch(_)
-        | Error::Shrink(_)
-        | Error::Quota(_)
-        | Error::SoldOut(_)
-        | Error::Billing(_)
-        | Error::TokenConflict(_)
-        | Error::InProgress(_)
-        | Error::Parameter(_)
-        | Error::Unreadable(_)
-        | Error::Unknown(_) => true,
-    }
-}
-
 fn answers(ask: &Ask<'_>, answer: Result<&Told, &Error>) -> Line {
     let region = &ask.region;
     match answer {
         Ok(_) => Line::fits(ANSWERS, format!("{region}: answers")),
-        Err(error) => Line::of(ANSWERS, answered(error), format!("{region}: {}", brief(&error.to_string()))),
+        Err(error) => {
+            Line::of(ANSWERS, error.is_answer(), format!("{region}: {}", brief(&error.to_string())))
+        }
     }
 }
 
