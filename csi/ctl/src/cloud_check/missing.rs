@@ -31,9 +31,15 @@ pub(super) async fn check(ask: &Ask<'_>, disks: &[Disk]) -> Vec<Line> {
 
 /// An id that no disk has, in the form of those that there are.
 fn nobody(disks: &[Disk]) -> String {
-    let zeros =
-        |(at, letter): (usize, char)| if at > 2 && letter.is_ascii_alphanumeric() { '0' } else { letter };
-    disks.first().map_or(ID.to_owned(), |disk| disk.disk_id.char_indices().map(zeros).collect())
+    disks.first().map_or(ID.to_owned(), |disk| nobodys("cd-", &disk.disk_id))
+}
+
+/// An id that nobody has, of the form of `id`, which begins as long as `prefix` is with a prefix.
+pub(super) fn nobodys(prefix: &str, id: &str) -> String {
+    let zero = |(at, letter): (usize, char)| {
+        if at >= prefix.len() && letter.is_ascii_alphanumeric() { '0' } else { letter }
+    };
+    id.char_indices().map(zero).collect()
 }
 
 fn no_disk(answer: Result<Value, Error>) -> Line {

@@ -6,6 +6,7 @@ use ecx::{Error, token};
 
 use super::super::ask::Ask;
 use super::super::line::{Line, brief};
+use super::super::missing::nobodys;
 
 const ATTACHED: &str = "an attach of a disk that is attached is refused as such (op 7)";
 const DETACHED: &str = "a detach of a disk that is not attached is refused as such (op 8)";
@@ -17,10 +18,8 @@ const WHOM: &str = "eck-cloud-check-in-use";
 
 /// Attaches to a machine with an id of the same form that nobody has.
 pub(super) async fn no_machine(ask: &Ask<'_>, body: &AttachDisk) -> Line {
-    let zeros =
-        |(at, letter): (usize, char)| if at > 3 && letter.is_ascii_alphanumeric() { '0' } else { letter };
-    let nobody = |id: &String| id.char_indices().map(zeros).collect();
-    let body = AttachDisk { instance_id: body.instance_id.as_ref().map(nobody), ..body.clone() };
+    let nobody = body.instance_id.as_ref().map(|id| nobodys("evm-", id));
+    let body = AttachDisk { instance_id: nobody, ..body.clone() };
     let answer = ask.client.attach_disk(&body).await.map(drop);
     judged(NO_MACHINE, answer, |error| matches!(error, Error::InstanceNotFound(_)))
 }
