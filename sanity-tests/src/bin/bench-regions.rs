@@ -6,23 +6,18 @@
 // The numbers are what this program is for.
 #![allow(clippy::print_stdout)]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use eck_csi::cluster::ClusterIdentity;
-use eck_csi::driver::{GIB, TOPOLOGY_REGION};
 use eck_csi::volume::Region;
-use eck_csi_controller::driver::Driver;
-use eck_csi_controller::service::Controller;
-use ecx::{Client, Profile};
+use ecx::Profile;
 use ecx_sim::config::{InstanceConfig, RegionConfig};
 use ecx_sim::{Config, Effect, Fault, Local};
-use proto::csi::v1 as pb;
-use proto::csi::v1::controller_server::Controller as _;
+use sanity_tests::direct::Direct;
+use sanity_tests::sidecar::Claim;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::{Request, Status};
+use tonic::Status;
 
 /// The slowest call in a hundred may take so many times what it takes alone.
 const GOAL: f64 = 1.1;
@@ -80,52 +75,23 @@ fn break_regions(cloud: &Local, broken: usize, effect: &Effect) {
     }
 }
 
-fn topology(number: usize) -> pb::TopologyRequirement {
-    let segments = HashMap::from([(TOPOLOGY_REGION.to_owned(), code(number))]);
-    let one = vec![pb::Topology { segments }];
-    pb::TopologyRequirement { requisite: one.clone(), preferred: one }
-}
-
-fn capability() -> pb::VolumeCapability {
-    use pb::volume_capability::{AccessMode, AccessType, MountVolume, access_mode};
-    pb::VolumeCapability {
-        access_type: Some(AccessType::Mount(MountVolume::default())),
-        access_mode: Some(AccessMode { mode: access_mode::Mode::SingleNodeWriter.into() }),
-    }
-}
-
-async fn create(controller: &Controller, name: &str, region: usize) -> Result<String, Status> {
-    let request = pb::CreateVolumeRequest {
-        name: name.to_owned(),
-        capacity_range: Some(pb::CapacityRange { required_bytes: (20 * GIB) as i64, limit_bytes: 0 }),
-        volume_capabilities: vec![capability()],
-        accessibility_requirements: Some(topology(region)),
-        ..Default::default()
-    };
-    let reply = controller.create_volume(Request::new(request)).await?.into_inner();
-    Ok(reply.volume.unwrap_or_default().volume_id)
+/// A claim whose pod is on a node of the region.
+fn claim(name: String, region: usize) -> Claim {
+    let only = vec![code(region)];
+    Claim { name, gib: 20, requisite: only.clone(), preferred: only, ..Claim::default() }
 }
 
 /// One volume's life in the region that is well; how long each call took.
-async fn life(controller: Controller, number: usize) -> Result<[(&'static str, Duration); 4], Status> {
-    let node_id = format!("{}.10.0.1.1", code(1));
+async fn life(controller: Direct, number: usize) -> Result<[(&'static str, Duration); 4], Status> {
+    let node = format!("{}.10.0.1.1", code(1));
     let began = Instant::now();
-    let volume_id = create(&controller, &format!("pvc-{number}"), 1).await?;
+    let volume = controller.create(&claim(format!("pvc-{number}"), 1), 0).await?.id;
     let created = began.elapsed();
-    let publish = pb::ControllerPublishVolumeRequest {
-        volume_id: volume_id.clone(),
-        node_id: node_id.clone(),
-        volume_capability: Some(capability()),
-        ..Default::default()
-    };
-    controller.controller_publish_volume(Request::new(publish)).await?;
+    controller.publish(volume.clone(), node.clone()).await?;
     let published = began.elapsed();
-    let unpublish =
-        pb::ControllerUnpublishVolumeRequest { volume_id: volume_id.clone(), node_id, ..Default::default() };
-    controller.controller_unpublish_volume(Request::new(unpublish)).await?;
+    controller.unpublish(volume.clone(), node).await?;
     let unpublished = began.elapsed();
-    let delete = pb::DeleteVolumeRequest { volume_id, ..Default::default() };
-    controller.delete_volume(Request::new(delete)).await?;
+    controller.delete(volume).await?;
     let deleted = began.elapsed();
     Ok([
         ("create", created),
@@ -136,9 +102,10 @@ async fn life(controller: Controller, number: usize) -> Result<[(&'static str, D
 }
 
 /// A claim of a region that does not work, asked for as the provisioner does.
-async fn asked_for_ever(controller: Controller, region: usize) {
+async fn asked_for_ever(controller: Direct, region: usize) {
+    let claim = claim(format!("pvc-of-{region}"), region);
     loop {
-        let _given_up = timeout(CALL, create(&controller, &format!("pvc-of-{region}"), region)).await;
+        let _given_up = timeout(CALL, controller.create(&claim, 0)).await;
         sleep(RETRY).await;
     }
 }
@@ -148,12 +115,9 @@ async fn lives(broken: usize, effect: &Effect) -> Result<Times, Box<dyn std::err
     let cloud = cloud()?;
     break_regions(&cloud, broken, effect);
     let profile = Profile { base_url: "http://ecx-sim".to_owned(), ..Profile::default() };
-    let timeout = Duration::from_millis(profile.http_timeout_ms);
-    let client = Client::over(cloud.transport(1, timeout), profile, cloud.credentials());
     let regions: Result<Vec<Region>, _> =
         (1..=REGIONS).map(|number| Region::parse("region", &code(number))).collect();
-    let driver = Driver::new(Arc::new(client), ClusterIdentity::of("bench"), regions?);
-    let controller = Controller::new(Arc::new(driver));
+    let controller = Direct::new(&cloud, profile, 1, regions?);
     let others: Vec<_> = (REGIONS - broken + 1..=REGIONS)
         .map(|region| tokio::spawn(asked_for_ever(controller.clone(), region)))
         .collect();
