@@ -27,6 +27,7 @@ mod order;
 mod request;
 mod spec;
 
+use content::Content;
 pub use request::CreateRequest;
 pub(crate) use request::Source;
 use spec::DiskSpec;
@@ -157,6 +158,9 @@ async fn conflict(
     match decide(request, wanted, &driver.cluster, &found)? {
         CreateStep::Use(region, id) => order::settle(driver, request, region, &id, deadline).await,
         CreateStep::Order(_) => {
+            if wanted.content.is_some_and(Content::is_clone) {
+                order::forget_conflict(driver, request);
+            }
             Err(CreateError::Hidden { name: request.name.clone(), source: Box::new(error) })
         }
     }

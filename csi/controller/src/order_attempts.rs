@@ -2,8 +2,11 @@
 //! token only tells of the same failure, for as long as the cloud remembers it. So each new order about a disk has a
 //! number of its own.
 
+use std::time::Duration;
+
 use eck_csi::recent::{ORDERS, Recent};
 use parking_lot::{Mutex, MutexGuard};
+use tokio::time::Instant;
 
 /// What became of the orders that were to do one thing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,6 +15,8 @@ struct Attempts {
     failed: u32,
     /// The last one that a region refused for want of stock. No order has its token.
     sold_out: u32,
+    /// Since when the next one's token is known to be another request's.
+    conflict: Option<Instant>,
 }
 
 /// By what they were to do. A new controller begins at none and is told of the failures again, a few with each call; so it is with those
@@ -27,7 +32,16 @@ impl OrderAttempts {
 
     /// The order `number` to do `purpose` failed.
     pub(crate) fn failed(&self, purpose: &str, number: u32) {
-        self.lock().entry(purpose.to_owned(), Attempts::default).failed = number;
+        let mut attempts = self.lock();
+        let attempts = attempts.entry(purpose.to_owned(), Attempts::default);
+        (attempts.failed, attempts.conflict) = (number, None);
+    }
+
+    /// The token of the next order to do `purpose` is another request's; for how long that is known.
+    pub(crate) fn conflicted(&self, purpose: &str) -> Duration {
+        let mut attempts = self.lock();
+        let attempts = attempts.entry(purpose.to_owned(), Attempts::default);
+        attempts.conflict.get_or_insert_with(Instant::now).elapsed()
     }
 
     /// A region refused the order `number` for want of stock.

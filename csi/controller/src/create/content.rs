@@ -132,6 +132,11 @@ impl Content {
         }
     }
 
+    /// Whether it is made through a snapshot that goes with the order's end.
+    pub(super) fn is_clone(&self) -> bool {
+        matches!(self.kind, SourceKind::Volume(_))
+    }
+
     /// Whether the disk may have been made from this. Of a clone's snapshot, which is gone by then, nothing is known.
     pub(super) fn made(&self, disk: &Disk) -> bool {
         let source = disk.volume_source_id.as_deref().filter(|id| !id.is_empty());

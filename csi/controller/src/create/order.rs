@@ -20,6 +20,9 @@ use crate::open_orders::Placed;
 /// An order that fails in the cloud is ordered anew, each time with a token of its own, so often in one call.
 const ATTEMPTS: u32 = 3;
 
+/// So long a clone's token may be another request's, while no disk is shown, before the clone is ordered with the next token.
+const CONFLICT: Duration = Duration::from_secs(1200);
+
 /// What is seen of a disk that is not there.
 const NO_DISK: &str = "no disk";
 
@@ -197,6 +200,16 @@ fn late(request: &CreateRequest, deadline: Instant) -> CreateError {
 /// What the order of this volume's disk is to do, for the table of order attempts.
 pub(super) fn purpose(request: &CreateRequest) -> String {
     format!("create {}", request.name)
+}
+
+/// The token of a clone's order is another request's, and no disk is there. The other request named an earlier snapshot of the clone, which
+/// is gone: it goes only when its order was refused or its disk was made, so no order is open, and a controller before this one knew.
+/// This one cannot know, but an order that is open nevertheless shows its disk sooner or later. Then the next token's turn comes.
+pub(super) fn forget_conflict(driver: &Driver, request: &CreateRequest) {
+    let purpose = purpose(request);
+    if driver.order_attempts.conflicted(&purpose) >= CONFLICT {
+        driver.order_attempts.failed(&purpose, driver.order_attempts.next(&purpose));
+    }
 }
 
 /// Sends the order to one region after the other, until one takes it.

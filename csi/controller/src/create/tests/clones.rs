@@ -1,5 +1,7 @@
 //! A disk with the content of another one, made through a snapshot.
 
+use std::time::Duration;
+
 use super::*;
 use eck_csi::volume::VolumeId;
 use ecx::api::Op;
@@ -145,4 +147,24 @@ async fn a_clone_is_not_given_up_because_nobody_may_ask_for_its_snapshot() {
         assert!(matches!(error, CreateError::Snapshot { .. }), "{error}");
         assert_eq!(error.code(), tonic::Code::Unavailable, "{error}");
     }
+}
+
+/// Seeds 15751 and 45536 of the schedules before dialects: an order of a controller before this one named the snapshot of that time.
+#[tokio::test(start_paused = true)]
+async fn a_clone_whose_token_an_earlier_snapshot_has_is_ordered_with_another_one_in_the_end() {
+    let cloud = cloud();
+    let first = run(&cloud.driver(), of("cd-9")).await.unwrap();
+    cloud.change(|world| world.disks.remove(&first.disk.disk_id));
+    let (driver, begun) = (cloud.driver(), tokio::time::Instant::now());
+    let created = loop {
+        match run(&driver, of("cd-9")).await {
+            Ok(created) => break created,
+            Err(error) => assert!(!error.is_final(), "{error}"),
+        }
+        assert!(begun.elapsed() < Duration::from_secs(3600), "for ever");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    };
+    assert!(begun.elapsed() > Duration::from_secs(1200), "an order may be open: {:?}", begun.elapsed());
+    assert_ne!(created.disk.disk_id, first.disk.disk_id);
+    assert_eq!(snapshots(&cloud), [""; 0]);
 }
