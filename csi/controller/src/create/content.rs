@@ -215,6 +215,7 @@ mod tests {
         let clone = content(SourceKind::Volume(DiskId::parse("cd-1").unwrap()));
         assert!(snapshot().made(&of(Some("cs-1"))) && !snapshot().made(&of(Some("cs-2"))));
         assert!(clone.made(&of(Some("cs-9"))));
+        assert!(clone.is_clone() && !snapshot().is_clone());
         for content in [snapshot(), clone] {
             assert!(content.made(&of(None)) && content.made(&of(Some(""))), "not told");
             let labels = vec![Label { key: DISK_LABEL.into(), value: "c1".into() }];

@@ -5,6 +5,8 @@ use ecx_sim::Effect;
 use crate::attach::AttachRequest;
 use crate::local_cloud::{LocalCloud, MACHINE, OTHER_MACHINE, REGION, disk, region, run, volume};
 
+mod doubt;
+
 const DISK: &str = "cd-1";
 
 fn node(machine: &str) -> NodeId {

@@ -1,6 +1,7 @@
 //! When a look that shows the disk on the machine is believed.
 
 use super::*;
+use ecx_sim::world::World;
 
 fn id() -> DiskId {
     DiskId::parse(DISK).unwrap()
@@ -53,4 +54,21 @@ async fn a_disk_that_is_shown_where_it_was_is_attached_there_again() {
     });
     tokio::join!(run(&driver, to(MACHINE)), shown).0.unwrap();
     assert_eq!(cloud.sent(Op::AttachDisk).len(), 1);
+}
+
+/// Whether the attach of a disk that left the machine just now waits as long as looks may lag, while the world changes after 100 ms.
+async fn waits(change: fn(&mut World)) -> bool {
+    let cloud = cloud();
+    let driver = cloud.driver();
+    driver.left_machines.left(DISK, MACHINE);
+    let began = tokio::time::Instant::now();
+    tokio::join!(run(&driver, to(MACHINE)), cloud.after(100, change)).0.unwrap();
+    assert_eq!(cloud.sent(Op::AttachDisk).len(), 1);
+    began.elapsed() >= driver.reader.lag()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attach_that_is_said_to_be_done_is_believed_and_another_one_when_looks_are_later() {
+    assert!(!waits(|_| {}).await);
+    assert!(waits(|world| world.handles.clear()).await, "nobody says that it is done");
 }

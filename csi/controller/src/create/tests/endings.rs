@@ -1,13 +1,15 @@
 //! How an order ends, and what is done then.
 
 use super::*;
-use ecx::api::Op;
+use ecx::api::{DiskState, Op};
 use ecx::token;
 use ecx_sim::Effect;
 use ecx_sim::world::World;
 
+use crate::accepted::Handle;
 use crate::disk_reader::WaitError;
-use crate::local_cloud::{LocalCloud, OTHER_REGION, REGION, run};
+use crate::local_cloud::{LocalCloud, OTHER_REGION, REGION, disk, run};
+use crate::open_orders::Placed;
 
 fn volume() -> CreateRequest {
     ask(&[], &[], &[])
@@ -144,4 +146,73 @@ async fn a_region_where_an_order_may_be_open_must_answer() {
     cloud.meets_in(OTHER_REGION, Op::FindDiskByName, Effect::Http { status: 500 });
     let error = run(&driver, volume()).await.unwrap_err();
     assert!(matches!(error, CreateError::Cloud { source: ecx::Error::Server(_), .. }), "{error}");
+}
+
+/// A driver for which this disk, of another name, was ordered.
+fn awaiting(cloud: &LocalCloud, id: &str) -> std::sync::Arc<Driver> {
+    let (driver, disk) = (cloud.driver(), Some(id.to_owned()));
+    let at = tokio::time::Instant::now();
+    let order = Placed { region: region(REGION), handle: Handle::None, disk, number: 1, at };
+    driver.open_orders.took("pvc-1", order);
+    driver
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_the_cloud_took_is_waited_for_and_sent_no_second_time() {
+    let cloud = LocalCloud::new();
+    cloud.add(disk("cd-1"));
+    assert_eq!(run(&awaiting(&cloud, "cd-1"), volume()).await.unwrap().disk.disk_id, "cd-1");
+    assert!(cloud.sent(Op::CreateDisk).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_of_the_name_decides_whatever_was_ordered() {
+    let cloud = LocalCloud::new();
+    cloud.add(disk("cd-1"));
+    cloud.add(Disk { disk_name: "pvc-1".into(), disk_size: 40, ..disk("cd-2") });
+    let error = run(&awaiting(&cloud, "cd-1"), volume()).await.unwrap_err();
+    assert!(matches!(&error, CreateError::Incompatible { what, .. } if what.contains("40 GiB")), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_died_while_it_was_made_is_refunded_and_ordered_anew() {
+    let cloud = LocalCloud::new();
+    cloud.meets(Op::CreateDisk, 1, Effect::Stuck);
+    let dies = cloud.after(5000, |world| {
+        let record = world.disks.values_mut().next().unwrap();
+        (record.pending, record.disk.disk_status) = (None, DiskState::Error);
+    });
+    let driver = cloud.driver();
+    let created = tokio::join!(run(&driver, volume()), dies).0.unwrap();
+    assert_eq!((created.disk.disk_status, cloud.sent(Op::CreateDisk).len()), (DiskState::Available, 2));
+    assert_eq!(cloud.sent(Op::DeleteDisk).len(), 1);
+}
+
+/// The order is done, says the cloud, while its disk is still being made and has another name.
+fn done_before_its_disk(world: &mut World) {
+    rename(world);
+    world.handles.values_mut().for_each(|order| order.status = 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_only_its_order_tells_of_is_waited_for() {
+    let cloud = LocalCloud::new();
+    cloud.meets(Op::CreateDisk, 1, Effect::Stuck);
+    let made = cloud.after(60_000, |world| {
+        let record = world.disks.values_mut().next().unwrap();
+        (record.pending, record.disk.disk_status) = (None, DiskState::Available);
+    });
+    let created = tokio::join!(order_and_meanwhile(&cloud, done_before_its_disk), made).0.unwrap();
+    assert_eq!((created.disk.disk_status, cloud.sent(Op::CreateDisk).len()), (DiskState::Available, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_only_its_order_tells_of_and_that_is_not_made_in_time_is_not_gone() {
+    let cloud = LocalCloud::new();
+    cloud.meets(Op::CreateDisk, 1, Effect::Stuck);
+    let driver = cloud.driver();
+    let (error, ()) = tokio::join!(run(&driver, volume()), cloud.after(500, done_before_its_disk));
+    let error = error.unwrap_err();
+    assert!(matches!(&error, CreateError::Wait { .. }), "{error}");
+    assert_eq!(driver.order_attempts.next("create pvc-1"), 1, "the token is that disk's");
 }

@@ -45,6 +45,7 @@ async fn the_created_volume_is_the_disk_and_what_the_node_must_know() {
     let request = CreateRequest { fs: Some(FsType::Xfs), ..volume() };
     let created = run(&driver, request).await.unwrap();
     let record = cloud.look(|world| world.disks.values().next().unwrap().disk.clone());
+    assert_eq!(CreateRequest::made(&created), Some(record.disk_id.as_str()));
     assert_eq!((created.region, &created.disk, created.source), (region(REGION), &record, None));
     let options = Parameters::default().options;
     let fs = Some(FsType::Xfs);
@@ -52,6 +53,7 @@ async fn the_created_volume_is_the_disk_and_what_the_node_must_know() {
     assert_eq!(created.context, context);
     let id = eck_csi::volume::DiskId::parse(&record.disk_id).unwrap();
     assert_eq!(driver.disk_locator.known(&id), Some(region(REGION)));
+    assert!(driver.left_machines.is_new(&record.disk_id), "it was on no machine");
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,9 +107,9 @@ async fn a_region_that_does_not_answer_matters_where_the_disk_may_be_ordered() {
 async fn a_disk_that_is_attached_was_created_long_ago() {
     let cloud = LocalCloud::new();
     cloud.add_held(named("cd-1"), MACHINE);
-    let started = Instant::now();
-    assert_eq!(run(&cloud.driver(), volume()).await.unwrap().disk.disk_id, "cd-1");
-    assert!(started.elapsed().as_secs() < 2);
+    let (started, driver) = (Instant::now(), cloud.driver());
+    assert_eq!(run(&driver, volume()).await.unwrap().disk.disk_id, "cd-1");
+    assert!(started.elapsed().as_secs() < 2 && !driver.left_machines.is_new("cd-1"));
 }
 
 #[tokio::test(start_paused = true)]
