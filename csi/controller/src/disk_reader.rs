@@ -35,9 +35,14 @@ use question::{Answer, HANGS, Question, ask};
 const GATHER: Duration = Duration::from_millis(3);
 
 /// While requests stand in line for the account's rate, a read takes the turn of a write that somebody waits for: then
-/// it waits so long for more questions. With the chart's 100 callers the line can be 10 s long at the shipped rate, so
-/// that it is not the reads who end it.
+/// it waits so long for more questions, times the regions that do so now: the rate is the account's, and many regions are to read as
+/// often together as one by itself. With the chart's 100 callers the line can be 10 s long at the shipped rate, so that it is not the
+/// reads who end it.
 const GATHER_IN_LINE: Duration = Duration::from_secs(3);
+
+/// However many regions do so, a question waits no longer: an order has a read before it and one after, and if callers stand there for
+/// longer than in the line, the line is empty at times and the rate unused.
+const GATHER_AT_MOST: Duration = Duration::from_secs(6);
 
 /// A region that need not answer and did not is asked again after so long: each question costs the account some requests, and all claims
 /// that may be anywhere have one for it.
@@ -75,7 +80,11 @@ pub(crate) enum Verdict<T> {
 pub(crate) struct DiskReader {
     client: Arc<Client>,
     regions: Arc<Mutex<HashMap<Region, RegionReader>>>,
+    gathering: Gathering,
 }
+
+/// In how many regions questions come together now.
+type Gathering = Arc<AtomicUsize>;
 
 #[derive(Clone)]
 struct RegionReader {
@@ -87,7 +96,7 @@ struct RegionReader {
 
 impl DiskReader {
     pub(crate) fn new(client: Arc<Client>) -> Self {
-        Self { client, regions: Arc::default() }
+        Self { client, regions: Arc::default(), gathering: Arc::default() }
     }
 
     /// By how much an answer may be old.
@@ -199,17 +208,18 @@ impl DiskReader {
 
     fn region(&self, region: &Region) -> RegionReader {
         let mut regions = self.regions.lock();
-        let entry = regions.entry(region.clone());
-        entry.or_insert_with(|| RegionReader::start(Arc::clone(&self.client), region.as_str())).clone()
+        let start =
+            || RegionReader::start(Arc::clone(&self.client), region.as_str(), Arc::clone(&self.gathering));
+        regions.entry(region.clone()).or_insert_with(start).clone()
     }
 }
 
 impl RegionReader {
-    fn start(client: Arc<Client>, region: &str) -> Self {
+    fn start(client: Arc<Client>, region: &str, gathering: Gathering) -> Self {
         let (questions, asked) = mpsc::unbounded_channel();
         let (waiters, waiting) = mpsc::unbounded_channel();
         let poll = client.profile().poll.clone();
-        tokio::spawn(answer_all(client, region.to_owned(), asked));
+        tokio::spawn(answer_all(client, region.to_owned(), gathering, asked));
         tokio::spawn(poller::run(poll, questions.clone(), waiting));
         Self { questions, waiters, silent: Arc::default() }
     }
@@ -217,11 +227,18 @@ impl RegionReader {
 
 /// The region's task: gathers a batch, reads, answers, and again. The next batch waits for this one, so that it takes along
 /// whatever is asked meanwhile; but a read that hangs holds up nobody but those that wait for it.
-async fn answer_all(client: Arc<Client>, region: String, mut asked: mpsc::UnboundedReceiver<Question>) {
+async fn answer_all(
+    client: Arc<Client>,
+    region: String,
+    gathering: Gathering,
+    mut asked: mpsc::UnboundedReceiver<Question>,
+) {
     // What a list of all disks takes; known after the first.
     let pages = Arc::new(AtomicUsize::new(1));
     while let Some(first) = asked.recv().await {
-        gather(&client).await;
+        gathering.fetch_add(1, Ordering::Relaxed);
+        gather(&client, &gathering).await;
+        gathering.fetch_sub(1, Ordering::Relaxed);
         // Sorted, like all that is gone through here: the same questions are the same requests in the same order.
         let mut batch: BTreeMap<Query, Askers> = BTreeMap::new();
         let mut next = Some(first);
@@ -238,12 +255,18 @@ async fn answer_all(client: Arc<Client>, region: String, mut asked: mpsc::Unboun
 }
 
 /// Lets questions come together.
-async fn gather(client: &Client) {
-    let until = Instant::now() + GATHER_IN_LINE;
+async fn gather(client: &Client, gathering: &Gathering) {
+    let began = Instant::now();
     tokio::time::sleep(GATHER).await;
-    while client.in_line() > 0 && Instant::now() < until {
+    while client.in_line() > 0 && began.elapsed() < patience(gathering.load(Ordering::Relaxed)) {
         tokio::time::sleep(LOOK_AT_LINE).await;
     }
+}
+
+/// How long questions come together while requests stand in line, of so many regions that do so.
+fn patience(gathering: usize) -> Duration {
+    let times = u32::try_from(gathering).unwrap_or(u32::MAX);
+    GATHER_IN_LINE.saturating_mul(times).min(GATHER_AT_MOST)
 }
 
 /// Reads and answers by whichever way takes fewer calls. ECX-API B.8 lists from six questions on; calls are what the

@@ -92,3 +92,8 @@ async fn while_others_stand_in_line_a_read_takes_along_what_is_asked_later() {
     futures::join!(others, ask(1), ask(1000), ask(2000));
     assert_eq!((cloud.calls()[&Op::GetDisk], lists(&cloud)), (43, 1));
 }
+
+#[test]
+fn the_more_regions_gather_the_longer_they_wait_and_none_longer_than_the_line_is() {
+    assert_eq!([1, 2, 5, 100].map(|regions| patience(regions).as_secs()), [3, 6, 6, 6]);
+}
