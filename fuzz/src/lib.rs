@@ -5,6 +5,7 @@
 //! product that parses and the target that covers it; `tests/parsers.rs` finds the ones that are missing there.
 
 mod accounting;
+mod arbiter;
 mod authority;
 mod cloud;
 mod cluster;
@@ -35,7 +36,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     // What the kernel and disks say to eck-csi-node.
     Target { name: "mountinfo", run: mountinfo::run },
     Target { name: "superblock", run: superblock::run },
@@ -51,6 +52,7 @@ pub const TARGETS: [Target; 19] = [
     // What a container can write, and what its limits are read from.
     Target { name: "limits", run: limits::run },
     Target { name: "accounting", run: accounting::run },
+    Target { name: "arbiter_protocol", run: arbiter::run },
     // What the API server and kube-scheduler say to ideal-gpu.
     Target { name: "decision", run: decision::run },
     Target { name: "placing", run: placing::run },

@@ -6,9 +6,11 @@ pub const LIMITS: &str = "/etc/ideal-gpu/limits.json";
 /// The container's accounting, see [`crate::accounting`].
 pub const ACCOUNTING: &str = "/etc/ideal-gpu/region";
 
-/// Folder of one empty file for each card of the container, named by the card's UUID. The same inode is in every container
-/// that shares the card: who holds the lock on it has the card's time slice.
-pub const TIMESLICE_LOCKS: &str = "/etc/ideal-gpu/turn";
+/// Folder of the socket by which the container's processes ask the node's arbiter for the cards, see [`crate::arbiter_protocol`].
+pub const ARBITER: &str = "/etc/ideal-gpu/arbiter";
+
+/// The socket in that folder. The arbiter makes it anew when it begins, so the folder is what is mounted.
+pub const ARBITER_SOCKET: &str = "socket";
 
 /// The library that holds a container to its limits.
 pub const LIBRARY: &str = "/etc/ideal-gpu/libvcuda.so";

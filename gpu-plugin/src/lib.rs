@@ -5,6 +5,7 @@
 //! `usage` ← `place`, `decision`; `pod` needs `ask`, `place` and `quantity`; `limits` needs `card` and `names` only.
 
 pub mod accounting;
+pub mod arbiter_protocol;
 pub mod ask;
 pub mod card;
 pub mod container_paths;

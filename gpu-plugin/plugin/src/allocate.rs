@@ -42,7 +42,7 @@ fn device_files(
     nodes.sort();
     nodes.dedup();
     let slots = match resource {
-        Resource::Slices => ids.iter().map(String::as_str).zip(&cards).collect(),
+        Resource::Slices => ids.iter().map(String::as_str).collect(),
         Resource::Whole => Vec::new(),
     };
     let mounts = context.settings.isolation.mounts(&places.state, &slots);

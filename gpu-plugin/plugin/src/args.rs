@@ -57,6 +57,9 @@ pub struct Args {
     /// MiB that each CUDA context is charged with, against the memory of its slice
     #[arg(long, env = "CONTEXT_MIB", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=16384))]
     pub context_mib: u64,
+    /// Milliseconds of its card that a slice may use at once after it wanted none for long
+    #[arg(long, env = "BURST_MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(..=10_000))]
+    pub burst_ms: u64,
     /// How the node itself chooses cards for pods that no scheduler of ours has decided on, and that name no policy: binpack
     /// or spread
     #[arg(long, env = "CARD_POLICY", default_value = "binpack", value_parser = ["binpack", "spread"])]

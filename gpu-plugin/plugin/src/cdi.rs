@@ -101,7 +101,7 @@ fn spec(
     state: &Path,
     nodes: impl Fn(u32) -> Vec<(String, PathBuf)>,
 ) -> Value {
-    let device = |id: String, card: &CardId, nodes: &[Value]| {
+    let device = |id: String, nodes: &[Value]| {
         let mut edits = json!({
             // The devices come from here: a runtime of NVIDIA's that looks at this variable must add nothing.
             "env": ["NVIDIA_VISIBLE_DEVICES=void"],
@@ -109,7 +109,7 @@ fn spec(
         });
         if resource == Resource::Slices {
             // Of a container's slots each shows the same files, and the runtime replaces a mount of the same place.
-            let mounts = isolation.mounts(state, &[(&id, card)]);
+            let mounts = isolation.mounts(state, &[&id]);
             let mount = |Mount { path, host, access }: &Mount| mount(path, host, options(*access));
             edits["mounts"] = mounts.iter().map(mount).collect();
         }
@@ -119,7 +119,7 @@ fn spec(
         let node = |(path, host): (String, PathBuf)| json!({ "path": path, "hostPath": host });
         // Looked for once a card, not once a slot.
         let nodes: Vec<Value> = nodes(*minor).into_iter().map(node).collect();
-        resource.ids(card).into_iter().map(|id| device(id, card, &nodes)).collect::<Vec<_>>()
+        resource.ids(card).into_iter().map(|id| device(id, &nodes)).collect::<Vec<_>>()
     };
     let devices: Vec<Value> = cards.iter().flat_map(ids).collect();
     json!({ "cdiVersion": VERSION, "kind": resource.cdi_kind(), "devices": devices })
@@ -151,7 +151,7 @@ mod tests {
         };
         is(0, "/etc/ideal-gpu/limits.json", "/state/slots/0-GPU-b/limits.json", "ro", "noexec");
         is(1, "/etc/ideal-gpu/region", "/state/slots/0-GPU-b/region", "rw", "noexec");
-        is(2, "/etc/ideal-gpu/turn/GPU-b", "/state/turn/GPU-b", "ro", "noexec");
+        is(2, "/etc/ideal-gpu/arbiter", "/state/slots/0-GPU-b/arbiter", "ro", "noexec");
         is(3, "/etc/ideal-gpu/libvcuda.so", "/state/slots/0-GPU-b/libvcuda.so", "ro", "exec");
         is(4, "/etc/ld.so.preload", "/state/preload", "ro", "noexec");
         assert_eq!(name(Resource::Slices, "0-GPU-b"), "ideal.com/gpu=0-GPU-b");

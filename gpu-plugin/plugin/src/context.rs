@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ideal_gpu::place::Policy;
 
+use crate::card_time::CardTime;
 use crate::cdi::Places;
 use crate::driver::GpuWatch;
 use crate::isolation::Isolation;
@@ -37,4 +38,6 @@ pub struct PluginContext {
     pub lister: Arc<dyn PodResources>,
     /// Metrics.
     pub counts: Counts,
+    /// The time of the cards; `None` where nothing holds containers to their limits.
+    pub card_time: Option<CardTime>,
 }

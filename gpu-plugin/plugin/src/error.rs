@@ -1,6 +1,7 @@
 //! One error enum per operation. The kubelet looks at no code: it prints the text in the pod's event. What may succeed when the
 //! kubelet comes again is UNAVAILABLE all the same, for people and metrics.
 
+use arbiter::ArbiterError;
 use ideal_gpu::card::CardId;
 use ideal_gpu::decision::NotGranted;
 use ideal_gpu::pod::PodSpecError;
@@ -79,6 +80,8 @@ pub(crate) enum StartError {
     NotGranted(#[from] NotGranted),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error(transparent)]
+    Arbiter(#[from] ArbiterError),
 }
 
 impl StartError {
@@ -93,6 +96,7 @@ impl StartError {
             Self::NoContainer(_) => "unknown_container",
             Self::NotGranted(_) => "wrong_cards",
             Self::Write(_) => "disk",
+            Self::Arbiter(_) => "arbiter",
         }
     }
 }
@@ -102,7 +106,9 @@ impl GrpcCode for StartError {
         match self {
             Self::Ids(error) => error.code(),
             // Passes by itself; the kubelet starts the container again.
-            Self::List(_) | Self::Nobody(_) | Self::UnknownPod(_) | Self::Write(_) => Code::Unavailable,
+            Self::List(_) | Self::Nobody(_) | Self::UnknownPod(_) | Self::Write(_) | Self::Arbiter(_) => {
+                Code::Unavailable
+            }
             // Stays until the pod is another one.
             Self::Undecided(_) | Self::NoContainer(_) | Self::NotGranted(_) => Code::FailedPrecondition,
         }

@@ -1,8 +1,8 @@
 //! Files that others read at any time: whole or not at all.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
 /// Why a file cannot be written.
@@ -54,19 +54,6 @@ pub(crate) fn hard_link(path: &Path, of: &Path) -> Result<(), WriteError> {
             return Ok(());
         }
         atomic_file::place(path, |new| fs::hard_link(of, new))
-    };
-    write().map_err(failed(path))
-}
-
-/// Makes an empty file, unless one is there; that one stays.
-pub(crate) fn keep(path: &Path, mode: u32) -> Result<(), WriteError> {
-    let write = || {
-        match fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-            _ => {}
-        }
-        // The mode that open() set went through the umask.
-        fs::set_permissions(path, Permissions::from_mode(mode))
     };
     write().map_err(failed(path))
 }

@@ -7,12 +7,11 @@
 use std::path::{Path, PathBuf};
 
 use ideal_gpu::accounting::layout::FILE_BYTES;
-use ideal_gpu::card::CardId;
-use ideal_gpu::container_paths::{ACCOUNTING, LIBRARY, LIMITS, PRELOAD, TIMESLICE_LOCKS};
+use ideal_gpu::container_paths::{ACCOUNTING, ARBITER, LIBRARY, LIMITS, PRELOAD};
 use sha2::{Digest as _, Sha256};
 
 use crate::file::{self, WriteError};
-use crate::state_layout::{LIBRARY_NAME, REGION_NAME, preload, slot_folder, slot_limits, turn, turns_folder};
+use crate::state_layout::{ARBITER_NAME, LIBRARY_NAME, REGION_NAME, preload, slot_folder, slot_limits};
 
 /// Hex digits of the content's hash in the library's name: 64 bits, so that two libraries never meet.
 const DIGITS: usize = 16;
@@ -87,8 +86,8 @@ pub fn install(source: &Path, state: &Path) -> Result<PathBuf, InstallError> {
 
 impl Isolation {
     /// What a container with these slots has, each path once: the slots of one container all lead to its folder.
-    pub(crate) fn mounts(&self, state: &Path, slots: &[(&str, &CardId)]) -> Vec<Mount> {
-        let Some((slot, _)) = slots.first() else { return Vec::new() };
+    pub(crate) fn mounts(&self, state: &Path, slots: &[&str]) -> Vec<Mount> {
+        let Some(slot) = slots.first() else { return Vec::new() };
         let mount = |path: &str, host, access| Mount { path: path.to_owned(), host, access };
         let mut mounts = vec![mount(LIMITS, slot_limits(state, slot), Access::Read)];
         if self.library.is_none() {
@@ -96,9 +95,7 @@ impl Isolation {
         }
         let folder = slot_folder(state, slot);
         mounts.push(mount(ACCOUNTING, folder.join(REGION_NAME), Access::Write));
-        for (_, card) in slots {
-            mounts.push(mount(&format!("{TIMESLICE_LOCKS}/{card}"), turn(state, card), Access::Read));
-        }
+        mounts.push(mount(ARBITER, folder.join(ARBITER_NAME), Access::Read));
         mounts.push(mount(LIBRARY, folder.join(LIBRARY_NAME), Access::Run));
         // Last: from here on every program of the container loads what stands there.
         mounts.push(mount(PRELOAD, preload(state), Access::Read));
@@ -106,23 +103,13 @@ impl Isolation {
     }
 
     /// Makes what the library needs in the folder of a container that is about to start.
-    pub(crate) fn prepare<'a>(
-        &self,
-        state: &Path,
-        folder: &Path,
-        cards: impl Iterator<Item = &'a CardId>,
-    ) -> Result<(), WriteError> {
+    pub(crate) fn prepare(&self, folder: &Path) -> Result<(), WriteError> {
         let Some(library) = &self.library else { return Ok(()) };
         // Another inode each time: what may be left of the container's last life counts in its own.
         file::replace(&folder.join(REGION_NAME), &[0; FILE_BYTES], 0o666)?;
-        file::hard_link(&folder.join(LIBRARY_NAME), library)?;
-        for card in cards {
-            let path = turn(state, card);
-            file::folder(&turns_folder(state))?;
-            // Never another inode: it is the lock of all containers of the card.
-            file::keep(&path, 0o444)?;
-        }
-        Ok(())
+        // The arbiter's socket is made in it, anew whenever the plugin begins.
+        file::folder(&folder.join(ARBITER_NAME))?;
+        file::hard_link(&folder.join(LIBRARY_NAME), library)
     }
 }
 

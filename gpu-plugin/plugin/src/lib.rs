@@ -25,6 +25,7 @@ pub mod args;
 pub mod run;
 
 // For tests that put the service together with a kubelet, an API server and cards of their own, in one process.
+pub mod card_time;
 pub mod cdi;
 pub mod context;
 pub mod driver;

@@ -9,11 +9,14 @@ use std::path::Path;
 
 use ideal_gpu::ask::Share;
 use ideal_gpu::card::CardId;
+use ideal_gpu::container_paths::ARBITER_SOCKET;
 use ideal_gpu::limits::{CardLimit, Limits, VERSION};
 
 use crate::file::{self, WriteError};
 use crate::isolation::Isolation;
-use crate::state_layout::{LIBRARY_NAME, LIMITS_NAME, REGION_NAME, pod_folder, slot_folder, slots_folder};
+use crate::state_layout::{
+    ARBITER_NAME, LIBRARY_NAME, LIMITS_NAME, REGION_NAME, pod_folder, slot_folder, slots_folder,
+};
 
 /// Who a container is.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +62,7 @@ pub(crate) fn write(
     // Plain strings and numbers: there is nothing that could fail.
     let text = serde_json::to_vec_pretty(limits).unwrap_or_default();
     file::put(&folder.join(LIMITS_NAME), &text, 0o444)?;
-    isolation.prepare(state, &folder, limits.cards.iter().map(|card| &card.uuid))?;
+    isolation.prepare(&folder)?;
     file::folder(&slots_folder(state))?;
     for slot in slots {
         let target = Path::new("../containers").join(&limits.pod_uid).join(&limits.container);
@@ -76,6 +79,9 @@ pub(crate) fn remove(state: &Path, uid: &str) {
         for name in [LIMITS_NAME, REGION_NAME, LIBRARY_NAME] {
             let _gone = file::remove(&container.path().join(name));
         }
+        let arbiter = container.path().join(ARBITER_NAME);
+        let _gone = file::remove(&arbiter.join(ARBITER_SOCKET));
+        let _gone = std::fs::remove_dir(arbiter);
         let _gone = std::fs::remove_dir(container.path());
     }
     let _gone = std::fs::remove_dir(&pod);

@@ -147,6 +147,9 @@ fn write(
     if let Some(limits) = limits::of(who, &cards, grant.share, isolation) {
         let slots: Vec<&str> = ids.iter().map(String::as_str).collect();
         limits::write(&context.settings.places.state, &limits, &slots, isolation)?;
+        if let Some(card_time) = &context.card_time {
+            card_time.serve(&limits)?;
+        }
     }
     if !context.settings.no_cdi {
         context.settings.places.write_specs(&snapshot.with_minors(), isolation)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arbiter::ArbiterError;
 use cards::{Driver, Nvml, Overcommit};
 use ideal_gpu::place::Policy;
 use serve::admin::Ready;
@@ -16,6 +17,7 @@ use tracing::{info, warn};
 
 pub use crate::api::ConfigError;
 use crate::args::Args;
+use crate::card_time::CardTime;
 use crate::cdi::Places;
 use crate::context::{PluginContext, Settings};
 use crate::driver::{self, GpuWatch};
@@ -43,6 +45,9 @@ pub enum RunError {
     /// The isolation library.
     #[error("the isolation library")]
     Library(#[from] InstallError),
+    /// The arbiter.
+    #[error(transparent)]
+    Arbiter(#[from] ArbiterError),
     /// The way to the API server.
     #[error(transparent)]
     Api(#[from] ConfigError),
@@ -68,6 +73,7 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
     let pod_cache =
         PodCache::open(args.state_dir.clone()).map_err(|e| RunError::State(serve::chain::chain(&e)))?;
     let isolation = isolation(&args)?;
+    let card_time = card_time(&args, &isolation)?;
     let gpu_watch = driver::start(driver, args.memory_overcommit).map_err(RunError::Thread)?;
     let (metrics, counts) = measured(&args, &gpu_watch, &pod_cache, &isolation);
     let reason = "the kubelet has not been told yet";
@@ -79,6 +85,7 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
         pod_cache: pod_cache.clone(),
         lister: Arc::new(Lister::new(args.kubelet_dir.join("pod-resources/kubelet.sock"))),
         counts,
+        card_time,
     };
     tokio::spawn(token.clone().run_until_cancelled_owned(pod_watch::follow(
         client.clone(),
@@ -102,6 +109,9 @@ pub async fn serve(args: Args, driver: Box<dyn Driver>, token: CancellationToken
         args.node_name.clone(),
         gpu_watch.clone(),
     )));
+    if let Some(card_time) = context.card_time.clone() {
+        tokio::spawn(token.clone().run_until_cancelled_owned(card_time.forget_gone(pod_cache.clone())));
+    }
     tokio::spawn(pod_watch::sweep(pod_cache, context.lister.clone(), token.clone()));
     tokio::spawn(token.clone().run_until_cancelled_owned(keep_specs(context.clone())));
     sockets(&args, &context, &metrics, ready, token).await;
@@ -127,6 +137,12 @@ fn measured(
         registry.register_collector(Box::new(scrape));
     });
     (metrics, counts)
+}
+
+/// The arbiter, where something holds containers to what it decides.
+fn card_time(args: &Args, isolation: &Isolation) -> Result<Option<CardTime>, ArbiterError> {
+    let burst = Duration::from_millis(args.burst_ms);
+    isolation.library.as_ref().map(|_| CardTime::start(args.state_dir.clone(), burst)).transpose()
 }
 
 /// Puts the library where containers have it from.

@@ -4,12 +4,9 @@
 //! |---|---|
 //! | `containers/<pod uid>/<container>/` | what one container was created with |
 //! | `slots/<slot>` | a link to the folder of the container that has the slot |
-//! | `turn/<card>` | the lock by which the containers of a card take turns |
 //! | `preload` | the list of libraries that every program of a container loads |
 
 use std::path::{Path, PathBuf};
-
-use ideal_gpu::card::CardId;
 
 /// The limits in a container's folder.
 pub(crate) const LIMITS_NAME: &str = "limits.json";
@@ -20,9 +17,17 @@ pub(crate) const REGION_NAME: &str = "region";
 /// The library in a container's folder.
 pub(crate) const LIBRARY_NAME: &str = "libvcuda.so";
 
+/// The folder of the arbiter's socket in a container's folder.
+pub(crate) const ARBITER_NAME: &str = "arbiter";
+
+/// The folders of all pods.
+pub(crate) fn containers_folder(state: &Path) -> PathBuf {
+    state.join("containers")
+}
+
 /// The folders of a pod's containers.
 pub(crate) fn pod_folder(state: &Path, uid: &str) -> PathBuf {
-    state.join("containers").join(uid)
+    containers_folder(state).join(uid)
 }
 
 /// The accounting of a container.
@@ -43,16 +48,6 @@ pub(crate) fn slot_folder(state: &Path, slot: &str) -> PathBuf {
 /// The file of limits that is mounted for a slot.
 pub(crate) fn slot_limits(state: &Path, slot: &str) -> PathBuf {
     slot_folder(state, slot).join(LIMITS_NAME)
-}
-
-/// The locks of all cards.
-pub(crate) fn turns_folder(state: &Path) -> PathBuf {
-    state.join("turn")
-}
-
-/// The lock of a card.
-pub(crate) fn turn(state: &Path, card: &CardId) -> PathBuf {
-    turns_folder(state).join(card.as_str())
 }
 
 /// The list of libraries that every program of a container loads.

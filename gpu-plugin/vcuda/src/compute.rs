@@ -1,14 +1,15 @@
 //! Holds a container to its share of a card's time.
 //!
-//! Containers have the card one after the other, a time slice each (`timeslice_lock`), so what one is charged is time that the card
-//! worked for it alone. A rate limit (`gcra`) says when a container is entitled to its next one. Launches pass a gate (`launch_gate`),
-//! which a thread opens and shuts (`timeslice_thread`); while it is open, a launch costs some atomic steps.
+//! Containers have the card one after the other, a time slice each, which the node's arbiter grants (`arbiter`). Launches pass a gate
+//! (`launch_gate`), which a thread opens and shuts (`timeslice_thread`); while it is open, a launch costs some atomic steps. Where there is
+//! no arbiter for a while, a rate limit (`gcra`) says when the container may have its next time slice.
 
 use std::ffi::c_void;
 
 use crate::abi::{CUDA_ERROR_NOT_PERMITTED, CUDA_SUCCESS, CUcontext, CUresult, CUstream};
 use crate::cards::{self, Card};
 
+mod arbiter;
 mod busy_time;
 pub(crate) mod capture;
 mod card_scheduler;
@@ -21,7 +22,6 @@ mod pacing;
 mod schedulers;
 mod stream;
 mod timeslice;
-mod timeslice_lock;
 mod timeslice_thread;
 
 pub(crate) use stream::Stream;

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rig::{Container, Machine, program};
@@ -106,10 +106,45 @@ fn one_that_is_killed_in_its_turn_or_never_launches_again_keeps_nobody_waiting()
 }
 
 #[test]
-fn without_its_place_in_the_turn_a_container_launches_nothing() {
+fn without_an_arbiter_a_container_keeps_to_its_share_by_itself() {
     let machine = Machine::new(1, 4000);
-    let container = container(&machine, 50, HARD);
-    let unmounted = container.command(Path::new("umount")).arg("/etc/ideal-gpu/turn").status().unwrap();
+    let container = container(&machine, 30, HARD);
+    let unmounted = container.command(Path::new("umount")).arg("/etc/ideal-gpu/arbiter").status().unwrap();
     assert!(unmounted.success());
-    assert_eq!(said(start(&container, "async", MS, 1.0)), "launch 800\n", "CUDA_ERROR_NOT_PERMITTED");
+    let got = share(start(&container, "async", MS, 2.0));
+    assert!((24.0..=36.0).contains(&got), "{got} of 30 %");
+}
+
+#[test]
+fn shares_are_held_while_the_arbiter_is_away_for_a_while() {
+    let machine = Machine::new(1, 4000);
+    let containers = [30, 60].map(|percent| container(&machine, percent, HARD));
+    let running = containers.each_ref().map(|container| start(container, "async", MS, 4.0));
+    for _ in 0..2 {
+        std::thread::park_timeout(Duration::from_secs(1));
+        containers.iter().for_each(Container::lose_arbiter);
+        std::thread::park_timeout(Duration::from_millis(500));
+        containers.iter().for_each(Container::serve);
+    }
+    let [small, large] = running.map(share);
+    assert!(
+        (24.0..=38.0).contains(&small) && (48.0..=68.0).contains(&large),
+        "{small} of 30 %, {large} of 60 %"
+    );
+}
+
+/// Finding 3.
+#[test]
+fn a_neighbour_that_is_stopped_in_its_turn_keeps_nobody_waiting() {
+    let machine = Machine::new(1, 4000);
+    let [bad, good] = [1, 50].map(|percent| container(&machine, percent, HARD));
+    let stopped = start(&bad, "async", MS, 60.0);
+    std::thread::park_timeout(Duration::from_millis(300));
+    let stop = Command::new("kill").args(["-STOP", &stopped.id().to_string()]).status().unwrap();
+    assert!(stop.success());
+    let got = share(start(&good, "async", MS, 4.0));
+    assert!(got >= 45.0, "{got} of 50 %");
+    let mut stopped = stopped;
+    stopped.kill().unwrap();
+    stopped.wait().unwrap();
 }

@@ -79,6 +79,7 @@ impl Agent {
             pod_cache: pod_cache.clone(),
             lister: Arc::new(Records(rules)),
             counts: Default::default(),
+            card_time: None,
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(sweep(pod_cache.clone(), Arc::clone(&context.lister), CancellationToken::new()));

@@ -5,10 +5,6 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use super::*;
 
-fn card() -> CardId {
-    CardId::parse("GPU-a").unwrap()
-}
-
 fn isolation(library: PathBuf) -> Isolation {
     Isolation { library: Some(library), ..Isolation::default() }
 }
@@ -29,32 +25,32 @@ fn the_library_is_named_by_its_content_and_a_running_container_keeps_its_own() {
     assert_eq!(install(&source, &state).unwrap(), first);
     assert_eq!(fs::metadata(&first).unwrap().ino(), inode, "never rewritten");
     for _twice in 0..2 {
-        isolation(first.clone()).prepare(&state, &folder, [card()].iter()).unwrap();
+        isolation(first.clone()).prepare(&folder).unwrap();
         assert_eq!(fs::metadata(&at).unwrap().ino(), inode);
     }
     fs::write(&source, "two").unwrap();
     let second = install(&source, &state).unwrap();
     assert!(!first.exists() && second.exists());
     assert_eq!(fs::read_to_string(&at).unwrap(), "one", "until it starts again");
-    isolation(second).prepare(&state, &folder, [card()].iter()).unwrap();
+    isolation(second).prepare(&folder).unwrap();
     assert_eq!(fs::read_to_string(&at).unwrap(), "two");
     assert_eq!(fs::metadata(&at).unwrap().permissions().mode() & 0o777, 0o555);
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "nothing half made is left");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 3, "nothing half made is left");
     let missing = install(&dir.path().join("none.so"), &state).unwrap_err().to_string();
     assert!(missing.contains("none.so"), "{missing}");
 }
 
 #[test]
-fn the_region_is_anew_at_each_start_and_the_turn_is_for_ever() {
+fn the_region_is_anew_at_each_start_and_the_arbiters_folder_stays() {
     let dir = tempfile::tempdir().unwrap();
     let library = dir.path().join("lib.so");
     fs::write(&library, "x").unwrap();
     let region = dir.path().join(REGION_NAME);
-    let turn = dir.path().join("turn/GPU-a");
+    let arbiter = dir.path().join(ARBITER_NAME);
     let start = || {
-        isolation(library.clone()).prepare(dir.path(), dir.path(), [card()].iter()).unwrap();
+        isolation(library.clone()).prepare(dir.path()).unwrap();
         // Held open: a number is given again when its file is gone.
-        (fs::File::open(&region).unwrap(), fs::metadata(&turn).unwrap().ino())
+        (fs::File::open(&region).unwrap(), fs::metadata(&arbiter).unwrap().ino())
     };
     let (first, inode) = start();
     fs::write(&region, "used").unwrap();
@@ -63,19 +59,18 @@ fn the_region_is_anew_at_each_start_and_the_turn_is_for_ever() {
     assert_eq!(again, inode);
     assert_eq!(fs::read(&region).unwrap(), vec![0; FILE_BYTES]);
     assert_eq!(fs::metadata(&region).unwrap().permissions().mode() & 0o777, 0o666);
-    assert_eq!(fs::metadata(&turn).unwrap().permissions().mode() & 0o777, 0o444);
 }
 
 #[test]
 fn without_a_library_there_are_limits_and_no_more() {
-    let (state, card) = (Path::new("/state"), card());
-    let slots = [("0-GPU-a", &card)];
+    let state = Path::new("/state");
+    let slots = ["0-GPU-a"];
     let paths = |isolation: &Isolation| {
         let mounts = isolation.mounts(state, &slots);
         mounts.into_iter().map(|mount| mount.path).collect::<Vec<_>>()
     };
     assert_eq!(paths(&Isolation::default()), [LIMITS]);
     let all = paths(&isolation("/state/lib/x.so".into()));
-    assert_eq!(all, [LIMITS, ACCOUNTING, "/etc/ideal-gpu/turn/GPU-a", LIBRARY, PRELOAD]);
+    assert_eq!(all, [LIMITS, ACCOUNTING, ARBITER, LIBRARY, PRELOAD]);
     assert!(Isolation::default().mounts(state, &[]).is_empty());
 }

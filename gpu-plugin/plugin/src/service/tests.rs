@@ -74,6 +74,7 @@ async fn rig() -> Rig {
         pod_cache: PodCache::open(at("state")).unwrap(),
         lister: Arc::new(crate::lister::Lister::new(socket)),
         counts: Default::default(),
+        card_time: None,
     };
     Rig { dir, recorded, context, snapshots, _usages }
 }
@@ -291,11 +292,11 @@ async fn without_cdi_each_file_is_mounted_once() {
         std::fs::write(rig.dir.path().join("dev").join(name), "").unwrap();
     }
     let reply = rig.allocate(&["2-GPU-0", "1-GPU-1"]).await.unwrap();
-    let ends = ["slots/1-GPU-1/limits.json", "slots/1-GPU-1/region", "turn/GPU-1", "turn/GPU-0"];
+    let ends = ["slots/1-GPU-1/limits.json", "slots/1-GPU-1/region", "slots/1-GPU-1/arbiter"];
     let ends = [&ends[..], &["slots/1-GPU-1/libvcuda.so", "state/preload"]].concat();
     let hosts = reply.mounts.iter().map(|mount| mount.host_path.as_str());
     assert!(
-        hosts.clone().count() == 6 && hosts.zip(ends).all(|(host, end)| host.ends_with(end)),
+        hosts.clone().count() == 5 && hosts.zip(ends).all(|(host, end)| host.ends_with(end)),
         "{reply:?}"
     );
     let writable: Vec<_> = reply.mounts.iter().filter(|mount| !mount.read_only).collect();

@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::abi::{CUcontext, CUresult};
-use crate::cards::Card;
+use crate::cards::{self, Card};
 
+use super::arbiter::Descriptor;
 use super::busy_time::BusyTime;
 use super::completion::{self, Completion};
 use super::inflight::Snapshot;
 use super::launch_gate::{Abandoned, LaunchGate};
 use super::pacing::Pacing;
 use super::stream::Stream;
-use super::timeslice_lock::TimesliceLock;
 use super::{capture, clock};
 
 /// Streams whose completion is found without a lock: a hint, so a few do.
@@ -25,7 +25,7 @@ const OPERATING_SYSTEM: CUresult = 304;
 /// The scheduler of one card in this process.
 pub(super) struct CardScheduler {
     pub(super) card: &'static Card,
-    pub(super) timeslice: TimesliceLock,
+    pub(super) arbiter_descriptor: Descriptor,
     pub(super) gate: LaunchGate,
     hints: [AtomicUsize; HINTS],
     work: Mutex<Work>,
@@ -58,13 +58,13 @@ pub(super) struct CardStatus {
 }
 
 impl CardScheduler {
-    pub(super) fn new(card: &'static Card, timeslice: TimesliceLock) -> Self {
+    pub(super) fn new(card: &'static Card) -> Self {
         Self {
             card,
-            timeslice,
+            arbiter_descriptor: Descriptor::default(),
             gate: LaunchGate::default(),
             hints: Default::default(),
-            work: Mutex::default(),
+            work: Mutex::new(Work { pacing: Pacing::new(cards::all().len()), ..Work::default() }),
         }
     }
 

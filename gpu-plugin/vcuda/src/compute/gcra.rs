@@ -21,6 +21,11 @@ impl Gcra {
         Self { tat, percent: u64::from(percent.clamp(1, 100)) }
     }
 
+    /// Nothing is owed now.
+    pub(super) fn forgive(&self, now: u64) {
+        self.tat.fetch_min(now, Ordering::AcqRel);
+    }
+
     /// How long until work may start; 0 if it may now.
     pub(super) fn delay(&self, now: u64) -> u64 {
         self.tat.load(Ordering::Acquire).saturating_sub(now)
@@ -82,6 +87,16 @@ mod tests {
         assert_eq!(kept_waiting.delay(late), 0);
         kept_waiting.charge(START, TIMESLICE / 2);
         assert_eq!(kept_waiting.delay(late), TIMESLICE);
+    }
+
+    #[test]
+    fn what_is_forgiven_is_owed_no_more_and_what_was_not_owed_stays() {
+        let gcra = gcra(10);
+        gcra.charge(START, TIMESLICE);
+        gcra.forgive(START);
+        assert_eq!(gcra.delay(START), 0);
+        gcra.forgive(START + TIMESLICE);
+        assert_eq!(gcra.delay(START - 1), 1);
     }
 
     #[test]

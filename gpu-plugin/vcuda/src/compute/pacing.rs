@@ -8,6 +8,9 @@ use super::timeslice::MIN_PATIENCE;
 /// still done in it; many times the polling interval, as the card must not run dry between two polls.
 const MAX_QUEUED_TIME: u64 = 6_000_000;
 
+/// The same where all must be done until more is let in: half of what it costs that the card runs dry.
+const MAX_QUEUED_TIME_OF_MEETING: u64 = 12_000_000;
+
 /// Launches that are queued at most: about what a driver takes.
 const MAX_QUEUED: u64 = 1024;
 
@@ -17,6 +20,9 @@ const MAX_UNMEASURED: u64 = 2;
 /// How long launches take.
 #[derive(Debug, Default)]
 pub(super) struct Pacing {
+    /// The program has more than one card, and what it launches on one may wait for what it launches on another: time that passes does not
+    /// say how much is done, and what one card has queued more than the other keeps both from ending their turn.
+    meets: bool,
     /// Of one launch, in ns; 0 while it is not known.
     average: u64,
     /// The longest one of late, in ns.
@@ -24,6 +30,11 @@ pub(super) struct Pacing {
 }
 
 impl Pacing {
+    /// Of a program with so many cards.
+    pub(super) fn new(cards: usize) -> Self {
+        Self { meets: cards > 1, ..Self::default() }
+    }
+
     /// `launches` have taken `busy` ns.
     pub(super) fn measure(&mut self, busy: u64, launches: u64) {
         let each = (busy / launches.max(1)).max(1);
@@ -42,8 +53,10 @@ impl Pacing {
         if self.average == 0 {
             return MAX_UNMEASURED.saturating_sub(launches);
         }
-        let done = (busy / self.average).min(launches);
-        let most = (MAX_QUEUED_TIME.min(remaining) / self.average).clamp(1, MAX_QUEUED);
+        // Of what may wait nothing counts as done until all is.
+        let done = if self.meets { 0 } else { (busy / self.average).min(launches) };
+        let queued = if self.meets { MAX_QUEUED_TIME_OF_MEETING } else { MAX_QUEUED_TIME };
+        let most = (queued.min(remaining) / self.average).clamp(1, MAX_QUEUED);
         most.saturating_sub(launches - done)
     }
 
@@ -81,6 +94,15 @@ mod tests {
         }
         assert_eq!(pacing.allowance(TIMESLICE, 0, 0), MAX_QUEUED);
         assert_eq!(pacing.patience(), MIN_PATIENCE, "what was long ago is forgotten");
+    }
+
+    #[test]
+    fn what_may_wait_for_another_card_is_done_when_all_is() {
+        let mut pacing = Pacing::new(2);
+        pacing.measure(1_000_000, 1);
+        assert_eq!(pacing.allowance(TIMESLICE, 0, 0), 12);
+        assert_eq!(pacing.allowance(TIMESLICE, 4_000_000, 11), 1);
+        assert_eq!(pacing.allowance(TIMESLICE, 90_000_000, 12), 0);
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use ideal_gpu::accounting::layout::CARDS;
-use ideal_gpu::container_paths::TIMESLICE_LOCKS;
 
 use crate::abi::{CUDA_ERROR_NOT_PERMITTED, CUresult};
 use crate::cards::Card;
@@ -12,7 +11,6 @@ use crate::log;
 
 use super::card_scheduler::CardScheduler;
 use super::inflight::Snapshot;
-use super::timeslice_lock::TimesliceLock;
 use super::timeslice_thread;
 
 /// By the cards' places in the limits. They live as long as the process.
@@ -23,10 +21,7 @@ static SCHEDULERS: [AtomicPtr<CardScheduler>; CARDS] =
 #[inline]
 pub(super) fn of(card: &'static Card) -> Result<&'static CardScheduler, CUresult> {
     let scheduler = SCHEDULERS.get(card.index).ok_or(CUDA_ERROR_NOT_PERMITTED)?;
-    match loaded(scheduler) {
-        Some(scheduler) => Ok(scheduler),
-        None => create(card, scheduler),
-    }
+    Ok(loaded(scheduler).unwrap_or_else(|| create(card, scheduler)))
 }
 
 /// All that were made.
@@ -47,27 +42,20 @@ fn loaded(scheduler: &AtomicPtr<CardScheduler>) -> Option<&'static CardScheduler
 }
 
 #[cold]
-fn create(
-    card: &'static Card,
-    scheduler: &'static AtomicPtr<CardScheduler>,
-) -> Result<&'static CardScheduler, CUresult> {
-    let timeslice = TimesliceLock::open(&card.uuid).map_err(|error| {
-        log::error(&format!("{TIMESLICE_LOCKS}/{}: {error}. Launches on this card are refused", card.uuid));
-        CUDA_ERROR_NOT_PERMITTED
-    })?;
-    let made = Box::into_raw(Box::new(CardScheduler::new(card, timeslice)));
+fn create(card: &'static Card, scheduler: &'static AtomicPtr<CardScheduler>) -> &'static CardScheduler {
+    let made = Box::into_raw(Box::new(CardScheduler::new(card)));
     match scheduler.compare_exchange(std::ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {
             // SAFETY: made above and leaked for good.
             let scheduler = unsafe { &*made };
             start_thread(scheduler);
-            Ok(scheduler)
+            scheduler
         }
         Err(other) => {
             // SAFETY: made above, and nobody else has seen it.
             drop(unsafe { Box::from_raw(made) });
             // SAFETY: a scheduler that was leaked for good.
-            Ok(unsafe { &*other })
+            unsafe { &*other }
         }
     }
 }
@@ -89,7 +77,7 @@ fn start_thread(scheduler: &'static CardScheduler) {
         libc::sigfillset(&raw mut every);
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const every, &raw mut before);
     }
-    let run = move || timeslice_thread::run(scheduler, has_other_work);
+    let run = move || timeslice_thread::run(scheduler);
     let started = std::thread::Builder::new().name("vcuda".into()).stack_size(256 << 10).spawn(run);
     // SAFETY: as above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
@@ -102,20 +90,14 @@ fn start_thread(scheduler: &'static CardScheduler) {
     }
 }
 
-/// Whether the process has work on another card than this scheduler's.
-fn has_other_work(scheduler: &CardScheduler) -> bool {
-    all().any(|other| !std::ptr::eq(other, scheduler) && other.gate.inflight().snapshot().is_busy())
-}
-
-/// In the child of a fork: it has no such threads, and the descriptors of the locks are its parent's. Only what may be done there is
+/// In the child of a fork: it has no such threads, and the connections to the arbiter are its parent's. Only what may be done there is
 /// done.
 extern "C" fn forked() {
     for scheduler in &SCHEDULERS {
         // SAFETY: null or a scheduler that was leaked for good.
         let scheduler = unsafe { scheduler.swap(std::ptr::null_mut(), Ordering::SeqCst).as_ref() };
-        for descriptor in scheduler.into_iter().flat_map(|scheduler| scheduler.timeslice.descriptors()) {
-            // SAFETY: this copy of it is never used again.
-            unsafe { libc::close(descriptor) };
+        if let Some(scheduler) = scheduler {
+            scheduler.arbiter_descriptor.close();
         }
     }
 }

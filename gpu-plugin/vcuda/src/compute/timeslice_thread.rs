@@ -1,13 +1,13 @@
-//! The thread that runs the time slices of one card for this process: it waits until the container is entitled to one, acquires
-//! the card's lock, lets launches in for the length of a time slice, waits until the card is done, charges what the work took, and
-//! releases the lock.
+//! The thread that runs the time slices of one card for this process: it asks the node's arbiter for one, lets launches in for as long as
+//! is granted, waits until the card is done, and says so. While there is no arbiter the container keeps to its percent by itself.
 
 use std::sync::atomic::Ordering;
 use std::thread::park_timeout;
 use std::time::Duration;
 
-use crate::limits;
+use ideal_gpu::arbiter_protocol::Grant;
 
+use super::arbiter::{Answer, Arbiter};
 use super::card_scheduler::{CardScheduler, CardStatus};
 use super::clock;
 use super::gcra::Gcra;
@@ -16,60 +16,46 @@ use super::timeslice::TIMESLICE;
 /// How often the card is polled during a time slice: half a percent of its length.
 const POLL_INTERVAL: Duration = Duration::from_micros(100);
 
-/// How often it is polled when the time slice is over, and the lock is tried: the card may do nothing in between.
+/// How often it is polled when the time slice is over: the card may do nothing in between.
 const HANDOVER_POLL_INTERVAL: Duration = Duration::from_micros(50);
-
-/// A process that has just had a time slice lets others who wait try this often before it tries itself: the lock is not fair, and
-/// who releases it would be the first to acquire it again.
-const YIELD_ATTEMPTS: u32 = 6;
 
 /// How long, in ns, a card may be idle until the time slice ends early: longer than a program takes from the end of a kernel to the
 /// launch of the next one, and a percent of a time slice.
 const MAX_IDLE: u64 = 200_000;
 
-/// How long, in ns, the lock is waited for at most. Whoever holds it then has a kernel that does not end, perhaps because it waits
-/// for one of ours; what both take is charged to both.
+/// How long an answer of the arbiter is waited for before the connection is looked after.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// How long, in ns, a grant is waited for at most while the share allows one: an arbiter that does not answer is none.
 const MAX_WAIT: u64 = 2_000_000_000;
-
-/// The same where this process has work on another card, which may wait for this one while others hold the locks in the other
-/// order.
-const MAX_WAIT_MULTI_CARD: u64 = 30_000_000;
-
-/// Length, in ns, of a time slice that the container is not entitled to and nobody else wants: short, as somebody may want it soon.
-const BORROWED_TIMESLICE: u64 = 5_000_000;
-
-/// How often, in ns, a container that may borrow checks whether nobody wants the card.
-const BORROW_POLL_INTERVAL: u64 = 1_000_000;
-
-/// The longest sleep until entitlement, in ns: other processes of the container change the same account.
-const MAX_SLEEP: u64 = 100_000_000;
 
 /// How long, in ns, what is on the card is waited for while it cannot be asked, as a graph is being captured.
 const MAX_UNKNOWN: u64 = TIMESLICE;
 
-/// How a time slice was come by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Grant {
-    /// The container is entitled to it, and has the lock.
-    Entitled,
-    /// The container is entitled to it, but the lock was not to be had in time: without it.
-    TimedOut,
-    /// The container is not entitled to it, but nobody else wants it; it has the lock.
-    Borrowed,
+/// What may be launched.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    /// Number of the arbiter's grant; `None`: by the container's own account.
+    grant: Option<u64>,
+    opened: u64,
+    until: u64,
+    /// The number of the last launch.
+    last_launch: u64,
+    /// Work, in ns, that may be queued.
+    ahead: u64,
 }
 
 /// Runs for ever.
-pub(super) fn run(scheduler: &'static CardScheduler, has_other_work: fn(&CardScheduler) -> bool) {
+pub(super) fn run(scheduler: &'static CardScheduler) {
     // SAFETY: two numbers. Timers are then exact to 1 µs; by default each poll would be 50 µs late.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000) };
     scheduler.gate.register_timeslice_thread();
     let mut thread = TimesliceThread {
         scheduler,
         gcra: Gcra::new(scheduler.card.counters.tat, scheduler.card.core_percent),
-        has_other_work,
-        borrows: limits::get().is_some_and(|limits| limits.work_conserving),
+        arbiter: Arbiter::new(scheduler.card.index, &scheduler.arbiter_descriptor),
+        asked: false,
         charged: 0,
-        back_to_back: false,
     };
     let mut last_end = 0;
     let mut wanted_since = 0;
@@ -77,16 +63,12 @@ pub(super) fn run(scheduler: &'static CardScheduler, has_other_work: fn(&CardSch
         scheduler.gate.sleep_until_one_waits();
         let now = clock::now();
         // A program that comes back at once has wanted the card all the time.
-        thread.back_to_back = now.saturating_sub(last_end) <= MAX_IDLE;
-        if !thread.back_to_back {
+        if now.saturating_sub(last_end) > MAX_IDLE {
             wanted_since = now;
         }
-        let grant = thread.acquire();
+        let open = thread.acquire();
         scheduler.card.counters.throttled_ns.fetch_add(clock::now().saturating_sub(now), Ordering::Relaxed);
-        thread.run_timeslice(grant, wanted_since);
-        if grant != Grant::TimedOut {
-            scheduler.timeslice.release();
-        }
+        thread.run_timeslice(open, wanted_since);
         last_end = clock::now();
     }
 }
@@ -94,105 +76,112 @@ pub(super) fn run(scheduler: &'static CardScheduler, has_other_work: fn(&CardSch
 struct TimesliceThread {
     scheduler: &'static CardScheduler,
     gcra: Gcra,
-    /// Whether the process has work on another card.
-    has_other_work: fn(&CardScheduler) -> bool,
-    borrows: bool,
+    arbiter: Arbiter,
+    /// The arbiter knows that a launch waits.
+    asked: bool,
     /// How much of the card's time for this process was charged.
     charged: u64,
-    /// Whether work was waiting when the last time slice ended.
-    back_to_back: bool,
 }
 
 impl TimesliceThread {
     /// Waits for a time slice.
-    fn acquire(&self) -> Grant {
+    fn acquire(&mut self) -> Open {
+        let mut since = clock::now();
         loop {
-            if !self.wait_until_entitled() {
-                return Grant::Borrowed;
-            }
-            self.scheduler.timeslice.set_waiting(true);
-            let grant = self.wait_for_lock();
-            self.scheduler.timeslice.set_waiting(false);
-            if let Some(grant) = grant {
-                return grant;
-            }
-        }
-    }
-
-    /// Waits until the container is entitled; or false, with the lock, where nobody else is and it may borrow.
-    fn wait_until_entitled(&self) -> bool {
-        loop {
-            let wait = self.gcra.delay(clock::now());
-            if wait == 0 {
-                return true;
-            }
-            if self.borrows
-                && !self.scheduler.timeslice.is_contended()
-                && self.scheduler.timeslice.try_acquire()
-            {
-                return false;
-            }
-            let longest = if self.borrows { BORROW_POLL_INTERVAL } else { MAX_SLEEP };
-            park_timeout(Duration::from_nanos(wait.min(longest)));
-        }
-    }
-
-    /// Waits for the lock; `None` if another process of the container had a time slice meanwhile and this one is entitled no longer.
-    fn wait_for_lock(&self) -> Option<Grant> {
-        let since = clock::now();
-        let mut tries = 0;
-        loop {
+            self.asked = self.asked || self.arbiter.want();
+            let answer = if self.asked { self.arbiter.wait(WAIT) } else { Answer::Away };
             let now = clock::now();
-            tries += 1;
-            let yields =
-                self.back_to_back && tries < YIELD_ATTEMPTS && self.scheduler.timeslice.is_contended();
-            let acquired = !yields && self.scheduler.timeslice.try_acquire();
-            if self.gcra.delay(now) > 0 {
-                if acquired {
-                    self.scheduler.timeslice.release();
+            match answer {
+                Answer::Granted(grant) if grant.length_ns == 0 => {
+                    self.asked = self.arbiter.done(grant.grant, true);
                 }
-                return None;
+                Answer::Granted(grant) => {
+                    // Whoever decides has said that nothing is owed.
+                    self.gcra.forgive(now);
+                    return self.open(grant);
+                }
+                Answer::Nothing if self.gcra.delay(now) > 0 => since = now,
+                Answer::Nothing if now.saturating_sub(since) > MAX_WAIT => return self.own(),
+                Answer::Nothing => {}
+                Answer::Away => {
+                    self.asked = false;
+                    match self.gcra.delay(now) {
+                        0 => return self.own(),
+                        wait => park_timeout(Duration::from_nanos(wait).min(WAIT / 2)),
+                    }
+                }
             }
-            if acquired {
-                return Some(Grant::Entitled);
-            }
-            let waited = now.saturating_sub(since);
-            if waited > MAX_WAIT || waited > MAX_WAIT_MULTI_CARD && (self.has_other_work)(self.scheduler) {
-                return Some(Grant::TimedOut);
-            }
-            park_timeout(HANDOVER_POLL_INTERVAL);
         }
+    }
+
+    fn open(&self, grant: Grant) -> Open {
+        let (now, launches) = (clock::now(), self.scheduler.gate.inflight().snapshot().launches());
+        let more = if grant.launches == 0 { u64::MAX } else { grant.launches.into() };
+        Open {
+            grant: Some(grant.grant),
+            opened: now,
+            until: now.saturating_add(grant.length_ns),
+            last_launch: launches.saturating_add(more),
+            ahead: grant.ahead_ns,
+        }
+    }
+
+    /// By the container's own account.
+    fn own(&self) -> Open {
+        let now = clock::now();
+        Open { grant: None, opened: now, until: now + TIMESLICE, last_launch: u64::MAX, ahead: u64::MAX }
     }
 
     /// One time slice.
-    fn run_timeslice(&mut self, grant: Grant, wanted_since: u64) {
-        let length = if grant == Grant::Borrowed { BORROWED_TIMESLICE } else { TIMESLICE };
-        let opened = clock::now();
+    fn run_timeslice(&mut self, mut open: Open, wanted_since: u64) {
         loop {
-            let elapsed = clock::now().saturating_sub(opened);
-            let remaining = length.saturating_sub(elapsed);
-            let status = self.poll(remaining, grant, wanted_since);
-            let idle = !status.busy && status.now.saturating_sub(status.idle_since.max(opened)) > MAX_IDLE;
-            if remaining == 0 || idle {
-                break;
+            self.run_open(&mut open, wanted_since);
+            self.scheduler.gate.shut();
+            match self.drain(&mut open, wanted_since) {
+                Some(grant) => open = self.open(grant),
+                None => break,
             }
-            self.scheduler.gate.admit(status.allowance);
-            park_timeout(POLL_INTERVAL);
         }
-        self.scheduler.gate.shut();
-        self.drain(grant, wanted_since);
+        if let Some(grant) = open.grant {
+            let wants = self.scheduler.gate.has_waiting();
+            self.asked = self.arbiter.done(grant, wants) && wants;
+        }
     }
 
-    /// Waits until the card has done what was let in.
-    fn drain(&mut self, grant: Grant, wanted_since: u64) {
+    /// Lets launches in until the time slice is over, or the program has nothing to do.
+    fn run_open(&mut self, open: &mut Open, wanted_since: u64) {
+        loop {
+            if let Answer::Granted(grant) = self.arbiter.look() {
+                *open = self.open(grant);
+            }
+            let remaining = open.until.saturating_sub(clock::now());
+            let status = self.poll(remaining.min(open.ahead), wanted_since);
+            let left = open.last_launch.saturating_sub(self.scheduler.gate.inflight().snapshot().launches());
+            let idle =
+                !status.busy && status.now.saturating_sub(status.idle_since.max(open.opened)) > MAX_IDLE;
+            if remaining == 0 || left == 0 || idle {
+                return;
+            }
+            self.scheduler.gate.admit(status.allowance.min(left));
+            park_timeout(POLL_INTERVAL);
+        }
+    }
+
+    /// Waits until the card has done what was let in; or gives what the arbiter grants meanwhile.
+    fn drain(&mut self, open: &mut Open, wanted_since: u64) -> Option<Grant> {
         let shut = clock::now();
         let mut since = shut;
         let mut stuck = 1;
         loop {
-            let status = self.poll(0, grant, wanted_since);
+            match self.arbiter.look() {
+                Answer::Granted(grant) if grant.length_ns > 0 => return Some(grant),
+                Answer::Granted(grant) => open.grant = Some(grant.grant),
+                Answer::Nothing | Answer::Away => {}
+            }
+            let status = self.poll(0, wanted_since);
             if !status.busy || status.unknown && status.now.saturating_sub(shut) > MAX_UNKNOWN {
                 self.scheduler.gate.shut();
-                return;
+                return None;
             }
             // Work may wait for work that is kept out: a kernel for another one, on this card or on another. So one more is let
             // in now and then, and more and more seldom, as it may just be a long kernel.
@@ -207,16 +196,13 @@ impl TimesliceThread {
     }
 
     /// Polls the card and charges what it has done since the last time: a process that is killed has paid by then.
-    fn poll(&mut self, remaining: u64, grant: Grant, wanted_since: u64) -> CardStatus {
+    fn poll(&mut self, remaining: u64, wanted_since: u64) -> CardStatus {
         let status = self.scheduler.poll(remaining);
         let busy = status.busy_time.saturating_sub(self.charged);
         self.charged = self.charged.max(status.busy_time);
         if busy > 0 {
             self.scheduler.card.counters.busy_ns.fetch_add(busy, Ordering::Relaxed);
-            // What nobody else wanted is not owed.
-            if grant != Grant::Borrowed {
-                self.gcra.charge(wanted_since, busy);
-            }
+            self.gcra.charge(wanted_since, busy);
         }
         status
     }

@@ -3,7 +3,8 @@
  * and the longest that a launch was kept waiting. TRUTH: the file in which the simulated driver counts the card's time; without it
  * the share is what the program's kernels take. UNITS_PER_US: what the kernel counts in a microsecond, as `compute calibrate` has
  * measured it with the card to itself; without it the kernel counts nanoseconds, as that of the simulated driver does. GO: it says
- * when it is ready and begins when it is told to. Mode `cost` prints instead what calls take, in ns; `init` only has a context.
+ * when it is ready and begins when it is told to. DEVICE: the number of the card, 0 without it. MEET: "NAME PLACE PLACES EVERY", on the
+ * simulated driver alone: each EVERY-th kernel waits on its card for those of as many programs as there are places. Mode `cost` prints instead what calls take, in ns; `init` only has a context.
  */
 #define _GNU_SOURCE
 #include <cuda.h>
@@ -32,8 +33,9 @@ static const char *PTX = ".version 7.0\n.target sm_60\n.address_size 64\n"
     "bra again;\n"
     "over: ret;\n}\n";
 
-static CUfunction spin;
+static CUfunction spin, meet;
 static uint64_t units;
+static uint64_t name, place, places, every, launched_so_far;
 
 static uint64_t now(void) {
     struct timespec time;
@@ -49,6 +51,10 @@ static void check(CUresult result, const char *what) {
 }
 
 static CUresult kernel(uint64_t count, CUstream stream) {
+    if (every && ++launched_so_far % every == 0) {
+        void *all[] = {&name, &place, &places, &count};
+        return cuLaunchKernel(meet, 1, 1, 1, 1, 1, 1, 0, stream, all, 0);
+    }
     void *parameters[] = {&count};
     return cuLaunchKernel(spin, 1, 1, 1, 1, 1, 1, 0, stream, parameters, 0);
 }
@@ -194,11 +200,17 @@ int main(int arguments, char **argument) {
     CUevent event;
     units = getenv("UNITS_PER_US") ? strtoull(getenv("UNITS_PER_US"), 0, 10) : 1000;
     check(cuInit(0), "init");
-    check(cuDeviceGet(&device, 0), "device");
+    check(cuDeviceGet(&device, getenv("DEVICE") ? atoi(getenv("DEVICE")) : 0), "device");
     check(cuDevicePrimaryCtxRetain(&context, device) || cuCtxSetCurrent(context), "context");
     if (!strcmp(mode, "init")) return 0;
     check(cuModuleLoadData(&module, PTX), "module");
     check(cuModuleGetFunction(&spin, module, "spin"), "function");
+    if (getenv("MEET")) {
+        unsigned long long said[4];
+        check(sscanf(getenv("MEET"), "%llu %llu %llu %llu", said, said + 1, said + 2, said + 3) != 4, "meet");
+        name = said[0], place = said[1], places = said[2], every = said[3];
+        check(cuModuleGetFunction(&meet, module, "meet"), "meet");
+    }
     check(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), "stream");
     check(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), "event");
     if (!strcmp(mode, "calibrate")) calibrate(stream);

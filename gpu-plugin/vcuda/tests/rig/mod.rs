@@ -9,9 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
+use arbiter::{Arbiter, Shares};
 use ideal_gpu::accounting::layout::FILE_BYTES;
 use ideal_gpu::accounting::{CardAccount, read};
+use ideal_gpu::limits::{CardLimit, Limits};
 use tempfile::TempDir;
+
+/// Card time, in ns, that a container may use at once after it wanted none for long: the plugin's default.
+const BURST: u64 = 100_000_000;
 
 /// splitmix64 (Steele, Lea, Flood 2014): a seed that is printed replays.
 pub(crate) struct Random(pub(crate) u64);
@@ -38,12 +43,14 @@ pub(crate) fn uuid(number: u32) -> String {
 pub(crate) struct Machine {
     folder: TempDir,
     cards: u32,
+    arbiter: Arbiter,
 }
 
 impl Machine {
     /// Cards of so many MiB each.
     pub(crate) fn new(cards: u32, memory_mib: u64) -> Self {
-        let machine = Self { folder: tempfile::tempdir().unwrap(), cards };
+        let (folder, arbiter) = (tempfile::tempdir().unwrap(), Arbiter::start().unwrap());
+        let machine = Self { folder, cards, arbiter };
         let driver = machine.path("driver");
         fs::create_dir(&driver).unwrap();
         let built = built("fake-driver", "libfake_driver.so");
@@ -59,10 +66,6 @@ impl Machine {
         for name in ["libcuda.so.1.toml", "libnvidia-ml.so.1.toml"] {
             fs::write(driver.join(name), &config).unwrap();
         }
-        fs::create_dir(machine.path("turn")).unwrap();
-        for number in 0..cards {
-            fs::write(machine.path("turn").join(uuid(number)), "").unwrap();
-        }
         machine
     }
 
@@ -76,6 +79,14 @@ impl Machine {
         self.container_with(Some(limits.as_bytes()), AccountingFile::Bytes(&vec![0; FILE_BYTES]))
     }
 
+    /// A container with a slice of 1000 MiB of each of the first `cards` cards.
+    #[allow(dead_code, reason = "only the test of gangs has more than one")]
+    pub(crate) fn gang(&self, cards: u32, core_percent: u32) -> Container<'_> {
+        let each: Vec<String> = (0..cards).map(|card| limit(card, card, 1000, core_percent)).collect();
+        let limits = limits_of(&each.join(","), "\"virtual_memory\":false,\"work_conserving\":false,");
+        self.container_with(Some(limits.as_bytes()), AccountingFile::Bytes(&vec![0; FILE_BYTES]))
+    }
+
     /// A container with these very files, mounted as the plugin has them mounted.
     pub(crate) fn container_with(
         &self,
@@ -84,7 +95,7 @@ impl Machine {
     ) -> Container<'_> {
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
         let files = folder.path().join("etc/ideal-gpu");
-        for made in [files.join("turn"), folder.path().join("work")] {
+        for made in [files.join("arbiter"), folder.path().join("arbiter"), folder.path().join("work")] {
             fs::create_dir_all(made).unwrap();
         }
         if let Some(limits) = limits {
@@ -104,14 +115,16 @@ impl Machine {
         fs::write(folder.path().join("etc/ld.so.preload"), "/etc/ideal-gpu/libvcuda.so\n").unwrap();
         std::os::unix::fs::symlink(self.path("driver"), folder.path().join("etc/driver")).unwrap();
         let holder = self.hold(&folder, matches!(accounting, AccountingFile::ReadOnly));
-        Container { machine: self, folder, holder }
+        let container = Container { machine: self, folder, holder };
+        container.serve();
+        container
     }
 
     /// The namespace lives as long as the first program in it.
     fn hold(&self, folder: &TempDir, read_only: bool) -> Child {
         let mut holder = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "sh", "-ec", MOUNTS, "sh"])
-            .args([folder.path(), &self.path("turn")])
+            .arg(folder.path())
             .arg(if read_only { "ro" } else { "rw" })
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -154,8 +167,8 @@ impl Machine {
 /// Each file is a mount of its own, and all but the accounting file are read-only.
 const MOUNTS: &str = r#"
 mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/etc,workdir=$1/work" /etc
-mount --bind "$2" /etc/ideal-gpu/turn
-mount -o remount,bind,ro /etc/ideal-gpu/turn
+mount --bind "$1/arbiter" /etc/ideal-gpu/arbiter
+mount -o remount,bind,ro /etc/ideal-gpu/arbiter
 for file in ideal-gpu/limits.json ideal-gpu/libvcuda.so ld.so.preload; do
   if [ -f "$1/etc/$file" ]; then
     mount --bind "$1/etc/$file" "/etc/$file"
@@ -164,7 +177,7 @@ for file in ideal-gpu/limits.json ideal-gpu/libvcuda.so ld.so.preload; do
 done
 if [ -f "$1/etc/ideal-gpu/region" ]; then
   mount --bind "$1/etc/ideal-gpu/region" /etc/ideal-gpu/region
-  mount -o "remount,bind,$3" /etc/ideal-gpu/region
+  mount -o "remount,bind,$2" /etc/ideal-gpu/region
 fi
 echo ready
 exec cat
@@ -181,11 +194,17 @@ pub(crate) enum AccountingFile<'a> {
 
 /// Limits for one card.
 pub(crate) fn limits(card: u32, memory_mib: u64, core_percent: u32, more: &str) -> String {
-    format!(
-        "{{\"version\":1,\"pod_uid\":\"u\",\"pod_namespace\":\"n\",\"pod_name\":\"p\",\"container\":\"c\",{more}\
-         \"cards\":[{{\"index\":0,\"uuid\":\"{}\",\"core_percent\":{core_percent},\"memory_mib\":{memory_mib},\"context_mib\":0}}]}}",
-        uuid(card)
-    )
+    limits_of(&limit(0, card, memory_mib, core_percent), more)
+}
+
+fn limits_of(cards: &str, more: &str) -> String {
+    let who = r#""version":1,"pod_uid":"u","pod_namespace":"n","pod_name":"p","container":"c""#;
+    format!("{{{who},{more}\"cards\":[{cards}]}}")
+}
+
+fn limit(index: u32, card: u32, memory_mib: u64, core: u32) -> String {
+    let (uuid, rest) = (uuid(card), format!(r#""memory_mib":{memory_mib},"context_mib":0"#));
+    format!(r#"{{"index":{index},"uuid":"{uuid}","core_percent":{core},{rest}}}"#)
 }
 
 /// What one process has of a card, as the simulated driver knows it.
@@ -205,6 +224,26 @@ pub(crate) struct Container<'a> {
 }
 
 impl Container<'_> {
+    /// The arbiter serves it, as from its start on; nothing to serve where there are no limits.
+    pub(crate) fn serve(&self) {
+        let text = fs::read(self.folder.path().join("etc/ideal-gpu/limits.json")).unwrap_or_default();
+        let Ok(limits) = Limits::parse(&text) else { return };
+        let card = |card: &CardLimit| (card.uuid.clone(), card.core_percent);
+        let cards = limits.cards.iter().map(card).collect();
+        let work_conserving = limits.work_conserving;
+        let shares = Shares { cards, work_conserving, latency: false, burst_ns: BURST };
+        self.machine.arbiter.serve(&self.id(), &self.folder.path().join("arbiter"), shares).unwrap();
+    }
+
+    /// The arbiter is away, as one that was killed.
+    pub(crate) fn lose_arbiter(&self) {
+        self.machine.arbiter.forget(&self.id());
+    }
+
+    fn id(&self) -> String {
+        self.folder.path().display().to_string()
+    }
+
     /// A command in the container; the driver is found as a program would find it.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
@@ -232,6 +271,7 @@ impl Container<'_> {
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
+        self.lose_arbiter();
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }

@@ -6,7 +6,9 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use arbiter::{Arbiter, Shares};
 use ideal_gpu::accounting::layout::FILE_BYTES;
+use ideal_gpu::card::CardId;
 use tempfile::TempDir;
 
 /// The simulated card.
@@ -14,6 +16,10 @@ const SIMULATED: &str = "GPU-8f3a0c1e-0000-1111-2222-000000000000";
 
 /// Length of kernels in ns from which on launches and waits between them take no time worth mentioning.
 const NO_GAPS: u64 = 10_000_000;
+
+/// Card time, in ns, that a container may use at once after it wanted none for long: none, as what is measured is what a share gives in the
+/// long run, in seconds.
+const BURST: u64 = 0;
 
 /// A container's start, as far as the files go.
 const CONTAINER: &str = include_str!("container.sh");
@@ -25,6 +31,8 @@ pub(crate) struct Machine {
     folder: TempDir,
     pub(crate) card: String,
     pub(crate) name: String,
+    /// Gives out the card's time.
+    arbiter: Arbiter,
     /// What the kernel of `compute` counts in a microsecond.
     units: u64,
     /// What programs get without limits, by their mode and the length of their kernels.
@@ -106,10 +114,9 @@ impl Machine {
         } else {
             (asked("uuid")?, format!("{}, driver {}", asked("name")?, asked("driver_version")?))
         };
-        let turns = folder.path().join("turns");
-        std::fs::create_dir(&turns)?;
-        std::fs::write(turns.join(&card), "")?;
-        let mut machine = Self { parts, folder, card, name, units: 1000, wholes: RefCell::default() };
+        let arbiter = Arbiter::start().map_err(io::Error::other)?;
+        let mut machine =
+            Self { parts, folder, card, name, arbiter, units: 1000, wholes: RefCell::default() };
         if !simulated {
             machine.units = machine.calibrate()?;
         }
@@ -147,7 +154,7 @@ impl Machine {
     pub(crate) fn run(&self, jobs: &[Job], seconds: f64) -> io::Result<Vec<Got>> {
         let state = self.reset()?;
         let start = |(place, job): (usize, &Job)| {
-            let mut command = self.command(&format!("c{place}"), *job, &state);
+            let mut command = self.command(&format!("c{place}"), *job, &state)?;
             command.args([job.mode, &job.kernel_ns.to_string(), &seconds.to_string()]);
             command.args(job.kernels.map(|kernels| kernels.to_string())).env("GO", "1");
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
@@ -161,7 +168,7 @@ impl Machine {
     /// What calls cost one program.
     pub(crate) fn cost(&self, job: Job) -> io::Result<ProgramOutput> {
         let state = self.reset()?;
-        let output = self.command("c0", job, &state).arg(job.mode).output()?;
+        let output = self.command("c0", job, &state)?.arg(job.mode).output()?;
         Ok(ProgramOutput(format!("{}{}", String::from_utf8_lossy(&output.stdout), output.status)))
     }
 
@@ -176,12 +183,12 @@ impl Machine {
         Ok(state)
     }
 
-    fn command(&self, name: &str, job: Job, state: &TempDir) -> Command {
-        let mut command = if job.percent == 0 { self.bare() } else { self.contained(name, job) };
+    fn command(&self, name: &str, job: Job, state: &TempDir) -> io::Result<Command> {
+        let mut command = if job.percent == 0 { self.bare() } else { self.contained(name, job)? };
         if self.simulated() {
             command.env("TRUTH", state.path().join(format!("{SIMULATED}.used")));
         }
-        command
+        Ok(command)
     }
 
     fn simulated(&self) -> bool {
@@ -194,7 +201,7 @@ impl Machine {
         command
     }
 
-    fn contained(&self, name: &str, job: Job) -> Command {
+    fn contained(&self, name: &str, job: Job) -> io::Result<Command> {
         let Job { percent, conserving, .. } = job;
         let limits = format!(
             "{{\"version\":1,\"pod_uid\":\"u\",\"pod_namespace\":\"n\",\"pod_name\":\"{name}\",\"container\":\"c\",\
@@ -202,12 +209,21 @@ impl Machine {
              \"core_percent\":{percent},\"memory_mib\":2000,\"context_mib\":0}}]}}",
             self.card
         );
+        let arbiter = self.path("arbiter").join(name);
+        let card = CardId::parse(&self.card).map_err(io::Error::other)?;
+        let shares = Shares {
+            cards: vec![(card, percent)],
+            work_conserving: conserving,
+            latency: false,
+            burst_ns: BURST,
+        };
+        self.arbiter.serve(name, &arbiter, shares).map_err(io::Error::other)?;
         let mut command = Command::new("sh");
         command.args(["-c", CONTAINER, "container.sh"]).arg(self.path(name));
-        command.arg(self.parts.join("libvcuda.so")).arg(self.path("turns")).arg(limits);
+        command.arg(self.parts.join("libvcuda.so")).arg(&arbiter).arg(limits);
         command.arg(self.parts.join("compute")).env("ACCOUNTING_BYTES", FILE_BYTES.to_string());
         self.environment(&mut command);
-        command
+        Ok(command)
     }
 
     fn environment(&self, command: &mut Command) {
