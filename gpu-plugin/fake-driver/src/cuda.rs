@@ -21,7 +21,10 @@ mod current;
 mod device;
 mod exports;
 mod mapping;
+mod meeting;
+mod moment;
 mod process;
+mod queues;
 mod state;
 mod sync;
 #[cfg(test)]

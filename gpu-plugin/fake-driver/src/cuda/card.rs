@@ -3,12 +3,14 @@
 use std::ffi::{c_int, c_void};
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 use super::abi::CudaError;
+
+mod work;
 
 /// Processes that can use a card at one time.
 const RECORDS: usize = 1023;
@@ -16,22 +18,28 @@ const RECORDS: usize = 1023;
 /// The header, and with it where the records begin.
 const HEADER: usize = 4096;
 
-/// In the header, behind the clock: the most bytes that were ever held at one time.
+/// In the header: until when the card's work is reckoned, the most bytes that were ever held at one time, and how many records were ever
+/// used.
+const RECKONED: usize = 0;
 const MOST: usize = 8;
+const USED_RECORDS: usize = 16;
 
 /// Bytes of a record: four numbers.
 const RECORD: usize = 32;
 
-/// The numbers of a record: the process's id as it sees it, the clock tick that it started at, bytes, and ns of device time.
+/// The numbers of a record: the process's id as it sees it, the clock tick that it started at, bytes, and ns of work that the card has done.
 const PID: usize = 0;
 const START: usize = 1;
 const BYTES: usize = 2;
 const BUSY: usize = 3;
 
-/// Where, behind the records, it stands when each process's work ends: a number each.
-const ENDS: usize = HEADER + RECORDS * RECORD;
+/// Where, behind the records, it stands how many ns of work each process has given the card: a number each.
+const GIVEN: usize = HEADER + RECORDS * RECORD;
 
-const SIZE: usize = ENDS + RECORDS * 8;
+/// Then, of each process, whether it is on the card and waits for another one there.
+const MEETS: usize = GIVEN + RECORDS * 8;
+
+const SIZE: usize = MEETS + RECORDS * 8;
 
 /// `F_OFD_GETLK` and `F_OFD_SETLK`, `F_WRLCK`, `F_UNLCK`, `LOCK_EX`, `LOCK_UN`: Linux, asm-generic/fcntl.h and file.h.
 const OFD_GETLK: c_int = 36;
@@ -76,6 +84,7 @@ pub(crate) struct Card {
     base: *const u8,
     record: usize,
     capacity: u64,
+    state: PathBuf,
 }
 
 // SAFETY: what is behind the pointer is only ever used as atomic numbers.
@@ -104,6 +113,7 @@ impl Card {
             base: base.cast::<u8>(),
             record: 0,
             capacity,
+            state: state.to_owned(),
         };
         card.take_record()?;
         Ok(card)
@@ -116,7 +126,9 @@ impl Card {
         for record in 0..RECORDS {
             if lock_record(&self.record_file, OFD_SETLK, record) == Some(WRLCK) {
                 self.record = record;
-                self.end_of_work(record).store(0, Ordering::SeqCst);
+                self.number(USED_RECORDS).fetch_max(record as u64 + 1, Ordering::SeqCst);
+                self.given(record).store(0, Ordering::SeqCst);
+                self.meets(record).store(0, Ordering::SeqCst);
                 let (pid, start) = own_identity().ok_or(CudaError::UNKNOWN)?;
                 // The bytes first: they were a dead process's.
                 for (at, value) in [(BYTES, 0), (BUSY, 0), (PID, pid), (START, start)] {
@@ -137,9 +149,19 @@ impl Card {
         self.number(HEADER + record * RECORD + field * 8)
     }
 
-    /// When the last work of a process ends.
-    fn end_of_work(&self, record: usize) -> &AtomicU64 {
-        self.number(ENDS + record * 8)
+    /// Work that a process has given the card, in ns.
+    fn given(&self, record: usize) -> &AtomicU64 {
+        self.number(GIVEN + record * 8)
+    }
+
+    /// Work of a process that the card has done, in ns.
+    fn done(&self, record: usize) -> &AtomicU64 {
+        self.field(record, BUSY)
+    }
+
+    /// Not 0 while a process waits on the card for another one.
+    fn meets(&self, record: usize) -> &AtomicU64 {
+        self.number(MEETS + record * 8)
     }
 
     /// Whether the process of a record lives: the kernel takes its lock away when it dies.
@@ -157,6 +179,11 @@ impl Card {
             }
         }
         sum
+    }
+
+    /// The folder of what all processes of the machine share.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
     }
 
     /// Bytes of the card, all of it.
@@ -178,42 +205,6 @@ impl Card {
     /// Gives bytes back.
     pub(crate) fn release(&self, bytes: u64) {
         self.field(self.record, BYTES).fetch_sub(bytes, Ordering::SeqCst);
-    }
-
-    /// Gives the card work: it begins when the card has done what it was given before, and not before `now` and `after`. Returns
-    /// its end, in ns of `CLOCK_MONOTONIC` as the others are.
-    pub(crate) fn submit(&self, now: u64, after: u64, length: u64) -> u64 {
-        let end = |before: u64| before.max(after).max(now) + length;
-        self.field(self.record, BUSY).fetch_add(length, Ordering::Relaxed);
-        self.drop_dead_work(now);
-        loop {
-            let before = self.number(0).load(Ordering::SeqCst);
-            // First said, then done: who lowers the clock to what the living have said never lowers it below this.
-            self.end_of_work(self.record).store(end(before), Ordering::SeqCst);
-            let done =
-                self.number(0).compare_exchange(before, end(before), Ordering::SeqCst, Ordering::SeqCst);
-            if done.is_ok() {
-                return end(before);
-            }
-        }
-    }
-
-    /// A dead process's work ends with it: the clock goes back to where the living end.
-    fn drop_dead_work(&self, now: u64) {
-        let clock = self.number(0).load(Ordering::SeqCst);
-        // Most launches end here: only this process has work, or nobody.
-        if clock <= now.max(self.end_of_work(self.record).load(Ordering::SeqCst)) {
-            return;
-        }
-        let ends = (0..RECORDS).map(|record| (record, self.end_of_work(record).load(Ordering::SeqCst)));
-        let living = ends.filter(|(record, end)| *end > now && self.lives(*record)).map(|(_, end)| end).max();
-        // Where another was faster the clock stays, and the next launch looks again.
-        let _ = self.number(0).compare_exchange(
-            clock,
-            living.unwrap_or(now).min(clock),
-            Ordering::SeqCst,
-            Ordering::SeqCst,
-        );
     }
 }
 
@@ -277,64 +268,6 @@ mod tests {
     use super::*;
     use crate::cuda::abi::BLOCK;
     use crate::cuda::testing::Machine;
-
-    #[test]
-    fn work_begins_when_the_card_has_done_what_it_was_given_before() {
-        let card = Machine::new().card(1);
-        assert_eq!(card.submit(100, 0, 50), 150);
-        assert_eq!(card.submit(120, 0, 10), 160);
-    }
-
-    #[test]
-    fn an_idle_card_begins_at_once() {
-        let card = Machine::new().card(1);
-        card.submit(100, 0, 50);
-        assert_eq!(card.submit(1_000, 0, 10), 1_010);
-    }
-
-    #[test]
-    fn work_does_not_begin_before_what_it_waits_for() {
-        let card = Machine::new().card(1);
-        assert_eq!(card.submit(100, 500, 10), 510);
-    }
-
-    #[test]
-    fn processes_share_the_time_of_a_card() {
-        let machine = Machine::new();
-        let (one, other) = (machine.card(1), machine.card(1));
-        one.submit(100, 0, 50);
-        assert_eq!(other.submit(100, 0, 50), 200);
-    }
-
-    #[test]
-    fn work_of_a_dead_process_ends_with_it() {
-        let machine = Machine::new();
-        let (one, other) = (machine.card(1), machine.card(1));
-        one.submit(100, 0, 1_000_000);
-        drop(one);
-        assert_eq!(other.submit(200, 0, 50), 250);
-    }
-
-    #[test]
-    fn work_of_the_living_is_waited_for_when_a_process_dies() {
-        let machine = Machine::new();
-        let [one, other, third] = [(); 3].map(|()| machine.card(1));
-        one.submit(100, 0, 1_000);
-        other.submit(100, 0, 50);
-        drop(other);
-        assert_eq!(third.submit(200, 0, 50), 1_150);
-    }
-
-    #[test]
-    fn device_time_is_counted_by_process() {
-        let machine = Machine::new();
-        let (one, other) = (machine.card(1), machine.card(1));
-        one.submit(0, 0, 50);
-        one.submit(0, 0, 7);
-        other.submit(0, 0, 1);
-        let busy = |card: &Card| card.field(card.record, BUSY).load(Ordering::SeqCst);
-        assert_eq!((busy(&one), busy(&other)), (57, 1));
-    }
 
     #[test]
     fn what_is_reserved_is_never_more_than_the_card_has() {

@@ -9,6 +9,8 @@ use parking_lot::{Mutex, MutexGuard};
 use super::abi::{CudaError, CudaResult};
 use super::current::current_handle;
 use super::device::{Device, open_visible};
+use super::meeting::Meeting;
+use super::queues::Queues;
 use super::state::arena::Arena;
 use super::state::captures::Captures;
 use super::state::graphs::Graphs;
@@ -48,6 +50,9 @@ pub(crate) struct Process {
     /// Memory of the host that was given out, by address: bytes.
     pub(crate) host: BTreeMap<u64, u64>,
     pub(crate) streams: Streams,
+    pub(crate) queues: Queues,
+    /// How often a kernel met others, by the meeting's name.
+    meetings: HashMap<u64, u64>,
     pub(crate) captures: Captures,
     pub(crate) graphs: Graphs,
     last_handle: usize,
@@ -89,6 +94,14 @@ impl Process {
             .get(context.device)
             .map(|device| (context.device, device))
             .ok_or(CudaError::INVALID_CONTEXT)
+    }
+
+    /// The next meeting of a kernel of this process under this name.
+    pub(crate) fn next_meeting(&mut self, name: u64, place: u64, places: u64) -> Result<Meeting, CudaError> {
+        let (_, device) = self.current()?;
+        let number = self.meetings.entry(name).or_default();
+        *number += 1;
+        Meeting::open(device.card.state(), name, place, places, *number)
     }
 
     /// The memory of a device.

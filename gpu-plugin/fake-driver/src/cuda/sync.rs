@@ -1,6 +1,7 @@
 //! Events and synchronisation, where streams, captures and pools have to do with each other.
 
 use super::abi::{CudaError, CudaResult};
+use super::moment::Moment;
 use super::process::Process;
 use super::state::streams::StreamKey;
 
@@ -12,17 +13,34 @@ impl Process {
             self.captures.record(event, graph);
         } else {
             self.captures.forget_event(event);
-            self.streams.record(event, stream, now);
+            self.streams.record(event, stream);
+            self.has_happened(event, now)?;
         }
         Ok(())
     }
 
     /// When an event happens. One that was recorded into a graph does not.
-    pub(crate) fn event_time(&self, event: usize) -> Result<u64, CudaError> {
+    pub(crate) fn event_moment(&self, event: usize) -> Result<Moment, CudaError> {
         match self.captures.graph_of_event(event) {
             Some(_) => Err(CudaError::CAPTURED_EVENT),
-            None => self.streams.event(event),
+            None => self.streams.event(event).map(|event| event.moment),
         }
+    }
+
+    /// Whether an event has happened.
+    pub(crate) fn has_happened(&mut self, event: usize, now: u64) -> Result<bool, CudaError> {
+        let moment = self.event_moment(event)?;
+        let happened = self.is_reached(moment, now);
+        if happened {
+            self.streams.saw(event, now);
+        }
+        Ok(happened)
+    }
+
+    /// When an event was seen to have happened, in ns.
+    pub(crate) fn event_time(&mut self, event: usize, now: u64) -> Result<u64, CudaError> {
+        self.has_happened(event, now)?;
+        self.streams.event(event)?.seen.ok_or(CudaError::NOT_READY)
     }
 
     /// Later work of the stream begins after the event; a stream that waits for an event of a capture is captured with it.
@@ -57,7 +75,7 @@ mod tests {
         process.streams.create_event(EVENT);
         process.captures.begin(STREAM, GRAPH).unwrap();
         process.record_event(EVENT, STREAM, 0).unwrap();
-        assert_eq!(process.event_time(EVENT), Err(CudaError::CAPTURED_EVENT));
+        assert_eq!(process.event_time(EVENT, 0), Err(CudaError::CAPTURED_EVENT));
     }
 
     #[test]
@@ -67,7 +85,7 @@ mod tests {
         process.captures.begin(STREAM, GRAPH).unwrap();
         process.record_event(EVENT, STREAM, 0).unwrap();
         process.record_event(EVENT, OTHER, 50).unwrap();
-        assert_eq!(process.event_time(EVENT), Ok(50));
+        assert_eq!(process.event_time(EVENT, 70), Ok(50));
     }
 
     #[test]

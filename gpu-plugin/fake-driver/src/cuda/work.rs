@@ -1,12 +1,22 @@
 //! Work that streams are given: kernels, and what they do and take.
 
 use std::ffi::{CStr, c_void};
+use std::sync::LazyLock;
+use std::thread::Thread;
+use std::time::Duration;
 
 use super::abi::{CudaError, CudaResult, read_from};
 use super::clock::{now, wait_until};
 use super::current::current_handle;
+use super::meeting::Meeting;
+use super::moment::Moment;
 use super::process::{Process, process};
+use super::queues;
 use super::state::streams::StreamKey;
+
+/// How often, in ns, a kernel looks whether the others have come, and how often a card is asked at most.
+const MEETING: u64 = 20_000;
+const LEAST: u64 = 3_000;
 
 /// A kernel that every module has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +27,18 @@ pub(crate) enum Kernel {
     Fill,
     /// Breaks its context.
     Fault,
+    /// Takes the ns of its fourth parameter, and then waits on the card until each of as many processes as its third says has come to its
+    /// own one of the same number; the first is the name of their meeting, the second this process's place.
+    Meet,
 }
 
 /// With their names, and the handles of their functions.
-const KERNELS: [(&CStr, usize, Kernel); 3] =
-    [(c"spin", 0x101, Kernel::Spin), (c"fill", 0x102, Kernel::Fill), (c"fault", 0x103, Kernel::Fault)];
+const KERNELS: [(&CStr, usize, Kernel); 4] = [
+    (c"spin", 0x101, Kernel::Spin),
+    (c"fill", 0x102, Kernel::Fill),
+    (c"fault", 0x103, Kernel::Fault),
+    (c"meet", 0x104, Kernel::Meet),
+];
 
 /// The handle of a kernel's function.
 pub(crate) fn function_of(name: &CStr) -> Result<usize, CudaError> {
@@ -53,6 +70,7 @@ impl Process {
                 fill(parameters)?;
                 parameter(parameters, 3)
             }
+            Kernel::Meet => parameter(parameters, 3),
             Kernel::Fault => {
                 let at = current_handle().checked_sub(1).ok_or(CudaError::INVALID_CONTEXT)?;
                 self.contexts.get_mut(at).ok_or(CudaError::INVALID_CONTEXT)?.broken = true;
@@ -68,37 +86,107 @@ impl Process {
         stream: StreamKey,
         parameters: *const *const c_void,
         now: u64,
-    ) -> Result<u64, CudaError> {
+    ) -> Result<Moment, CudaError> {
         self.current()?;
         let time = self.perform(function, parameters)?;
         // A kernel that goes wrong is launched well: the next call says it.
-        if time == 0 && self.current().is_err() { Ok(0) } else { self.submit(stream, time, now) }
+        if time == 0 && self.current().is_err() {
+            return Ok(Moment::default());
+        }
+        let meeting = match kernel_of(function)? {
+            Kernel::Meet => {
+                let number = |at| parameter::<u64>(parameters, at);
+                Some(self.next_meeting(number(0)?, number(1)?, number(2)?)?)
+            }
+            Kernel::Spin | Kernel::Fill | Kernel::Fault => None,
+        };
+        self.give(stream, time, meeting, now)
     }
 
     /// Gives a stream work of so many ns; until when its caller has to wait, as the queue is full.
-    pub(crate) fn submit(&mut self, stream: StreamKey, time: u64, now: u64) -> Result<u64, CudaError> {
-        let (_, device) = self.current()?;
+    pub(crate) fn submit(&mut self, stream: StreamKey, time: u64, now: u64) -> Result<Moment, CudaError> {
+        self.give(stream, time, None, now)
+    }
+
+    fn give(
+        &mut self,
+        stream: StreamKey,
+        time: u64,
+        meeting: Option<Meeting>,
+        now: u64,
+    ) -> Result<Moment, CudaError> {
+        let (at, _) = self.current()?;
         if let Some(graph) = self.captures.graph_of(stream) {
             self.graphs.add_kernel(graph, time)?;
-            return Ok(0);
+            return Ok(Moment::default());
         }
-        let end = device.card.submit(now, self.streams.after(stream), time);
+        let after = self.streams.after(stream);
+        let devices = self.devices()?;
+        if meeting.is_some() {
+            card_thread().unpark();
+        }
+        let end = self.queues.give(devices, at, after, time, meeting, now);
         self.streams.ends_at(stream, end);
         Ok(self.streams.enqueue(end))
+    }
+
+    /// Whether all work is done that is by then.
+    pub(crate) fn is_reached(&mut self, moment: Moment, now: u64) -> bool {
+        self.queues.go_on(self.devices, now);
+        queues::is_reached(self.devices, moment, now)
     }
 }
 
 /// Gives a stream work, and waits where the queue is full: other threads call meanwhile.
-pub(crate) fn run(work: impl FnOnce(&mut Process, u64) -> Result<u64, CudaError>) -> CudaResult {
+pub(crate) fn run(work: impl FnOnce(&mut Process, u64) -> Result<Moment, CudaError>) -> CudaResult {
     let room = work(&mut process(), now())?;
-    wait_until(room);
+    wait_for(room);
     Ok(())
 }
 
-/// Waits for all work of this process. Its other threads call meanwhile, so nobody holds the lock for it.
+/// Waits for all work of this process.
 pub(crate) fn wait_all() {
     let end = process().streams.last_end();
-    wait_until(end);
+    wait_for(end);
+}
+
+/// Waits for a moment. The process's other threads call meanwhile, so nobody holds the lock for it.
+pub(crate) fn wait_for(moment: Moment) {
+    if moment == Moment::default() {
+        return;
+    }
+    loop {
+        let mut locked = process();
+        let now = now();
+        if locked.is_reached(moment, now) {
+            return;
+        }
+        let left = queues::left(locked.devices, moment);
+        let meets = locked.queues.is_held_up();
+        drop(locked);
+        // Others may share the card, so it is not sooner.
+        wait_until(now + if meets { MEETING } else { left.max(LEAST) });
+    }
+}
+
+/// A card needs nobody to ask it to go on after a meeting: a thread does it in its place, as long as there is one.
+fn card_thread() -> &'static Thread {
+    static THREAD: LazyLock<Thread> = LazyLock::new(|| {
+        let run = || loop {
+            let mut locked = process();
+            let devices = locked.devices;
+            locked.queues.go_on(devices, now());
+            let meets = locked.queues.is_held_up();
+            drop(locked);
+            if meets {
+                std::thread::park_timeout(Duration::from_nanos(MEETING));
+            } else {
+                std::thread::park();
+            }
+        };
+        std::thread::spawn(run).thread().clone()
+    });
+    &THREAD
 }
 
 /// A kernel's parameter: `parameters` points to as many pointers as it has.
@@ -133,7 +221,7 @@ mod tests {
     const STREAM: StreamKey = StreamKey::Created(10);
 
     /// Launches a kernel with parameters of 8 bytes each.
-    fn launch(process: &mut Process, name: &CStr, parameters: &[u64], now: u64) -> Result<u64, CudaError> {
+    fn launch(process: &mut Process, name: &CStr, parameters: &[u64], now: u64) -> Result<Moment, CudaError> {
         let pointers: Vec<*const c_void> =
             parameters.iter().map(|parameter| std::ptr::from_ref(parameter).cast()).collect();
         process.launch(function_of(name)?, STREAM, pointers.as_ptr(), now)
@@ -143,7 +231,8 @@ mod tests {
     fn a_kernel_takes_as_long_as_it_is_told() {
         let mut process = Machine::new().running(1);
         launch(&mut process, c"spin", &[500], 1_000).unwrap();
-        assert_eq!(process.streams.after(STREAM), 1_500);
+        let end = process.streams.after(STREAM);
+        assert!(!process.is_reached(end, 1_499) && process.is_reached(end, 1_500));
     }
 
     #[test]
@@ -151,7 +240,8 @@ mod tests {
         let mut process = Machine::new().running(1);
         launch(&mut process, c"spin", &[500], 1_000).unwrap();
         launch(&mut process, c"spin", &[20], 1_001).unwrap();
-        assert_eq!(process.streams.after(STREAM), 1_520);
+        let end = process.streams.after(STREAM);
+        assert!(!process.is_reached(end, 1_519) && process.is_reached(end, 1_520));
     }
 
     #[test]
@@ -160,13 +250,16 @@ mod tests {
         let words = [0_u32; 3];
         let at = words.as_ptr().expose_provenance() as u64;
         launch(&mut process, c"fill", &[at, 2, 7, 40], 0).unwrap();
-        assert_eq!((std::hint::black_box(words), process.streams.after(STREAM)), ([7, 7, 0], 40));
+        assert_eq!(
+            (std::hint::black_box(words), process.streams.after(STREAM)),
+            ([7, 7, 0], Moment::of(0, 40))
+        );
     }
 
     #[test]
     fn a_kernel_that_goes_wrong_is_launched_well_and_breaks_its_context() {
         let mut process = Machine::new().running(1);
-        assert_eq!(launch(&mut process, c"fault", &[], 0), Ok(0));
+        assert_eq!(launch(&mut process, c"fault", &[], 0), Ok(Moment::default()));
         assert_eq!(launch(&mut process, c"spin", &[1], 0), Err(CudaError::ILLEGAL_ADDRESS));
         assert_eq!(process.current().err(), Some(CudaError::ILLEGAL_ADDRESS));
     }
@@ -176,7 +269,7 @@ mod tests {
         let mut process = Machine::new().running(1);
         launch(&mut process, c"fault", &[], 0).unwrap();
         set_current(process.create_context(0).unwrap());
-        assert_eq!(launch(&mut process, c"spin", &[1], 0), Ok(0));
+        assert_eq!(launch(&mut process, c"spin", &[1], 0), Ok(Moment::default()));
     }
 
     #[test]
@@ -206,6 +299,9 @@ mod tests {
         process.captures.begin(STREAM, 30).unwrap();
         process.graphs.create(30);
         launch(&mut process, c"spin", &[500], 0).unwrap();
-        assert_eq!((process.streams.after(STREAM), process.graphs.get(30).unwrap().time), (0, 500));
+        assert_eq!(
+            (process.streams.after(STREAM), process.graphs.get(30).unwrap().time),
+            (Moment::default(), 500)
+        );
     }
 }

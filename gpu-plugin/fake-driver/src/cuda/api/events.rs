@@ -26,12 +26,12 @@ both_forms! {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuEventQuery(event: usize) -> c_uint {
-    call(|| if process().event_time(event)? <= now() { Ok(()) } else { Err(CudaError::NOT_READY) })
+    call(|| if process().has_happened(event, now())? { Ok(()) } else { Err(CudaError::NOT_READY) })
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuEventSynchronize(event: usize) -> c_uint {
-    call(|| synchronize(|process| process.event_time(event)))
+    call(|| synchronize(|process| process.event_moment(event)))
 }
 
 #[unsafe(no_mangle)]
@@ -42,8 +42,8 @@ extern "C" fn cuEventElapsedTime_v2(milliseconds: *mut f32, from: usize, to: usi
 #[unsafe(no_mangle)]
 extern "C" fn cuEventElapsedTime(milliseconds: *mut f32, from: usize, to: usize) -> c_uint {
     call(|| {
-        let process = process();
-        let (from, to) = (process.event_time(from)?, process.event_time(to)?);
+        let (mut process, now) = (process(), now());
+        let (from, to) = (process.event_time(from, now)?, process.event_time(to, now)?);
         write_to(milliseconds, (to as f64 - from as f64) as f32 / 1e6)
     })
 }

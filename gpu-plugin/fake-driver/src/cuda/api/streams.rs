@@ -4,19 +4,21 @@ use std::ffi::{c_int, c_uint};
 
 use super::forms::both_forms;
 use crate::cuda::abi::{CudaError, CudaResult, call, write_to};
-use crate::cuda::clock::{now, wait_until};
+use crate::cuda::clock::now;
+use crate::cuda::moment::Moment;
 use crate::cuda::process::{Process, process};
 use crate::cuda::state::streams::StreamKey;
+use crate::cuda::work::wait_for;
 
 /// Waits for a moment that the process knows, and lets pools give back what they need not keep.
-pub(super) fn synchronize(end: impl FnOnce(&Process) -> Result<u64, CudaError>) -> CudaResult {
+pub(super) fn synchronize(end: impl FnOnce(&Process) -> Result<Moment, CudaError>) -> CudaResult {
     let mut locked = process();
     locked.current()?;
     locked.captures.refuse_wait()?;
     let end = end(&locked)?;
     // Other threads call meanwhile.
     drop(locked);
-    wait_until(end);
+    wait_for(end);
     let mut locked = process();
     locked.current()?;
     locked.synchronized();
@@ -24,13 +26,14 @@ pub(super) fn synchronize(end: impl FnOnce(&Process) -> Result<u64, CudaError>) 
 }
 
 fn query(stream: StreamKey) -> CudaResult {
-    let process = process();
+    let mut process = process();
     process.current()?;
     process.streams.check(stream)?;
     if process.captures.graph_of(stream).is_some() {
         return Err(CudaError::CAPTURE_UNSUPPORTED);
     }
-    if process.streams.after(stream) <= now() { Ok(()) } else { Err(CudaError::NOT_READY) }
+    let after = process.streams.after(stream);
+    if process.is_reached(after, now()) { Ok(()) } else { Err(CudaError::NOT_READY) }
 }
 
 both_forms! {

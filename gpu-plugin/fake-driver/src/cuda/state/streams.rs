@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::cuda::abi::{CudaError, CudaResult};
 use crate::cuda::current::current_handle;
+use crate::cuda::moment::Moment;
 
 /// Launches that a process makes without waiting. NVIDIA documents none; with its driver a thousand is what is commonly seen.
 pub(crate) const QUEUE: usize = 1024;
@@ -35,15 +36,24 @@ impl StreamKey {
     }
 }
 
-/// When each stream has done its work, and when each event has happened; ns of `CLOCK_MONOTONIC`.
+/// An event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Event {
+    /// When it happens.
+    pub(crate) moment: Moment,
+    /// When it was seen to have happened, in ns of `CLOCK_MONOTONIC`.
+    pub(crate) seen: Option<u64>,
+}
+
+/// When each stream has done its work, and when each event happens.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
-    ends: HashMap<StreamKey, u64>,
+    ends: HashMap<StreamKey, Moment>,
     /// Created streams, by handle: whether they wait for the legacy one.
     created: HashMap<usize, bool>,
-    events: HashMap<usize, u64>,
+    events: HashMap<usize, Event>,
     /// When what was given to the card last is done.
-    queue: VecDeque<u64>,
+    queue: VecDeque<Moment>,
 }
 
 impl Streams {
@@ -56,28 +66,29 @@ impl Streams {
     }
 
     /// When work that is given to a stream now may begin.
-    pub(crate) fn after(&self, stream: StreamKey) -> u64 {
-        let own = self.ends.get(&stream).copied().unwrap_or(0);
+    pub(crate) fn after(&self, stream: StreamKey) -> Moment {
+        let own = self.ends.get(&stream).copied().unwrap_or_default();
         match stream {
             StreamKey::Legacy(_) => self.last_end(),
             StreamKey::Created(handle) if self.created.get(&handle) == Some(&false) => own,
-            _ => own.max(self.ends.get(&StreamKey::Legacy(current_handle())).copied().unwrap_or(0)),
+            _ => own.and(self.ends.get(&StreamKey::Legacy(current_handle())).copied().unwrap_or_default()),
         }
     }
 
-    pub(crate) fn ends_at(&mut self, stream: StreamKey, end: u64) {
+    pub(crate) fn ends_at(&mut self, stream: StreamKey, end: Moment) {
         self.ends.insert(stream, end);
     }
 
     /// Puts work that ends then into the queue; until when its caller has to wait for a place in it.
-    pub(crate) fn enqueue(&mut self, end: u64) -> u64 {
+    pub(crate) fn enqueue(&mut self, end: Moment) -> Moment {
         self.queue.push_back(end);
-        if self.queue.len() > QUEUE { self.queue.pop_front().unwrap_or(0) } else { 0 }
+        let full = self.queue.len() > QUEUE;
+        full.then(|| self.queue.pop_front()).flatten().unwrap_or_default()
     }
 
     /// When all work of this process is done.
-    pub(crate) fn last_end(&self) -> u64 {
-        self.ends.values().copied().max().unwrap_or(0)
+    pub(crate) fn last_end(&self) -> Moment {
+        self.ends.values().copied().fold(Moment::default(), Moment::and)
     }
 
     /// Refuses a handle that is no stream's.
@@ -91,27 +102,33 @@ impl Streams {
     }
 
     pub(crate) fn create_event(&mut self, handle: usize) {
-        self.events.insert(handle, 0);
+        self.events.insert(handle, Event::default());
     }
 
     pub(crate) fn destroy_event(&mut self, handle: usize) -> CudaResult {
         self.events.remove(&handle).map(drop).ok_or(CudaError::INVALID_HANDLE)
     }
 
-    /// When an event happens.
-    pub(crate) fn event(&self, handle: usize) -> Result<u64, CudaError> {
+    /// An event.
+    pub(crate) fn event(&self, handle: usize) -> Result<Event, CudaError> {
         self.events.get(&handle).copied().ok_or(CudaError::INVALID_HANDLE)
     }
 
     /// The event happens when the stream has done what it has now.
-    pub(crate) fn record(&mut self, event: usize, stream: StreamKey, now: u64) {
-        let at = self.after(stream).max(now);
-        self.events.insert(event, at);
+    pub(crate) fn record(&mut self, event: usize, stream: StreamKey) {
+        self.events.insert(event, Event { moment: self.after(stream), seen: None });
+    }
+
+    /// The event was seen to have happened.
+    pub(crate) fn saw(&mut self, event: usize, now: u64) {
+        if let Some(event) = self.events.get_mut(&event) {
+            event.seen.get_or_insert(now);
+        }
     }
 
     /// Later work of the stream begins after the event.
     pub(crate) fn wait_event(&mut self, stream: StreamKey, event: usize) -> CudaResult {
-        let end = self.after(stream).max(self.event(event)?);
+        let end = self.after(stream).and(self.event(event)?.moment);
         self.ends_at(stream, end);
         Ok(())
     }
@@ -127,6 +144,10 @@ mod tests {
     const NON_BLOCKING: StreamKey = StreamKey::Created(20);
     const EVENT: usize = 30;
 
+    fn at(work: u64) -> Moment {
+        Moment::of(0, work)
+    }
+
     /// Two created streams and an event, in a context; and the context's legacy stream.
     fn streams() -> (Streams, StreamKey) {
         set_current(1);
@@ -140,31 +161,31 @@ mod tests {
     #[test]
     fn work_of_one_stream_is_done_in_order() {
         let (mut streams, _) = streams();
-        streams.ends_at(BLOCKING, 100);
-        assert_eq!(streams.after(BLOCKING), 100);
+        streams.ends_at(BLOCKING, at(100));
+        assert_eq!(streams.after(BLOCKING), at(100));
     }
 
     #[test]
     fn streams_that_were_created_do_not_wait_for_each_other() {
         let (mut streams, _) = streams();
-        streams.ends_at(BLOCKING, 100);
-        assert_eq!(streams.after(NON_BLOCKING), 0);
+        streams.ends_at(BLOCKING, at(100));
+        assert_eq!(streams.after(NON_BLOCKING), at(0));
     }
 
     #[test]
     fn the_legacy_stream_waits_for_all() {
         let (mut streams, legacy) = streams();
-        streams.ends_at(BLOCKING, 100);
-        streams.ends_at(NON_BLOCKING, 200);
-        assert_eq!(streams.after(legacy), 200);
+        streams.ends_at(BLOCKING, at(100));
+        streams.ends_at(NON_BLOCKING, at(200));
+        assert_eq!(streams.after(legacy), at(200));
     }
 
     #[test]
     fn all_but_non_blocking_streams_wait_for_the_legacy_stream() {
         let (mut streams, legacy) = streams();
-        streams.ends_at(legacy, 100);
+        streams.ends_at(legacy, at(100));
         let per_thread = StreamKey::per_thread(0);
-        assert_eq!([BLOCKING, per_thread, NON_BLOCKING].map(|key| streams.after(key)), [100, 100, 0]);
+        assert_eq!([BLOCKING, per_thread, NON_BLOCKING].map(|key| streams.after(key)), [100, 100, 0].map(at));
     }
 
     #[test]
@@ -196,27 +217,28 @@ mod tests {
     #[test]
     fn an_event_happens_when_what_was_launched_before_it_is_done() {
         let (mut streams, _) = streams();
-        streams.ends_at(BLOCKING, 100);
-        streams.record(EVENT, BLOCKING, 10);
-        streams.ends_at(BLOCKING, 500);
-        assert_eq!(streams.event(EVENT), Ok(100));
+        streams.ends_at(BLOCKING, at(100));
+        streams.record(EVENT, BLOCKING);
+        streams.ends_at(BLOCKING, at(500));
+        assert_eq!(streams.event(EVENT).unwrap().moment, at(100));
     }
 
     #[test]
-    fn an_event_of_an_idle_stream_happens_at_once() {
+    fn an_event_has_happened_when_it_was_first_seen_to_have() {
         let (mut streams, _) = streams();
-        streams.ends_at(BLOCKING, 100);
-        streams.record(EVENT, BLOCKING, 300);
-        assert_eq!(streams.event(EVENT), Ok(300));
+        streams.record(EVENT, BLOCKING);
+        streams.saw(EVENT, 300);
+        streams.saw(EVENT, 400);
+        assert_eq!(streams.event(EVENT).unwrap().seen, Some(300));
     }
 
     #[test]
     fn a_stream_waits_for_an_event_of_another() {
         let (mut streams, _) = streams();
-        streams.ends_at(BLOCKING, 100);
-        streams.record(EVENT, BLOCKING, 0);
+        streams.ends_at(BLOCKING, at(100));
+        streams.record(EVENT, BLOCKING);
         streams.wait_event(NON_BLOCKING, EVENT).unwrap();
-        assert_eq!(streams.after(NON_BLOCKING), 100);
+        assert_eq!(streams.after(NON_BLOCKING), at(100));
     }
 
     #[test]
@@ -229,7 +251,7 @@ mod tests {
     #[test]
     fn a_full_queue_makes_the_launch_wait_for_the_oldest() {
         let (mut streams, _) = streams();
-        assert!((0..QUEUE as u64).all(|at| streams.enqueue(1_000 + at) == 0));
-        assert_eq!([9, 9].map(|end| streams.enqueue(end)), [1_000, 1_001]);
+        assert!((0..QUEUE as u64).all(|number| streams.enqueue(at(1_000 + number)) == Moment::default()));
+        assert_eq!([9, 9].map(|end| streams.enqueue(at(end))), [1_000, 1_001].map(at));
     }
 }
