@@ -105,10 +105,10 @@ impl Arbiter {
             ArbiterError::Listen { path, source }
         })?;
         let token = CancellationToken::new();
-        let mut state = self.shared.state.lock();
-        state.turns.register(container, shares, self.shared.now());
-        state.sockets.insert(container.to_owned(), token.clone());
-        drop(state);
+        self.shared.change(|state, now| {
+            state.turns.register(container, shares, now);
+            state.sockets.insert(container.to_owned(), token.clone());
+        });
         let accepting = accept(Arc::clone(&self.shared), listener, container.to_owned(), token.clone());
         self.runtime.spawn(token.run_until_cancelled_owned(accepting));
         Ok(())
@@ -116,12 +116,13 @@ impl Arbiter {
 
     /// The container is gone.
     pub fn forget(&self, container: &str) {
-        let mut state = self.shared.state.lock();
-        if let Some(token) = state.sockets.remove(container) {
-            token.cancel();
-        }
-        state.turns.remove(container);
-        state.connections.retain(|_, connection| connection.container != container);
+        self.shared.change(|state, now| {
+            if let Some(token) = state.sockets.remove(container) {
+                token.cancel();
+            }
+            state.connections.retain(|_, connection| connection.container != container);
+            state.turns.remove(container, now);
+        });
     }
 }
 
@@ -169,9 +170,9 @@ async fn serve(shared: Arc<Shared>, stream: UnixStream, container: String, ends:
     while let Some(request) = read(&mut reads).await {
         match request {
             Request::Join { .. } => return,
-            Request::Want => shared.change(|turns, now| turns.want(member, now)),
+            Request::Want => shared.change(|state, now| state.turns.want(member, now)),
             Request::Done { grant, wants } => {
-                shared.change(|turns, now| turns.done(member, grant, wants, now));
+                shared.change(|state, now| state.turns.done(member, grant, wants, now));
             }
         }
         frames += 1;
@@ -188,8 +189,10 @@ struct Leaves {
 
 impl Drop for Leaves {
     fn drop(&mut self) {
-        self.shared.state.lock().connections.remove(&self.member);
-        self.shared.change(|turns, now| turns.leave(self.member, now));
+        self.shared.change(|state, now| {
+            state.connections.remove(&self.member);
+            state.turns.leave(self.member, now);
+        });
     }
 }
 
@@ -224,9 +227,9 @@ impl Shared {
     }
 
     /// Something happened: what follows of it is sent.
-    fn change(&self, change: impl FnOnce(&mut Turns, Time)) {
+    fn change(&self, change: impl FnOnce(&mut State, Time)) {
         let (mut state, now) = (self.state.lock(), self.now());
-        change(&mut state.turns, now);
+        change(&mut state, now);
         send(&mut state);
         let next = state.turns.next_at(now);
         if next.is_some_and(|next| state.armed.is_none_or(|armed| next < armed)) {

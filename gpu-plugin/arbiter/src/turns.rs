@@ -49,14 +49,15 @@ pub(crate) struct Turns {
 impl Turns {
     /// A container begins, or begins anew.
     pub(crate) fn register(&mut self, id: &str, shares: Shares, now: Time) {
-        self.remove(id);
+        self.remove(id, now);
         self.containers.insert(id.to_owned(), Container::new(shares, now));
     }
 
-    /// It is gone.
-    pub(crate) fn remove(&mut self, id: &str) {
+    /// It is gone, and its cards are free.
+    pub(crate) fn remove(&mut self, id: &str, now: Time) {
         self.containers.remove(id);
         self.members.retain(|_, container| container != id);
+        self.decide(now);
     }
 
     /// A process begins to work on the card at this place of the container's limits; false if there is none.

@@ -92,6 +92,17 @@ fn a_process_that_ends_gives_its_turn_away() {
 }
 
 #[test]
+fn a_container_that_is_forgotten_in_its_turn_gives_it_away() {
+    let node = Node::new(&[50, 50]);
+    let (mut one, mut other) = (node.connect(0), node.connect(1));
+    one.say(Request::Want);
+    one.granted();
+    other.say(Request::Want);
+    node.arbiter.forget("0");
+    other.granted();
+}
+
+#[test]
 fn who_says_what_is_none_of_ours_is_cut_off() {
     let node = Node::new(&[50]);
     for said in [

@@ -148,9 +148,23 @@ fn a_process_that_is_gone_has_nothing() {
     turns.leave(MemberId(0), MS);
     assert_eq!(granted(&mut turns), [(1, 20, 0)]);
     turns.leave(MemberId(1), MS);
-    turns.remove("a");
+    turns.remove("a", MS);
     assert!(!turns.join(MemberId(8), "a", 0) && !turns.join(MemberId(8), "b", 1));
     assert_eq!(turns.next_at(MS), None);
+}
+
+#[test]
+fn a_container_that_is_gone_or_begins_anew_gives_its_cards_to_those_that_wait() {
+    let gone = |turns: &mut Turns| turns.remove("a", MS);
+    let anew = |turns: &mut Turns| turns.register("a", shares(50, &[0]), MS);
+    for ends in [gone, anew] {
+        let mut turns = sharing(&[50, 50]);
+        turns.want(MemberId(0), 0);
+        turns.want(MemberId(1), 0);
+        granted(&mut turns);
+        ends(&mut turns);
+        assert_eq!(granted(&mut turns), [(1, 20, 0)]);
+    }
 }
 
 #[test]
