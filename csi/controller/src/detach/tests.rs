@@ -1,6 +1,7 @@
 use super::*;
 use ecx::api::{Attachment, DiskState, Op};
 use ecx_sim::Effect;
+use ecx_sim::world::World;
 
 use crate::attach::AttachRequest;
 use crate::local_cloud::{LocalCloud, MACHINE, OTHER_MACHINE, REGION, disk, region, run, volume};
@@ -26,6 +27,12 @@ fn cloud() -> LocalCloud {
 
 fn holder(cloud: &LocalCloud) -> Option<String> {
     cloud.record_of(DISK).holder
+}
+
+/// Somebody has put the disk on [`MACHINE`].
+fn put_on(world: &mut World) {
+    let record = world.disks.get_mut(DISK).unwrap();
+    (record.holder, record.disk.disk_status) = (Some(MACHINE.into()), DiskState::InUse);
 }
 
 #[test]
@@ -179,11 +186,7 @@ async fn what_goes_on_with_the_disk_is_waited_for() {
     let cloud = LocalCloud::new();
     cloud.add(Disk { disk_status: DiskState::Backup, ..disk(DISK) });
     let driver = cloud.driver();
-    let held = cloud.after(3000, |world| {
-        let record = world.disks.get_mut(DISK).unwrap();
-        (record.holder, record.disk.disk_status) = (Some(MACHINE.into()), DiskState::InUse);
-    });
-    let (detached, ()) = tokio::join!(run(&driver, from(MACHINE)), held);
+    let (detached, ()) = tokio::join!(run(&driver, from(MACHINE)), cloud.after(3000, put_on));
     detached.unwrap();
     assert_eq!((holder(&cloud), cloud.sent(Op::DetachDisk).len()), (None, 1));
 }
@@ -235,7 +238,7 @@ async fn a_detach_whose_job_fails_is_a_failure_that_names_the_machine() {
 }
 
 /// The world changes after the detach is done and before it is seen.
-async fn detach_and_meanwhile(cloud: &LocalCloud, change: fn(&mut ecx_sim::world::World)) {
+async fn detach_and_meanwhile(cloud: &LocalCloud, change: fn(&mut World)) {
     let driver = cloud.driver();
     let (detached, ()) = tokio::join!(run(&driver, from(MACHINE)), cloud.after(600, change));
     detached.unwrap();
@@ -244,11 +247,7 @@ async fn detach_and_meanwhile(cloud: &LocalCloud, change: fn(&mut ecx_sim::world
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_somebody_put_back_at_once_is_detached_again() {
     let cloud = cloud();
-    let put_back = |world: &mut ecx_sim::world::World| {
-        let record = world.disks.get_mut(DISK).unwrap();
-        (record.holder, record.disk.disk_status) = (Some(MACHINE.into()), DiskState::InUse);
-    };
-    detach_and_meanwhile(&cloud, put_back).await;
+    detach_and_meanwhile(&cloud, put_on).await;
     assert_eq!((holder(&cloud), cloud.sent(Op::DetachDisk).len()), (None, 2));
 }
 
@@ -273,9 +272,8 @@ async fn a_disk_that_is_put_back_each_time_is_detached_three_times() {
     let driver = cloud.driver();
     driver.disk_locator.learn(DISK, &region(REGION));
     let put_back = cloud.always(|world| {
-        let record = world.disks.get_mut(DISK).unwrap();
-        if record.disk.disk_status == DiskState::Available {
-            (record.holder, record.disk.disk_status) = (Some(MACHINE.into()), DiskState::InUse);
+        if world.disks[DISK].disk.disk_status == DiskState::Available {
+            put_on(world);
         }
     });
     let held = tokio::select! {

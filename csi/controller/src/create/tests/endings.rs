@@ -174,14 +174,17 @@ async fn a_disk_of_the_name_decides_whatever_was_ordered() {
     assert!(matches!(&error, CreateError::Incompatible { what, .. } if what.contains("40 GiB")), "{error}");
 }
 
+/// Nothing goes on any more with the one disk that there is.
+fn becomes(world: &mut World, state: DiskState) {
+    let record = world.disks.values_mut().next().unwrap();
+    (record.pending, record.disk.disk_status) = (None, state);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_died_while_it_was_made_is_refunded_and_ordered_anew() {
     let cloud = LocalCloud::new();
     cloud.meets(Op::CreateDisk, 1, Effect::Stuck);
-    let dies = cloud.after(5000, |world| {
-        let record = world.disks.values_mut().next().unwrap();
-        (record.pending, record.disk.disk_status) = (None, DiskState::Error);
-    });
+    let dies = cloud.after(5000, |world| becomes(world, DiskState::Error));
     let driver = cloud.driver();
     let created = tokio::join!(run(&driver, volume()), dies).0.unwrap();
     assert_eq!((created.disk.disk_status, cloud.sent(Op::CreateDisk).len()), (DiskState::Available, 2));
@@ -198,10 +201,7 @@ fn done_before_its_disk(world: &mut World) {
 async fn a_disk_that_only_its_order_tells_of_is_waited_for() {
     let cloud = LocalCloud::new();
     cloud.meets(Op::CreateDisk, 1, Effect::Stuck);
-    let made = cloud.after(60_000, |world| {
-        let record = world.disks.values_mut().next().unwrap();
-        (record.pending, record.disk.disk_status) = (None, DiskState::Available);
-    });
+    let made = cloud.after(60_000, |world| becomes(world, DiskState::Available));
     let created = tokio::join!(order_and_meanwhile(&cloud, done_before_its_disk), made).0.unwrap();
     assert_eq!((created.disk.disk_status, cloud.sent(Op::CreateDisk).len()), (DiskState::Available, 1));
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use ecx_sim::config::Config;
-use ecx_sim::world::World;
 use tokio::time::Instant;
 
 use super::*;
@@ -69,11 +68,7 @@ async fn a_disk_that_is_shown_on_the_machine_after_all_is_taken_off() {
     let cloud = LocalCloud::new();
     cloud.add(disk(DISK));
     let driver = cloud.driver();
-    let late = cloud.after(3000, |world| {
-        let record = world.disks.get_mut(DISK).unwrap();
-        (record.holder, record.disk.disk_status) = (Some(MACHINE.into()), DiskState::InUse);
-    });
-    tokio::join!(run(&driver, from(MACHINE)), late).0.unwrap();
+    tokio::join!(run(&driver, from(MACHINE)), cloud.after(3000, put_on)).0.unwrap();
     assert_eq!((holder(&cloud), cloud.sent(Op::DetachDisk).len()), (None, 1));
 }
 
