@@ -20,6 +20,11 @@ impl Account {
         Self { percent: u64::from(percent.clamp(1, 100)), burst, due: now }
     }
 
+    /// Of the card's time.
+    pub(crate) fn percent(&self) -> u64 {
+        self.percent
+    }
+
     /// From when on work may start.
     pub(crate) fn entitled_at(&self) -> Time {
         self.due

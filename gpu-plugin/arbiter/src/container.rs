@@ -1,8 +1,10 @@
 //! What is known of a container that has slices of cards.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use ideal_gpu::card::CardId;
+use ideal_gpu::limits::{CardLimit, Limits};
 
 use crate::account::{Account, Time};
 
@@ -23,6 +25,20 @@ pub struct Shares {
     pub burst_ns: u64,
 }
 
+impl Shares {
+    /// What a container with these limits may use.
+    #[must_use]
+    pub fn of(limits: &Limits, burst: Duration) -> Self {
+        let share = |card: &CardLimit| (card.uuid.clone(), card.core_percent);
+        Self {
+            cards: limits.cards.iter().map(share).collect(),
+            work_conserving: limits.work_conserving,
+            latency: false,
+            burst_ns: u64::try_from(burst.as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Container {
     pub(crate) slices: Vec<Slice>,
@@ -41,7 +57,6 @@ pub(crate) struct Container {
 #[derive(Debug)]
 pub(crate) struct Slice {
     pub(crate) card: CardId,
-    pub(crate) percent: u32,
     pub(crate) account: Account,
     /// When a process of it last wanted or had the card.
     used: Option<Time>,
@@ -92,7 +107,7 @@ impl Container {
     pub(crate) fn new(shares: Shares, now: Time) -> Self {
         let slice = |(card, percent)| {
             let account = Account::new(percent, shares.burst_ns, now);
-            Slice { card, percent, account, used: None }
+            Slice { card, account, used: None }
         };
         Self {
             slices: shares.cards.into_iter().map(slice).collect(),
@@ -160,7 +175,7 @@ impl Container {
 
     /// The smallest percent of these slices.
     pub(crate) fn percent(&self, needs: &BTreeSet<usize>) -> u64 {
-        let percent = |at: &usize| self.slices.get(*at).map(|slice| u64::from(slice.percent));
+        let percent = |at: &usize| self.slices.get(*at).map(|slice| slice.account.percent());
         needs.iter().filter_map(percent).min().unwrap_or(100)
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbiter::{Arbiter, ArbiterError, Shares};
-use ideal_gpu::limits::{CardLimit, Limits};
+use ideal_gpu::limits::Limits;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
@@ -57,14 +57,7 @@ impl CardTime {
     pub(crate) fn serve(&self, limits: &Limits) -> Result<(), ArbiterError> {
         let name = format!("{}/{}", limits.pod_uid, limits.container);
         let folder = pod_folder(&self.state, &limits.pod_uid).join(&limits.container).join(ARBITER_NAME);
-        let share = |card: &CardLimit| (card.uuid.clone(), card.core_percent);
-        let shares = Shares {
-            cards: limits.cards.iter().map(share).collect(),
-            work_conserving: limits.work_conserving,
-            latency: false,
-            burst_ns: u64::try_from(self.burst.as_nanos()).unwrap_or(u64::MAX),
-        };
-        self.arbiter.serve(&name, &folder, shares)?;
+        self.arbiter.serve(&name, &folder, Shares::of(limits, self.burst))?;
         self.served.lock().insert(name, limits.pod_uid.clone());
         Ok(())
     }

@@ -89,23 +89,20 @@ impl Arbiter {
         self.say(Request::Done { grant, wants })
     }
 
-    /// What was said meanwhile.
-    pub(super) fn look(&mut self) -> Answer {
-        self.wait(Duration::ZERO)
-    }
-
     /// Waits for so long for what is said.
     pub(super) fn wait(&mut self, longest: Duration) -> Answer {
         let Some(fd) = self.descriptor.get() else { return Answer::Away };
-        if !longest.is_zero() {
-            let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-            let millis = libc::c_int::try_from(longest.as_millis()).unwrap_or(libc::c_int::MAX);
-            // SAFETY: one element, on this stack.
-            unsafe { libc::poll(&raw mut poll, 1, millis) };
-        }
-        let mut frame = [0_u8; FRAME];
-        // Again, as the wait was long. SAFETY: what it writes to is on this stack, and as long.
+        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let millis = libc::c_int::try_from(longest.as_millis()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: one element, on this stack.
+        unsafe { libc::poll(&raw mut poll, 1, millis) };
+        self.look()
+    }
+
+    /// What was said meanwhile.
+    pub(super) fn look(&mut self) -> Answer {
         let Some(fd) = self.descriptor.get() else { return Answer::Away };
+        let mut frame = [0_u8; FRAME];
         // SAFETY: what it writes to is on this stack, and as long as it says.
         let got = unsafe { libc::recv(fd, frame.as_mut_ptr().cast(), FRAME, libc::MSG_DONTWAIT) };
         match (usize::try_from(got), Grant::from_frame(&frame)) {

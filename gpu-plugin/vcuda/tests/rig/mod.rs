@@ -8,15 +8,16 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use arbiter::{Arbiter, Shares};
 use ideal_gpu::accounting::layout::FILE_BYTES;
 use ideal_gpu::accounting::{CardAccount, read};
-use ideal_gpu::limits::{CardLimit, Limits};
+use ideal_gpu::limits::Limits;
 use tempfile::TempDir;
 
-/// Card time, in ns, that a container may use at once after it wanted none for long: the plugin's default.
-const BURST: u64 = 100_000_000;
+/// Card time that a container may use at once after it wanted none for long: the plugin's default.
+const BURST: Duration = Duration::from_millis(100);
 
 /// splitmix64 (Steele, Lea, Flood 2014): a seed that is printed replays.
 pub(crate) struct Random(pub(crate) u64);
@@ -228,11 +229,8 @@ impl Container<'_> {
     pub(crate) fn serve(&self) {
         let text = fs::read(self.folder.path().join("etc/ideal-gpu/limits.json")).unwrap_or_default();
         let Ok(limits) = Limits::parse(&text) else { return };
-        let card = |card: &CardLimit| (card.uuid.clone(), card.core_percent);
-        let cards = limits.cards.iter().map(card).collect();
-        let work_conserving = limits.work_conserving;
-        let shares = Shares { cards, work_conserving, latency: false, burst_ns: BURST };
-        self.machine.arbiter.serve(&self.id(), &self.folder.path().join("arbiter"), shares).unwrap();
+        let (folder, shares) = (self.folder.path().join("arbiter"), Shares::of(&limits, BURST));
+        self.machine.arbiter.serve(&self.id(), &folder, shares).unwrap();
     }
 
     /// The arbiter is away, as one that was killed.

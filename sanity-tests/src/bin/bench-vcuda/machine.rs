@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use arbiter::{Arbiter, Shares};
 use ideal_gpu::accounting::layout::FILE_BYTES;
-use ideal_gpu::card::CardId;
+use ideal_gpu::limits::Limits;
 use tempfile::TempDir;
 
 /// The simulated card.
@@ -17,9 +18,9 @@ const SIMULATED: &str = "GPU-8f3a0c1e-0000-1111-2222-000000000000";
 /// Length of kernels in ns from which on launches and waits between them take no time worth mentioning.
 const NO_GAPS: u64 = 10_000_000;
 
-/// Card time, in ns, that a container may use at once after it wanted none for long: none, as what is measured is what a share gives in the
-/// long run, in seconds.
-const BURST: u64 = 0;
+/// Card time that a container may use at once after it wanted none for long: none, as what is measured is what a share gives in the long
+/// run, in seconds.
+const BURST: Duration = Duration::ZERO;
 
 /// A container's start, as far as the files go.
 const CONTAINER: &str = include_str!("container.sh");
@@ -210,13 +211,7 @@ impl Machine {
             self.card
         );
         let arbiter = self.path("arbiter").join(name);
-        let card = CardId::parse(&self.card).map_err(io::Error::other)?;
-        let shares = Shares {
-            cards: vec![(card, percent)],
-            work_conserving: conserving,
-            latency: false,
-            burst_ns: BURST,
-        };
+        let shares = Shares::of(&Limits::parse(limits.as_bytes()).map_err(io::Error::other)?, BURST);
         self.arbiter.serve(name, &arbiter, shares).map_err(io::Error::other)?;
         let mut command = Command::new("sh");
         command.args(["-c", CONTAINER, "container.sh"]).arg(self.path(name));
