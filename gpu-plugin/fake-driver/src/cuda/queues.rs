@@ -102,3 +102,44 @@ fn begins(item: &Item, device: &Device, devices: &[Device], now: u64) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::testing::Machine;
+
+    /// Two devices of a process, each of a machine of its own.
+    fn devices(machines: &[Machine; 2]) -> [Device; 2] {
+        machines.each_ref().map(|machine| {
+            let (card, model) = (machine.card(1), String::new());
+            Device { card, uuid: [0; 16], model, context_bytes: 0 }
+        })
+    }
+
+    #[test]
+    fn work_does_not_begin_before_what_it_waits_for_on_another_device() {
+        let machines = [Machine::new(), Machine::new()];
+        let (devices, mut queues) = (devices(&machines), Queues::default());
+        let first = queues.give(&devices, 0, Moment::default(), 400, None, 100);
+        let second = queues.give(&devices, 1, first, 10, None, 100);
+        queues.go_on(&devices, 499);
+        assert!(queues.is_held_up() && !is_reached(&devices, second, 499));
+        queues.go_on(&devices, 500);
+        assert!(!queues.is_held_up() && !is_reached(&devices, second, 509));
+        assert!(is_reached(&devices, second, 510));
+    }
+
+    #[test]
+    fn work_after_a_meeting_begins_when_the_others_have_come() {
+        let machines = [Machine::new(), Machine::new()];
+        let (devices, mut queues) = (devices(&machines), Queues::default());
+        let state = machines[0].state();
+        let mine = Meeting::open(state, 1, 0, 2, 1).unwrap();
+        let end = queues.give(&devices, 0, Moment::default(), 50, Some(mine), 0);
+        queues.go_on(&devices, 1_000);
+        assert!(queues.is_held_up() && !is_reached(&devices, end, 1_000), "on the card, and waiting");
+        Meeting::open(state, 1, 1, 2, 1).unwrap().come();
+        queues.go_on(&devices, 1_000);
+        assert!(!queues.is_held_up() && is_reached(&devices, end, 1_001));
+    }
+}

@@ -130,6 +130,17 @@ mod tests {
     }
 
     #[test]
+    fn work_of_the_living_goes_on_when_a_process_dies() {
+        let machine = Machine::new();
+        let [one, other, third] = [(); 3].map(|()| machine.card(1));
+        one.submit(100, 1_000);
+        other.submit(100, 50);
+        drop(other);
+        third.submit(200, 50);
+        assert!(!third.has_done(50, 290) && third.has_done(50, 300), "one lives, and has half of the time");
+    }
+
+    #[test]
     fn device_time_is_counted_by_process() {
         let machine = Machine::new();
         let (one, other) = (machine.card(1), machine.card(1));
