@@ -85,22 +85,30 @@ impl Loop {
     /// Attaches a device that nobody uses.
     pub(crate) fn attach(image: &Path, read_only: bool) -> Self {
         let number = Number::take();
-        let device = Self { name: format!("loop{}", number.number), number: Some(number), attached: true };
+        let mut device =
+            Self { name: format!("loop{}", number.number), number: Some(number), attached: false };
         let mut args = vec!["--nooverlap"];
         args.extend(read_only.then_some("--read-only"));
-        run("losetup", &[&args[..], &[&device.dev(), path(image)]].concat());
+        device.set_up(&args, image);
         device
     }
 
     /// Puts another image under the same name: the kernel counts a new `diskseq`.
     pub(crate) fn replace(&mut self, image: &Path) {
         self.detach();
-        // Whoever looks at new disks (udev) may still have the old one open: it is gone at the last close.
+        self.set_up(&[], image);
+    }
+
+    /// Whoever looks at new disks (udev) may still have an old one of this name open: it is gone at the last close.
+    fn set_up(&mut self, options: &[&str], image: &Path) {
         let deadline = Instant::now() + Duration::from_secs(10);
-        let args = [&self.dev(), path(image)];
-        let attach = || Command::new("losetup").args(args).stderr(Stdio::null()).status().unwrap().success();
-        self.attached = std::iter::repeat_with(attach).any(|done| done || Instant::now() > deadline);
-        assert!(Path::new(&format!("/sys/block/{}/loop", self.name)).exists(), "{} stays busy", self.name);
+        let dev = self.dev();
+        let args = [options, &[dev.as_str(), path(image)]].concat();
+        let attach = || Command::new("losetup").args(&args).stderr(Stdio::null()).status().unwrap().success();
+        self.attached =
+            std::iter::repeat_with(attach).find(|done| *done || Instant::now() > deadline).unwrap();
+        let there = Path::new(&format!("/sys/block/{}/loop", self.name)).exists();
+        assert!(self.attached && there, "{} stays busy", self.name);
     }
 
     /// Takes the device away; the kernel does it at the last close.
